@@ -1,0 +1,63 @@
+# Everything a newcomer types. Each target installs what it needs into a local .venv and nothing elsewhere.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NPM    := $(shell command -v npm 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test coverage lint bench client lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+client/dist/index.html: $(shell find client -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+ifeq ($(NPM),)
+	@echo "npm is not here: the server runs without the dashboard; / says how to get it."
+else
+	cd client && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+endif
+
+client: client/dist/index.html  ## build the dashboard (needs Node 20 or newer)
+
+run: $(VENV)/.run client  ## install, build the dashboard, start the server (demo when no credentials are set)
+	$(BIN)/python server.py
+
+dev: $(VENV)/.dev  ## as run, restarting when a source file changes
+	$(BIN)/watchfiles --filter python "$(BIN)/python server.py" pnl_backend
+
+test: $(VENV)/.dev  ## install what tests need and run them all
+	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.dev  ## tests with a coverage report
+	$(BIN)/python -m pytest --cov=pnl_backend --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/.dev  ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## every measurement, with its table written to bench/results/
+	$(BIN)/python -m bench
+
+lock: | $(BIN)/python  ## resolve the pins again, with hashes
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+
+clean:  ## remove what was built; data/ and logs/ stay
+	rm -rf $(VENV) client/dist client/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

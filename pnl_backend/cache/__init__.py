@@ -1,0 +1,1 @@
+"""Four tiers behind one protocol: memory, Redis, SQLite, fallback."""

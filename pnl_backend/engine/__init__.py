@@ -1,0 +1,1 @@
+"""Engine.IO v4 beneath python-socketio, and the connections that every feed shares; knows nothing of P&L."""

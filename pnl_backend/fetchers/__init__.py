@@ -1,0 +1,1 @@
+"""One module an upstream: HTTP in, a validated reading value out."""

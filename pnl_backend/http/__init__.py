@@ -1,0 +1,1 @@
+"""REST: routes, keys, limits, headers, errors."""

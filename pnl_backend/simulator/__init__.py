@@ -1,0 +1,1 @@
+"""Plays the three upstreams over real HTTP on loopback, signatures checked, faults on demand."""

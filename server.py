@@ -1,0 +1,8 @@
+"""Start the server: `python server.py` is `pnl-backend serve`."""
+
+import sys
+
+from pnl_backend.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
