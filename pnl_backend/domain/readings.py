@@ -1,0 +1,159 @@
+"""What the three upstreams told: validated values, and the readings that carry them with their provenance.
+
+All money is exact `Decimal` USD, all times are milliseconds since the epoch (UTC) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Generic, Literal, TypeVar
+
+from pnl_backend.domain.money import ZERO
+
+SourceName = Literal["kalshi", "anthropic", "johns"]
+SOURCES: tuple[SourceName, ...] = ("kalshi", "anthropic", "johns")
+
+Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
+MarkSource = Literal["bid", "last", "cost", "settlement"]
+DealStatus = Literal["recognized", "pending", "pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One Kalshi market. `quantity` in contracts, > 0 YES, < 0 NO; `cost` is the open exposure.
+
+    `mark` is the value in USD of one contract of the side held and `mark_source` where it came from; both are
+    None for a flat position.
+    """
+
+    ticker: str
+    quantity: Decimal
+    cost: Decimal
+    realized_pnl: Decimal
+    fees: Decimal
+    mark: Decimal | None = None
+    mark_source: MarkSource | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.quantity != 0
+
+    @property
+    def unrealized_pnl(self) -> Decimal:
+        """Mark value minus cost; 0 for a flat position or one that could only be marked at cost."""
+        if not self.is_open or self.mark is None:
+            return ZERO
+        return abs(self.quantity) * self.mark - self.cost
+
+
+@dataclass(frozen=True, slots=True)
+class KalshiPortfolio:
+    """Balance (cash) and every position of the account, open and flat, settled ones included.
+
+    `portfolio_value` is what Kalshi says the positions are worth (USD, cash excluded), None where it is silent.
+    """
+
+    balance: Decimal
+    positions: tuple[Position, ...]
+    portfolio_value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """Anthropic's cost of one UTC day for one model and workspace, in USD after discounts.
+
+    `model` is None for what has no model, `workspace_id` None for the default workspace.
+    """
+
+    day: date
+    model: str | None
+    workspace_id: str | None
+    amount: Decimal
+    api_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicSpend:
+    """Cost since `since`, a row for each day, model and workspace; `today` is the UTC day still running.
+
+    `estimated` marks a figure priced from usage by our own table; `notes` say what that estimate lacks.
+    """
+
+    since: date
+    today: date
+    rows: tuple[CostRow, ...]
+    estimated: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total_spend(self) -> Decimal:
+        return sum((row.amount for row in self.rows), ZERO)
+
+    @property
+    def daily_spend(self) -> Decimal:
+        return sum((row.amount for row in self.rows if row.day == self.today), ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """One of John's deals; `closed_at` is ms since the epoch (a bare date means 00:00 UTC), None while it is open."""
+
+    id: str
+    name: str
+    amount: Decimal
+    status: DealStatus
+    closed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revenue:
+    """John's figures since the beginning; `pipeline` stands beside them and is never counted as revenue."""
+
+    invoiced: Decimal
+    collected: Decimal
+    pipeline: Decimal = ZERO
+    deals: tuple[Deal, ...] = ()
+
+
+Value = TypeVar("Value", KalshiPortfolio, AnthropicSpend, Revenue)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[Value]):
+    """What one successful fetch brought: the value, and when the upstream says it was true (ms)."""
+
+    value: Value
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Value]):
+    """What a fetcher last learned.
+
+    `value` is None only when nothing was ever learned (tier `fallback`): it then counts as zeros and the snapshot
+    is marked degraded. `error` says why the reading is not live; it is None when it is.
+    """
+
+    source: SourceName
+    value: Value | None
+    as_of: int
+    fetched_at: int
+    tier: Tier
+    error: str | None = None
+
+    @property
+    def status(self) -> Literal["live", "stale", "degraded"]:
+        if self.value is None:
+            return "degraded"
+        return "live" if self.tier == "live" else "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """One reading of each source, taken together for one snapshot."""
+
+    kalshi: Reading[KalshiPortfolio]
+    anthropic: Reading[AnthropicSpend]
+    johns: Reading[Revenue]
