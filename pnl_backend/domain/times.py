@@ -1,0 +1,42 @@
+"""Times on the wire and days of business: milliseconds since the epoch in, text or day boundaries out."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAY_MS = 86_400_000
+
+
+def iso(ms: int) -> str:
+    """ISO 8601 UTC with milliseconds and `Z`."""
+    seconds, millis = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def business_date(ms: int, zone: ZoneInfo) -> date:
+    """The business day that the instant falls in."""
+    return datetime.fromtimestamp(ms / 1000, zone).date()
+
+
+def day_start(day: date, zone: ZoneInfo) -> int:
+    """The first instant of a business day, in ms.
+
+    Where the clocks skip midnight itself, that is the first instant that exists; where it occurs twice, the earlier.
+    """
+    midnight = datetime.combine(day, time(), zone)
+    ms = int(midnight.timestamp() * 1000)
+    if business_date(ms, zone) < day:  # midnight fell into a gap: fold=1 reads it with the offset after the jump
+        ms = int(midnight.replace(fold=1).timestamp() * 1000)
+        while business_date(ms, zone) < day:
+            ms += 60_000
+    return ms
+
+
+def month_start(day: date, zone: ZoneInfo) -> int:
+    """The first instant of the business day's month, in ms."""
+    return day_start(day.replace(day=1), zone)
+
+
+def next_day(day: date) -> date:
+    return day + timedelta(days=1)

@@ -1,0 +1,214 @@
+"""The invariants of the accounting, for any readings."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pnl_backend.domain.attribution import AgentRules, model_family
+from pnl_backend.domain.delta import apply, diff, sums
+from pnl_backend.domain.money import CENT, apportion, cents, number
+from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, Revenue
+from pnl_backend.domain.snapshot import AgedOut, compute, gross_margin, trend
+from pnl_backend.domain.views import breakdown_view, from_record, ledger_view, period_view, snapshot_view, to_record
+from tests.domain.strategies import NOW, portfolios, positive, readings, usd
+
+AGED = st.builds(AgedOut, usd, positive)
+RULES = AgentRules(workspaces={"wrkspc_1": "Scalper", "wrkspc_2": "Robin"}, api_keys={"apikey_1": "Kay"})
+
+
+def snapshot(taken, **more):
+    return compute(taken, epoch="e1", seq=7, at=NOW, **more)
+
+
+@given(readings(), AGED)
+def test_published_figures_add_up_to_the_cent_and_stay_within_a_cent_of_the_exact_ones(taken, aged):
+    shown = snapshot(taken, aged_out=aged)
+    portfolio = taken.kalshi.value or KalshiPortfolio(Decimal(0), ())
+    realized = sum((p.realized_pnl for p in portfolio.positions), aged.realized_pnl)
+    unrealized = sum((p.unrealized_pnl for p in portfolio.positions), Decimal(0))
+    fees = sum((p.fees for p in portfolio.positions), aged.fees)
+    collected = taken.johns.value.collected if taken.johns.value else Decimal(0)
+    spend = taken.anthropic.value.total_spend if taken.anthropic.value else Decimal(0)
+
+    if taken.anthropic.value is not None:
+        assert shown.total_expenses == cents(spend + fees)
+    assert shown.total_revenue == cents(realized + unrealized + collected)
+    assert shown.kalshi.realized_pnl == cents(realized)
+    assert shown.kalshi.fees == cents(fees)
+    assert abs(shown.kalshi.unrealized_pnl - unrealized) < 2 * CENT
+    assert abs(shown.anthropic.total_spend - spend) < CENT
+    assert abs(shown.net_pnl - (realized + unrealized + collected - spend - fees)) <= CENT
+
+    view = snapshot_view(shown)
+    assert round(view["totalRevenue"] - view["totalExpenses"], 2) == view["netPnL"]
+    kalshi, johns = view["components"]["kalshi"], view["components"]["johns"]
+    assert round(kalshi["pnl"] + johns["collected"], 2) == view["totalRevenue"]
+    assert round(kalshi["realizedPnl"] + kalshi["unrealizedPnl"], 2) == kalshi["pnl"]
+    assert round(view["components"]["anthropic"]["totalSpend"] + kalshi["fees"], 2) == view["totalExpenses"]
+
+
+@given(readings())
+def test_breakdown_and_attribution_sum_to_the_totals(taken):
+    shown = snapshot(taken, rules=RULES)
+    assert sum(entry.value for entry in shown.costs) == shown.total_expenses
+    shares = sum(entry.percentage for entry in shown.costs)
+    assert shares == (100 if shown.total_expenses > 0 else 0)
+    assert sum(agent.revenue for agent in shown.agents) == shown.total_revenue
+    assert sum(agent.expenses for agent in shown.agents) == shown.total_expenses
+    assert len({entry.name for entry in shown.costs}) == len(shown.costs)
+    view = breakdown_view(shown)
+    assert round(sum(row["value"] for row in view["costBreakdown"]), 2) == view["summary"]["totalExpenses"]
+
+
+@given(readings(), st.randoms())
+def test_the_order_of_positions_and_rows_changes_nothing(taken, random):
+    portfolio = taken.kalshi.value
+    if portfolio is None:
+        return
+    shuffled = list(portfolio.positions)
+    random.shuffle(shuffled)
+    other = KalshiPortfolio(portfolio.balance, tuple(shuffled), portfolio.portfolio_value)
+    again = Readings(
+        Reading("kalshi", other, taken.kalshi.as_of, taken.kalshi.fetched_at, taken.kalshi.tier, taken.kalshi.error),
+        taken.anthropic,
+        taken.johns,
+    )
+    assert snapshot(taken) == snapshot(again)
+
+
+@given(readings(), AGED)
+def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
+    shown = snapshot(taken, aged_out=aged, rules=RULES, simulated=True, baseline=Decimal("12.34"))
+    record = to_record(shown)
+    assert record.net_cents == record.kalshi_cents + record.revenue_cents - record.costs_cents
+    restored = from_record(record)
+    assert snapshot_view(restored) == snapshot_view(shown)
+    assert breakdown_view(restored) == breakdown_view(shown)
+    assert ledger_view(restored, data_points=3) == ledger_view(shown, data_points=3)
+    assert to_record(restored) == record
+
+
+@given(readings(), readings(), AGED)
+def test_applying_a_delta_gives_the_current_sums(before, after, aged):
+    old = sums(to_record(compute(before, epoch="e", seq=1, at=NOW)))
+    new = sums(to_record(compute(after, epoch="e", seq=2, at=NOW + 5000, aged_out=aged)))
+    assert apply(old, diff(old, new)) == new
+    assert diff(new, new).is_empty
+    with pytest.raises(ValueError, match="follows"):
+        apply(new, diff(old, new))
+
+
+@given(readings(), readings(), readings())
+def test_periods_add_up(first, second, now):
+    base, middle, current = snapshot(first), snapshot(second), snapshot(now)
+    whole = period_view(current, None, "all")
+    since_base = period_view(current, base, "mtd")
+    since_middle = period_view(current, middle, "today")
+    until_middle = period_view(middle, base, "mtd")
+    assert whole["netPnL"] == number(current.net_pnl)
+    assert round(since_base["netPnL"] - until_middle["netPnL"] - since_middle["netPnL"], 2) == 0
+    assert round(whole["netPnL"] - since_base["netPnL"], 2) == number(base.net_pnl)
+
+
+@given(readings())
+def test_a_source_without_any_reading_is_named_and_a_stale_one_keeps_its_age(taken):
+    shown = snapshot_view(snapshot(taken))
+    for name, reading in (("kalshi", taken.kalshi), ("anthropic", taken.anthropic), ("johns", taken.johns)):
+        source = shown["sources"][name]
+        assert (name in shown["degraded"]) == (reading.value is None)
+        if reading.value is None:
+            assert source["status"] == "degraded"
+            assert source["ageMs"] is None
+        else:
+            assert source["status"] == ("live" if reading.tier == "live" else "stale")
+            assert source["ageMs"] == max(0, NOW - reading.as_of)
+            assert source["error"] == reading.error
+
+
+def held(quantity, mark, source, cost="10"):
+    return Position("T", Decimal(quantity), Decimal(cost), Decimal(0), Decimal(0), mark and Decimal(mark), source)
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [
+        (held("100", "0.25", "bid"), "15.00"),
+        (held("-100", "0.25", "bid"), "15.00"),
+        (held("0.50", "0.10", "last"), "-9.95"),
+        (held("100", None, "cost"), "0"),
+        (held("100", "0", "settlement"), "-10"),
+        (held("0", None, None, cost="0"), "0"),
+    ],
+)
+def test_unrealized_is_mark_value_minus_cost(position, expected):
+    assert position.unrealized_pnl == Decimal(expected)
+
+
+@pytest.mark.parametrize(
+    ("net", "baseline", "expected"),
+    [
+        ("110", "100", "10.00"),
+        ("-50", "-100", "50.00"),
+        ("-150", "-100", "-50.00"),
+        ("5", None, "0"),
+        ("5", "0", "100"),
+        ("-5", "0", "-100"),
+        ("0", "0", "0"),
+        ("1", "3", "-66.67"),
+    ],
+)
+def test_daily_trend(net, baseline, expected):
+    assert trend(Decimal(net), None if baseline is None else Decimal(baseline)) == Decimal(expected)
+
+
+def test_gross_margin():
+    assert gross_margin(Decimal(1500), Decimal("125.50")) == Decimal("91.63")
+    assert gross_margin(Decimal(0), Decimal(5)) == 0
+    assert gross_margin(Decimal(-1), Decimal(5)) == 0
+
+
+@given(st.lists(usd, max_size=10), st.integers(-(10**6), 10**6))
+def test_apportioned_parts_sum_exactly_and_stay_near_their_weight(weights, total_cents):
+    total = Decimal(total_cents) * CENT
+    parts = apportion(weights, total)
+    assert sum(parts, Decimal(0)) == (total if weights else 0)
+    if weights and abs(sum(weights) - total) < CENT:
+        assert all(abs(part - weight) <= CENT for part, weight in zip(parts, weights, strict=True))
+
+
+def test_rounding_is_half_up_and_never_minus_zero():
+    assert cents(Decimal("0.005")) == Decimal("0.01")
+    assert cents(Decimal("-0.005")) == Decimal("-0.01")
+    assert str(number(Decimal("-0.001"))) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("claude-opus-4-5-20251101", "Claude Opus"),
+        ("claude-3-5-sonnet-20241022", "Claude Sonnet"),
+        ("claude-haiku-5-5", "Claude Haiku"),
+        ("claude-fable-5-1", "Claude Fable"),
+        ("gpt-x", "gpt-x"),
+        ("claude-5", "claude-5"),
+        (None, "Other"),
+        ("", "Other"),
+    ],
+)
+def test_model_family(model, family):
+    assert model_family(model) == family
+
+
+@given(portfolios)
+def test_johns_revenue_never_counts_the_pipeline(portfolio):
+    revenue = Revenue(Decimal(300), Decimal(200), pipeline=Decimal(10**6))
+    taken = Readings(
+        Reading("kalshi", portfolio, NOW, NOW, "live"),
+        Reading("anthropic", None, 0, 0, "fallback", "x"),
+        Reading("johns", revenue, NOW, NOW, "live"),
+    )
+    shown = snapshot(taken)
+    assert shown.total_revenue - shown.kalshi.pnl == 200
+    assert snapshot_view(shown)["components"]["johns"]["pipeline"] == 1_000_000.0
