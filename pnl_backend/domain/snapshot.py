@@ -83,7 +83,10 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One P&L, in whole cents. The sums are properties, so they cannot disagree with their parts."""
+    """One P&L, in whole cents. The sums are properties, so they cannot disagree with their parts.
+
+    `stored` is False for the rare snapshot that had to be published while the ledger could not be written.
+    """
 
     epoch: str
     seq: int
@@ -96,6 +99,7 @@ class Snapshot:
     costs: tuple[CostEntry, ...]
     agents: tuple[AgentEntry, ...]
     simulated: bool = False
+    stored: bool = True
 
     @property
     def total_revenue(self) -> Decimal:

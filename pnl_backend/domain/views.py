@@ -44,6 +44,7 @@ def snapshot_view(s: Snapshot) -> Json:
         "degraded": list(s.degraded),
         "sources": {name: _source(s.sources[name]) for name in SOURCES},
         "simulated": s.simulated,
+        "stored": s.stored,
     }
 
 
@@ -218,6 +219,7 @@ def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
             AgentEntry(row["agent"], _decimal(row["revenue"]), _decimal(row["expenses"])) for row in detail["agents"]
         ),
         simulated=data["simulated"],
+        stored=data["stored"],
     )
 
 

@@ -1,0 +1,411 @@
+"""Every setting in one place: its names, default, help and check beside each other.
+
+Values come from environment variables, else from `.env` in the working directory. Only the composition root and the
+command line read them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.errors import ConfigError
+
+KALSHI_REST = "https://external-api.kalshi.com/trade-api/v2"
+KALSHI_WS = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
+ANTHROPIC_REST = "https://api.anthropic.com"
+JOHNS_REST = "http://localhost:5000/api/revenue"
+
+SHORTEST_PRODUCTION_KEY = 32
+DOCUMENTED_KEYS = ("your-secret-key", "your-api-key", "your_api_key", "change-me", "changeme", "demo-key")
+
+
+def setting(default: Any, help_text: str, *, allowed: str, also: str = "", **checks: Any) -> Any:
+    """A field with its help, what is allowed in words, and an older or alternative name."""
+    return Field(default, description=help_text, json_schema_extra={"allowed": allowed, "also": also}, **checks)
+
+
+def _names(name: str, *also: str) -> AliasChoices:
+    return AliasChoices(name, *also)
+
+
+def _comma_list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError("not a URL of an allowed scheme")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/")):
+        raise ValueError("not an origin")
+    return value.rstrip("/").lower()
+
+
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value, strict=False))
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("not a time zone") from error
+    return value
+
+
+def _rules(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Millis = Annotated[int, Field(ge=1)]
+Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_comma_list)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_comma_list)]
+HttpUrl = Annotated[str, _url("http", "https")]
+
+MS = "whole milliseconds"
+ORIGINS = "origins such as https://app.example.com, separated by commas, or *"
+
+
+class Settings(BaseSettings):
+    """What the environment says. Read it with `load()`, which turns problems into one line a setting."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        case_sensitive=False,
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    # -- server
+    port: int = setting(3000, "port to listen on; 0 picks a free one", allowed="0 to 65535", ge=0, le=65535)
+    host: str | None = setting(
+        None, "address to listen on (127.0.0.1; 0.0.0.0 in production)", allowed="an address or host name"
+    )
+    node_env: Annotated[Literal["development", "production", "test"], BeforeValidator(_lower)] = setting(
+        "development",
+        "production refuses to start without API_KEY, hides error detail, sends HSTS",
+        allowed="development, production or test",
+        also="APP_ENV",
+        validation_alias=_names("NODE_ENV", "APP_ENV"),
+    )
+    log_level: Annotated[Literal["trace", "debug", "info", "warning", "error"], BeforeValidator(_lower)] = setting(
+        "info", "least severe level that is logged", allowed="trace, debug, info, warning or error"
+    )
+    log_dir: Path = setting(Path("./logs"), "where combined.log and error.log are written", allowed="a directory")
+    log_json: bool = setting(False, "one JSON object a line in the log files", allowed="true or false")
+
+    # -- keys and access
+    api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_list)] = setting(
+        [],
+        "the read key, or several separated by commas while one is rotated out; without it, development on loopback "
+        "is open and says so",
+        allowed="any text; in production at least 32 characters that stand in no documentation",
+    )
+    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_list)] = setting(
+        [], "the key for breaker reset and cache clear; without it they answer 403", allowed="as API_KEY"
+    )
+    cors_origin: Origins = setting([], "browser origins that may ask (* in development)", allowed=ORIGINS)
+    allowed_origins: Origins = setting([], "more of the same", allowed=ORIGINS)
+    trusted_proxies: Networks = setting(
+        [], "proxies whose X-Forwarded-For is believed", allowed="addresses or networks, separated by commas"
+    )
+    rate_limit_per_minute: int = setting(
+        100, "REST requests a minute for each client; 0 is off", allowed="0 or more", ge=0
+    )
+    metrics_access: Annotated[Literal["key", "loopback"], BeforeValidator(_lower)] = setting(
+        "key", "who may read /metrics: holders of a key, or this machine alone", allowed="key or loopback"
+    )
+
+    # -- upstreams
+    kalshi_api_url: HttpUrl = setting(KALSHI_REST, "Kalshi's REST base", allowed="an http or https URL")
+    kalshi_ws_url: Annotated[str, _url("ws", "wss")] = setting(
+        KALSHI_WS, "Kalshi's WebSocket", allowed="a ws or wss URL"
+    )
+    kalshi_api_key: str | None = setting(
+        None,
+        "id of a Kalshi API key; one with the read scope is enough",
+        allowed="the key's id",
+        also="KALSHI_API_KEY_ID",
+        validation_alias=_names("KALSHI_API_KEY", "KALSHI_API_KEY_ID"),
+    )
+    kalshi_private_key_path: Path | None = setting(
+        None, "the key's private half: a PEM file, RSA or Ed25519", allowed="a file that can be read"
+    )
+    kalshi_private_key: SecretStr | None = setting(
+        None,
+        "the same as text; \\n stands for a line break",
+        allowed="PEM text",
+        also="KALSHI_API_SECRET",
+        validation_alias=_names("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
+    )
+    anthropic_api_key: SecretStr | None = setting(
+        None,
+        "an Admin key (sk-ant-admin...) or one with the read:analytics scope; Anthropic refuses a plain API key here",
+        allowed="the key",
+        also="ANTHROPIC_ADMIN_KEY",
+        validation_alias=_names("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
+    )
+    anthropic_api_url: HttpUrl = setting(ANTHROPIC_REST, "Anthropic's base", allowed="an http or https URL")
+    johns_revenue_url: HttpUrl = setting(JOHNS_REST, "John's revenue endpoint", allowed="an http or https URL")
+    johns_revenue_token: SecretStr | None = setting(None, "sent as Authorization: Bearer", allowed="the token")
+    demo: bool | None = setting(
+        None,
+        "the built-in simulator plays the three upstreams over HTTP (on when no source is configured, in development)",
+        allowed="true or false",
+    )
+    demo_seed: int = setting(1, "seed of the simulator's moves", allowed="a whole number")
+
+    # -- the loop
+    update_interval_ms: Annotated[int, Field(ge=20)] = setting(
+        5000,
+        "time between two updates, in ms",
+        allowed=f"{MS}, 20 or more",
+        also="AGGREGATION_INTERVAL_MS",
+        validation_alias=_names("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
+    )
+    fetch_timeout_ms: Millis = setting(5000, "longest upstream call, in ms", allowed=f"{MS}, 1 or more")
+    kalshi_poll_ms: Millis = setting(5000, "how often Kalshi is asked, in ms", allowed=f"{MS}, 1 or more")
+    anthropic_poll_ms: Millis = setting(60000, "how often Anthropic is asked, in ms", allowed=f"{MS}, 1 or more")
+    johns_poll_ms: Millis = setting(15000, "how often John's endpoint is asked, in ms", allowed=f"{MS}, 1 or more")
+    circuit_breaker_failure_threshold: Annotated[int, Field(ge=1)] = setting(
+        5, "failures in a row that open a source's breaker", allowed="1 or more"
+    )
+    circuit_breaker_reset_timeout: Millis = setting(
+        60000, "ms until an open breaker lets one trial through", allowed=f"{MS}, 1 or more"
+    )
+    pnl_since: date | None = setting(
+        None, "first day of Anthropic spend that counts (the first day the server ever ran)", allowed="YYYY-MM-DD"
+    )
+    business_timezone: Annotated[str, AfterValidator(_zone)] = setting(
+        "UTC", "time zone whose midnight begins a day", allowed="an IANA name such as America/New_York"
+    )
+    agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(_rules)] = setting(
+        AgentRules(),
+        "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to one",
+        allowed='JSON such as {"workspaces": {"wrkspc_1": "Scalper"}}',
+    )
+
+    # -- cache and ledger
+    redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = setting(
+        None, "a Redis to share the cache with; the server runs without", allowed="a redis, rediss or unix URL"
+    )
+    use_redis: bool | None = setting(
+        None, "false leaves Redis aside (true when REDIS_URL is set)", allowed="true or false"
+    )
+    cache_ttl: Millis = setting(300000, "how long a cached reading is fresh, in ms", allowed=f"{MS}, 1 or more")
+    db_path: Path = setting(Path("./data/pnl.db"), "the ledger; the demo keeps its own beside it", allowed="a file")
+    db_synchronous: Literal["FULL", "NORMAL"] = setting(
+        "FULL",
+        "FULL survives a power cut; NORMAL survives kill -9, a power cut may lose what followed the last checkpoint",
+        allowed="FULL or NORMAL",
+    )
+    retention_days: int = setting(30, "days that raw rows are kept; rollups stay", allowed="1 or more", ge=1)
+    backup_dir: Path | None = setting(None, "where daily backups are written; none without it", allowed="a directory")
+    backup_keep_days: int = setting(30, "days that a backup is kept", allowed="1 or more", ge=1)
+
+    # -- streams
+    dashboard_broadcast: bool = setting(
+        False, "send pnl-update to every socket without asking", allowed="true or false"
+    )
+    max_connections: int = setting(20000, "sockets of every kind; 0 is no cap", allowed="0 or more", ge=0)
+    max_connections_per_ip: int = setting(500, "the same for one address", allowed="0 or more", ge=0)
+    ping_interval_ms: Millis = setting(25000, "Engine.IO and WebSocket pings, in ms", allowed=f"{MS}, 1 or more")
+    ping_timeout_ms: Millis = setting(20000, "how long a pong may take, in ms", allowed=f"{MS}, 1 or more")
+    connect_timeout_ms: Millis = setting(
+        5000, "how long a socket may stay without a CONNECT or a key, in ms", allowed=f"{MS}, 1 or more"
+    )
+    recovery_window_ms: int = setting(
+        120000, "how long a lost connection can be recovered, in ms", allowed=f"{MS}, 0 or more", ge=0
+    )
+    slow_client_timeout_ms: Millis = setting(
+        10000, "how long a client may stay behind before it is cut, in ms", allowed=f"{MS}, 1 or more"
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        problems = list(self._production_problems()) if self.production else []
+        if self.use_redis and not self.redis_url:
+            problems.append("USE_REDIS: given true, but REDIS_URL names no Redis")
+        if self.kalshi_api_key and not (self.kalshi_private_key or self.kalshi_private_key_path):
+            problems.append("KALSHI_API_KEY: given without KALSHI_PRIVATE_KEY_PATH or KALSHI_PRIVATE_KEY")
+        path = self.kalshi_private_key_path
+        if path is not None and not path.is_file():
+            problems.append(f"KALSHI_PRIVATE_KEY_PATH: given {str(path)!r}, allowed: a file that can be read")
+        if not self.production and not self.api_key and not self.is_loopback:
+            problems.append(f"API_KEY: needed, because HOST={self.bind_host} is open to others")
+        if problems:
+            raise ConfigError(problems)
+        return self
+
+    def _production_problems(self) -> Iterator[str]:
+        if not self.api_key:
+            yield "API_KEY: none given, production needs one of at least 32 characters"
+        for name, keys in (("API_KEY", self.api_key), ("ADMIN_API_KEY", self.admin_api_key)):
+            for key in keys:
+                text = key.get_secret_value()
+                if len(text) < SHORTEST_PRODUCTION_KEY:
+                    yield f"{name}: given {len(text)} characters, production needs at least {SHORTEST_PRODUCTION_KEY}"
+                elif any(known in text.lower() for known in DOCUMENTED_KEYS):
+                    yield f"{name}: given a key that stands in the documentation, make one of your own"
+
+    @property
+    def production(self) -> bool:
+        return self.node_env == "production"
+
+    @property
+    def bind_host(self) -> str:
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")  # noqa: S104 - production listens on all
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.bind_host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.bind_host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def origins(self) -> list[str]:
+        """Allowed browser origins; `*` alone means all."""
+        given = [*self.cors_origin, *self.allowed_origins]
+        if not given:
+            return [] if self.production else ["*"]
+        return ["*"] if "*" in given else sorted(set(given))
+
+    @property
+    def demo_mode(self) -> bool:
+        return self.demo if self.demo is not None else not (self.production or self.any_source)
+
+    @property
+    def any_source(self) -> bool:
+        return bool(self.kalshi_api_key or self.anthropic_api_key or "johns_revenue_url" in self.model_fields_set)
+
+    @property
+    def database(self) -> Path:
+        """The ledger's file; simulated money never shares one with real money."""
+        path = self.db_path
+        return path.with_name(f"{path.stem}-demo{path.suffix}") if self.demo_mode else path
+
+    @property
+    def redis(self) -> str | None:
+        return self.redis_url if self.use_redis in (None, True) else None
+
+    @property
+    def kalshi_pem(self) -> str | None:
+        """The private key's text, from the setting or from its file."""
+        if self.kalshi_private_key is not None:
+            return self.kalshi_private_key.get_secret_value().replace("\\n", "\n")
+        return self.kalshi_private_key_path.read_text() if self.kalshi_private_key_path else None
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret value, for the log's redaction."""
+        held = [*self.api_key, *self.admin_api_key]
+        held += [s for s in (self.kalshi_private_key, self.anthropic_api_key, self.johns_revenue_token) if s]
+        values = [secret.get_secret_value() for secret in held]
+        password = urlsplit(self.redis_url).password if self.redis_url else None
+        return [value for value in (*values, password) if value]
+
+
+def load(**overrides: Any) -> Settings:
+    """The effective settings; raises `ConfigError` with a line for each that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigError(sorted({_line(problem) for problem in error.errors()})) from None
+
+
+def names(field: str) -> list[str]:
+    """The environment names of a field, the preferred one first."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [field.upper()]
+
+
+def describe(settings: Settings) -> list[tuple[str, str]]:
+    """Every setting by name with its effective value, secrets masked."""
+    shown = {field: _shown(getattr(settings, field)) for field in Settings.model_fields}
+    if settings.kalshi_api_key:
+        shown["kalshi_api_key"] = f"{settings.kalshi_api_key[:4]}****"
+    if settings.redis_url and urlsplit(settings.redis_url).password:
+        shown["redis_url"] = settings.redis_url.replace(f":{urlsplit(settings.redis_url).password}@", ":********@")
+    return [(names(field)[0], text) for field, text in shown.items()]
+
+
+def example() -> str:
+    """The text of `.env.example`: every setting with its help, commented out at its default."""
+    lines = [
+        "# Copy to .env and change what you need; everything is optional. Written by `pnl-backend settings --example`."
+    ]
+    for field, info in Settings.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        also = f" (also {extra['also']})" if extra.get("also") else ""
+        lines += ["", f"# {info.description}{also}", f"# allowed: {extra.get('allowed')}"]
+        lines.append(f"# {names(field)[0]}={_plain(info.get_default())}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> str:
+    if value is None or value == [] or isinstance(value, AgentRules):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********"
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value) or "-"
+    if value is None:
+        return "-"
+    return _plain(value) or "-"
+
+
+def _line(problem: Any) -> str:
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return str(cause)
+    field = str(problem["loc"][0]) if problem["loc"] else "settings"
+    by_name = {name.lower(): field for field in Settings.model_fields for name in names(field)}
+    field = by_name.get(field.lower(), field)
+    info = Settings.model_fields.get(field)
+    extra = info.json_schema_extra if info and isinstance(info.json_schema_extra, dict) else {}
+    given = problem["input"]
+    shown = "********" if info and "Secret" in str(info.annotation) else repr(given)
+    return f"{names(field)[0] if info else field}: given {shown}, allowed: {extra.get('allowed', problem['msg'])}"

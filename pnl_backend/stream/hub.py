@@ -1,0 +1,137 @@
+"""The hub: one committed snapshot in, every transport out; the newest held for whoever comes next.
+
+Publications are numbered by the ledger. The hub keeps the last ones in a ring and asks the store for older ones, so
+that a subscriber who says what it saw last gets exactly what it missed, or is told that it cannot.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Protocol
+
+import orjson
+from loguru import logger
+
+from pnl_backend.domain.record import Record
+from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.domain.times import iso
+from pnl_backend.domain.views import Json, breakdown_view, from_record, snapshot_view
+
+RING = 1000
+
+
+class Publication:
+    """One snapshot on its way out; each shape is built once, when the first transport asks for it."""
+
+    def __init__(self, snapshot: Snapshot, record: Record) -> None:
+        self.snapshot = snapshot
+        self.record = record
+
+    @classmethod
+    def of(cls, record: Record) -> Publication:
+        """A publication read back from the ledger."""
+        return cls(from_record(record), record)
+
+    @property
+    def seq(self) -> int:
+        return self.record.seq
+
+    @property
+    def timestamp(self) -> str:
+        return iso(self.record.at)
+
+    @cached_property
+    def pnl(self) -> Json:
+        return snapshot_view(self.snapshot)
+
+    @cached_property
+    def components(self) -> Json:
+        return breakdown_view(self.snapshot)
+
+    @cached_property
+    def snapshot_json(self) -> bytes:
+        return self.record.data
+
+    @cached_property
+    def breakdown_json(self) -> bytes:
+        return orjson.dumps(self.components)
+
+
+class Replay(Protocol):
+    """What the hub asks of the store: everything after `(epoch, seq)`, or None when that is not held."""
+
+    async def since(self, epoch: str, seq: int, *, limit: int) -> Sequence[Record] | None: ...
+
+
+class Sink(Protocol):
+    """A transport: it is told of each publication in order, and once when updates stop."""
+
+    async def publish(self, publication: Publication) -> None: ...
+
+    async def stream_error(self) -> None: ...
+
+
+class Hub:
+    """Holds the newest publication, tells the sinks, answers what was missed."""
+
+    def __init__(self, replay: Replay, *, ring: int = RING) -> None:
+        self._replay = replay
+        self._ring: deque[Publication] = deque(maxlen=ring)
+        self._sinks: list[Sink] = []
+        self._latest: Publication | None = None
+
+    @property
+    def latest(self) -> Publication:
+        """The newest publication; the app restores or computes one before any door opens."""
+        if self._latest is None:
+            raise RuntimeError("the hub has nothing to show yet")
+        return self._latest
+
+    @property
+    def has_latest(self) -> bool:
+        return self._latest is not None
+
+    def attach(self, sink: Sink) -> None:
+        self._sinks.append(sink)
+
+    def restore(self, record: Record) -> None:
+        """Serve the last snapshot of the run before until a fresh one exists."""
+        self._latest = Publication.of(record)
+        self._ring.append(self._latest)
+
+    async def publish(self, snapshot: Snapshot, record: Record) -> None:
+        """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
+        publication = Publication(snapshot, record)
+        self._latest = publication
+        self._ring.append(publication)
+        await self._tell(lambda sink: sink.publish(publication))
+
+    async def stream_error(self) -> None:
+        await self._tell(lambda sink: sink.stream_error())
+
+    def after(self, seq: int) -> list[Publication] | None:
+        """Everything newer than `seq` from the ring alone, oldest first; None when the ring does not reach back."""
+        ring = self._ring
+        if not ring or seq > self.latest.seq or seq < ring[0].seq - 1:
+            return None
+        missed = min(self.latest.seq - seq, len(ring))
+        return [ring[i] for i in range(len(ring) - missed, len(ring))]
+
+    async def missed(self, epoch: str, seq: int) -> list[Publication] | None:
+        """Everything after `(epoch, seq)`, oldest first; None for another epoch, the future, or what is not held."""
+        if epoch != self.latest.record.epoch or seq > self.latest.seq or seq < 0:
+            return None
+        held = self.after(seq)
+        if held is not None:
+            return held
+        records = await self._replay.since(epoch, seq, limit=RING)
+        return None if records is None else [Publication.of(record) for record in records]
+
+    async def _tell(self, call: Callable[[Sink], Awaitable[None]]) -> None:
+        for sink in self._sinks:
+            try:
+                await call(sink)
+            except Exception:
+                logger.exception("a transport failed to pass on an update")
