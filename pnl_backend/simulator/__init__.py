@@ -1,1 +1,8 @@
 """Plays the three upstreams over real HTTP on loopback, signatures checked, faults on demand."""
+
+from .book import Book
+from .faults import Fault
+from .simulator import Credentials, Simulator
+from .truth import Truth
+
+__all__ = ["Book", "Credentials", "Fault", "Simulator", "Truth"]

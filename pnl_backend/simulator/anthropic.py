@@ -1,0 +1,327 @@
+"""Anthropic's three organisation reports: the analytics cost report, and the older cost and usage reports."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from aiohttp import web
+
+from .paging import BadParameter, whole
+from .records import ZERO
+from .spend import (
+    CACHE_1H,
+    CACHE_5M,
+    CACHE_READ,
+    DAY,
+    HOUR,
+    INPUT,
+    LIST_FACTOR,
+    OUTPUT,
+    WEB_SEARCHES,
+    CostLine,
+    Counters,
+    Stream,
+    cost_lines,
+)
+from .upstream import Upstream
+from .world import World
+
+KeyKind = Literal["admin", "analytics", "plain", "admin-legacy"]
+BETA = "analytics-usage-cost-2026-08-24"
+VERSION = "2023-06-01"
+DEFAULT_WORKSPACE = "wrkspc_01Default"
+
+_ANALYTICS_FROM = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+_WIDTHS = {"1d": DAY, "1h": HOUR, "1m": 60}
+_COST_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "cost_type", "token_type"}
+_LEGACY_COST_GROUPS = {"workspace_id", "description"}
+_USAGE_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "context_window"}
+_USAGE_LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 1440)}
+_MAY: dict[KeyKind, set[str]] = {
+    "admin": {"analytics", "legacy"},
+    "analytics": {"analytics"},
+    "admin-legacy": {"legacy"},
+    "plain": set(),
+}
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class AnthropicApi:
+    """Cost and usage of one organisation; which key may ask what is as in the public documentation."""
+
+    def __init__(self, world: World, upstream: Upstream, *, keys: dict[str, KeyKind]) -> None:
+        self.keys = keys
+        self._world = world
+        self._upstream = upstream
+        base = "/v1/organizations"
+        upstream.add(f"{base}/analytics/cost", self._guarded(self._analytics_cost, "analytics"))
+        upstream.add(f"{base}/cost_report", self._guarded(self._cost_report, "legacy"))
+        upstream.add(f"{base}/usage_report/messages", self._guarded(self._usage_report, "legacy"))
+
+    def _guarded(self, handler: Answer, area: str) -> Answer:
+        async def guarded(request: web.Request) -> web.Response:
+            kind = self.keys.get(request.headers.get("x-api-key", ""))
+            if kind is None or kind == "plain":
+                return _error(401, "authentication_error", "invalid x-api-key")
+            if request.headers.get("anthropic-version") != VERSION:
+                return _error(400, "invalid_request_error", "anthropic-version: header is required")
+            if area not in _MAY[kind]:
+                return _error(403, "permission_error", f"this key may not read {area} reports")
+            if area == "analytics" and BETA not in request.headers.get("anthropic-beta", "").split(","):
+                return _error(400, "invalid_request_error", f"anthropic-beta: {BETA} is required")
+            try:
+                return await handler(request)
+            except BadParameter as error:
+                return _error(400, "invalid_request_error", str(error))
+
+        return guarded
+
+    async def _analytics_cost(self, request: web.Request) -> web.Response:
+        now = self._upstream.now(request)
+        width = _choice(request, "time_bucket_width", tuple(_WIDTHS), "1d")
+        start, end = _range(request, _WIDTHS[width], needs_end=True)
+        if start < _ANALYTICS_FROM:
+            raise BadParameter("starting_at: must not be before 2026-01-01")
+        most, words = (DAY, "24 hours") if width == "1m" else (31 * DAY, "31 days")
+        if end - start > most:
+            raise BadParameter(f"ending_at: the range must not exceed {words}")
+        groups = _groups(request, _COST_GROUPS, most=5)
+        rows: list[dict[str, Any]] = []
+        for at in range(start, end, _WIDTHS[width]):
+            rows += self._analytics_bucket(at, _WIDTHS[width], groups, now)
+        limit = whole(request.query.get("limit"), "limit", default=20, low=1, high=1000)
+        page = _page(request, rows, limit)
+        return web.json_response({**page, "data_refreshed_at": _iso(now)})
+
+    def _analytics_bucket(self, at: int, width: int, groups: list[str], now: float) -> list[dict[str, Any]]:
+        summed: dict[tuple[str | None, ...], tuple[Decimal, int]] = {}
+        for line in self._lines(at, width, now):
+            key = tuple(_of_line(line, name) for name in groups)
+            cents, requests = summed.get(key, (ZERO, 0))
+            summed[key] = (cents + line.cents, requests + line.requests)
+        return [
+            {
+                "starting_at": _iso(at),
+                "ending_at": _iso(at + width),
+                "group": dict(zip(groups, key, strict=True)),
+                "cost": {
+                    "amount": _cents(cents),
+                    "list_amount": _cents(cents * LIST_FACTOR),
+                    "currency": "USD",
+                    "requests": requests,
+                },
+            }
+            for key, (cents, requests) in summed.items()
+        ]
+
+    def _lines(self, at: int, width: int, now: float) -> list[CostLine]:
+        usage = self._world.spend.bucket(at, width, now=now)
+        return [line for stream, counters in usage.items() for line in cost_lines(stream, counters)]
+
+    async def _cost_report(self, request: web.Request) -> web.Response:
+        now = self._upstream.now(request)
+        _choice(request, "bucket_width", ("1d",), "1d")
+        start, end = _range(request, DAY, now=now)
+        groups = _groups(request, _LEGACY_COST_GROUPS, most=2)
+        limit = whole(request.query.get("limit"), "limit", default=7, low=1, high=31)
+        buckets = [
+            {"starting_at": _iso(at), "ending_at": _iso(at + DAY), "results": self._legacy_costs(at, groups, now)}
+            for at in range(start, end, DAY)
+        ]
+        return web.json_response(_page(request, buckets, limit))
+
+    def _legacy_costs(self, at: int, groups: list[str], now: float) -> list[dict[str, Any]]:
+        summed: dict[tuple[Any, ...], Decimal] = {}
+        by_workspace, described = "workspace_id" in groups, "description" in groups
+        for line in self._lines(at, DAY, now):
+            workspace = _legacy_workspace(line.stream.workspace_id) if by_workspace else None
+            what = _description(line) if described else (None,) * 5
+            summed[(workspace, *what)] = summed.get((workspace, *what), ZERO) + line.cents
+        return [
+            {
+                "amount": _cents(cents),
+                "currency": "USD",
+                "workspace_id": workspace,
+                "description": text,
+                "cost_type": cost_type,
+                "token_type": token_type,
+                "model": model,
+                "service_tier": tier,
+            }
+            for (workspace, text, cost_type, token_type, model, tier), cents in summed.items()
+        ]
+
+    async def _usage_report(self, request: web.Request) -> web.Response:
+        now = self._upstream.now(request)
+        width = _choice(request, "bucket_width", tuple(_WIDTHS), "1d")
+        start, end = _range(request, _WIDTHS[width], now=now)
+        groups = _groups(request, _USAGE_GROUPS, most=5)
+        default, most = _USAGE_LIMITS[width]
+        limit = whole(request.query.get("limit"), "limit", default=default, low=1, high=most)
+        seconds = _WIDTHS[width]
+        starts = list(range(start, end, seconds))
+        page = _page(request, starts, limit)
+        page["data"] = [
+            {
+                "starting_at": _iso(at),
+                "ending_at": _iso(at + seconds),
+                "results": _usage_results(self._world.spend.bucket(at, seconds, now=now), groups),
+            }
+            for at in page["data"]
+        ]
+        return web.json_response(page)
+
+
+def anthropic_error(status: int, retry_after: float | None) -> web.Response:
+    """Anthropic's error envelope for a status; 429 always says when to come back."""
+    kinds = {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        429: "rate_limit_error",
+        529: "overloaded_error",
+    }
+    if status == 429 and retry_after is None:
+        retry_after = 1
+    kind = kinds.get(status, "api_error")
+    return _error(status, kind, kind.replace("_", " "), retry_after=retry_after)
+
+
+def _error(status: int, kind: str, message: str, *, retry_after: float | None = None) -> web.Response:
+    request_id = f"req_{secrets.token_hex(12)}"
+    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+    headers = {"request-id": request_id}
+    if retry_after is not None:
+        headers["retry-after"] = f"{retry_after:g}"
+    return web.json_response(body, status=status, headers=headers)
+
+
+def _choice(request: web.Request, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = request.query.get(name, default)
+    if value not in allowed:
+        raise BadParameter(f"{name}: must be one of {', '.join(allowed)}")
+    return value
+
+
+def _groups(request: web.Request, allowed: set[str], *, most: int) -> list[str]:
+    groups = list(dict.fromkeys(request.query.getall("group_by[]", [])))
+    for name in groups:
+        if name not in allowed:
+            raise BadParameter(f"group_by: {name} is not one of {', '.join(sorted(allowed))}")
+    if len(groups) > most:
+        raise BadParameter(f"group_by: at most {most}")
+    return groups
+
+
+def _range(request: web.Request, width: int, *, needs_end: bool = False, now: float | None = None) -> tuple[int, int]:
+    """The buckets' first start and last end, UTC seconds; the start goes down to its bucket."""
+    start = _instant(request, "starting_at")
+    if start is None:
+        raise BadParameter("starting_at: field required")
+    end = _instant(request, "ending_at")
+    if end is None:
+        if needs_end or now is None:
+            raise BadParameter("ending_at: field required")
+        end = int(now) + 1
+    if end <= start:
+        raise BadParameter("ending_at: must be after starting_at")
+    return start // width * width, -(-end // width) * width
+
+
+def _instant(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadParameter(f"{name}: not an RFC 3339 time") from None
+    if at.tzinfo is None:
+        raise BadParameter(f"{name}: needs a time zone")
+    return int(at.timestamp())
+
+
+def _page(request: web.Request, rows: list[Any], limit: int) -> dict[str, Any]:
+    start = 0
+    token = request.query.get("page")
+    if token:
+        try:
+            start = int(base64.urlsafe_b64decode(token.removeprefix("page_").encode()))
+        except (binascii.Error, ValueError):
+            raise BadParameter("page: not a page of this report") from None
+    more = start + limit < len(rows)
+    following = "page_" + base64.urlsafe_b64encode(str(start + limit).encode()).decode()
+    return {"data": rows[start : start + limit], "has_more": more, "next_page": following if more else None}
+
+
+def _of_line(line: CostLine, name: str) -> str | None:
+    own = {"model": line.model, "cost_type": line.cost_type, "token_type": line.token_type}
+    if name in own:
+        return own[name]
+    value: str | None = getattr(line.stream, name)
+    return value
+
+
+def _legacy_workspace(workspace: str) -> str | None:
+    return None if workspace == DEFAULT_WORKSPACE else workspace
+
+
+def _description(line: CostLine) -> tuple[str | None, ...]:
+    text = line.cost_type.replace("_", " ").title()
+    if line.model is not None and line.token_type is not None:
+        text = f"{line.model} usage - {line.token_type}"
+    tier = line.stream.service_tier if line.cost_type == "tokens" else None
+    return text, line.cost_type, line.token_type, line.model, tier
+
+
+def _usage_results(usage: dict[Stream, Counters], groups: list[str]) -> list[dict[str, Any]]:
+    summed: dict[tuple[str | None, ...], Counters] = {}
+    for stream, counters in usage.items():
+        # Code execution is missing from this report.
+        if stream.model is None:
+            continue
+        own = {
+            "model": stream.model,
+            "workspace_id": _legacy_workspace(stream.workspace_id),
+            "api_key_id": stream.api_key_id,
+            "service_tier": stream.service_tier,
+            "context_window": "0-200k",
+        }
+        key = tuple(own[name] if name in groups else None for name in own)
+        held = summed.setdefault(key, [0] * 8)
+        for index, count in enumerate(counters):
+            held[index] += count
+    return [
+        {
+            "uncached_input_tokens": held[INPUT],
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": held[CACHE_5M],
+                "ephemeral_1h_input_tokens": held[CACHE_1H],
+            },
+            "cache_read_input_tokens": held[CACHE_READ],
+            "output_tokens": held[OUTPUT],
+            "server_tool_use": {"web_search_requests": held[WEB_SEARCHES]},
+            "model": model,
+            "workspace_id": workspace,
+            "api_key_id": key_id,
+            "service_tier": tier,
+            "context_window": window,
+        }
+        for (model, workspace, key_id, tier, window), held in summed.items()
+    ]
+
+
+def _cents(cents: Decimal) -> str:
+    """A decimal string in cents, never in exponent form."""
+    return format(cents.quantize(Decimal("0.01")) if cents == cents.quantize(Decimal("0.01")) else cents, "f")
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,147 @@
+"""The control route: POST /control with JSON makes an upstream fail, moves the world or sets a figure.
+
+    {"upstream": "kalshi", "fault": "hang", "times": 3}              any fault of faults.py; "path" narrows it
+    {"upstream": "johns", "fault": "status", "code": 503}            a fault's options stand beside it
+    {"upstream": "kalshi", "action": "kill"}   "revive"              connections refused, and taken again
+    {"action": "clear"}                        with "upstream": only that one's faults
+    {"action": "step", "n": 10}   "pause"   "resume"
+    {"action": "set_deal", "id": "d-900", "amount": "1200.00", "status": "recognized"}
+    {"action": "age_out", "keep": 0}           settled markets leave every list
+
+GET /control answers with the URLs, the faults in force, the request counts and the true figures. Only JSON from
+outside a browser is taken: a page that someone visits must not be able to steer the simulation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .faults import Fault
+
+if TYPE_CHECKING:
+    from .simulator import Simulator
+
+
+class Control:
+    """Serves /control on a port of its own."""
+
+    def __init__(self, simulator: Simulator, *, host: str, port: int) -> None:
+        self._simulator = simulator
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._actions: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "clear": self._clear,
+            "step": self._step,
+            "pause": self._pause,
+            "resume": self._resume,
+            "kill": self._kill,
+            "revive": self._revive,
+            "set_deal": self._set_deal,
+            "age_out": self._age_out,
+        }
+
+    @property
+    def url(self) -> str:
+        if not self._port:
+            raise RuntimeError("the simulator has not been started")
+        return f"http://{self._host}:{self._port}/control"
+
+    async def start(self) -> None:
+        if self._runner is not None:
+            return
+        app = web.Application()
+        app.add_routes([web.get("/control", self._get), web.post("/control", self._post)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        await web.TCPSite(runner, self._host, self._port).start()
+        self._port = int(runner.addresses[0][1])
+        self._runner = runner
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    async def _get(self, _request: web.Request) -> web.Response:
+        simulator = self._simulator
+        body = {
+            "urls": {
+                "kalshi": simulator.kalshi_url,
+                "kalshi_ws": simulator.kalshi_ws_url,
+                "anthropic": simulator.anthropic_url,
+                "johns": simulator.revenue_url,
+            },
+            "steps": simulator.world.steps,
+            "faults": simulator.faults.in_force(),
+            "requests": {name: dict(counts) for name, counts in simulator.requests.items()},
+            "truth": _plain(dataclasses.asdict(simulator.truth())),
+        }
+        return web.json_response(body)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        if "Origin" in request.headers or request.content_type != "application/json":
+            return web.json_response({"error": "send application/json, not from a browser"}, status=403)
+        try:
+            command = await request.json()
+            if not isinstance(command, dict):
+                raise ValueError("an object is needed")
+            await self._run(command)
+        except (ValueError, KeyError, TypeError, InvalidOperation, json.JSONDecodeError) as error:
+            return web.json_response({"error": str(error) or type(error).__name__}, status=400)
+        return web.json_response({"ok": True})
+
+    async def _run(self, command: dict[str, Any]) -> None:
+        if "fault" in command:
+            options = dict(command)
+            upstream, kind = options.pop("upstream"), options.pop("fault")
+            self._simulator.set_fault(upstream, Fault.make(kind, **options))
+            return
+        action = self._actions.get(str(command.get("action")))
+        if action is None:
+            raise ValueError(f"fault or action is needed; actions are {', '.join(self._actions)}")
+        await action(command)
+
+    async def _clear(self, command: dict[str, Any]) -> None:
+        self._simulator.clear_faults(command.get("upstream"))
+
+    async def _step(self, command: dict[str, Any]) -> None:
+        self._simulator.step(min(int(command.get("n", 1)), 100_000))
+
+    async def _pause(self, _command: dict[str, Any]) -> None:
+        await self._simulator.pause()
+
+    async def _resume(self, _command: dict[str, Any]) -> None:
+        self._simulator.resume()
+
+    async def _kill(self, command: dict[str, Any]) -> None:
+        await self._simulator.kill(command["upstream"])
+
+    async def _revive(self, command: dict[str, Any]) -> None:
+        await self._simulator.revive(command["upstream"])
+
+    async def _set_deal(self, command: dict[str, Any]) -> None:
+        amount = command.get("amount")
+        self._simulator.set_deal(
+            command["id"],
+            amount=None if amount is None else Decimal(str(amount)),
+            status=command.get("status"),
+            name=command.get("name"),
+        )
+
+    async def _age_out(self, command: dict[str, Any]) -> None:
+        self._simulator.world.age_out(int(command.get("keep", 0)))
+
+
+def _plain(value: Any) -> Any:
+    """Decimals and dates as text, all the way down."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Decimal | date) else value

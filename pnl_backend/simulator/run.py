@@ -1,0 +1,48 @@
+"""Runs a simulator from the command line until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from pathlib import Path
+
+from .simulator import Simulator
+
+
+async def run_forever(
+    *, port_base: int | None = 5000, seed: int = 1, step_interval: float = 1.0, host: str = "127.0.0.1"
+) -> None:
+    """Serve until SIGINT or SIGTERM, having printed the URLs and credentials as settings for the server.
+
+    Ports are port_base (revenue), +1 (Kalshi), +2 (Anthropic), +3 (control); None takes free ones.
+    """
+    simulator = Simulator(seed=seed, step_interval=step_interval, host=host, port_base=port_base)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with tempfile.TemporaryDirectory(prefix="pnl-simulator-") as folder:
+        async with simulator:
+            print(_settings(simulator, Path(folder)), flush=True)  # noqa: T201 - what it is run for
+            await stop.wait()
+
+
+def _settings(simulator: Simulator, folder: Path) -> str:
+    """Lines for `.env`; the private key goes to a file that only its owner may read."""
+    given = simulator.credentials()
+    key_file = folder / "kalshi-private-key.pem"
+    key_file.touch(mode=0o600)
+    key_file.write_text(given.kalshi_private_key_pem, "utf-8")
+    lines = (
+        ("KALSHI_API_URL", simulator.kalshi_url),
+        ("KALSHI_WS_URL", simulator.kalshi_ws_url),
+        ("KALSHI_API_KEY", given.kalshi_key_id),
+        ("KALSHI_PRIVATE_KEY_PATH", str(key_file)),
+        ("ANTHROPIC_API_URL", simulator.anthropic_url),
+        ("ANTHROPIC_API_KEY", given.anthropic_key),
+        ("JOHNS_REVENUE_URL", simulator.revenue_url),
+        ("JOHNS_REVENUE_TOKEN", given.revenue_token),
+    )
+    settings = "\n".join(f"{name}={value}" for name, value in lines)
+    return f"{settings}\n# faults, steps and amounts: POST JSON to {simulator.control_url}"

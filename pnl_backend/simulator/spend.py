@@ -1,0 +1,160 @@
+"""Anthropic usage by hour, and the cost that follows from it through the published price table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib import resources
+from typing import Any
+
+from .records import ZERO
+
+HOUR = 3600
+DAY = 86_400
+
+# A stream's counters, in this order; code execution is whole micro-dollars since no report counts its seconds.
+INPUT, CACHE_5M, CACHE_1H, CACHE_READ, OUTPUT, WEB_SEARCHES, CODE_MICROS, REQUESTS = range(8)
+Counters = list[int]
+_TOKEN_LINES = (
+    (INPUT, "uncached_input_tokens", "input"),
+    (CACHE_5M, "cache_creation.ephemeral_5m_input_tokens", "cache_5m"),
+    (CACHE_1H, "cache_creation.ephemeral_1h_input_tokens", "cache_1h"),
+    (CACHE_READ, "cache_read_input_tokens", "cache_read"),
+    (OUTPUT, "output_tokens", "output"),
+)
+# List prices stand a quarter above what is billed, so that reading the wrong one of the two fields shows.
+LIST_FACTOR = Decimal("1.25")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Who used which model how; no model for what is not billed by token."""
+
+    model: str | None
+    workspace_id: str
+    api_key_id: str
+    service_tier: str = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One kind of cost of one stream in one bucket, in exact cents."""
+
+    stream: Stream
+    cost_type: str
+    token_type: str | None
+    model: str | None
+    cents: Decimal
+    requests: int
+
+
+def _load_prices() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("prices.json").read_text("utf-8")
+    prices: dict[str, Any] = json.loads(text)
+    return prices
+
+
+_PRICES = _load_prices()
+_BY_MODEL: dict[str, dict[str, Decimal]] = {
+    model: {kind: Decimal(text) for kind, text in row.items()}
+    for model, row in _PRICES["usd_per_million_tokens"].items()
+}
+_BATCH = Decimal(_PRICES["batch_share_of_input_and_output"])
+# $10 a thousand is one cent a search.
+_SEARCH_CENTS = Decimal(_PRICES["usd_per_thousand_web_searches"]) / 10
+
+
+def cost_lines(stream: Stream, counters: Counters) -> list[CostLine]:
+    """Price one stream's counters; requests are counted on the input line only, so that they add up."""
+    lines: list[CostLine] = []
+    if stream.model is not None:
+        prices = _BY_MODEL[stream.model]
+        for index, token_type, kind in _TOKEN_LINES:
+            if counters[index]:
+                amount = counters[index] * prices[kind] / 10_000  # USD a million tokens -> cents a token
+                if stream.service_tier == "batch" and index in (INPUT, OUTPUT):
+                    amount *= _BATCH
+                requests = counters[REQUESTS] if index == INPUT else 0
+                lines.append(CostLine(stream, "tokens", token_type, stream.model, amount, requests))
+    if counters[WEB_SEARCHES]:
+        amount = counters[WEB_SEARCHES] * _SEARCH_CENTS
+        lines.append(CostLine(stream, "web_search", None, None, amount, 0))
+    if counters[CODE_MICROS]:
+        amount = Decimal(counters[CODE_MICROS]) / 10_000
+        lines.append(CostLine(stream, "code_execution", None, None, amount, 0))
+    return lines
+
+
+def _spread(total: int, part: int, parts: int) -> int:
+    """Share number `part` of an integer cut into `parts` shares that add up to it exactly."""
+    return total * (part + 1) // parts - total * part // parts
+
+
+@dataclass
+class Spend:
+    """Usage of every stream, hour by hour (keys are the hours' starts, UTC seconds)."""
+
+    hours: dict[int, dict[Stream, Counters]] = field(default_factory=dict)
+    _closed: dict[tuple[int, int], dict[Stream, Counters]] = field(default_factory=dict, repr=False)
+
+    def add(self, at: float, stream: Stream, counters: Counters) -> None:
+        """Book usage at a time; a day that was summed before is summed again."""
+        hour = int(at) // HOUR * HOUR
+        held = self.hours.setdefault(hour, {}).setdefault(stream, [0] * 8)
+        for index, count in enumerate(counters):
+            held[index] += count
+        self._closed.pop((hour // DAY * DAY, DAY), None)
+
+    def add_day(self, day: int, stream: Stream, counters: Counters, *, until: float) -> None:
+        """Spread a day's usage over its hours, as far as `until`; the hour in hand gets the elapsed part."""
+        for hour in range(24):
+            start = day + hour * HOUR
+            if start >= until:
+                return
+            share = [_spread(count, hour, 24) for count in counters]
+            if start + HOUR > until:
+                elapsed = int(until) - start
+                share = [count * elapsed // HOUR for count in share]
+            self.add(start, stream, share)
+
+    def bucket(self, start: int, width: int, *, now: float) -> dict[Stream, Counters]:
+        """Usage of one bucket of a day, an hour or a minute."""
+        if width < HOUR:
+            return self._minute(start, now)
+        if width == HOUR:
+            return self.hours.get(start, {})
+        key = (start, width)
+        if key not in self._closed:
+            total: dict[Stream, Counters] = {}
+            for hour in range(start, start + width, HOUR):
+                for stream, counters in self.hours.get(hour, {}).items():
+                    held = total.setdefault(stream, [0] * 8)
+                    for index, count in enumerate(counters):
+                        held[index] += count
+            self._closed[key] = total
+        return self._closed[key]
+
+    def _minute(self, start: int, now: float) -> dict[Stream, Counters]:
+        hour = start // HOUR * HOUR
+        minutes = 60 if now >= hour + HOUR else max(1, (int(now) - hour) // 60 + 1)
+        minute = (start - hour) // 60
+        if minute >= minutes:
+            return {}
+        return {
+            stream: [_spread(count, minute, minutes) for count in counters]
+            for stream, counters in self.hours.get(hour, {}).items()
+        }
+
+    def dollars(self, day: int, *, estimated: bool = False) -> Decimal:
+        """USD of one UTC day; the estimate leaves out code execution, which the usage report does not show."""
+        total = ZERO
+        for stream, counters in self.bucket(day, DAY, now=day + DAY).items():
+            for line in cost_lines(stream, counters):
+                if not (estimated and line.cost_type == "code_execution"):
+                    total += line.cents
+        return total / 100
+
+    def days(self) -> list[int]:
+        """Every day that has usage, oldest first."""
+        return sorted({hour // DAY * DAY for hour in self.hours})
