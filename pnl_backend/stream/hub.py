@@ -93,6 +93,12 @@ class Hub:
     def has_latest(self) -> bool:
         return self._latest is not None
 
+    def json(self, view: str, /) -> bytes | None:
+        """The newest `snapshot` or `breakdown` as JSON, encoded once; None while there is nothing to show."""
+        if self._latest is None:
+            return None
+        return self._latest.snapshot_json if view == "snapshot" else self._latest.breakdown_json
+
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)
 
