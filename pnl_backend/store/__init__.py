@@ -1,1 +1,5 @@
-"""The ledger on disk; the only code that writes SQL."""
+"""The ledger on disk: the only code that writes SQL."""
+
+from pnl_backend.store.store import Store
+
+__all__ = ["Store"]

@@ -1,0 +1,291 @@
+"""The ledger's connections: one that writes and checkpoints, on a thread of its own, and a few query-only readers.
+
+SQLite up to 3.51.2 can corrupt a WAL database when two connections write or checkpoint at once, so the writer is the
+only one that ever does either. Whatever breaks is told in plain words, and the next write tries to mend it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+from loguru import logger
+
+from pnl_backend.errors import StoreError
+from pnl_backend.store import ledger_file
+from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
+from pnl_backend.store.migrations import Progress
+from pnl_backend.store.problems import describe, is_harmless
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Work = Callable[[sqlite3.Connection], T]
+
+CHECKPOINT_EVERY = 200
+"""Transactions between two checkpoints: the log stays within a few MB, and no append waits for a long one."""
+
+READERS = 3
+
+
+def _nothing() -> None:
+    """What most writes do once they are stored."""
+
+
+class Database:
+    """One ledger file and its connections.
+
+    `heir` says where a file that is new must go on. `opened` is told who the file is after every opening, and may
+    refuse it with StoreError. `told` hears of every write whether it failed. All three run on the writer's thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        origin: Origin,
+        synchronous: Synchronous,
+        busy_timeout_ms: int,
+        clock: Callable[[], float],
+        progress: Progress,
+        heir: Callable[[], Identity | None],
+        opened: Callable[[sqlite3.Connection, Identity], None],
+        told: Callable[[StoreError | None], None],
+    ) -> None:
+        self.path = path
+        self._origin: Origin = origin
+        self._synchronous: Synchronous = synchronous
+        self._busy_timeout_ms = busy_timeout_ms
+        self._clock = clock
+        self._progress = progress
+        self._heir = heir
+        self._opened = opened
+        self._told = told
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer")
+        self._writer: sqlite3.Connection | None = None
+        self._files: ledger_file.Files = ()
+        self._lock: int | None = None
+        self._since_checkpoint = 0
+        self._slots: asyncio.Queue[aiosqlite.Connection | None] = asyncio.Queue()
+        self._mending = asyncio.Lock()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Take the file, make or migrate it; StoreError says what is wrong with it."""
+        try:
+            await self._on_thread(self._start)
+        except BaseException:
+            await self._on_thread(self._release)
+            self._thread.shutdown()
+            raise
+        for _ in range(READERS):
+            self._slots.put_nowait(None)
+
+    async def write(self, work: Work[T], stored: Callable[[], None] = _nothing) -> T:
+        """Run `work` in one transaction on the writer's thread; it is durable when this returns.
+
+        `stored` runs on that thread once it is. A caller that is cancelled waits until the transaction is through.
+        StoreError means that nothing of it is known to be stored.
+        """
+        try:
+            result = await self._on_thread(lambda: self._transact(work, stored))
+        except _Lost:
+            async with self._without_readers():
+                result = await self._on_thread(lambda: self._mend(work, stored))
+        self._since_checkpoint += 1
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            self._since_checkpoint = 0
+            self._thread.submit(self._checkpoint)
+        return result
+
+    async def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Row]:
+        """Rows of one query from a reader; StoreError when the file cannot be read."""
+        async with self._reader() as connection:
+            try:
+                return [tuple(row) for row in await connection.execute_fetchall(sql, parameters)]
+            except sqlite3.Error as error:
+                raise describe(error, self.path) from error
+
+    async def close(self) -> None:
+        """Readers first: the writer must be the last connection, because the last one checkpoints."""
+        if self._closed:
+            return
+        self._closed = True
+        async with self._without_readers():
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
+        self._thread.shutdown()
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed")
+        future = asyncio.wrap_future(self._thread.submit(work))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait((future,))  # so that nobody touches the connections meanwhile
+            future.exception()  # told to `told`; the caller is gone
+            raise
+
+    # On the writer's thread
+
+    def _start(self) -> None:
+        try:
+            self._lock = ledger_file.hold(self.path)
+        except OSError as error:
+            raise describe(error, self.path) from error
+        self._reopen()
+
+    def _transact(self, work: Work[T], stored: Callable[[], None]) -> T:
+        connection = self._writer
+        if connection is None or ledger_file.on_disk(self.path) != self._files:
+            raise _Lost
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(connection, drop=not is_harmless(error))
+            failure = describe(error, self.path)
+            self._told(failure)
+            raise failure from error
+        except BaseException:
+            self._give_up(connection, drop=False)
+            raise
+        stored()
+        self._told(None)
+        return result
+
+    def _give_up(self, connection: sqlite3.Connection, *, drop: bool) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            drop = True
+        if drop and ledger_file.on_disk(self.path) == self._files:  # a deleted file lives on only in this connection
+            self._close_writer()
+
+    def _mend(self, work: Work[T], stored: Callable[[], None]) -> T:
+        with suppress(_Lost):
+            return self._transact(work, stored)
+        try:
+            self._reopen()
+        except StoreError as failure:
+            self._told(failure)
+            raise
+        return self._transact(work, stored)
+
+    def _reopen(self) -> None:
+        try:
+            self._let_go()
+            ledger_file.create(self.path)
+            connection = ledger_file.connect(
+                self.path, synchronous=self._synchronous, busy_timeout_ms=self._busy_timeout_ms
+            )
+            try:
+                identity = ledger_file.identify(
+                    connection,
+                    self.path,
+                    origin=self._origin,
+                    now=self._clock(),
+                    heir=self._heir(),
+                    progress=self._progress,
+                )
+                self._opened(connection, identity)
+            except BaseException:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise describe(error, self.path) from error
+        self._writer = connection
+        self._files = ledger_file.on_disk(self.path)
+
+    def _let_go(self) -> None:
+        """Close a writer whose files are no longer in place; what a deleted file held is put back first."""
+        if self._writer is None:
+            return
+        saved = None if self.path.exists() else ledger_file.rescue(self._writer, self.path)
+        self._close_writer()
+        ledger_file.remove_leftovers(self.path, self._files)
+        if saved is not None:
+            saved.rename(self.path)
+
+    def _checkpoint(self) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            logger.warning("Checkpoint put off: {}", describe(error, self.path))
+
+    def _close_writer(self) -> None:
+        """As the last connection it writes the whole log back into the file and removes it."""
+        if self._writer is not None:
+            with suppress(sqlite3.Error):
+                self._writer.close()
+            self._writer = None
+
+    def _release(self) -> None:
+        self._close_writer()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # On the loop
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed")
+        reader = await self._slots.get()
+        try:
+            if reader is None:
+                reader = await self._connect_reader()
+            yield reader
+        finally:
+            self._slots.put_nowait(reader)
+
+    @asynccontextmanager
+    async def _without_readers(self) -> AsyncIterator[None]:
+        """Wait for the reads in hand and close their connections; reads that come meanwhile wait in turn.
+
+        While another connection of this process is open, SQLite would carry the old log's index over to a new log.
+        """
+        taken = 0
+        async with self._mending:
+            try:
+                for _ in range(READERS):
+                    reader = await self._slots.get()
+                    taken += 1
+                    if reader is not None:
+                        await reader.close()
+                yield
+            finally:
+                for _ in range(taken):
+                    self._slots.put_nowait(None)
+
+    async def _connect_reader(self) -> aiosqlite.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        timeout = self._busy_timeout_ms / 1000
+        try:
+            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=timeout)
+        except sqlite3.Error as error:
+            raise describe(error, self.path) from error
+        try:
+            for setting in ("query_only = ON", "mmap_size = 0", "cache_size = -8192"):
+                await connection.execute_fetchall(f"PRAGMA {setting}")
+        except BaseException as error:
+            await connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise describe(error, self.path) from error
+            raise
+        return connection
+
+
+class _Lost(Exception):
+    """The writer is gone, or its files are no longer the ones in the directory."""

@@ -1,0 +1,73 @@
+"""The ledger's schema, as ordered steps: a file's `user_version` says how many of them it has seen.
+
+Money is INTEGER cents in snapshots and TEXT decimals in facts, never REAL; times are INTEGER ms since the epoch
+(UTC), days TEXT `YYYY-MM-DD`. STRICT tables make SQLite refuse anything else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Told during long work: what is being done, how much is done, how much there is."""
+
+_LEDGER = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- A sequence number belongs to the newest epoch that began at or before it.
+CREATE TABLE epochs (first_seq INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE) STRICT;
+
+-- Narrow, so that a range of sums reads few pages; what clients saw lies beside it.
+CREATE TABLE snapshots (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,
+    net INTEGER NOT NULL, kalshi INTEGER NOT NULL, costs INTEGER NOT NULL, revenue INTEGER NOT NULL
+) STRICT;
+CREATE INDEX snapshots_at ON snapshots (at);
+CREATE TABLE payloads (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, detail BLOB NOT NULL) STRICT;
+
+-- Snapshots that were announced while the ledger could not be written.
+CREATE TABLE gaps (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, noted_at INTEGER NOT NULL) STRICT;
+
+-- What each market has brought, kept when the account no longer lists it.
+CREATE TABLE market_totals (
+    ticker TEXT PRIMARY KEY, realized TEXT NOT NULL, fees TEXT NOT NULL, changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A closed day stands here even when it cost nothing.
+CREATE TABLE cost_days (day TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE costs (
+    day TEXT NOT NULL, model TEXT, workspace_id TEXT, api_key_id TEXT, amount TEXT NOT NULL
+) STRICT;
+CREATE INDEX costs_day ON costs (day);
+"""
+
+
+def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
+    def run(connection: sqlite3.Connection, _progress: Progress) -> None:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+
+    return run
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (_step(_LEDGER),)
+"""Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, progress: Progress, *, to: int = VERSION) -> None:
+    """Bring the file to schema `to`, a step a transaction: killed at any point, it goes on where it stopped."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[version:to], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            step(connection, progress)
+            connection.execute(f"PRAGMA user_version = {number}")  # a pragma takes no parameters
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,63 @@
+"""Snapshots on disk: the statements that append, find and forget them. One row of sums, one of what clients saw."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pnl_backend.domain.record import Record
+
+Row = tuple[Any, ...]
+
+_SELECT = (
+    "SELECT s.seq, s.at, s.net, s.kalshi, s.costs, s.revenue, p.data, p.detail"
+    " FROM snapshots AS s JOIN payloads AS p USING (seq) "
+)
+NEWEST = _SELECT + "ORDER BY s.seq DESC LIMIT ?"
+AFTER = _SELECT + "WHERE s.seq > ? ORDER BY s.seq LIMIT ?"
+LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
+FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
+
+
+def insert(connection: sqlite3.Connection, record: Record) -> None:
+    """Add one snapshot; its sequence number must be new."""
+    sums = (record.net_cents, record.kalshi_cents, record.costs_cents, record.revenue_cents)
+    connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", (record.seq, record.at, *sums))
+    connection.execute("INSERT INTO payloads VALUES (?, ?, ?)", (record.seq, record.data, record.detail))
+
+
+def forget_from(connection: sqlite3.Connection, seq: int) -> None:
+    """Remove `seq` and later: a commit that was reported as failed and landed all the same."""
+    connection.execute("DELETE FROM snapshots WHERE seq >= ?", (seq,))
+    connection.execute("DELETE FROM payloads WHERE seq >= ?", (seq,))
+
+
+def note_gap(connection: sqlite3.Connection, first_seq: int, last_seq: int, at: int) -> None:
+    """Say that these were announced and are not held."""
+    connection.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?, ?)", (first_seq, last_seq, at))
+
+
+class Epochs:
+    """Which epoch a sequence number belongs to: the newest one that began at or before it."""
+
+    def __init__(self, rows: Iterable[tuple[int, str]]) -> None:
+        ordered = sorted(rows)
+        self._starts = [first_seq for first_seq, _ in ordered]
+        self._names = [name for _, name in ordered]
+
+    @property
+    def current_start(self) -> int:
+        """The first sequence number of the newest epoch."""
+        return self._starts[-1]
+
+    def record(self, row: Row) -> Record:
+        """A row of one of the queries above as the Record that was appended."""
+        seq, at, net, kalshi, costs, revenue, data, detail = row
+        epoch = self._names[bisect_right(self._starts, seq) - 1]
+        return Record(epoch, seq, at, net, kalshi, costs, revenue, data, detail)
+
+    def records(self, rows: Sequence[Row]) -> list[Record]:
+        """Rows as Records, in the same order."""
+        return [self.record(row) for row in rows]

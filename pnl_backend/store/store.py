@@ -1,0 +1,260 @@
+"""The ledger as the rest of the server knows it: append and it is durable, ask and it is answered."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from loguru import logger
+
+from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
+from pnl_backend.domain.record import Record
+from pnl_backend.errors import StoreError
+from pnl_backend.store import remembered, snapshots
+from pnl_backend.store.database import Database
+from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
+from pnl_backend.store.remembered import MarketTotals
+from pnl_backend.store.snapshots import Epochs
+
+
+class Health(TypedDict):
+    """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and never stored."""
+
+    state: Literal["connected", "down"]
+    since: int
+    error: str | None
+    unstored: int
+    synchronous: Synchronous
+
+
+class Store:
+    """The ledger. Opened with `Store.open`, closed with `close`; it mends itself when what broke it goes away.
+
+    `synchronous` is the promise: after `append` a snapshot survives kill -9 either way; with FULL it survives a power
+    cut too, with NORMAL a power cut may take what came after the last checkpoint (200 snapshots at most).
+    """
+
+    def __init__(
+        self, path: Path, *, origin: Origin, clock: Callable[[], float], synchronous: Synchronous, busy_timeout_ms: int
+    ) -> None:
+        self._clock = clock
+        self._synchronous: Synchronous = synchronous
+        self._totals = MarketTotals()
+        self._identity: Identity | None = None
+        self._epochs = Epochs([])
+        self._last_seq = 0
+        self._offered = 0
+        self._lost = 0
+        self._latest: Record | None = None
+        self._down: str | None = None
+        self._failures = 0
+        self._since = self._now()
+        self._database = Database(
+            path,
+            origin=origin,
+            synchronous=synchronous,
+            busy_timeout_ms=busy_timeout_ms,
+            clock=clock,
+            progress=_log_progress,
+            heir=self._heir,
+            opened=self._opened,
+            told=self._told,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path | str,
+        *,
+        origin: Origin,
+        clock: Callable[[], float] = time.time,
+        synchronous: Synchronous = "FULL",
+        busy_timeout_ms: int = 1000,
+    ) -> Store:
+        """Open the ledger at `path`, made with mode 0600 when missing and migrated when older.
+
+        StoreError says what is wrong: not ours, newer, of the other origin, in use, unreadable. `busy_timeout_ms` is
+        how long a write waits for another process's lock.
+        """
+        store = cls(Path(path), origin=origin, clock=clock, synchronous=synchronous, busy_timeout_ms=busy_timeout_ms)
+        await store._database.open()
+        logger.info(
+            "Ledger {} open (SQLite {}, synchronous={}), epoch {}, last snapshot {}",
+            path, sqlite3.sqlite_version, synchronous, store.epoch, store.last_seq,
+        )  # fmt: skip
+        return store
+
+    @property
+    def epoch(self) -> str:
+        """Names this ledger for ever; sequence numbers are only comparable within one epoch."""
+        return self._known.epoch
+
+    @property
+    def last_seq(self) -> int:
+        """The sequence number of the newest stored snapshot; 0 before the first."""
+        return self._last_seq
+
+    @property
+    def first_run(self) -> date:
+        """The UTC day on which this ledger was begun."""
+        return self._known.first_run
+
+    async def append(self, record: Record, *, positions: Iterable[Position] = ()) -> None:
+        """Commit one snapshot, and the totals of the markets whose realized profit or fees changed with it.
+
+        Durable when it returns. The sequence number must follow the last one stored, or the last one whose append
+        failed: what was skipped is noted as a gap. A snapshot whose append failed may be appended again.
+        """
+        if record.epoch != self.epoch or not self._last_seq < record.seq <= max(self._offered, self._last_seq) + 1:
+            raise StoreError(
+                f"snapshot {record.epoch}-{record.seq} does not follow {self.epoch}-{self._last_seq} in the ledger"
+            )
+        self._offered = max(self._offered, record.seq)
+        totals = self._totals.changed(positions)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if self._failures:
+                snapshots.forget_from(connection, record.seq)
+            if record.seq > self._last_seq + 1:
+                snapshots.note_gap(connection, self._last_seq + 1, record.seq - 1, self._now())
+            snapshots.insert(connection, record)
+            self._totals.write(connection, totals, record.at)
+
+        def stored() -> None:
+            self._lost += record.seq - self._last_seq - 1
+            self._last_seq = record.seq
+            self._latest = record
+            self._totals.remember(totals)
+
+        await self._database.write(work, stored)
+
+    def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
+        """Realized profit and fees remembered of markets that are not among `tickers`, the ones the account lists."""
+        return self._totals.aged_out(tickers)
+
+    async def latest(self) -> Record | None:
+        """The newest stored snapshot, from memory."""
+        return self._latest
+
+    async def newest(self, limit: int) -> list[Record]:
+        """The newest `limit` snapshots, oldest first."""
+        rows = await self._database.read(snapshots.NEWEST, (limit,))
+        return self._epochs.records(rows[::-1])
+
+    async def since(self, epoch: str, seq: int, *, limit: int = 1000) -> list[Record] | None:
+        """Every snapshot after `(epoch, seq)`, oldest first.
+
+        None when that is not exactly known: another epoch, in the future, no longer held, a gap, more than `limit`.
+        """
+        if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= self._last_seq:
+            return None
+        missed = self._last_seq - seq
+        if missed == 0:
+            return []
+        if missed > limit:
+            return None
+        rows = await self._database.read(snapshots.AFTER, (seq, limit + 1))
+        records = self._epochs.records(rows)
+        whole = len(records) >= missed and records[-1].seq - seq == len(records) <= limit
+        return records if whole else None
+
+    async def last_before(self, at_ms: int) -> Record | None:
+        """The last snapshot before an instant."""
+        return await self._one(snapshots.LAST_BEFORE, at_ms)
+
+    async def first(self) -> Record | None:
+        """The first snapshot held."""
+        return await self._one(snapshots.FIRST)
+
+    async def load(self) -> ClosedCosts:
+        """The closed days that are remembered, and their costs."""
+        days = await self._database.read(remembered.COST_DAYS)
+        return remembered.closed_costs(days, await self._database.read(remembered.COSTS))
+
+    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
+        """Close the days from `day_from` to `day_to`, both included, with exactly these rows, all or nothing."""
+        outside = [row.day for row in rows if not day_from <= row.day <= day_to]
+        if outside:
+            raise StoreError(f"a cost of {outside[0]} cannot close the days from {day_from} to {day_to}")
+        await self._database.write(lambda connection: remembered.save_days(connection, day_from, day_to, rows))
+
+    def health(self) -> Health:
+        """What the last write told about the ledger."""
+        return {
+            "state": "down" if self._down else "connected",
+            "since": self._since,
+            "error": self._down,
+            "unstored": self._lost + max(0, self._offered - self._last_seq),
+            "synchronous": self._synchronous,
+        }
+
+    async def probe(self) -> None:
+        """Find out by a write whether the ledger works, and mend it if that is possible; raises StoreError."""
+        probed = ("probed_at", str(self._now()))
+        await self._database.write(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", probed)
+        )
+
+    async def close(self) -> None:
+        """Finish what is being written, write the log back into the file, let it go."""
+        await self._database.close()
+
+    @property
+    def _known(self) -> Identity:
+        if self._identity is None:
+            raise StoreError("the ledger is not open")
+        return self._identity
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    async def _one(self, sql: str, *parameters: object) -> Record | None:
+        rows = await self._database.read(sql, parameters)
+        return self._epochs.record(rows[0]) if rows else None
+
+    # On the writer's thread
+
+    def _told(self, failure: StoreError | None) -> None:
+        """What each write came to: the first failure and the recovery are logged, the rest is counted."""
+        if failure is not None:
+            self._failures += 1
+            if self._down is None:
+                logger.error("The ledger cannot be written: {}", failure)
+                self._since = self._now()
+            self._down = str(failure)
+        elif self._down is not None:
+            logger.info("The ledger can be written again after {} failed writes", self._failures)
+            self._down, self._failures, self._since = None, 0, self._now()
+
+    def _heir(self) -> Identity | None:
+        if self._identity is None:
+            return None
+        return Identity(self._identity.epoch, self._last_seq, self._identity.first_run)
+
+    def _opened(self, connection: sqlite3.Connection, found: Identity) -> None:
+        """Take up a file: at the start whatever it holds, later only one that this ledger can go on in."""
+        self._epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
+        if self._identity is None:
+            self._identity = found
+            self._last_seq = self._offered = found.last_seq
+            rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
+            self._latest = self._epochs.record(rows[0]) if rows else None
+            self._totals.load(connection)
+            return
+        if found.epoch != self.epoch or found.last_seq > self._offered:
+            raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
+        connection.execute("BEGIN IMMEDIATE")
+        self._totals.write_all(connection, self._now())
+        if found.last_seq < self._last_seq:
+            logger.error("The database file in place ends at {}, not at {}", found.last_seq, self._last_seq)
+            snapshots.note_gap(connection, found.last_seq + 1, self._last_seq, self._now())
+        connection.execute("COMMIT")
+
+
+def _log_progress(what: str, done: int, of: int) -> None:
+    logger.info("{}: {} of {}", what, done, of)
