@@ -75,6 +75,14 @@ class CostRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedCosts:
+    """What is remembered of closed days: which ones, and their rows. A day may be closed without any row."""
+
+    days: frozenset[date]
+    rows: tuple[CostRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnthropicSpend:
     """Cost since `since`, a row for each day, model and workspace; `today` is the UTC day still running.
 
