@@ -80,12 +80,17 @@ class Database:
         """Take the file, make or migrate it; StoreError says what is wrong with it."""
         try:
             await self._on_thread(self._start)
+            for _ in range(READERS):  # now, because a deleted file can only be read by those who have it open
+                self._slots.put_nowait(await self._connect_reader())
         except BaseException:
-            await self._on_thread(self._release)
+            self._closed = True
+            while not self._slots.empty():
+                reader = self._slots.get_nowait()
+                if reader is not None:
+                    await reader.close()
+            self._thread.submit(self._release)
             self._thread.shutdown()
             raise
-        for _ in range(READERS):
-            self._slots.put_nowait(None)
 
     async def write(self, work: Work[T], stored: Callable[[], None] = _nothing) -> T:
         """Run `work` in one transaction on the writer's thread; it is durable when this returns.
@@ -210,6 +215,8 @@ class Database:
         if self._writer is None:
             return
         saved = None if self.path.exists() else ledger_file.rescue(self._writer, self.path)
+        with suppress(sqlite3.Error):  # closing alone does not write the log back into a file that was moved
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._close_writer()
         ledger_file.remove_leftovers(self.path, self._files)
         if saved is not None:

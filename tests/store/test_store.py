@@ -130,7 +130,7 @@ async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
 async def test_markets_that_age_out_are_remembered(open_store: OpenStore, record: MakeRecord) -> None:
     store = await open_store()
     await store.append(record(store), positions=[position("A", "10.123456", "1.5"), position("B", "-4", "0.25")])
-    assert store.aged_out({"A", "B"}) == (0, 0)
+    assert store.aged_out({"A", "B"}) == (Decimal(0), Decimal(0))
     assert store.aged_out(["B"]) == (Decimal("10.123456"), Decimal("1.5"))
     await store.append(record(store), positions=[position("B", "-5", "0.5"), position("C", "0")])
     await store.close()

@@ -1,0 +1,88 @@
+"""Killed at any moment, the ledger holds every snapshot that was told to be stored, and goes on after the last."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import sqlite3
+from contextlib import closing
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from pnl_backend.domain.record import Record
+from pnl_backend.store import Store
+
+NOON = 1_772_020_800_000
+Told = tuple[str, int, int]
+
+
+def make(store: Store, rng: random.Random) -> Record:
+    seq = store.last_seq + 1
+    net, kalshi, costs, revenue = (rng.randrange(-(10**7), 10**7) for _ in range(4))
+    blob = rng.randbytes(rng.randrange(10, 6000))
+    return Record(store.epoch, seq, NOON + seq * 50, net, kalshi, costs, revenue, blob, blob[::-1])
+
+
+def write_until_killed(path: str, told: Connection, seed: int) -> None:
+    async def run() -> None:
+        rng = random.Random(seed)
+        store = await Store.open(path, origin="live")
+        told.send(None)
+        while True:
+            record = make(store, rng)
+            await store.append(record)
+            told.send((record.epoch, record.seq, hash_of(record)))
+
+    asyncio.run(run())
+
+
+def hash_of(record: Record) -> int:
+    return hash(
+        (record.at, record.net_cents, record.kalshi_cents, record.costs_cents, record.revenue_cents, record.data)
+    )
+
+
+def run_and_kill(path: Path, seed: int) -> list[Told]:
+    """What the writer told before it was killed, at a random moment of its work."""
+    context = multiprocessing.get_context("fork")  # hashes agree, and a start costs milliseconds
+    ours, theirs = context.Pipe(duplex=False)
+    writer = context.Process(target=write_until_killed, args=(str(path), theirs, seed))
+    writer.start()
+    theirs.close()
+    assert ours.poll(30)
+    ours.recv()
+    rng = random.Random(seed)
+    told: list[Told] = []
+    for _ in range(rng.randrange(40)):
+        assert ours.poll(30)
+        told.append(ours.recv())
+    ours.poll(rng.random() / 500)  # somewhere within a transaction
+    writer.kill()
+    writer.join()
+    try:
+        while True:
+            told.append(ours.recv())
+    except EOFError:
+        return told
+
+
+def test_kill_at_random_moments(path: Path) -> None:
+    told: list[Told] = []
+    for seed in range(20):
+        told += run_and_kill(path, seed)
+        asyncio.run(look(path, told))
+    assert len(told) > 100
+
+
+async def look(path: Path, told: list[Told]) -> None:
+    store = await Store.open(path, origin="live")
+    held = {(one.epoch, one.seq): hash_of(one) for one in await store.newest(1_000_000)}
+    last = store.last_seq
+    await store.close()
+    assert {(epoch, seq): value for epoch, seq, value in told}.items() <= held.items()
+    assert sorted(seq for _, seq in held) == list(range(1, last + 1))
+    assert len({epoch for epoch, _ in held}) <= 1
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert reader.execute("SELECT count(*), max(seq) FROM payloads").fetchone() == (last, last or None)
