@@ -1,0 +1,115 @@
+/** The frame around the pages: ribbon, header, banners, dialogs. */
+
+import { useEffect, useState, type ReactElement } from 'react';
+import { Banners, ConnectionBadge, ConnectionVoice } from './components/Connection';
+import { Logo, SettingsIcon } from './components/Icons';
+import { KeyPrompt } from './components/KeyPrompt';
+import { Settings } from './components/Settings';
+import { useRoute, type Route } from './lib/route';
+import { Overview } from './pages/Overview';
+import { System } from './pages/System';
+import { usePnLSocket, usePnLStore } from './pnlStore';
+
+const SYSTEM_EVERY_MS = 10_000;
+const ROUTES: readonly (readonly [Route, string, string])[] = [
+  ['overview', '#/', 'Overview'],
+  ['system', '#/system', 'System'],
+];
+
+export function App(): ReactElement {
+  const route = useRoute();
+  useConnection();
+  useSystem();
+  return (
+    <>
+      <DemoRibbon />
+      <div className="page">
+        <Header route={route} />
+        <ConnectionVoice />
+        <Banners />
+        <main>{route === 'system' ? <System /> : <Overview />}</main>
+      </div>
+      <KeyDialog />
+    </>
+  );
+}
+
+function DemoRibbon(): ReactElement | null {
+  const simulated = usePnLStore((state) => state.pnl.simulated === true);
+  if (!simulated) return null;
+  return (
+    <p className="demo" data-testid="demo">
+      <strong>DEMO</strong> These figures are simulated; no real account is read.
+    </p>
+  );
+}
+
+function Header({ route }: { route: Route }): ReactElement {
+  const [open, setOpen] = useState(false);
+  return (
+    <header className="header">
+      <a className="brand" href="#/" aria-label="P&L, overview">
+        <Logo />
+        <span className="brand-name">P&amp;L</span>
+      </a>
+      <nav className="nav" aria-label="Pages">
+        {ROUTES.map(([name, href, words]) => (
+          <a key={name} href={href} aria-current={name === route ? 'page' : undefined}>
+            {words}
+          </a>
+        ))}
+      </nav>
+      <div className="header-end">
+        <ConnectionBadge />
+        <button type="button" className="button is-icon" aria-label="Settings" onClick={() => setOpen(true)}>
+          <SettingsIcon />
+        </button>
+      </div>
+      {open && <Settings onClose={() => setOpen(false)} />}
+    </header>
+  );
+}
+
+function KeyDialog(): ReactElement | null {
+  const wanted = usePnLStore((state) => state.keyWanted);
+  const [dismissed, setDismissed] = useState(false);
+  useEffect(() => setDismissed(false), [wanted]);
+  if (wanted === null) return null;
+  if (!dismissed) return <KeyPrompt onClose={() => setDismissed(true)} />;
+  return (
+    <button type="button" className="button is-primary key-again" onClick={() => setDismissed(false)}>
+      Enter a key
+    </button>
+  );
+}
+
+/** Connects while the page lives, and tries again at once when the network or the reader comes back. */
+function useConnection(): void {
+  const { initSocket, disconnect } = usePnLSocket();
+  const retryNow = usePnLStore((state) => state.retryNow);
+  useEffect(() => {
+    void initSocket();
+    const seen = (): void => {
+      if (document.visibilityState === 'visible') retryNow();
+    };
+    window.addEventListener('online', retryNow);
+    document.addEventListener('visibilitychange', seen);
+    return () => {
+      window.removeEventListener('online', retryNow);
+      document.removeEventListener('visibilitychange', seen);
+      disconnect();
+    };
+  }, [initSocket, disconnect, retryNow]);
+}
+
+/** Breakers stand on both pages, so the system's state is read on both, while someone looks. */
+function useSystem(): void {
+  const connected = usePnLStore((state) => state.connected);
+  const fetchSystem = usePnLStore((state) => state.fetchSystem);
+  useEffect(() => {
+    if (!connected) return;
+    void fetchSystem();
+    const timer = setInterval(() => document.visibilityState === 'visible' && void fetchSystem(), SYSTEM_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [connected, fetchSystem]);
+}

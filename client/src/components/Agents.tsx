@@ -1,0 +1,52 @@
+/** Who made it and who spent it; the columns add up to the totals. */
+
+import type { ReactElement } from 'react';
+import { useFormatter } from '../lib/preferences';
+import { usePnLComponents } from '../pnlStore';
+import { tone } from './Figure';
+
+export function Agents(): ReactElement {
+  const format = useFormatter();
+  const components = usePnLComponents();
+  const agents = 'agentAttribution' in components ? components.agentAttribution : [];
+  const sum = (part: 'revenue' | 'expenses' | 'net'): number => agents.reduce((total, agent) => total + agent[part], 0);
+  return (
+    <section className="card" aria-labelledby="agents">
+      <div className="card-head">
+        <h2 id="agents">Agents</h2>
+      </div>
+      {agents.length === 0 ? (
+        <p className="soft">Nothing attributed yet</p>
+      ) : (
+        <div className="scroll-x">
+          <table className="table">
+            <thead>
+              <tr>
+                <th scope="col">Agent</th>
+                <th scope="col">Revenue</th>
+                <th scope="col">Expenses</th>
+                <th scope="col">Net</th>
+              </tr>
+            </thead>
+            <tbody>
+              {agents.map(({ agent, revenue, expenses, net }) => (
+                <tr key={agent}>
+                  <th scope="row">{agent}</th>
+                  <td>{format.money(revenue)}</td>
+                  <td>{format.money(expenses)}</td>
+                  <td className={tone(net)}>{format.signedMoney(net)}</td>
+                </tr>
+              ))}
+              <tr className="is-total">
+                <th scope="row">Total</th>
+                <td>{format.money(sum('revenue'))}</td>
+                <td>{format.money(sum('expenses'))}</td>
+                <td>{format.signedMoney(sum('net'))}</td>
+              </tr>
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,131 @@
+/** The connection at a glance, in the header; its changes, spoken once; and a banner when something is wrong. */
+
+import type { ReactElement } from 'react';
+import { useShallow } from 'zustand/shallow';
+import { duration } from '../lib/format';
+import { useFormatter } from '../lib/preferences';
+import { useNow } from '../lib/useNow';
+import { TRANSPORT_WORDS } from '../lib/words';
+import { usePnLStore } from '../pnlStore';
+import type { PnLState } from '../store/state';
+
+type Tone = 'gain' | 'warn' | 'loss';
+
+/** After three missed updates the badge says how long it has been. */
+const QUIET_MS = 15_000;
+
+export function ConnectionBadge(): ReactElement {
+  const { transport, latencyMs, link, lastUpdate } = usePnLStore(useShallow(pick));
+  const receivedAt = usePnLStore((state) => state.receivedAt);
+  const format = useFormatter();
+  const now = useNow();
+  const { word, tone } = verdict(link.phase, transport);
+  const quiet = receivedAt === null ? null : now - receivedAt;
+  return (
+    <div className="badge" data-testid="badge" data-transport={transport}>
+      <span className={`dot is-${tone}`} aria-hidden="true" />
+      <span className="badge-word">{word}</span>
+      {transport !== 'offline' && <span className="soft">{TRANSPORT_WORDS[transport]}</span>}
+      {latencyMs !== null && <span className="soft badge-detail">{Math.max(1, Math.round(latencyMs))} ms</span>}
+      {lastUpdate !== null && (
+        <span className="soft badge-detail">
+          {quiet !== null && quiet > QUIET_MS ? `${duration(quiet)} ago` : <time dateTime={lastUpdate}>{format.time(Date.parse(lastUpdate))}</time>}
+        </span>
+      )}
+    </div>
+  );
+}
+
+const pick = ({ transport, latencyMs, link, lastUpdate }: PnLState): Pick<PnLState, 'transport' | 'latencyMs' | 'link' | 'lastUpdate'> => ({
+  transport,
+  latencyMs,
+  link,
+  lastUpdate,
+});
+
+function verdict(phase: PnLState['link']['phase'], transport: PnLState['transport']): { word: string; tone: Tone } {
+  if (phase === 'up') return transport === 'polling' ? { word: 'Polling', tone: 'warn' } : { word: 'Live', tone: 'gain' };
+  if (phase === 'connecting') return { word: 'Connecting', tone: 'warn' };
+  if (phase === 'refused') return { word: 'Key needed', tone: 'loss' };
+  return { word: 'Offline', tone: 'loss' };
+}
+
+/** One sentence for screen readers, at each change of connection and at no other time. */
+export function ConnectionVoice(): ReactElement {
+  const transport = usePnLStore((state) => state.transport);
+  const phase = usePnLStore((state) => state.link.phase);
+  const sentence =
+    phase === 'up' ? `Connected, ${TRANSPORT_WORDS[transport].toLowerCase()}` : phase === 'waiting' ? 'Connection lost, showing the last figures' : '';
+  return (
+    <p className="hidden" role="status">
+      {sentence}
+    </p>
+  );
+}
+
+export function Banners(): ReactElement {
+  return (
+    <div className="banners">
+      <OfflineBanner />
+      <ErrorBanner />
+      <GapBanner />
+    </div>
+  );
+}
+
+function OfflineBanner(): ReactElement | null {
+  const { link, pnl, receivedAt, retryNow } = usePnLStore(
+    useShallow(({ link, pnl, receivedAt, retryNow }: PnLState) => ({ link, pnl, receivedAt, retryNow })),
+  );
+  const format = useFormatter();
+  const now = useNow();
+  if (link.phase !== 'waiting' && !(link.phase === 'connecting' && link.reason !== null)) return null;
+  const { calculatedAt } = pnl;
+  const shown =
+    calculatedAt === null ? 'There are no figures to show yet' : `Showing ${receivedAt === null ? format.dateTime(calculatedAt) : format.time(calculatedAt)}`;
+  const next = link.nextTryAt === null ? 'trying now' : `trying again in ${duration(link.nextTryAt - now)}`;
+  return (
+    <div className="banner" data-testid="offline">
+      <p>
+        No connection to the server. {shown}; {next}.
+      </p>
+      <button type="button" className="button" onClick={retryNow} disabled={link.phase !== 'waiting'}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+function ErrorBanner(): ReactElement | null {
+  const error = usePnLStore((state) => (state.link.phase === 'up' ? state.error : null));
+  const clearError = usePnLStore((state) => state.clearError);
+  if (error === null) return null;
+  return (
+    <div className="banner is-loss" role="alert" data-testid="error">
+      <p>{/[.!?]$/.test(error) ? error : `${error}.`} The figures on screen stay until new ones come.</p>
+      <button type="button" className="button" onClick={clearError}>
+        Dismiss
+      </button>
+    </div>
+  );
+}
+
+function GapBanner(): ReactElement | null {
+  const gaps = usePnLStore((state) => state.gaps);
+  const dismissGaps = usePnLStore((state) => state.dismissGaps);
+  const format = useFormatter();
+  const [first, ...rest] = gaps;
+  if (first === undefined) return null;
+  const more = rest.length > 0 ? ` (and ${rest.length} more)` : '';
+  return (
+    <div className="banner" data-testid="gap">
+      <p>
+        Updates between {format.time(first.from)} and {format.time(first.to)}
+        {more} could not be recovered. Totals are not affected.
+      </p>
+      <button type="button" className="button" onClick={dismissGaps}>
+        Dismiss
+      </button>
+    </div>
+  );
+}

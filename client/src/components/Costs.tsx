@@ -1,0 +1,34 @@
+/** What the expenses are made of. */
+
+import type { ReactElement } from 'react';
+import { useFormatter } from '../lib/preferences';
+import { usePnLComponents } from '../pnlStore';
+
+export function Costs(): ReactElement {
+  const format = useFormatter();
+  const components = usePnLComponents();
+  const costs = 'costBreakdown' in components ? components.costBreakdown : [];
+  return (
+    <section className="card" aria-labelledby="costs">
+      <div className="card-head">
+        <h2 id="costs">Costs</h2>
+      </div>
+      {costs.length === 0 && <p className="soft">No costs yet</p>}
+      <ul className="costs">
+        {costs.map(({ name, value, percentage }) => (
+          <li key={name}>
+            <p className="cost-line">
+              <span>{name}</span>
+              <span className="soft">{format.percent(percentage, 1)}</span>
+              <span>{format.money(value)}</span>
+            </p>
+            <svg className="lane" aria-hidden="true">
+              <rect className="is-track" width="100%" height="100%" />
+              <rect className="is-cost" width={`${Math.max(0, Math.min(100, percentage))}%`} height="100%" />
+            </svg>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

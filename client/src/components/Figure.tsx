@@ -1,0 +1,46 @@
+/** A sum of money with small cents; when it changes it is tinted once, briefly, unless motion is unwanted. */
+
+import { useEffect, useRef, type ReactElement } from 'react';
+import { useFormatter } from '../lib/preferences';
+
+const TINT_MS = 600;
+
+interface FigureProps {
+  value: number;
+  className?: string;
+}
+
+export function Figure({ value, className = '' }: FigureProps): ReactElement {
+  const format = useFormatter();
+  const ref = useTint(value);
+  const { whole, cents, after } = format.moneyParts(value);
+  return (
+    <span ref={ref} className={`figure ${className}`}>
+      {whole}
+      <span className="cents">{cents}</span>
+      {after}
+    </span>
+  );
+}
+
+/** The element to tint when `value` becomes another. */
+export function useTint(value: number): (element: HTMLSpanElement | null) => void {
+  const element = useRef<HTMLSpanElement | null>(null);
+  const before = useRef(value);
+  useEffect(() => {
+    const change = value - before.current;
+    before.current = value;
+    if (change === 0 || !element.current?.animate || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    const tint = getComputedStyle(element.current).getPropertyValue(change > 0 ? '--gain-tint' : '--loss-tint');
+    element.current.animate([{ backgroundColor: tint }, { backgroundColor: 'transparent' }], { duration: TINT_MS, easing: 'ease-out' });
+  }, [value]);
+  return (found) => {
+    element.current = found;
+  };
+}
+
+/** Gain, loss or neither, for colour beside a sign or an arrow. */
+export function tone(value: number): 'gain' | 'loss' | '' {
+  if (value > 0) return 'gain';
+  return value < 0 ? 'loss' : '';
+}

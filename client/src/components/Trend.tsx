@@ -1,0 +1,112 @@
+/** The third question: since when. Net P&L over the chosen range, exact values under the crosshair, and its export. */
+
+import { useMemo, useState, type ReactElement } from 'react';
+import { columns } from '../lib/chart';
+import { download, fileName, toCsv } from '../lib/exports';
+import { useFormatter, useTimeZone } from '../lib/preferences';
+import { useTrend } from '../lib/useTrend';
+import { pnlStore } from '../pnlStore';
+import { RESOLUTION_MS, type Range } from '../store/trend';
+import type { Bucket } from '../types/wire';
+import { TimeChart } from './TimeChart';
+
+const RANGES: readonly (readonly [Range, string])[] = [
+  ['today', 'Today'],
+  ['week', 'Week'],
+  ['month', 'Month'],
+  ['year', 'Year'],
+];
+
+export function Trend(): ReactElement {
+  const format = useFormatter();
+  const timeZone = useTimeZone();
+  const [range, setRange] = useState<Range>('today');
+  const { rows, span, state } = useTrend(range, timeZone);
+  const data = useMemo(() => columns(rows, RESOLUTION_MS[span.resolution]), [rows, span.resolution]);
+  const [point, setPoint] = useState<number | null>(null);
+  const byTime = useMemo(() => new Map(rows.map((row) => [row.timestamp / 1_000, row])), [rows]);
+  const rowAt = (index: number | null): Bucket | undefined =>
+    index === null ? rows.at(-1) : (byTime.get(data[0][Math.min(index, data[0].length - 1)] ?? -1) ?? rows.at(-1));
+  const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
+  const when = (row: Bucket): string => (daily ? format.date(row.timestamp) : range === 'today' ? format.time(row.timestamp) : format.dateTime(row.timestamp));
+  const describe = (index: number): string => {
+    const row = rowAt(index);
+    return row === undefined ? 'No figures' : `${when(row)}, net ${format.money(row.close)}`;
+  };
+  const label = RANGES.find(([name]) => name === range)?.[1] ?? range;
+  return (
+    <section className="card" aria-labelledby="trend">
+      <div className="card-head">
+        <h2 id="trend">Net P&amp;L over time</h2>
+        <div className="card-tools">
+          <div className="segments" role="group" aria-label="Range">
+            {RANGES.map(([name, words]) => (
+              <button key={name} type="button" aria-pressed={name === range} onClick={() => setRange(name)}>
+                {words}
+              </button>
+            ))}
+          </div>
+          <Export rows={rows} range={range} />
+        </div>
+      </div>
+      <Readout row={rowAt(point)} when={when} />
+      <div className="chart">
+        <TimeChart label={`Net P&L, ${label.toLowerCase()}`} data={data} format={format} describe={describe} onPoint={setPoint} />
+        {rows.length === 0 && <p className="chart-note">{NOTES[state]}</p>}
+      </div>
+      <p className="chart-foot">
+        <span data-testid="zone">
+          Times in {timeZone.replaceAll('_', ' ')} ({format.zoneName})
+        </span>
+        {rows[0] !== undefined && rows[0].timestamp > span.from + RESOLUTION_MS[span.resolution] * 2 && (
+          <span>Figures begin {format.dateTime(rows[0].timestamp)}</span>
+        )}
+      </p>
+    </section>
+  );
+}
+
+const NOTES = {
+  loading: 'Fetching the figures',
+  ready: 'No figures in this range yet',
+  failed: 'The figures of this range could not be fetched. They come with the next connection.',
+} as const;
+
+function Readout({ row, when }: { row: Bucket | undefined; when: (row: Bucket) => string }): ReactElement {
+  const format = useFormatter();
+  if (row === undefined) return <div className="readout" />;
+  return (
+    <div className="readout" data-testid="readout">
+      <strong>{format.money(row.close)}</strong>
+      <span>{when(row)}</span>
+      <span>
+        Kalshi <b>{format.signedMoney(row.kalshiPnL)}</b>
+      </span>
+      <span>
+        Collected <b>{format.signedMoney(row.revenue)}</b>
+      </span>
+      <span>
+        Costs <b>{format.signedMoney(-row.costs)}</b>
+      </span>
+    </div>
+  );
+}
+
+function Export({ rows, range }: { rows: readonly Bucket[]; range: Range }): ReactElement {
+  const csv = (): void => download(fileName(range, Date.now(), 'csv'), 'text/csv;charset=utf-8', toCsv(rows));
+  const json = (): void => {
+    const { pnl, components } = pnlStore.getState();
+    const shown = { range, exportedAt: new Date().toISOString(), snapshot: pnl, breakdown: components, rows };
+    download(fileName(range, Date.now(), 'json'), 'application/json', JSON.stringify(shown, null, 2));
+  };
+  return (
+    <div className="export" role="group" aria-label="Export what is shown">
+      <button type="button" className="button" disabled={rows.length === 0} onClick={csv}>
+        CSV
+      </button>
+      <button type="button" className="button" disabled={rows.length === 0} onClick={json}>
+        JSON
+      </button>
+    </div>
+  );
+}

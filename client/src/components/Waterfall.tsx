@@ -1,0 +1,62 @@
+/** The fourth question: why. From revenue's parts to net, each change starting where the one before ended. */
+
+import { useMemo, type ReactElement } from 'react';
+import { bar, waterfall, waterfallDomain } from '../lib/chart';
+import { useFormatter } from '../lib/preferences';
+import { usePnLMetrics } from '../pnlStore';
+import { tone } from './Figure';
+
+export function Waterfall(): ReactElement {
+  const format = useFormatter();
+  const { components, totalRevenue, totalExpenses, netPnL } = usePnLMetrics();
+  const steps = useMemo(() => {
+    const { kalshi, anthropic, johns } = components;
+    const realized = kalshi.realizedPnl ?? kalshi.pnl;
+    return waterfall([
+      { label: 'Kalshi, realized', value: realized },
+      { label: 'Kalshi, open positions', value: kalshi.pnl - realized },
+      { label: 'John’s, collected', value: johns.collected },
+      { label: 'Revenue', value: totalRevenue, total: true },
+      { label: 'Trading fees', value: -(kalshi.fees ?? 0) },
+      { label: 'Anthropic', value: -(anthropic.totalSpend ?? totalExpenses - (kalshi.fees ?? 0)) },
+      { label: 'Net', value: netPnL, total: true },
+    ]);
+  }, [components, totalRevenue, totalExpenses, netPnL]);
+  const domain = waterfallDomain(steps);
+  const zero = bar({ from: domain[0], to: 0 }, domain).width;
+  return (
+    <section className="card" aria-labelledby="waterfall">
+      <div className="card-head">
+        <h2 id="waterfall">From revenue to net</h2>
+      </div>
+      <table className="table">
+        <thead className="hidden">
+          <tr>
+            <th scope="col">Part</th>
+            <th scope="col">Bar</th>
+            <th scope="col">Amount</th>
+          </tr>
+        </thead>
+        <tbody>
+          {steps.map((step) => {
+            const { x, width } = bar(step, domain);
+            return (
+              <tr key={step.label} className={step.kind === 'total' ? 'is-total' : ''}>
+                <th scope="row">{step.label}</th>
+                <td className="lane-cell">
+                  <svg className="lane" aria-hidden="true">
+                    <line x1={`${zero}%`} x2={`${zero}%`} y1="0" y2="100%" />
+                    <rect className={`is-${step.kind}`} x={`${x}%`} width={`${Math.max(width, 0.4)}%`} y="0" height="100%" />
+                  </svg>
+                </td>
+                <td className={step.kind === 'total' ? '' : tone(step.value)}>
+                  {step.kind === 'total' ? format.money(step.value) : format.signedMoney(step.value)}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </section>
+  );
+}

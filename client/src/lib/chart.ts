@@ -1,0 +1,124 @@
+/** Chart mathematics: scales, gaps, ticks, paths and waterfall steps, with no DOM. */
+
+import type { Bucket, Snapshot } from '../types/wire';
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Cuts points into runs wherever two neighbours are further apart than `maxStep`. */
+export function runs(points: readonly Point[], maxStep: number): Point[][] {
+  const cut: Point[][] = [];
+  let previous: Point | undefined;
+  for (const point of points) {
+    if (previous === undefined || point.x - previous.x > maxStep) cut.push([]);
+    cut.at(-1)?.push(point);
+    previous = point;
+  }
+  return cut;
+}
+
+/** The middle one of the distances between neighbours; 0 for fewer than two. */
+export function typicalStep(points: readonly Point[]): number {
+  const steps = points.slice(1).map((point, i) => point.x - (points[i] as Point).x);
+  steps.sort((a, b) => a - b);
+  return steps[Math.floor(steps.length / 2)] ?? 0;
+}
+
+export interface Box {
+  readonly width: number;
+  readonly height: number;
+  readonly pad: number;
+}
+
+/** SVG path data for each run, scaled into the box; a flat series lies in the middle. */
+export function sparkPaths(points: readonly Point[], maxStep: number, box: Box): { lines: string[]; last: Point | null; zero: number | null } {
+  const [x0, x1] = extent(points.map(({ x }) => x));
+  const [y0, y1] = extent(points.map(({ y }) => y));
+  const inner = { width: box.width - 2 * box.pad, height: box.height - 2 * box.pad };
+  const place = ({ x, y }: Point): Point => ({
+    x: box.pad + (x1 === x0 ? inner.width : ((x - x0) / (x1 - x0)) * inner.width),
+    y: box.pad + (y1 === y0 ? inner.height / 2 : ((y1 - y) / (y1 - y0)) * inner.height),
+  });
+  const lines = runs(points, maxStep)
+    .filter((run) => run.length > 1)
+    .map((run) => run.map(place).map(({ x, y }, i) => `${i === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join(''));
+  const last = points.at(-1);
+  return { lines, last: last ? place(last) : null, zero: y0 < 0 && y1 > 0 ? place({ x: x0, y: 0 }).y : null };
+}
+
+/** Points of the last `ms` before the newest. */
+export function recent(history: readonly Snapshot[], ms: number): Point[] {
+  const newest = history.at(-1)?.calculatedAt ?? 0;
+  return history.filter(({ calculatedAt }) => calculatedAt >= newest - ms).map(({ calculatedAt, netPnL }) => ({ x: calculatedAt, y: netPnL }));
+}
+
+/** uPlot's columns: seconds, values, with a null where a bucket is missing so that the line breaks there. */
+export function columns(rows: readonly Bucket[], resolutionMs: number): [number[], (number | null)[]] {
+  const xs: number[] = [];
+  const ys: (number | null)[] = [];
+  let previous: number | null = null;
+  for (const { timestamp, close, netPnL } of rows) {
+    if (previous !== null && timestamp - previous > resolutionMs * 1.5) {
+      xs.push((previous + resolutionMs) / 1_000);
+      ys.push(null);
+    }
+    xs.push(timestamp / 1_000);
+    ys.push(close ?? netPnL);
+    previous = timestamp;
+  }
+  return [xs, ys];
+}
+
+/** A padded range that holds every value; a single value gets room around it, and zero is kept when near. */
+export function paddedRange(min: number | null, max: number | null): [number, number] {
+  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
+  const spread = max - min || Math.max(Math.abs(max) * 0.02, 1);
+  const low = min - spread * 0.12;
+  const high = max + spread * 0.12;
+  const nearZero = spread * 0.35;
+  return [min >= 0 && min <= nearZero ? Math.min(0, min) : low, max <= 0 && -max <= nearZero ? Math.max(0, max) : high];
+}
+
+export type StepKind = 'gain' | 'loss' | 'total';
+
+export interface Step {
+  readonly label: string;
+  readonly value: number;
+  /** Where the bar begins and ends on the money axis. */
+  readonly from: number;
+  readonly to: number;
+  readonly kind: StepKind;
+}
+
+/** Running bars: each change starts where the one before ended; a total stands on zero. */
+export function waterfall(entries: readonly { label: string; value: number; total?: boolean }[]): Step[] {
+  let level = 0;
+  return entries.map(({ label, value, total = false }) => {
+    const from = total ? 0 : level;
+    const to = total ? value : level + value;
+    level = to;
+    return { label, value, from, to, kind: total ? 'total' : value < 0 ? 'loss' : 'gain' };
+  });
+}
+
+/** The money axis of a waterfall, zero included. */
+export function waterfallDomain(steps: readonly Step[]): [number, number] {
+  const [low, high] = extent([0, ...steps.flatMap(({ from, to }) => [from, to])]);
+  return low === high ? [0, 1] : [low, high];
+}
+
+/** A bar's left edge and width in percent of the axis. */
+export function bar({ from, to }: Pick<Step, 'from' | 'to'>, [low, high]: readonly [number, number]): { x: number; width: number } {
+  const scale = 100 / (high - low);
+  return { x: round((Math.min(from, to) - low) * scale), width: round(Math.abs(to - from) * scale) };
+}
+
+function extent(values: readonly number[]): [number, number] {
+  return values.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,27 @@
+/** Files of what is shown, made in the page: they hold the very rows on the screen, offline too. */
+
+import type { Bucket } from '../types/wire';
+
+const COLUMNS = ['timestamp', 'netPnL', 'kalshiPnL', 'costs', 'revenue', 'open', 'high', 'low', 'close', 'count'] as const;
+
+/** RFC 4180, times as ISO 8601 UTC. */
+export function toCsv(rows: readonly Bucket[]): string {
+  const lines = rows.map((row) =>
+    COLUMNS.map((column) => (column === 'timestamp' ? new Date(row.timestamp).toISOString() : String(row[column] ?? ''))).join(','),
+  );
+  return [COLUMNS.join(','), ...lines, ''].join('\r\n');
+}
+
+export function download(name: string, type: string, content: string): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** `pnl-today-20260225T222400Z.csv` */
+export function fileName(what: string, at: number, extension: string): string {
+  return `pnl-${what}-${new Date(at).toISOString().replace(/[-:]|\.\d+/g, '')}.${extension}`;
+}

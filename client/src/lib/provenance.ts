@@ -1,0 +1,60 @@
+/** What can be said of a source in a word and a sentence: is it live, how old is it, what happens next. */
+
+import type { Breaker, Snapshot, SourceName } from '../types/wire';
+import { duration, type Formatter } from './format';
+
+export type Trust = 'live' | 'simulated' | 'estimate' | 'cached' | 'degraded';
+
+export const SOURCE_NAMES: Record<SourceName, string> = { kalshi: 'Kalshi', anthropic: 'Anthropic', johns: 'John’s revenue' };
+
+/** What each source's breaker is called in the server's status. */
+export const BREAKER_OF: Record<SourceName, string> = { kalshi: 'kalshi', anthropic: 'anthropic', johns: 'johns_revenue' };
+
+export interface Provenance {
+  readonly trust: Trust;
+  /** For the badge: "Live", "Cached 40 s". */
+  readonly word: string;
+  readonly ageMs: number | null;
+  /** When the figure was true, as the reader writes it. */
+  readonly asOf: string;
+  /** What is wrong and what happens next; null when nothing is. */
+  readonly sentence: string | null;
+}
+
+/** `sinceMs`: how long ago the snapshot reached this page, null when it was kept from an earlier visit. */
+export function provenance(
+  name: SourceName,
+  snapshot: Pick<Snapshot, 'sources' | 'simulated'>,
+  sinceMs: number | null,
+  breaker: Breaker | undefined,
+  format: Formatter,
+): Provenance {
+  const { status, asOf, ageMs: ageThen, error, estimated } = snapshot.sources[name];
+  const at = asOf === null ? null : Date.parse(asOf);
+  const ageMs = ageThen === null || sinceMs === null ? null : ageThen + sinceMs;
+  const shown = at === null ? 'never' : format.time(at);
+  const trust = trustOf(status, estimated === true, snapshot.simulated === true);
+  const label = SOURCE_NAMES[name];
+  const next = breaker?.state === 'OPEN' && breaker.nextAttemptTime !== null ? ` Next attempt at ${format.time(breaker.nextAttemptTime)}.` : '';
+  const why = error ? ` (${error})` : '';
+  const sentences: Partial<Record<Trust, string>> = {
+    degraded: `${label} has not answered yet${why}; its figures count as zero.${next}`,
+    cached: `${label} has not answered for ${ageMs === null ? 'a while' : duration(ageMs)}${why}; showing ${shown}.${next}`,
+    estimate: `${label} is priced from usage until the bill is there.`,
+  };
+  const words: Record<Trust, string> = {
+    live: 'Live',
+    simulated: 'Simulated',
+    estimate: 'Estimate',
+    cached: ageMs === null ? 'Cached' : `Cached ${duration(ageMs)}`,
+    degraded: 'Degraded',
+  };
+  return { trust, word: words[trust], ageMs, asOf: shown, sentence: sentences[trust] ?? null };
+}
+
+function trustOf(status: string, estimated: boolean, simulated: boolean): Trust {
+  if (status === 'degraded') return 'degraded';
+  if (status !== 'live') return 'cached';
+  if (simulated) return 'simulated';
+  return estimated ? 'estimate' : 'live';
+}

@@ -1,0 +1,25 @@
+/** Starts the page: theme first, then React, then the service worker that lets it open offline. */
+
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import './styles/tokens.css';
+import './styles/app.css';
+import { App } from './App';
+import { applyTheme } from './lib/preferences';
+import { pnlStore } from './pnlStore';
+
+applyTheme(document.documentElement);
+window.addEventListener('pagehide', pnlStore.flush);
+
+const root = document.getElementById('root');
+if (root !== null) {
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  );
+}
+
+if (import.meta.env.PROD && 'serviceWorker' in navigator) {
+  void navigator.serviceWorker.register('/sw.js').catch(() => undefined); // Without it the page works, only not offline.
+}

@@ -1,0 +1,203 @@
+/** For whoever runs it: the connection, breakers with their reset, cache tiers, clients. */
+
+import { useState, type ReactElement, type ReactNode } from 'react';
+import { AdminKey } from '../components/AdminKey';
+import { duration } from '../lib/format';
+import { useFormatter } from '../lib/preferences';
+import { useNow } from '../lib/useNow';
+import { breakerWord, TRANSPORT_WORDS } from '../lib/words';
+import { usePnLStore } from '../pnlStore';
+import type { Breaker } from '../types/wire';
+
+export function System(): ReactElement {
+  return (
+    <>
+      <h1 className="page-title">System</h1>
+      <div className="stack">
+        <div className="columns">
+          <ThisConnection />
+          <Server />
+        </div>
+        <Breakers />
+        <Cache />
+      </div>
+    </>
+  );
+}
+
+function ThisConnection(): ReactElement {
+  const format = useFormatter();
+  const transport = usePnLStore((state) => state.transport);
+  const latencyMs = usePnLStore((state) => state.latencyMs);
+  const pnl = usePnLStore((state) => state.pnl);
+  const gaps = usePnLStore((state) => state.gaps);
+  return (
+    <Card id="connection" title="This connection">
+      <Pairs
+        of={[
+          ['Transport', TRANSPORT_WORDS[transport]],
+          ['Round trip', latencyMs === null ? '—' : `${format.decimal(latencyMs, 1)} ms`],
+          ['Last snapshot', pnl.calculatedAt === null ? '—' : format.dateTime(pnl.calculatedAt)],
+          ['Sequence', pnl.epoch === '' ? '—' : `${pnl.epoch}-${pnl.seq}`],
+          ['Stored on disk', pnl.calculatedAt === null ? '—' : pnl.stored === false ? 'Not yet' : 'Yes'],
+          ['Unrecovered stretches', format.integer(gaps.length)],
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Server(): ReactElement {
+  const format = useFormatter();
+  const { health, api, readAt } = usePnLStore((state) => state.system);
+  const cache = health?.services.cache;
+  return (
+    <Card id="server" title="Server">
+      <Pairs
+        of={[
+          ['Health', health === null ? '—' : health.status],
+          ['Environment', health?.environment ?? '—'],
+          ['Up for', api === null ? '—' : duration(api.uptime * 1_000)],
+          ['Connected clients', api === null ? '—' : format.integer(api.connectedClients)],
+          ['Redis', cache?.redis ?? '—'],
+          ['SQLite', cache?.sqlite ?? '—'],
+          ['Aggregator', health?.services.aggregator ?? '—'],
+          ['Read at', readAt === null ? '—' : format.time(readAt)],
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Breakers(): ReactElement {
+  const breakers = usePnLStore((state) => state.system.breakers);
+  const [resetting, setResetting] = useState<string | null | undefined>(undefined);
+  const services = Object.entries(breakers?.services ?? {});
+  return (
+    <Card
+      id="breakers"
+      title="Circuit breakers"
+      tools={
+        <button type="button" className="button" disabled={services.length === 0} onClick={() => setResetting(null)}>
+          Reset all
+        </button>
+      }
+    >
+      <div className="scroll-x">
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">Service</th>
+              <th scope="col">State</th>
+              <th scope="col">Failures</th>
+              <th scope="col">Last success</th>
+              <th scope="col">Last failure</th>
+              <th scope="col">Next attempt</th>
+              <th scope="col">
+                <span className="hidden">Reset</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {services.map(([service, breaker]) => (
+              <BreakerRow key={service} service={service} breaker={breaker} onReset={() => setResetting(service)} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {breakers !== null && (
+        <p className="foot-note">
+          A breaker opens after {breakers.config.failureThreshold} failures and tries again after {duration(breakers.config.resetTimeout)}.
+        </p>
+      )}
+      {resetting !== undefined && <AdminKey service={resetting} onClose={() => setResetting(undefined)} />}
+    </Card>
+  );
+}
+
+const BREAKER_TONES: Record<Breaker['state'], string> = { CLOSED: 'gain', HALF_OPEN: 'warn', OPEN: 'loss' };
+
+function BreakerRow({ service, breaker, onReset }: { service: string; breaker: Breaker; onReset: () => void }): ReactElement {
+  const format = useFormatter();
+  useNow(5_000);
+  const at = (time: number | null): string => (time === null ? '—' : format.time(time));
+  return (
+    <tr data-breaker={service}>
+      <th scope="row">{service.replaceAll('_', ' ')}</th>
+      <td>
+        <span className={`pill is-${BREAKER_TONES[breaker.state]}`}>{breakerWord(breaker.state)}</span>
+      </td>
+      <td>{format.integer(breaker.failureCount)}</td>
+      <td>{at(breaker.lastSuccessTime)}</td>
+      <td>{at(breaker.lastFailureTime)}</td>
+      <td>{at(breaker.nextAttemptTime)}</td>
+      <td>
+        <button type="button" className="button" onClick={onReset} aria-label={`Reset the breaker of ${service.replaceAll('_', ' ')}`}>
+          Reset
+        </button>
+      </td>
+    </tr>
+  );
+}
+
+function Cache(): ReactElement {
+  const format = useFormatter();
+  const cache = usePnLStore((state) => state.system.cache);
+  const number = (value: number | undefined): string => (value === undefined ? '—' : format.integer(value));
+  const ms = (value: number | null | undefined): string => (value == null ? '—' : `${format.decimal(value, 2)} ms`);
+  return (
+    <Card id="cache" title="Cache tiers" tools={cache && <span className="soft">{cache.hitRate} hits</span>}>
+      <div className="scroll-x">
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">Tier</th>
+              <th scope="col">Hits</th>
+              <th scope="col">Misses</th>
+              <th scope="col">Entries</th>
+              <th scope="col">Median</th>
+              <th scope="col">99th percentile</th>
+            </tr>
+          </thead>
+          <tbody>
+            {Object.entries(cache?.tiers ?? {}).map(([tier, { hits, misses, size, p50Ms, p99Ms }]) => (
+              <tr key={tier}>
+                <th scope="row">{tier}</th>
+                <td>{number(hits)}</td>
+                <td>{number(misses)}</td>
+                <td>{number(size)}</td>
+                <td>{ms(p50Ms)}</td>
+                <td>{ms(p99Ms)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+function Card({ id, title, tools, children }: { id: string; title: string; tools?: ReactNode; children: ReactNode }): ReactElement {
+  return (
+    <section className="card" aria-labelledby={id}>
+      <div className="card-head">
+        <h2 id={id}>{title}</h2>
+        {tools}
+      </div>
+      {children}
+    </section>
+  );
+}
+
+function Pairs({ of }: { of: readonly (readonly [string, string])[] }): ReactElement {
+  return (
+    <dl className="pairs">
+      {of.map(([label, value]) => (
+        <div key={label} className="pair">
+          <dt>{label}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,123 @@
+/** The store's state and actions. The first block has the names that existing applications use; the rest is added. */
+
+import type { Socket } from 'socket.io-client';
+import type { LadderState } from '../transports/ladder';
+import type { TransportName } from '../transports/types';
+import type {
+  ApiHealth,
+  Breakdown,
+  BreakerStatus,
+  CacheStats,
+  Components,
+  DashboardMessage,
+  Health,
+  History,
+  Snapshot,
+} from '../types/wire';
+import type { Keeping } from './credentials';
+import type { Gap } from './history';
+
+/** Before the first message there are zeros and no time; `timestamp` null says so. */
+export type MaybeSnapshot = Omit<Snapshot, 'timestamp' | 'calculatedAt'> & { timestamp: string | null; calculatedAt: number | null };
+
+/** Totals at the end of the day before, to measure today's change against. */
+export type Baseline = Pick<DashboardMessage, 'previousRevenue' | 'previousExpenses' | 'previousNetPnL'>;
+
+export interface SystemState {
+  readonly health: Health | null;
+  readonly api: ApiHealth | null;
+  readonly breakers: BreakerStatus | null;
+  readonly cache: CacheStats | null;
+  /** When these were last read (ms since the epoch). */
+  readonly readAt: number | null;
+}
+
+export interface InitOptions {
+  apiKey?: string;
+}
+
+export interface PnLState {
+  socket: Socket | null;
+  connected: boolean;
+  pnl: MaybeSnapshot;
+  components: Components | Breakdown;
+  history: Snapshot[];
+  error: string | null;
+  loading: boolean;
+  lastUpdate: string | null;
+
+  initSocket: (options?: InitOptions) => Promise<void>;
+  disconnect: () => void;
+  fetchCurrentPnL: () => Promise<Snapshot>;
+  fetchHistory: (limit?: number) => Promise<History>;
+  fetchComponentBreakdown: () => Promise<Breakdown>;
+  clearError: () => void;
+  clearHistory: () => void;
+
+  transport: TransportName;
+  link: LadderState;
+  /** Round trip to the server, ms. */
+  latencyMs: number | null;
+  /** When the shown snapshot reached this page (ms since the epoch); null while it is one kept from before. */
+  receivedAt: number | null;
+  baseline: Baseline | null;
+  /** Updates of this session that could not be recovered. */
+  gaps: Gap[];
+  /** `null` while the server is content with the key; else why it is not. */
+  keyWanted: string | null;
+  system: SystemState;
+
+  setKey: (key: string, keeping: Keeping) => void;
+  forgetKey: () => void;
+  retryNow: () => void;
+  dismissGaps: () => void;
+  fetchSystem: () => Promise<void>;
+  resetBreaker: (service: string | null, adminKey: string | null) => Promise<void>;
+}
+
+const COMPONENTS: Components = {
+  kalshi: { balance: 0, positions: 0, pnl: 0, realizedPnl: 0, unrealizedPnl: 0, fees: 0 },
+  anthropic: { dailySpend: 0, totalSpend: 0 },
+  johns: { invoiced: 0, collected: 0 },
+};
+
+const UNKNOWN = { status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null };
+
+export const EMPTY_SNAPSHOT: MaybeSnapshot = {
+  totalRevenue: 0,
+  totalExpenses: 0,
+  netPnL: 0,
+  grossMargin: 0,
+  dailyTrend: 0,
+  components: COMPONENTS,
+  timestamp: null,
+  calculatedAt: null,
+  epoch: '',
+  seq: 0,
+  degraded: [],
+  sources: { kalshi: UNKNOWN, anthropic: UNKNOWN, johns: UNKNOWN },
+};
+
+export const INITIAL = {
+  socket: null,
+  connected: false,
+  pnl: EMPTY_SNAPSHOT,
+  components: COMPONENTS as Components | Breakdown,
+  history: [],
+  error: null,
+  loading: false,
+  lastUpdate: null,
+  transport: 'offline',
+  link: { rung: null, phase: 'stopped', nextTryAt: null, reason: null },
+  latencyMs: null,
+  receivedAt: null,
+  baseline: null,
+  gaps: [],
+  keyWanted: null,
+  system: { health: null, api: null, breakers: null, cache: null, readAt: null },
+} satisfies Partial<PnLState>;
+
+/** A snapshot that has a time, or null before the first one. */
+export function known(pnl: MaybeSnapshot): Snapshot | null {
+  return pnl.calculatedAt === null || pnl.timestamp === null ? null : (pnl as Snapshot);
+}

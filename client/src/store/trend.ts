@@ -1,0 +1,50 @@
+/** The rows behind the trend chart: fetched by range, with the newest figure added as it arrives. */
+
+import type { Bucket, Resolution, Snapshot } from '../types/wire';
+import { startOfDay } from '../lib/zone';
+
+export type Range = 'today' | 'week' | 'month' | 'year';
+
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly resolution: Exclude<Resolution, 'raw'>;
+}
+
+export const RESOLUTION_MS: Record<Span['resolution'], number> = { '1m': 60_000, '5m': 300_000, '1h': 3_600_000, '1d': 86_400_000 };
+
+const DAY_MS = 86_400_000;
+
+/** Today since midnight in the reader's zone; the others back from now. The finest resolution under about 2,000 rows. */
+export function spanOf(range: Range, now: number, timeZone: string): Span {
+  switch (range) {
+    case 'today':
+      return { from: startOfDay(now, timeZone), to: now, resolution: '1m' };
+    case 'week':
+      return { from: now - 7 * DAY_MS, to: now, resolution: '5m' };
+    case 'month':
+      return { from: now - 30 * DAY_MS, to: now, resolution: '1h' };
+    case 'year':
+      return { from: now - 365 * DAY_MS, to: now, resolution: '1d' };
+  }
+}
+
+/** The rows with `snapshot` as the newest value: the running bucket is extended, or a new one begun. */
+export function withLive(rows: readonly Bucket[], snapshot: Snapshot, resolutionMs: number): Bucket[] {
+  const last = rows.at(-1);
+  const { netPnL } = snapshot;
+  const figures = {
+    netPnL,
+    kalshiPnL: snapshot.components.kalshi.pnl,
+    costs: snapshot.totalExpenses,
+    revenue: snapshot.components.johns.collected,
+    close: netPnL,
+  };
+  const timestamp = Math.floor(snapshot.calculatedAt / resolutionMs) * resolutionMs;
+  if (last === undefined || timestamp > last.timestamp) {
+    return [...rows, { timestamp, ...figures, open: netPnL, high: netPnL, low: netPnL, count: 1 }];
+  }
+  if (snapshot.calculatedAt < last.timestamp) return rows as Bucket[];
+  const running = { ...last, ...figures, high: Math.max(last.high, netPnL), low: Math.min(last.low, netPnL) };
+  return [...rows.slice(0, -1), running];
+}

@@ -1,0 +1,79 @@
+/** The first rung: Socket.IO over a WebSocket, with the server's recovery and, past that, replay from the last update seen. */
+
+import { io, type Socket } from 'socket.io-client';
+import type { ComponentsUpdate, DashboardMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/wire';
+import type { Cursor, Down, Transport, TransportEvents } from './types';
+
+const ACK_TIMEOUT_MS = 5_000;
+
+export interface SocketIoOptions {
+  url: string;
+  key: () => string | null;
+  /** The last update seen, once this session has seen one. */
+  cursor: () => Cursor | null;
+  connect?: typeof io;
+}
+
+export interface SocketIoTransport extends Transport {
+  readonly socket: Socket;
+}
+
+/**
+ * The ladder does the reconnecting, so the client's own is off. One socket serves for life: it remembers the server's
+ * `pid` and offset, which is what makes connection state recovery work.
+ */
+export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOptions): SocketIoTransport {
+  let events: TransportEvents | null = null;
+  const socket = connect(url, {
+    transports: ['websocket'],
+    autoConnect: false,
+    reconnection: false,
+    forceNew: true,
+    auth: (give) => {
+      const apiKey = key();
+      give(apiKey === null ? { recovery: true } : { apiKey, recovery: true });
+    },
+  });
+
+  function lose(reason: Down): void {
+    const told = events;
+    events = null;
+    told?.down(reason);
+  }
+
+  function subscribe(told: TransportEvents): void {
+    const since = cursor();
+    socket.timeout(ACK_TIMEOUT_MS).emit('subscribe_pnl', ...(since ? [{ since }] : []), (error: Error | null, ack?: SubscribeAck) => {
+      if (events === told && since !== null && (error !== null || ack?.recovered !== true)) told.missed();
+    });
+    socket.emit('subscribe_components');
+    socket.emit('subscribe_dashboard');
+  }
+
+  socket.on('connect', () => {
+    const told = events;
+    if (told === null) return;
+    told.up({ resumed: true });
+    if (!socket.recovered) subscribe(told);
+  });
+  socket.on('connect_error', (error) => lose({ kind: /api key/i.test(error.message) ? 'auth' : 'network', message: error.message }));
+  socket.on('disconnect', (reason) => lose({ kind: 'network', message: reason }));
+  socket.on('pnl_update', (update: PnLUpdate) => events?.snapshot(update.data, update.timestamp));
+  socket.on('components_update', (update: ComponentsUpdate) => events?.components(update.data, update.timestamp));
+  socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
+  socket.on('stream_error', (error: StreamError) => events?.fault(error.message));
+  socket.on('error', (error: StreamError) => events?.fault(error.message));
+
+  return {
+    rung: 'websocket',
+    socket,
+    open(told) {
+      events = told;
+      socket.connect();
+    },
+    close() {
+      events = null;
+      socket.disconnect();
+    },
+  };
+}

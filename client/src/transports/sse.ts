@@ -1,0 +1,90 @@
+/** The second rung: the ledger feed as Server-Sent Events. It carries totals; the store fetches the rest of a snapshot. */
+
+import type { Ledger, LedgerDelta, LedgerMessage } from '../types/wire';
+import type { Transport, TransportEvents } from './types';
+
+/** The server repeats a snapshot every 60 s, and EventSource hides its comments: longer silence is a dead connection. */
+const SILENCE_MS = 75_000;
+
+export interface SseOptions {
+  api: string;
+  key: () => string | null;
+  /** `EventSource`, or what stands in for it. */
+  open?: (url: string) => EventSource;
+}
+
+export function sseTransport({ api, key, open = (url) => new EventSource(url) }: SseOptions): Transport {
+  let source: EventSource | null = null;
+  let watchdog: ReturnType<typeof setTimeout> | undefined;
+
+  function close(): void {
+    clearTimeout(watchdog);
+    source?.close();
+    source = null;
+  }
+
+  return {
+    rung: 'sse',
+    open(events: TransportEvents) {
+      close();
+      const apiKey = key();
+      const mine = open(`${api}/api/pnl/stream${apiKey === null ? '' : `?apiKey=${encodeURIComponent(apiKey)}`}`);
+      let ledger: Ledger | null = null;
+      source = mine;
+
+      const lose = (message: string): void => {
+        if (source !== mine) return;
+        close();
+        events.down({ kind: 'network', message });
+      };
+      const listen = (): void => {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(() => lose('The event stream fell silent'), SILENCE_MS);
+      };
+
+      mine.onopen = () => {
+        if (source !== mine) return;
+        listen();
+        events.up({ resumed: false });
+      };
+      mine.onerror = () => lose('The event stream broke off');
+      mine.onmessage = (event: MessageEvent<string>) => {
+        if (source !== mine) return;
+        listen();
+        const message = JSON.parse(event.data) as LedgerMessage;
+        if (message.type === 'snapshot') {
+          ledger = message.data;
+        } else if (ledger !== null && message.data.prevSeq === ledger.seq) {
+          ledger = applyDelta(ledger, message.data);
+        } else {
+          ledger = null;
+          events.missed();
+          return;
+        }
+        events.ledger(ledger);
+      };
+    },
+    close,
+  };
+}
+
+/** The ledger after a delta; cents are kept whole, so that a day of additions does not drift. */
+export function applyDelta(ledger: Ledger, delta: LedgerDelta): Ledger {
+  const trades = cents(ledger.kalshiPnL + delta.kalshiDelta);
+  const costs = cents(ledger.totalCosts + delta.costsDelta);
+  const revenue = cents(ledger.totalRevenue + delta.revenueDelta);
+  return {
+    ...ledger,
+    timestamp: delta.timestamp,
+    kalshiPnL: trades,
+    totalCosts: costs,
+    totalRevenue: revenue,
+    netPnL: cents(ledger.netPnL + delta.netPnLDelta),
+    breakdown: { trades, costs: -costs, revenue },
+    seq: delta.seq,
+  };
+}
+
+function cents(value: number): number {
+  return Math.round(value * 100) / 100;
+}

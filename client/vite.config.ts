@@ -1,0 +1,38 @@
+/** The build: one hashed script and sheet, nothing inline, and a service worker that knows their names. */
+
+import { createHash } from 'node:crypto';
+import react from '@vitejs/plugin-react';
+import { type Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+const SERVER = process.env['PNL_SERVER'] ?? 'http://127.0.0.1:3000';
+const PUBLIC_FILES = ['/manifest.webmanifest', '/icon.svg', '/icon-192.png', '/icon-512.png'];
+
+export default defineConfig({
+  plugins: [react(), serviceWorker()],
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { index: 'index.html', sw: 'src/sw.ts' },
+      output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+    },
+  },
+  server: { proxy: { '/api': SERVER, '/health': SERVER, '/socket.io': { target: SERVER, ws: true } } },
+  test: { include: ['tests/**/*.test.{ts,tsx}'] },
+});
+
+function serviceWorker(): Plugin {
+  return {
+    name: 'service-worker-files',
+    apply: 'build',
+    generateBundle(_options, bundle) {
+      const files = [...Object.keys(bundle).filter((name) => name.startsWith('assets/')).map((name) => `/${name}`).sort(), ...PUBLIC_FILES];
+      const version = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 12);
+      const worker = bundle['sw.js'];
+      if (worker?.type !== 'chunk') throw new Error('the service worker was not built');
+      worker.code = worker.code.replaceAll('__FILES__', JSON.stringify(files)).replaceAll('__VERSION__', JSON.stringify(version));
+    },
+  };
+}
