@@ -1,0 +1,36 @@
+"""The HTTP room's front door: one aiohttp application with every REST route, the page and the descriptions."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pnl_backend.http.cors import add_cors
+from pnl_backend.http.middleware import Gate
+from pnl_backend.http.options import HttpOptions
+from pnl_backend.http.ports import Ports
+from pnl_backend.http.routes.health import HealthRoutes
+from pnl_backend.http.routes.operations import OperationsRoutes
+from pnl_backend.http.routes.pnl import PnlRoutes
+from pnl_backend.http.routing import Route
+
+
+def create_api(ports: Ports, *, options: HttpOptions) -> web.Application:
+    """Build the application. More may be mounted on it: new routes are guarded as read routes by themselves, and
+    whatever lies under `options.passthrough` is left alone. Serve it with `access_log=None`: it writes its own."""
+    routes: list[Route] = [
+        *HealthRoutes(ports).routes(),
+        *PnlRoutes(ports, options).routes(),
+        *OperationsRoutes(ports, options).routes(),
+    ]
+    gate = Gate(routes, options)
+    app = web.Application(middlewares=[gate.middleware])
+    shared = [added for route in routes for added in [_add(app, route)] if route.cors]
+    add_cors(app, shared, options.cors_origins)
+    app.on_response_prepare.append(gate.on_prepare)
+    return app
+
+
+def _add(app: web.Application, route: Route) -> web.AbstractRoute:
+    if route.method == "GET":  # which answers HEAD as well
+        return app.router.add_get(route.path, route.handler)
+    return app.router.add_post(route.path, route.handler)

@@ -1,0 +1,45 @@
+"""The two forms of every REST answer: success around encoded data, failure with message, code and id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pnl_backend.domain.times import iso
+
+JSON = "application/json"
+
+
+def success(data: bytes, now_ms: int) -> web.Response:
+    """200 with data that is JSON already."""
+    body = b'{"success":true,"data":' + data + b',"timestamp":"' + iso(now_ms).encode() + b'"}'
+    return web.Response(body=body, content_type=JSON)
+
+
+def success_of(data: Any, now_ms: int) -> web.Response:
+    """200 with data that is not encoded yet."""
+    return success(orjson.dumps(data), now_ms)
+
+
+def plain(body: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """A body outside the envelope: the health routes and the descriptions."""
+    return web.Response(body=orjson.dumps(body), status=status, content_type=JSON)
+
+
+def failure(
+    status: int,
+    message: str,
+    code: str,
+    *,
+    request_id: str,
+    now_ms: int,
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The failure form; `extra` are further fields of `error` (`retryAfter`, `stack`)."""
+    error = {"message": message, "code": code, "id": request_id, **(extra or {})}
+    body = orjson.dumps({"success": False, "error": error, "timestamp": iso(now_ms)})
+    return web.Response(body=body, status=status, content_type=JSON, headers=headers)

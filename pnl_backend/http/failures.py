@@ -1,0 +1,72 @@
+"""Any exception of a request as its failure answer, logged once with the id that the client sees."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from loguru import logger
+
+from pnl_backend.errors import PnLError, RateLimited
+from pnl_backend.http.envelope import failure
+
+_RETRY_SECONDS = "5"
+_MAX_KINDS = 1000
+
+
+class Failures:
+    """Turns exceptions into answers. In production a 5xx says no more than its status does."""
+
+    def __init__(self, *, production: bool) -> None:
+        self._production = production
+        self._seen: Counter[str] = Counter()
+
+    def answer(self, error: Exception, *, request_id: str, now_ms: int) -> web.Response:
+        if isinstance(error, web.HTTPException):
+            return self._http(error, request_id, now_ms)
+        status = error.status if isinstance(error, PnLError) else 500
+        code = error.code if isinstance(error, PnLError) else PnLError.code
+        extra: dict[str, Any] = {}
+        headers: dict[str, str] = {}
+        if isinstance(error, RateLimited):
+            extra["retryAfter"] = error.retry_after
+            headers["Retry-After"] = str(error.retry_after)
+        message = str(error)
+        if status >= 500:
+            self.log(error, request_id)
+            if status == 503:
+                headers["Retry-After"] = _RETRY_SECONDS
+            if self._production:
+                message = HTTPStatus(status).phrase
+            else:
+                message = message or type(error).__name__
+                extra["stack"] = "".join(traceback.format_exception(error))
+        elif status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        response = failure(status, message, code, request_id=request_id, now_ms=now_ms, extra=extra, headers=headers)
+        if status in {408, 413}:  # what is left of the body is not worth reading
+            response.force_close()
+        return response
+
+    def _http(self, error: web.HTTPException, request_id: str, now_ms: int) -> web.Response:
+        """The framework's own refusals: no route, a wrong method, a refused preflight."""
+        phrase = HTTPStatus(error.status).phrase
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        code = phrase.lower().replace(" ", "_").replace("'", "")
+        return failure(error.status, phrase, code, request_id=request_id, now_ms=now_ms, headers=headers)
+
+    def log(self, error: Exception, request_id: str) -> None:
+        """The first of a kind with its traceback, the next ones with their count."""
+        frame = traceback.extract_tb(error.__traceback__)[-1:]
+        kind = f"{type(error).__name__} at {frame[0].filename}:{frame[0].lineno}" if frame else type(error).__name__
+        if len(self._seen) >= _MAX_KINDS:
+            self._seen.clear()
+        self._seen[kind] += 1
+        count = self._seen[kind]
+        if count == 1:
+            logger.opt(exception=error).error("Request {} failed: {}", request_id, kind)
+        else:
+            logger.error("Request {} failed again ({} times so far): {}", request_id, count, kind)

@@ -1,0 +1,123 @@
+"""What a route accepts: a parameter says name, bounds and default once, for the parser and for the description."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from pnl_backend.errors import BadRequest, PnLError
+
+MAX_TIME_MS = 253_402_300_799_999  # the last millisecond of the year 9999
+_INTEGER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
+
+
+class PayloadTooLarge(PnLError):
+    """The body exceeds what the route reads."""
+
+    code = "payload_too_large"
+    status = 413
+
+
+class BodyTimeout(PnLError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class Param(Protocol):
+    """A query parameter, as the OpenAPI document needs it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    def schema(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IntParam:
+    """A whole number within bounds; None when absent and without a default."""
+
+    name: str
+    description: str
+    minimum: int
+    maximum: int
+    default: int | None = None
+
+    def schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return schema if self.default is None else {**schema, "default": self.default}
+
+    def read(self, request: web.Request) -> int | None:
+        text = _one(request, self.name)
+        if text is None:
+            return self.default
+        if not _INTEGER.fullmatch(text) or not self.minimum <= (value := int(text)) <= self.maximum:
+            raise BadRequest(f"{self.name} must be a whole number from {self.minimum} to {self.maximum}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceParam:
+    """One of a few words."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...]
+    default: str
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices), "default": self.default}
+
+    def read(self, request: web.Request) -> str:
+        text = _one(request, self.name)
+        if text is None:
+            return self.default
+        if text not in self.choices:
+            raise BadRequest(f"{self.name} must be one of: {', '.join(self.choices)}")
+        return text
+
+
+def _one(request: web.Request, name: str) -> str | None:
+    """The parameter's only value; twice the same name is ambiguous."""
+    if not request.query_string:
+        return None
+    values = request.query.getall(name, [])
+    if len(values) > 1:
+        raise BadRequest(f"{name} must be given once")
+    return values[0] if values else None
+
+
+async def read_object(request: web.Request, *, max_bytes: int, timeout: float) -> dict[str, Any]:
+    """The JSON object in the body, `{}` for an empty one; at most `max_bytes`, within `timeout` seconds."""
+    length = request.content_length
+    if length is not None and length > max_bytes:
+        raise PayloadTooLarge(f"The body must not exceed {max_bytes} bytes")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise PayloadTooLarge(f"The body must not exceed {max_bytes} bytes")
+    except TimeoutError:
+        raise BodyTimeout("The body did not arrive in time") from None
+    except (web.PayloadAccessError, web.RequestPayloadError):
+        raise BadRequest("The body could not be read") from None
+    if not body.strip():
+        return {}
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadRequest("The body must be JSON") from None
+    if not isinstance(document, dict):
+        raise BadRequest("The body must be a JSON object")
+    return document

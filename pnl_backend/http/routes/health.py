@@ -1,0 +1,60 @@
+"""What orchestrators, monitors and the older clients ask about the server itself; no key, no limit."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pnl_backend.http import models
+from pnl_backend.http.envelope import plain
+from pnl_backend.http.ports import Ports
+from pnl_backend.http.routing import Answer, Guard, Route
+
+_OPEN = Guard("public", limited=False)
+
+
+class HealthRoutes:
+    def __init__(self, ports: Ports) -> None:
+        self._health = ports.health
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="GET", path="/health", handler=self.report, tag="Health", guard=_OPEN,
+                summary="Whether the server does its job, part by part",
+                answers=(
+                    Answer("It does.", models.Health, enveloped=False),
+                    Answer("The loop has stopped, or the store fails.", models.Health, enveloped=False, status=503),
+                ),
+            ),
+            Route(
+                method="GET", path="/api/health", handler=self.brief, tag="Health", guard=_OPEN,
+                summary="Clients and cache in short",
+                answers=(Answer("In short.", models.BriefHealth, enveloped=False),),
+            ),
+            Route(
+                method="GET", path="/health/live", handler=self.live, tag="Health", guard=_OPEN,
+                summary="Whether the process answers", answers=(Answer("It does.", models.Probe, enveloped=False),),
+            ),
+            Route(
+                method="GET", path="/health/ready", handler=self.ready, tag="Health", guard=_OPEN,
+                summary="Whether new clients should be sent here",
+                answers=(
+                    Answer("They should.", models.Probe, enveloped=False),
+                    Answer("Starting or draining.", models.Probe, enveloped=False, status=503),
+                ),
+            ),
+        ]  # fmt: skip
+
+    async def report(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        healthy, body = await self._health.report()
+        return plain(body, status=200 if healthy else 503)
+
+    async def brief(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        return plain(self._health.brief())
+
+    async def live(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        return plain({"status": "live"})
+
+    async def ready(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        readiness = self._health.readiness()
+        return plain({"status": readiness}, status=200 if readiness == "ready" else 503)

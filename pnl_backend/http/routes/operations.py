@@ -1,0 +1,76 @@
+"""Breakers, cache and metrics: what operators look at and, with an admin key, reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from pnl_backend.domain.times import iso
+from pnl_backend.errors import BadRequest
+from pnl_backend.http import models
+from pnl_backend.http.envelope import success_of
+from pnl_backend.http.options import HttpOptions
+from pnl_backend.http.params import read_object
+from pnl_backend.http.ports import Ports
+from pnl_backend.http.routing import Answer, Guard, Route
+
+_ADMIN = Guard("admin")
+
+
+class OperationsRoutes:
+    def __init__(self, ports: Ports, options: HttpOptions) -> None:
+        self._ports = ports
+        self._options = options
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="GET", path="/api/circuit-breaker/status", handler=self.breakers, tag="Operations",
+                summary="Each upstream's circuit breaker", answers=(Answer("The breakers.", models.Breakers),),
+            ),
+            Route(
+                method="POST", path="/api/circuit-breaker/reset", handler=self.reset, tag="Operations", guard=_ADMIN,
+                summary="Close one breaker, or all", body=models.BreakerReset,
+                answers=(Answer("Those closed.", models.BreakerResetDone),), errors=(400, 404, 408, 413),
+            ),
+            Route(
+                method="GET", path="/api/cache/stats", handler=self.cache_stats, tag="Operations",
+                summary="Hits, misses and latency by tier", answers=(Answer("The counters.", models.CacheStats),),
+            ),
+            Route(
+                method="POST", path="/api/cache/clear", handler=self.cache_clear, tag="Operations", guard=_ADMIN,
+                summary="Empty every tier", answers=(Answer("Done.", models.CacheCleared),),
+            ),
+            Route(
+                method="GET", path="/metrics", handler=self.metrics, tag="Operations", guard=Guard("metrics"),
+                summary="Prometheus metrics", cors=False,
+                answers=(Answer("The exposition.", content_type="text/plain"),),
+            ),
+        ]  # fmt: skip
+
+    async def breakers(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        return self._dated(self._ports.breakers.status())
+
+    async def reset(self, request: web.Request) -> web.StreamResponse:
+        body = await read_object(request, max_bytes=self._options.max_body, timeout=self._options.body_timeout)
+        service = body.get("service")
+        if "service" in body and not (isinstance(service, str) and service):
+            raise BadRequest("service must be the name of a service")
+        return success_of({"reset": list(self._ports.breakers.reset(service))}, self._options.now_ms())
+
+    async def cache_stats(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        return self._dated(self._ports.cache.stats())
+
+    async def cache_clear(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        await self._ports.cache.clear()
+        return success_of({"cleared": True}, self._options.now_ms())
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        body, content_type = self._ports.metrics.render()
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    def _dated(self, data: Mapping[str, Any]) -> web.Response:
+        now = self._options.now_ms()
+        return success_of({**data, "timestamp": iso(now)}, now)

@@ -1,0 +1,170 @@
+"""The current P&L, its breakdown, its history and its export."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import cast, get_args
+
+import orjson
+from aiohttp import hdrs, web
+
+from pnl_backend.domain.times import iso
+from pnl_backend.domain.views import Period
+from pnl_backend.errors import BadRequest, PnLError
+from pnl_backend.http import models
+from pnl_backend.http.envelope import success
+from pnl_backend.http.options import HttpOptions
+from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam
+from pnl_backend.http.ports import HistoryRow, Ports, Resolution
+from pnl_backend.http.routing import Answer, Route
+
+HOUR_MS = 3_600_000
+STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": HOUR_MS, "1d": 24 * HOUR_MS}
+COLUMNS = ("timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count")
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+
+PERIOD = ChoiceParam("period", "Since the beginning, the month's, or the business day's.", get_args(Period), "all")
+LIMIT = IntParam("limit", "How many of the newest to answer with; 100 snapshots without it.", 1, MAX_LIMIT)
+FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, MAX_TIME_MS)
+TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, MAX_TIME_MS)
+RESOLUTION = ChoiceParam("resolution", "What one row covers.", get_args(Resolution), "1m")
+FORMAT = ChoiceParam("format", "The file's form.", ("csv", "json"), "csv")
+
+
+class NothingYet(PnLError):
+    """Nothing was published since the start."""
+
+    code = "not_ready"
+    status = 503
+    retryable = True
+
+
+class PnlRoutes:
+    """Answers from the newest snapshot and from the ledger."""
+
+    def __init__(self, ports: Ports, options: HttpOptions) -> None:
+        self._ports = ports
+        self._options = options
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="GET", path="/api/pnl/current", handler=self.current, tag="P&L",
+                summary="The newest snapshot, for a period", params=(PERIOD,),
+                answers=(Answer("The snapshot.", models.Snapshot),), errors=(400, 503),
+            ),
+            Route(
+                method="GET", path="/api/pnl/breakdown", handler=self.breakdown, tag="P&L",
+                summary="The newest snapshot's components, costs and agents",
+                answers=(Answer("The breakdown.", models.Breakdown),), errors=(503,),
+            ),
+            Route(
+                method="GET", path="/api/pnl/history", handler=self.history, tag="P&L",
+                summary="The newest snapshots, or the rows of a range",
+                params=(LIMIT, FROM, TO, RESOLUTION),
+                answers=(Answer("Oldest first.", models.History),), errors=(400, 503),
+            ),
+            Route(
+                method="GET", path="/api/pnl/export", handler=self.export, tag="P&L",
+                summary="The rows of a range as a file", params=(FROM, TO, RESOLUTION, FORMAT),
+                answers=(
+                    Answer("The rows, a line each.", content_type="text/csv"),
+                    Answer("A list of the rows.", models.HistoryRow, enveloped=False),
+                ),
+                errors=(400, 503),
+            ),
+        ]  # fmt: skip
+
+    async def current(self, request: web.Request) -> web.StreamResponse:
+        period = cast(Period, PERIOD.read(request))
+        latest = self._ports.latest.json("snapshot") if period == "all" else await self._ports.periods.snapshot(period)
+        return success(_published(latest), self._options.now_ms())
+
+    async def breakdown(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
+        return success(_published(self._ports.latest.json("breakdown")), self._options.now_ms())
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        limit = LIMIT.read(request)
+        if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
+            start, end, resolution = self._range(request)
+            self._bound(start, end, resolution, limit)
+            rows = await self._ports.history.history(start, end, resolution, limit=limit)
+            return self._listing(len(rows), orjson.dumps(list(rows)))
+        records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
+        return self._listing(len(records), b"[" + b",".join([record.data for record in records]) + b"]")
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        start, end, resolution = self._range(request)
+        kind = FORMAT.read(request)
+        batches = self._ports.history.export(start, end, resolution)
+        chunks = _csv(batches) if kind == "csv" else _json(batches)
+        first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
+        response = web.StreamResponse()
+        response.content_type = "text/csv" if kind == "csv" else "application/json"
+        response.charset = "utf-8"
+        name = f"pnl-{resolution}-{start}-{end}.{kind}"
+        response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        await response.write(first)
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    def _listing(self, count: int, rows: bytes) -> web.Response:
+        now = self._options.now_ms()
+        data = b'{"count":%d,"data":%b,"timestamp":"%b"}' % (count, rows, iso(now).encode())
+        return success(data, now)
+
+    def _range(self, request: web.Request) -> tuple[int, int, Resolution]:
+        given_from, given_to = FROM.read(request), TO.read(request)
+        resolution = cast(Resolution, RESOLUTION.read(request))
+        end = self._options.now_ms() if given_to is None else given_to
+        start = max(0, end - HOUR_MS) if given_from is None else given_from
+        if start > end:
+            raise BadRequest("from must not be later than to")
+        return start, end, resolution
+
+    def _bound(self, start: int, end: int, resolution: Resolution, limit: int | None) -> None:
+        """Refuse a range whose rows one answer should not hold; the export streams any number."""
+        rows = (end - start) // STEP_MS.get(resolution, self._options.raw_interval_ms)
+        most = self._options.max_history_rows
+        if limit is None and rows > most:
+            raise BadRequest(
+                f"resolution {resolution} over this range makes about {rows} rows, at most {most} are answered: "
+                "choose a coarser resolution, a shorter range, a limit, or /api/pnl/export"
+            )
+
+
+def _published(data: bytes | None) -> bytes:
+    if data is None:
+        raise NothingYet("Nothing was published yet")
+    return data
+
+
+async def _csv(batches: AsyncIterator[Sequence[HistoryRow]]) -> AsyncIterator[bytes]:
+    """A header line, then a line a row; money with two decimals."""
+    head = ",".join(COLUMNS) + "\r\n"
+    async for batch in batches:
+        yield (head + "".join([_line(row) for row in batch])).encode()
+        head = ""
+    if head:
+        yield head.encode()
+
+
+def _line(row: HistoryRow) -> str:
+    money = ",".join([f"{row[name]:.2f}" for name in COLUMNS[1:-1]])
+    return f"{row['timestamp']},{money},{row['count']}\r\n"
+
+
+async def _json(batches: AsyncIterator[Sequence[HistoryRow]]) -> AsyncIterator[bytes]:
+    """One JSON list, a batch at a time."""
+    lead = b"["
+    async for batch in batches:
+        if batch:
+            yield lead + orjson.dumps(list(batch))[1:-1]
+            lead = b",\n"
+    yield b"]\n" if lead != b"[" else b"[]\n"

@@ -1,0 +1,52 @@
+"""A route as data, read by router, guard and description: who may ask, what it takes, what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from pnl_backend.http.params import Param
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Access = Literal["public", "read", "admin", "metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Who may ask, and whether the rate limit counts it."""
+
+    access: Access
+    limited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One successful answer; without a model the body is not JSON."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    enveloped: bool = True
+    content_type: str = "application/json"
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """`cors` says whether other origins may ask it, `documented` whether the OpenAPI document shows it."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Handler
+    summary: str = ""
+    tag: str = ""
+    guard: Guard = Guard("read")
+    params: tuple[Param, ...] = ()
+    body: type[BaseModel] | None = None
+    answers: tuple[Answer, ...] = ()
+    errors: tuple[int, ...] = ()
+    cors: bool = True
+    documented: bool = True

@@ -1,0 +1,171 @@
+"""The rate limit and whose requests it counts: by key and address, behind proxies that are trusted or not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pnl_backend.http.ratelimit import WINDOW, RateLimiter, bucket
+from tests.http.support import ADMIN, READ, exchange, listening, serving
+
+CURRENT = "/api/pnl/current"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_client_gets_its_hundred_and_then_429_until_the_window_lets_go():
+    clock = Clock()
+    async with serving(rate_limit_per_minute=100, monotonic=clock) as http:
+        for i in range(100):
+            async with http.get(CURRENT, headers=READ) as answer:
+                assert answer.status == 200
+                assert answer.headers["RateLimit-Limit"] == "100"
+                assert answer.headers["RateLimit-Remaining"] == str(99 - i)
+                assert answer.headers["RateLimit-Reset"] == "60"
+        clock.now += 30.5
+        async with http.get(CURRENT, headers=READ) as answer:
+            assert answer.status == 429
+            body = await answer.json()
+            wait = int(answer.headers["Retry-After"])
+            assert body["error"]["message"] == "Too many requests"
+            assert body["error"]["retryAfter"] == wait == 30
+            assert body["success"] is False
+            assert answer.headers["RateLimit-Remaining"] == "0"
+        async with http.get(CURRENT, headers=ADMIN) as answer:
+            assert answer.status == 200  # another key is another client
+        async with http.get("/health") as answer:
+            assert answer.status == 200
+            assert "RateLimit-Limit" not in answer.headers
+        clock.now += wait
+        async with http.get(CURRENT, headers=READ) as answer:
+            assert answer.status == 200
+
+
+async def test_guessing_keys_is_limited_by_address_whatever_key_is_tried():
+    async with serving(rate_limit_per_minute=5) as http:
+        statuses = []
+        for i in range(8):
+            async with http.get(CURRENT, headers={"X-API-Key": f"guess-{i}"}) as answer:
+                statuses.append(answer.status)
+        assert statuses == [403] * 5 + [429] * 3
+        async with http.get(CURRENT, headers=READ) as answer:
+            assert answer.status == 200
+
+
+async def test_unknown_paths_count_too():
+    async with serving(rate_limit_per_minute=2) as http:
+        statuses = []
+        for _ in range(3):
+            async with http.get("/nothing") as answer:
+                statuses.append(answer.status)
+        assert statuses == [404, 404, 429]
+
+
+async def test_zero_switches_the_limit_off():
+    async with serving(rate_limit_per_minute=0) as http:
+        for _ in range(150):
+            async with http.get(CURRENT, headers=READ) as answer:
+                assert answer.status == 200
+                assert "RateLimit-Limit" not in answer.headers
+
+
+async def remaining(http, forwarded: str | None) -> int:
+    headers = READ if forwarded is None else {**READ, "X-Forwarded-For": forwarded}
+    async with http.get(CURRENT, headers=headers) as answer:
+        return int(answer.headers["RateLimit-Remaining"])
+
+
+async def test_a_forwarded_address_is_not_believed_from_just_anyone():
+    async with serving(rate_limit_per_minute=10) as http:
+        assert await remaining(http, None) == 9
+        assert await remaining(http, "203.0.113.7") == 8
+        assert await remaining(http, "203.0.113.8, 127.0.0.1") == 7
+
+
+async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_is_the_client():
+    async with serving(rate_limit_per_minute=10, trusted_proxies=("127.0.0.1", "10.0.0.0/8")) as http:
+        assert await remaining(http, "203.0.113.7") == 9
+        assert await remaining(http, "198.51.100.1, 203.0.113.7") == 8  # what a client claims stands further left
+        assert await remaining(http, "203.0.113.7, 10.1.2.3") == 7
+        assert await remaining(http, "garbage, 203.0.113.7:4711") == 6
+        assert await remaining(http, "203.0.113.7, garbage") == 9  # unreadable: the proxy itself is all we know
+        assert await remaining(http, None) == 8
+        assert await remaining(http, "2001:db8::1") == 9
+        assert await remaining(http, "[2001:db8::2]:443") == 8  # the same /64
+        assert await remaining(http, "::ffff:203.0.113.7") == 5
+
+
+async def test_loopback_metrics_are_for_this_machine_alone():
+    async with serving(metrics_access="loopback") as http:
+        async with http.get("/metrics") as answer:
+            assert answer.status == 200
+        async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+            assert answer.status == 403
+    async with serving(metrics_access="loopback", trusted_proxies=("127.0.0.1",)) as http:
+        async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+            assert answer.status == 403
+        async with http.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}) as answer:
+            assert answer.status == 200
+
+
+async def test_pipelined_requests_are_counted_one_by_one():
+    head = f"GET {CURRENT} HTTP/1.1\r\nHost: x\r\nX-API-Key: {READ['X-API-Key']}\r\n"
+    async with listening(rate_limit_per_minute=3) as port:
+        answer = await exchange(port, (head + "\r\n").encode() * 4 + (head + "Connection: close\r\n\r\n").encode())
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert answer.count(b"HTTP/1.1 429 ") == 2
+
+
+@given(
+    limit=st.integers(1, 20),
+    steps=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 30)), min_size=1, max_size=30),
+)
+def test_no_minute_admits_more_than_the_limit_nothing_less_is_refused_and_the_wait_told_is_enough(limit, steps):
+    clock = Clock()
+    limiter = RateLimiter(limit, clock=clock)
+    times: list[float] = []
+    for pause, tries in steps:
+        clock.now += pause
+        for _ in range(tries):
+            held = sum(clock.now - at < WINDOW for at in times)
+            verdict = limiter.take(b"k", "192.0.2.1")
+            assert verdict.admitted == (held < limit)
+            if verdict.admitted:
+                times.append(clock.now)
+                assert verdict.remaining == limit - held - 1
+            else:
+                clock.now += verdict.retry_after
+
+
+def test_memory_is_bounded_and_the_longest_unseen_client_is_forgotten():
+    limiter = RateLimiter(1, clients=3)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        assert limiter.take(b"", address).admitted
+    assert not limiter.take(b"", "192.0.2.1").admitted  # seen again, so 192.0.2.2 is now the oldest
+    assert limiter.take(b"", "192.0.2.4").admitted
+    assert len(limiter) == 3
+    assert not limiter.take(b"", "192.0.2.1").admitted
+    assert limiter.take(b"", "192.0.2.2").admitted
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1::5", "2001:db8:0:1::/64"),
+        ("local", "local"),
+    ],
+)
+def test_what_counts_as_one_address(address, client):
+    assert bucket(address) == client
+
+
+def test_a_limit_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        RateLimiter(0)
