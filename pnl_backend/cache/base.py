@@ -1,0 +1,72 @@
+"""What a cache tier is: the protocol, what it holds, and the one error it may raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pnl_backend.domain.readings import Tier
+from pnl_backend.errors import PnLError
+
+TierStatus = Literal["connected", "down", "disabled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cached value; `ttl` is what remains of its life in seconds, 0 for a last known good that has expired."""
+
+    value: bytes
+    ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheHit:
+    """A cached value and the tier that answered; `fallback` means last known good, whatever its age."""
+
+    value: bytes
+    tier: Tier
+
+
+class TierError(PnLError):
+    """One tier could not do what it was asked; the composite counts it and goes on without."""
+
+    code = "cache_error"
+    retryable = True
+
+
+class TierDown(TierError):
+    """The tier is known to be down and was not asked at all."""
+
+
+class CacheTier(Protocol):
+    """One place where values are kept by key.
+
+    Calls end within the tier's own time limit, and raise nothing but `TierError`. `ttl` is in seconds and > 0.
+    """
+
+    @property
+    def name(self) -> Tier: ...
+
+    @property
+    def status(self) -> TierStatus: ...
+
+    async def get(self, key: str) -> Entry | None: ...
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None: ...
+
+    async def delete(self, key: str) -> None: ...
+
+    async def delete_prefix(self, prefix: str) -> None: ...
+
+    async def clear(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def size(self) -> int | None:
+        """Keys held, as last counted; None where that is not known."""
+        ...
+
+
+def family(key: str) -> str:
+    """What a key is counted under: its part before the first colon."""
+    return key.partition(":")[0]

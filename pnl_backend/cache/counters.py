@@ -1,0 +1,124 @@
+"""Where the cache is counted: what each tier and each key family answered, and how fast."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pnl_backend.cache.base import family
+from pnl_backend.domain.readings import Tier
+
+Operation = Literal["hit", "miss", "set", "delete", "error"]
+WINDOW = 1024
+MAX_FAMILIES = 64
+
+
+class OnEvent(Protocol):
+    """Told every call to a tier; `seconds` is what it took, 0 for a tier that was not asked."""
+
+    def __call__(self, tier: str, family: str, operation: Operation, seconds: float) -> None: ...
+
+
+@dataclass(slots=True)
+class Counter:
+    """Counts since the start, and the last `WINDOW` durations in seconds."""
+
+    hits: int = 0
+    misses: int = 0
+    sets: int = 0
+    deletes: int = 0
+    errors: int = 0
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def add(self, operation: Operation) -> None:
+        match operation:
+            case "hit":
+                self.hits += 1
+            case "miss":
+                self.misses += 1
+            case "set":
+                self.sets += 1
+            case "delete":
+                self.deletes += 1
+            case "error":
+                self.errors += 1
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "hits": self.hits,
+            "misses": self.misses,
+            "sets": self.sets,
+            "deletes": self.deletes,
+            "errors": self.errors,
+        }
+
+    def latency(self) -> dict[str, float]:
+        """Milliseconds, 0 before the first call."""
+        ordered = sorted(self.seconds)
+        return {"p50Ms": _percentile(ordered, 0.50), "p99Ms": _percentile(ordered, 0.99)}
+
+
+class Counters:
+    """`whole` and `families` count what callers asked of the cache, `tiers` what the cache asked of its tiers.
+
+    A last known good answer is a miss of the whole: it says nothing about how well the cache caches.
+    """
+
+    def __init__(self, *, on_event: OnEvent | None = None) -> None:
+        self._on_event = on_event
+        self.whole = Counter()
+        self.families: dict[str, Counter] = {}
+        self.tiers: dict[Tier, Counter] = {}
+        self._tier_families: dict[tuple[str, Tier], Counter] = {}
+
+    def ask(self, key: str, operation: Operation, seconds: float | None = None) -> None:
+        """Count one call to the cache as a whole."""
+        name = self._family(key)
+        for counter in (self.whole, self.families.setdefault(name, Counter())):
+            counter.add(operation)
+            if seconds is not None:
+                counter.seconds.append(seconds)
+
+    def tier(self, tier: Tier, key: str, operation: Operation, seconds: float = 0.0) -> None:
+        """Count one call to one tier; what took no time was not asked and has no latency."""
+        name = self._family(key)
+        for counter in (
+            self.tiers.setdefault(tier, Counter()),
+            self._tier_families.setdefault((name, tier), Counter()),
+        ):
+            counter.add(operation)
+            if seconds:
+                counter.seconds.append(seconds)
+        if operation == "error":
+            self.whole.add("error")
+            self.families.setdefault(name, Counter()).add("error")
+        if self._on_event is not None:
+            self._on_event(tier, name, operation, seconds)
+
+    def by_family(self) -> dict[str, Any]:
+        return {
+            name: {
+                **counter.counts(),
+                **counter.latency(),
+                "tiers": {
+                    tier: {**held.counts(), **held.latency()}
+                    for (of, tier), held in self._tier_families.items()
+                    if of == name
+                },
+            }
+            for name, counter in self.families.items()
+        }
+
+    def _family(self, key: str) -> str:
+        """The family, or `other` when a caller makes up ever new ones."""
+        name = family(key) or "all"
+        return name if name in self.families or len(self.families) < MAX_FAMILIES else "other"
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    """Nearest rank, in milliseconds."""
+    if not ordered:
+        return 0.0
+    return round(ordered[math.ceil(share * len(ordered)) - 1] * 1000, 3)

@@ -1,0 +1,55 @@
+"""The first tier: a dictionary in this process, bounded by least recent use and by each entry's own time to live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cachetools import TLRUCache
+
+from pnl_backend.cache.base import Entry, TierStatus
+from pnl_backend.domain.readings import Tier
+
+_Held = tuple[bytes, float]
+
+
+def _expires_at(_key: str, held: _Held, _now: float) -> float:
+    return held[1]
+
+
+class MemoryTier:
+    """Holds `max_entries` values; `clock` is monotonic, so a jump of the wall clock expires nothing."""
+
+    name: Tier = "memory"
+    status: TierStatus = "connected"
+
+    def __init__(self, *, max_entries: int = 4096, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: TLRUCache[str, _Held] = TLRUCache(max_entries, _expires_at, timer=clock)
+
+    async def get(self, key: str) -> Entry | None:
+        held = self._held.get(key)
+        if held is None:
+            return None
+        remaining = held[1] - self._clock()
+        return Entry(held[0], remaining) if remaining > 0 else None
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        self._held[key] = (value, self._clock() + ttl)
+
+    async def delete(self, key: str) -> None:
+        self._held.pop(key, None)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        for key in [key for key in self._held if key.startswith(prefix)]:
+            self._held.pop(key, None)
+
+    async def clear(self) -> None:
+        self._held.clear()
+
+    async def close(self) -> None:
+        self._held.clear()
+
+    def size(self) -> int:
+        self._held.expire()
+        return len(self._held)

@@ -1,0 +1,208 @@
+"""The cache the rest of the server sees: tiers read through in order, written together, counted in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from pnl_backend.cache.base import CacheHit, CacheTier, Entry, TierDown, TierError, TierStatus
+from pnl_backend.cache.counters import Counter, Counters, OnEvent, Operation
+from pnl_backend.cache.fallback import FallbackTier
+from pnl_backend.cache.memory import MemoryTier
+from pnl_backend.cache.redis import RedisTier
+from pnl_backend.cache.sqlite import SQLiteTier
+from pnl_backend.domain.readings import Tier
+
+
+class TieredCache:
+    """`tiers` from the fastest to the last resort; times to live are in seconds.
+
+    No call raises on account of a tier, and none takes longer than the slowest tier's own limit.
+    """
+
+    def __init__(self, tiers: Sequence[CacheTier], *, default_ttl: float, on_event: OnEvent | None = None) -> None:
+        self._tiers = tuple(tiers)
+        self._default_ttl = default_ttl
+        self._counters = Counters(on_event=on_event)
+        self._lookups: dict[str, asyncio.Task[CacheHit | None]] = {}
+
+    async def get(self, key: str, *, stale: bool = True) -> CacheHit | None:
+        """The value and the tier that had it, the fastest first.
+
+        `stale=False` leaves out the last known good, which is whatever was true once.
+        """
+        started = time.perf_counter()
+        first = self._tiers[0]
+        entry = await self._read(first, key)
+        hit = CacheHit(entry.value, first.name) if entry is not None and entry.ttl > 0 else None
+        if hit is None:
+            hit = await self._look_further(key)
+        fresh = hit is not None and hit.tier != "fallback"
+        self._counters.ask(key, "hit" if fresh else "miss", time.perf_counter() - started)
+        return hit if fresh or stale else None
+
+    async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        """Write to every tier at once; a tier that fails or hangs is counted and left behind."""
+        life = self._default_ttl if ttl is None else ttl
+        if life <= 0:
+            raise ValueError(f"a time to live must be positive, not {life}")
+        self._lookups.pop(key, None)
+        self._counters.ask(key, "set")
+        await self._each("set", key, lambda tier: tier.set(key, value, life))
+
+    async def delete(self, key: str) -> None:
+        """Invalidate: no tier calls the value fresh any more. The last known good stays for the day it is needed."""
+        self._lookups.pop(key, None)
+        self._counters.ask(key, "delete")
+        await self._each("delete", key, lambda tier: tier.delete(key), but="fallback")
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Invalidate every key that begins with `prefix`; the last known good values stay."""
+        for key in [key for key in self._lookups if key.startswith(prefix)]:
+            del self._lookups[key]
+        self._counters.ask(prefix, "delete")
+        await self._each("delete", prefix, lambda tier: tier.delete_prefix(prefix), but="fallback")
+
+    async def clear(self) -> None:
+        """Forget everything in every tier, the last known good values too."""
+        self._lookups.clear()
+        self._counters.ask("", "delete")
+        await self._each("delete", "", lambda tier: tier.clear())
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+        for tier in self._tiers:
+            await tier.close()
+
+    def health(self) -> dict[str, str]:
+        """Each tier's state in the words of the health route."""
+        return {"processCache": "healthy", "redis": self._status("redis"), "sqlite": self._status("sqlite")}
+
+    def stats(self) -> dict[str, Any]:
+        """The data of the cache statistics route, its timestamp aside."""
+        whole = self._counters.whole
+        total = whole.hits + whole.misses
+        rate = whole.hits / total * 100 if total else 0.0
+        return {
+            **whole.counts(),
+            "total": total,
+            "hitRate": f"{rate:.2f}%",
+            "processCacheSize": next((tier.size() for tier in self._tiers if tier.name == "memory"), 0),
+            "tiers": {tier.name: self._tier_stats(tier) for tier in self._tiers},
+            "keys": self._counters.by_family(),
+        }
+
+    def _tier_stats(self, tier: CacheTier) -> dict[str, Any]:
+        counter = self._counters.tiers.get(tier.name, Counter())
+        return {
+            **counter.counts(),
+            "size": 0 if tier.status == "disabled" else tier.size(),
+            "status": tier.status,
+            **counter.latency(),
+        }
+
+    def _status(self, name: Tier) -> TierStatus:
+        return next((tier.status for tier in self._tiers if tier.name == name), "disabled")
+
+    async def _look_further(self, key: str) -> CacheHit | None:
+        """Ask the slower tiers; whoever asks for the same key meanwhile shares the answer."""
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            lookup = asyncio.create_task(self._lookup(key))
+            self._lookups[key] = lookup
+            lookup.add_done_callback(lambda done: self._forget(key, done))
+        # A caller that gives up must not take the answer away from the others.
+        return await asyncio.shield(lookup)
+
+    def _forget(self, key: str, lookup: asyncio.Task[CacheHit | None]) -> None:
+        if self._lookups.get(key) is lookup:
+            del self._lookups[key]
+
+    async def _lookup(self, key: str) -> CacheHit | None:
+        own = asyncio.current_task()
+        for depth, tier in enumerate(self._tiers[1:], start=1):
+            entry = await self._read(tier, key)
+            if entry is None:
+                continue
+            # A write since we began has removed us from the table: what we read is older and must not replace it.
+            if entry.ttl > 0 and self._lookups.get(key) is own:
+                await self._promote(key, entry, depth)
+            return CacheHit(entry.value, tier.name)
+        return None
+
+    async def _promote(self, key: str, entry: Entry, depth: int) -> None:
+        for tier in self._tiers[:depth]:
+            if tier.status == "disabled":
+                continue
+            await self._write(tier, "set", key, tier.set(key, entry.value, entry.ttl))
+
+    async def _read(self, tier: CacheTier, key: str) -> Entry | None:
+        if tier.status == "disabled":
+            return None
+        started = time.perf_counter()
+        try:
+            entry = await tier.get(key)
+        except TierError as error:
+            self._failed(tier, key, error, time.perf_counter() - started)
+            self._counters.tier(tier.name, key, "miss")
+            return None
+        self._counters.tier(tier.name, key, "miss" if entry is None else "hit", time.perf_counter() - started)
+        return entry
+
+    async def _each(
+        self,
+        operation: Operation,
+        key: str,
+        call: Callable[[CacheTier], Awaitable[None]],
+        *,
+        but: Tier | None = None,
+    ) -> None:
+        await asyncio.gather(
+            *(
+                self._write(tier, operation, key, call(tier))
+                for tier in self._tiers
+                if tier.status != "disabled" and tier.name != but
+            )
+        )
+
+    async def _write(self, tier: CacheTier, operation: Operation, key: str, call: Awaitable[None]) -> None:
+        started = time.perf_counter()
+        try:
+            await call
+        except TierError as error:
+            self._failed(tier, key, error, time.perf_counter() - started)
+        else:
+            self._counters.tier(tier.name, key, operation, time.perf_counter() - started)
+
+    def _failed(self, tier: CacheTier, key: str, error: TierError, seconds: float) -> None:
+        """Count a failed call; one that was not made because the tier is known to be down is none."""
+        if not isinstance(error, TierDown):
+            self._counters.tier(tier.name, key, "error", seconds)
+            logger.debug("{} failed for {}: {}", tier.name, key, error)
+
+
+async def open_cache(
+    *,
+    redis_url: str | None,
+    sqlite_path: str | Path,
+    default_ttl: float,
+    namespace: str = "main",
+    memory_size: int = 4096,
+    on_event: OnEvent | None = None,
+) -> TieredCache:
+    """Build and open the four tiers; whatever is not there is down, and never stops the start.
+
+    `namespace` keeps apart what must never meet in one Redis or one file, such as a demo and an account.
+    """
+    memory = MemoryTier(max_entries=memory_size)
+    redis = RedisTier(url=redis_url, prefix=f"pnl:v1:{namespace}:")
+    sqlite = SQLiteTier(sqlite_path, namespace=namespace)
+    fallback = FallbackTier()
+    await asyncio.gather(redis.open(), sqlite.open())
+    fallback.seed(await sqlite.last_known())
+    return TieredCache((memory, redis, sqlite, fallback), default_ttl=default_ttl, on_event=on_event)
