@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from aiohttp import web
 
+from .anthropic_parameters import choice, groups_by, report_page, time_range
 from .paging import BadParameter, whole
 from .records import ZERO
 from .spend import (
@@ -43,7 +42,7 @@ _COST_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "cost_typ
 _LEGACY_COST_GROUPS = {"workspace_id", "description"}
 _USAGE_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "context_window"}
 _USAGE_LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 1440)}
-_MAY: dict[KeyKind, set[str]] = {
+_MAY: dict[str, set[str]] = {
     "admin": {"analytics", "legacy"},
     "analytics": {"analytics"},
     "admin-legacy": {"legacy"},
@@ -55,8 +54,10 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 class AnthropicApi:
     """Cost and usage of one organisation; which key may ask what is as in the public documentation."""
 
-    def __init__(self, world: World, upstream: Upstream, *, keys: dict[str, KeyKind]) -> None:
-        self.keys = keys
+    def __init__(self, world: World, upstream: Upstream, *, keys: Mapping[str, str]) -> None:
+        self._keys: dict[str, str] = {}
+        for key, kind in keys.items():
+            self.admit(key, kind)
         self._world = world
         self._upstream = upstream
         base = "/v1/organizations"
@@ -64,9 +65,15 @@ class AnthropicApi:
         upstream.add(f"{base}/cost_report", self._guarded(self._cost_report, "legacy"))
         upstream.add(f"{base}/usage_report/messages", self._guarded(self._usage_report, "legacy"))
 
+    def admit(self, key: str, kind: str) -> None:
+        """Accept a key; ValueError for a kind that there is not."""
+        if kind not in _MAY:
+            raise ValueError(f"no such kind of key: {kind}; there are {', '.join(_MAY)}")
+        self._keys[key] = kind
+
     def _guarded(self, handler: Answer, area: str) -> Answer:
         async def guarded(request: web.Request) -> web.Response:
-            kind = self.keys.get(request.headers.get("x-api-key", ""))
+            kind = self._keys.get(request.headers.get("x-api-key", ""))
             if kind is None or kind == "plain":
                 return _error(401, "authentication_error", "invalid x-api-key")
             if request.headers.get("anthropic-version") != VERSION:
@@ -84,19 +91,19 @@ class AnthropicApi:
 
     async def _analytics_cost(self, request: web.Request) -> web.Response:
         now = self._upstream.now(request)
-        width = _choice(request, "time_bucket_width", tuple(_WIDTHS), "1d")
-        start, end = _range(request, _WIDTHS[width], needs_end=True)
+        width = choice(request, "time_bucket_width", tuple(_WIDTHS), "1d")
+        start, end = time_range(request, _WIDTHS[width], needs_end=True)
         if start < _ANALYTICS_FROM:
             raise BadParameter("starting_at: must not be before 2026-01-01")
         most, words = (DAY, "24 hours") if width == "1m" else (31 * DAY, "31 days")
         if end - start > most:
             raise BadParameter(f"ending_at: the range must not exceed {words}")
-        groups = _groups(request, _COST_GROUPS, most=5)
+        groups = groups_by(request, _COST_GROUPS, most=5)
         rows: list[dict[str, Any]] = []
         for at in range(start, end, _WIDTHS[width]):
             rows += self._analytics_bucket(at, _WIDTHS[width], groups, now)
         limit = whole(request.query.get("limit"), "limit", default=20, low=1, high=1000)
-        page = _page(request, rows, limit)
+        page = report_page(request, rows, limit)
         return web.json_response({**page, "data_refreshed_at": _iso(now)})
 
     def _analytics_bucket(self, at: int, width: int, groups: list[str], now: float) -> list[dict[str, Any]]:
@@ -126,15 +133,16 @@ class AnthropicApi:
 
     async def _cost_report(self, request: web.Request) -> web.Response:
         now = self._upstream.now(request)
-        _choice(request, "bucket_width", ("1d",), "1d")
-        start, end = _range(request, DAY, now=now)
-        groups = _groups(request, _LEGACY_COST_GROUPS, most=2)
+        choice(request, "bucket_width", ("1d",), "1d")
+        start, end = time_range(request, DAY, now=now)
+        groups = groups_by(request, _LEGACY_COST_GROUPS, most=2)
         limit = whole(request.query.get("limit"), "limit", default=7, low=1, high=31)
-        buckets = [
+        page = report_page(request, range(start, end, DAY), limit)
+        page["data"] = [
             {"starting_at": _iso(at), "ending_at": _iso(at + DAY), "results": self._legacy_costs(at, groups, now)}
-            for at in range(start, end, DAY)
+            for at in page["data"]
         ]
-        return web.json_response(_page(request, buckets, limit))
+        return web.json_response(page)
 
     def _legacy_costs(self, at: int, groups: list[str], now: float) -> list[dict[str, Any]]:
         summed: dict[tuple[Any, ...], Decimal] = {}
@@ -159,14 +167,13 @@ class AnthropicApi:
 
     async def _usage_report(self, request: web.Request) -> web.Response:
         now = self._upstream.now(request)
-        width = _choice(request, "bucket_width", tuple(_WIDTHS), "1d")
-        start, end = _range(request, _WIDTHS[width], now=now)
-        groups = _groups(request, _USAGE_GROUPS, most=5)
+        width = choice(request, "bucket_width", tuple(_WIDTHS), "1d")
+        start, end = time_range(request, _WIDTHS[width], now=now)
+        groups = groups_by(request, _USAGE_GROUPS, most=5)
         default, most = _USAGE_LIMITS[width]
         limit = whole(request.query.get("limit"), "limit", default=default, low=1, high=most)
         seconds = _WIDTHS[width]
-        starts = list(range(start, end, seconds))
-        page = _page(request, starts, limit)
+        page = report_page(request, range(start, end, seconds), limit)
         page["data"] = [
             {
                 "starting_at": _iso(at),
@@ -201,64 +208,6 @@ def _error(status: int, kind: str, message: str, *, retry_after: float | None = 
     if retry_after is not None:
         headers["retry-after"] = f"{retry_after:g}"
     return web.json_response(body, status=status, headers=headers)
-
-
-def _choice(request: web.Request, name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = request.query.get(name, default)
-    if value not in allowed:
-        raise BadParameter(f"{name}: must be one of {', '.join(allowed)}")
-    return value
-
-
-def _groups(request: web.Request, allowed: set[str], *, most: int) -> list[str]:
-    groups = list(dict.fromkeys(request.query.getall("group_by[]", [])))
-    for name in groups:
-        if name not in allowed:
-            raise BadParameter(f"group_by: {name} is not one of {', '.join(sorted(allowed))}")
-    if len(groups) > most:
-        raise BadParameter(f"group_by: at most {most}")
-    return groups
-
-
-def _range(request: web.Request, width: int, *, needs_end: bool = False, now: float | None = None) -> tuple[int, int]:
-    """The buckets' first start and last end, UTC seconds; the start goes down to its bucket."""
-    start = _instant(request, "starting_at")
-    if start is None:
-        raise BadParameter("starting_at: field required")
-    end = _instant(request, "ending_at")
-    if end is None:
-        if needs_end or now is None:
-            raise BadParameter("ending_at: field required")
-        end = int(now) + 1
-    if end <= start:
-        raise BadParameter("ending_at: must be after starting_at")
-    return start // width * width, -(-end // width) * width
-
-
-def _instant(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadParameter(f"{name}: not an RFC 3339 time") from None
-    if at.tzinfo is None:
-        raise BadParameter(f"{name}: needs a time zone")
-    return int(at.timestamp())
-
-
-def _page(request: web.Request, rows: list[Any], limit: int) -> dict[str, Any]:
-    start = 0
-    token = request.query.get("page")
-    if token:
-        try:
-            start = int(base64.urlsafe_b64decode(token.removeprefix("page_").encode()))
-        except (binascii.Error, ValueError):
-            raise BadParameter("page: not a page of this report") from None
-    more = start + limit < len(rows)
-    following = "page_" + base64.urlsafe_b64encode(str(start + limit).encode()).decode()
-    return {"data": rows[start : start + limit], "has_more": more, "next_page": following if more else None}
 
 
 def _of_line(line: CostLine, name: str) -> str | None:

@@ -1,21 +1,12 @@
-"""Ways in which an upstream can go wrong on command, and the aiohttp plumbing that makes it do so."""
+"""Ways in which an upstream can go wrong on command, and which of them are in force."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from aiohttp import web
-
 Upstream = str
-_GARBAGE = b'{"data": [{"amount": "12.3\xff\xfe\x00\x9f'
-_HTML = "<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
-_PADDING = 9 * 1024 * 1024
-_MONEY = ("amount", "balance", "price", "dollars", "invoiced", "collected", "fee", "exposure", "pnl", "_fp")
 
 
 @dataclass(frozen=True)
@@ -164,7 +155,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._set: dict[Upstream, list[Fault]] = {}
-        self._released = asyncio.Event()
+        self._released: dict[Upstream, asyncio.Event] = {}
 
     def set(self, upstream: Upstream, fault: Fault, times: int | None = None) -> None:
         """Put a fault in force, in place of the one for the same path."""
@@ -178,8 +169,9 @@ class Faults:
         """Lift the faults of one upstream or of all; requests that hang are dropped."""
         for name in [upstream] if upstream is not None else list(self._set):
             self._set.pop(name, None)
-        self._released.set()
-        self._released = asyncio.Event()
+        for name in [upstream] if upstream is not None else list(self._released):
+            if (waiting := self._released.pop(name, None)) is not None:
+                waiting.set()
 
     def take(self, upstream: Upstream, path: str) -> Fault | None:
         """The fault for this request, counted down."""
@@ -206,125 +198,6 @@ class Faults:
             if held
         }
 
-    async def until_cleared(self) -> None:
-        await self._released.wait()
-
-
-ErrorBody = Callable[[int, float | None], web.Response]
-
-
-async def before(fault: Fault, request: web.Request, faults: Faults, error: ErrorBody) -> web.StreamResponse | None:
-    """What the fault does instead of answering; None if the request is to be answered first."""
-    if fault.kind == "slow":
-        await asyncio.sleep(fault.options["seconds"])
-        return None
-    if fault.kind == "hang":
-        await faults.until_cleared()
-    if fault.kind in ("hang", "close"):
-        return _drop(request)
-    return _instead(fault, error)
-
-
-def _instead(fault: Fault, error: ErrorBody) -> web.Response | None:
-    options = fault.options
-    if fault.kind in ("status", "rate_limit"):
-        return error(options.get("code", 429), options["retry_after"])
-    if fault.kind == "garbage":
-        return web.Response(body=_GARBAGE, content_type="application/json")
-    if fault.kind == "html":
-        return web.Response(text=_HTML, content_type="text/html", status=options["code"])
-    if fault.kind == "redirect":
-        return web.Response(status=options["code"], headers={"Location": options["location"]})
-    return None
-
-
-async def after(fault: Fault, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
-    """What the fault does to a right answer."""
-    if not isinstance(answer, web.Response) or not isinstance(answer.body, bytes):
-        return answer
-    if fault.kind in ("drip", "cut"):
-        return await _piecemeal(fault, request, answer)
-    return answer if answer.status != 200 else _spoiled(fault, answer, answer.body)
-
-
-def _spoiled(fault: Fault, answer: web.Response, body: bytes) -> web.Response:
-    if fault.kind == "truncated":
-        return web.Response(body=body[: len(body) // 2], content_type="application/json")
-    if fault.kind == "too_big":
-        return _too_big(body, zipped=fault.options["gzip"])
-    if fault.kind in ("nan", "infinity", "missing_field", "wrong_type", "set_field"):
-        text = json.dumps(_changed(json.loads(body), fault))
-        return web.Response(text=text, content_type="application/json", headers=_kept_headers(answer))
-    return answer
-
-
-def _kept_headers(answer: web.Response) -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if not name.lower().startswith("content-")}
-
-
-def _drop(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=503)
-
-
-async def _piecemeal(fault: Fault, request: web.Request, answer: web.Response) -> web.StreamResponse:
-    body = bytes(answer.body) if isinstance(answer.body, bytes) else b""
-    stream = web.StreamResponse(status=answer.status, headers={"Content-Type": "application/json"})
-    stream.content_length = len(body)
-    await stream.prepare(request)
-    if fault.kind == "cut":
-        await stream.write(body[: len(body) // 2])
-        if request.transport is not None:
-            request.transport.abort()
-        return stream
-    for index in range(len(body)):
-        await stream.write(body[index : index + 1])
-        await asyncio.sleep(fault.options["seconds"])
-    await stream.write_eof()
-    return stream
-
-
-def _too_big(body: bytes, *, zipped: bool) -> web.Response:
-    data = json.loads(body)
-    padding = "x" * _PADDING
-    data = {**data, "padding": padding} if isinstance(data, dict) else [*data, {"padding": padding}]
-    raw = json.dumps(data).encode()
-    if not zipped:
-        return web.Response(body=raw, content_type="application/json")
-    headers = {"Content-Encoding": "gzip"}
-    return web.Response(body=gzip.compress(raw, 1), content_type="application/json", headers=headers)
-
-
-def _changed(value: Any, fault: Fault) -> Any:
-    if isinstance(value, list):
-        return [_changed(item, fault) for item in value]
-    if not isinstance(value, dict):
-        return value
-    changed: dict[str, Any] = {}
-    name = fault.options.get("name")
-    for key, item in value.items():
-        if isinstance(item, dict | list) and key != name:
-            changed[key] = _changed(item, fault)
-        elif name is not None and key != name:
-            changed[key] = item
-        elif fault.kind == "missing_field":
-            continue
-        elif fault.kind == "wrong_type":
-            changed[key] = {"unexpected": True}
-        elif fault.kind == "set_field":
-            changed[key] = fault.options["value"]
-        else:
-            changed[key] = _not_finite(key, item, fault)
-    return changed
-
-
-def _not_finite(key: str, item: Any, fault: Fault) -> Any:
-    named = fault.options.get("name") is not None
-    is_money = named or any(word in key for word in _MONEY)
-    if not is_money or isinstance(item, bool) or not isinstance(item, int | float | str):
-        return item
-    text = "nan" if fault.kind == "nan" else "inf"
-    if isinstance(item, str):
-        return "NaN" if text == "nan" else "Infinity"
-    return float(text)
+    async def until_cleared(self, upstream: Upstream) -> None:
+        """Wait for the next clearing of that upstream's faults."""
+        await self._released.setdefault(upstream, asyncio.Event()).wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +11,7 @@ from aiohttp import web
 from .kalshi_shapes import Shapes, iso, transfer
 from .paging import BadParameter, Row, page, whole
 from .records import Fill, Generation, Market, Position, Settlement, dollars, truncated_cents
-from .signing import PublicKey, verify
+from .signing import PublicKey, load_public_key, verify
 from .truth import portfolio_value_cents
 from .upstream import Upstream
 from .world import World
@@ -35,11 +35,13 @@ class KalshiApi:
         world: World,
         upstream: Upstream,
         *,
-        keys: dict[str, PublicKey],
+        keys: Mapping[str, str],
         generation: Generation,
         tokens_per_second: float | None,
     ) -> None:
-        self.keys = keys
+        self._keys: dict[str, PublicKey] = {}
+        for key_id, pem in keys.items():
+            self.admit(key_id, pem)
         self._world = world
         self._upstream = upstream
         self._generation: Generation = generation
@@ -57,6 +59,10 @@ class KalshiApi:
             upstream.add(f"/portfolio/{name}", self._guarded(handler, signed=True))
         upstream.add("/markets", self._guarded(self._markets, signed=False))
         upstream.add("/exchange/status", self._guarded(self._exchange_status, signed=False))
+
+    def admit(self, key_id: str, pem: str) -> None:
+        """Accept signatures by this public key."""
+        self._keys[key_id] = load_public_key(pem)
 
     def _guarded(self, handler: Answer, *, signed: bool) -> Answer:
         async def guarded(request: web.Request) -> web.Response:
@@ -89,7 +95,7 @@ class KalshiApi:
             return _unauthorized("header_timestamp_expired", "timestamp is not in milliseconds")
         if abs(self._upstream.now(request) - at) > _CLOCK_WINDOW:
             return _unauthorized("header_timestamp_expired", "timestamp is outside the accepted window")
-        key = self.keys.get(key_id)
+        key = self._keys.get(key_id)
         if key is None:
             return _unauthorized("authentication_error", "authentication failed", "NOT_FOUND")
         # The path alone is signed, as it was sent; the query string is not.

@@ -128,7 +128,6 @@ class Shapes:
             "title": market.title,
             "status": market.status,
             "result": market.result,
-            "settlement_value_dollars": None,
             "settlement_ts": None if market.settlement_ts is None else iso(market.settlement_ts),
         }
         self._money(row, "yes_bid", market.yes_bid)
@@ -138,6 +137,8 @@ class Shapes:
         self._money(row, "last_price", market.last_price)
         if market.settlement_value is not None:
             self._money(row, "settlement_value", market.settlement_value)
+        elif self._strings:
+            row["settlement_value_dollars"] = None
         return row
 
 

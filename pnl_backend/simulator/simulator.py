@@ -18,7 +18,7 @@ from .kalshi import KalshiApi, kalshi_error
 from .records import Generation
 from .revenue import Revenue, RevenueShape, revenue_error
 from .signing import KeyKind as SigningKind
-from .signing import generate, load_public_key
+from .signing import generate
 from .truth import Truth, anthropic_truth, johns_truth, kalshi_truth
 from .upstream import Upstream, ended, every
 from .world import World
@@ -52,7 +52,7 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         step_interval: float | None = 1.0,
         kalshi_keys: Mapping[str, str] | None = None,
-        anthropic_keys: Mapping[str, KeyKind] | None = None,
+        anthropic_keys: Mapping[str, str] | None = None,
         revenue_token: str | None = None,
         revenue_shape: RevenueShape = "deals",
         generation: Generation = "both",
@@ -77,11 +77,10 @@ class Simulator:
 
         self.revenue = Revenue(self.world, shape=revenue_shape, token=revenue_token)
         self._johns.add("", self.revenue.get)
-        keys = {key_id: load_public_key(pem) for key_id, pem in (kalshi_keys or {}).items()}
         self._kalshi_api = KalshiApi(
-            self.world, self._kalshi, keys=keys, generation=generation, tokens_per_second=kalshi_rate
+            self.world, self._kalshi, keys=kalshi_keys or {}, generation=generation, tokens_per_second=kalshi_rate
         )
-        self._anthropic_api = AnthropicApi(self.world, self._anthropic, keys=dict(anthropic_keys or {}))
+        self._anthropic_api = AnthropicApi(self.world, self._anthropic, keys=anthropic_keys or {})
         self._control = Control(self, host=host, port=next(self._ports))
 
     def _upstream(self, name: str, base: str, error: Callable[..., object]) -> Upstream:
@@ -150,10 +149,10 @@ class Simulator:
         if kinds not in self._credentials:
             secret, public = generate(kalshi)
             key_id = f"sim-{secrets.token_hex(8)}"
-            self._kalshi_api.keys[key_id] = load_public_key(public)
+            self._kalshi_api.admit(key_id, public)
             prefix = "sk-ant-api03" if anthropic == "plain" else "sk-ant-admin01"
             key = f"{prefix}-{secrets.token_urlsafe(24)}"
-            self._anthropic_api.keys[key] = anthropic
+            self._anthropic_api.admit(key, anthropic)
             if self.revenue.token is None:
                 self.revenue.token = secrets.token_urlsafe(24)
             self._credentials[kinds] = Credentials(key_id, secret, key, self.revenue.token)

@@ -11,7 +11,8 @@ from email.utils import formatdate
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .faults import ErrorBody, Fault, Faults, after, before
+from .faults import Fault, Faults
+from .misbehave import ErrorBody, after, before
 
 FAULT: web.RequestKey[Fault | None] = web.RequestKey("fault", object)  # type: ignore[arg-type]
 
@@ -88,7 +89,7 @@ class Upstream:
         request[FAULT] = fault
         answer: web.StreamResponse | None = None
         if fault is not None:
-            answer = await before(fault, request, self._faults, self._error)
+            answer = await before(fault, request, self._until_cleared, self._error)
         if answer is None:
             answer = await self._answer(request, handler)
             if fault is not None:
@@ -96,6 +97,9 @@ class Upstream:
         if not answer.prepared:
             answer.headers["Date"] = formatdate(self.now(request), usegmt=True)
         return answer
+
+    async def _until_cleared(self) -> None:
+        await self._faults.until_cleared(self.name)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
