@@ -7,6 +7,7 @@
     {"action": "step", "n": 10}   "pause"   "resume"
     {"action": "set_deal", "id": "d-900", "amount": "1200.00", "status": "recognized"}
     {"action": "age_out", "keep": 0}           settled markets leave every list
+    {"action": "feed", "do": "drop"}           Kalshi's WebSocket: "drop", "mute", "unmute", or "fail" with "code": 10
 
 GET /control answers with the URLs, the faults in force, the request counts and the true figures. Only JSON from
 outside a browser is taken: a page that someone visits must not be able to steer the simulation.
@@ -46,6 +47,7 @@ class Control:
             "revive": self._revive,
             "set_deal": self._set_deal,
             "age_out": self._age_out,
+            "feed": self._feed,
         }
 
     @property
@@ -138,6 +140,17 @@ class Control:
 
     async def _age_out(self, command: dict[str, Any]) -> None:
         self._simulator.world.age_out(int(command.get("keep", 0)))
+
+    async def _feed(self, command: dict[str, Any]) -> None:
+        feed, do = self._simulator.feed, command["do"]
+        if do == "drop":
+            feed.drop()
+        elif do == "fail":
+            feed.fail(int(command.get("code", 10)))
+        elif do in ("mute", "unmute"):
+            feed.muted = do == "mute"
+        else:
+            raise ValueError("do is drop, mute, unmute or fail")
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,8 @@ from .book import Book
 from .control import Control
 from .faults import Fault, Faults
 from .kalshi import KalshiApi, kalshi_error
+from .kalshi_feed import PATH as FEED_PATH
+from .kalshi_feed import KalshiFeed
 from .records import Generation
 from .revenue import Revenue, RevenueShape, revenue_error
 from .signing import KeyKind as SigningKind
@@ -80,6 +82,7 @@ class Simulator:
         self._kalshi_api = KalshiApi(
             self.world, self._kalshi, keys=kalshi_keys or {}, generation=generation, tokens_per_second=kalshi_rate
         )
+        self.feed = KalshiFeed(self.world, self._kalshi, self._kalshi_api)
         self._anthropic_api = AnthropicApi(self.world, self._anthropic, keys=anthropic_keys or {})
         self._control = Control(self, host=host, port=next(self._ports))
 
@@ -102,7 +105,7 @@ class Simulator:
     @property
     def kalshi_ws_url(self) -> str:
         """The feed's URL."""
-        return self._kalshi.origin.replace("http://", "ws://") + "/trade-api/ws/v2"
+        return self._kalshi.origin.replace("http://", "ws://") + FEED_PATH
 
     @property
     def anthropic_url(self) -> str:

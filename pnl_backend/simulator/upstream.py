@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 from aiohttp import web
@@ -34,6 +33,7 @@ class Upstream:
         self.name = name
         self.base = base
         self.requests: Counter[str] = Counter()
+        self.before_stop: Callable[[], Awaitable[None]] | None = None
         self._host = host
         self._port = port
         self._clock = clock
@@ -52,9 +52,9 @@ class Upstream:
     def origin(self) -> str:
         return self.url.removesuffix(self.base) if self.base else self.url
 
-    def add(self, path: str, handler: Handler) -> None:
-        """Serve GET on a path below the base."""
-        self._routes.append(web.get(self.base + path, handler))
+    def add(self, path: str, handler: Handler, *, absolute: bool = False) -> None:
+        """Serve GET on a path below the base, or on an absolute one."""
+        self._routes.append(web.get(path if absolute else self.base + path, handler))
 
     def now(self, request: web.Request) -> float:
         """This upstream's time of day, seconds since the epoch, skewed if a fault says so."""
@@ -77,6 +77,8 @@ class Upstream:
     async def stop(self) -> None:
         if self._runner is not None:
             runner, self._runner = self._runner, None
+            if self.before_stop is not None:
+                await self.before_stop()
             await runner.cleanup()
 
     @web.middleware
@@ -119,8 +121,9 @@ async def every(interval: float, step: Callable[[], None]) -> None:
 
 
 async def ended(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task and wait until it has gone."""
+    """Cancel a task and wait until it has gone; what it failed of, if it failed, is raised here."""
     if task is not None:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
