@@ -1,6 +1,28 @@
 """Engine.IO v4 beneath python-socketio, and the connections that every feed shares; knows nothing of P&L."""
 
 from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.server import attach, create_server, listen
+from pnl_backend.engine.feeds import FeedConnection, FeedHandler, open_event_stream
+from pnl_backend.engine.listener import Listener, attach, listen
+from pnl_backend.engine.packets import Message
+from pnl_backend.engine.process import prepare_process
+from pnl_backend.engine.requests import Environ, Refusal
+from pnl_backend.engine.server import ConnectPlan, ConnectRequest, EngineStats, Server, create_server
 
-__all__ = ["EngineConfig", "attach", "create_server", "listen"]
+__all__ = [
+    "ConnectPlan",
+    "ConnectRequest",
+    "EngineConfig",
+    "EngineStats",
+    "Environ",
+    "FeedConnection",
+    "FeedHandler",
+    "Listener",
+    "Message",
+    "Refusal",
+    "Server",
+    "attach",
+    "create_server",
+    "listen",
+    "open_event_stream",
+    "prepare_process",
+]

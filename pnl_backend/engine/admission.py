@@ -1,0 +1,52 @@
+"""Who may come in: caps in total, per address and per key, with refusals that say when to try again."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.requests import Refusal
+
+RETRY_AFTER = 10
+
+
+class Admission:
+    """Counts clients of every kind while they are here."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self.total = 0
+        self.closed = False
+        self._by_peer: Counter[str] = Counter()
+        self._by_key: Counter[str] = Counter()
+
+    def enter(self, peer: str) -> None:
+        """Count a client in; Refusal when the house or the address is full."""
+        if self.closed:
+            raise Refusal(503, "The server is shutting down", retry_after=RETRY_AFTER)
+        if self._config.max_connections and self.total >= self._config.max_connections:
+            raise Refusal(503, "Too many connections", retry_after=RETRY_AFTER)
+        cap = self._config.max_connections_per_ip
+        if cap and self._by_peer[peer] >= cap:
+            raise Refusal(429, "Too many connections from this address", retry_after=RETRY_AFTER)
+        self.total += 1
+        self._by_peer[peer] += 1
+
+    def leave(self, peer: str) -> None:
+        self.total -= 1
+        self._by_peer[peer] -= 1
+        if not self._by_peer[peer]:
+            del self._by_peer[peer]
+
+    def enter_key(self, key: str) -> bool:
+        """Count a client in under its key; False when the key has as many as it may."""
+        caps = self._config.max_connections_per_key
+        cap = caps.get(key, 0) if isinstance(caps, Mapping) else caps
+        if cap and self._by_key[key] >= cap:
+            return False
+        self._by_key[key] += 1
+        return True
+
+    def leave_key(self, key: str) -> None:
+        self._by_key[key] -= 1
+        if not self._by_key[key]:
+            del self._by_key[key]

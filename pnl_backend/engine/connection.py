@@ -1,0 +1,425 @@
+"""One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass
+from typing import Protocol
+
+from pnl_backend.engine import frames
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.frames import FrameError, FrameReader
+from pnl_backend.engine.packets import Message, ProtocolError
+from pnl_backend.engine.timers import Deadlines, Timers
+
+OPEN, CLOSING, CLOSED = range(3)
+RECEIVE_SIZE = 64 * 1024
+FLUSH_SIZE = 64 * 1024
+"""How much of what waits is joined into one write."""
+LINGER = 0.8
+"""Seconds between our close frame and hanging up on a peer that does not answer it."""
+UNSENT_LIMIT = 32 * 1024
+"""Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the engine counts since its start."""
+
+    messages_sent: int = 0
+    messages_received: int = 0
+    dropped: int = 0
+    slow_disconnects: int = 0
+    refused: int = 0
+    protocol_errors: int = 0
+    handler_errors: int = 0
+    ping_timeouts: int = 0
+
+
+class Owner(Protocol):
+    """Who a connection belongs to: an Engine.IO session, an upgrade under way, or a plain feed."""
+
+    def attached(self, connection: "Connection", answer: bytes) -> None:
+        """The connection stands; `answer` (the handshake's) goes out before anything else."""
+
+    def received(self, data: str | bytes) -> None: ...
+
+    def pong(self) -> None: ...
+
+    def lost(self, reason: str) -> None:
+        """The connection is over, once; not called after the owner itself closed it."""
+
+
+class Wiring:
+    """What all connections of one engine share."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.timers = Timers()
+        self.behind: Deadlines[Connection] = self.timers.queue(config.slow_client_timeout, Connection.cut)
+        self.linger: Deadlines[Connection] = self.timers.queue(LINGER, Connection.abort)
+        self.open: set[Connection] = set()
+        self._empty: asyncio.Event | None = None
+
+    async def quiet(self) -> None:
+        """Wait until no connection is left."""
+        if self.open:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+    def gone(self, connection: "Connection") -> None:
+        self.open.discard(connection)
+        if self._empty is not None and not self.open:
+            self._empty.set()
+
+
+class Outbox:
+    """Messages that wait for one client, bounded; a whole message replaces those under its key."""
+
+    __slots__ = ("messages", "size")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.size = 0
+
+    def put(self, message: Message, wiring: Wiring) -> bool:
+        """Queue a message; False when that would pass the bounds."""
+        if message.key is not None:
+            kept = [waiting for waiting in self.messages if waiting.key != message.key]
+            wiring.counters.dropped += len(self.messages) - len(kept)
+            if len(kept) != len(self.messages):
+                self.messages = kept
+                self.size = sum(len(waiting.frame) for waiting in kept)
+        self.messages.append(message)
+        self.size += len(message.frame)
+        return len(self.messages) <= wiring.config.max_queue_events and self.size <= wiring.config.max_queue_bytes
+
+    def take(self) -> list[Message]:
+        messages, self.messages, self.size = self.messages, [], 0
+        return messages
+
+
+class Connection:
+    """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
+
+    __slots__ = ("direct", "outbox", "owner", "reader", "state", "wiring")
+
+    def __init__(self, wiring: Wiring, owner: Owner) -> None:
+        self.wiring = wiring
+        self.owner = owner
+        self.direct = -1
+        self.outbox: Outbox | None = None
+        self.reader = FrameReader(wiring.config.max_http_buffer_size)
+        self.state = OPEN
+        wiring.open.add(self)
+
+    # What each kind of socket does in its own way.
+
+    def write(self, data: bytes) -> None:
+        """Write to a socket that nothing waits for."""
+        raise NotImplementedError
+
+    def blocked(self) -> bool:
+        """Whether the socket does not take more for now."""
+        raise NotImplementedError
+
+    def hang_up(self, *, politely: bool) -> None:
+        """Give the socket back, `politely` behind what was written."""
+        raise NotImplementedError
+
+    def hold(self, data: bytes, sent: int) -> None:
+        """Keep what a write to `direct` left over."""
+        raise NotImplementedError
+
+    def fail(self) -> None:
+        """A write to `direct` failed."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Stop reading until `resume`."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        raise NotImplementedError
+
+    # Out.
+
+    @staticmethod
+    def encode(message: Message) -> bytes:
+        return message.frame
+
+    def send(self, message: Message) -> None:
+        """Write now when nothing waits, else queue within bounds; a client that passes them is cut."""
+        if self.state != OPEN:
+            return
+        if self.outbox is None and not self.blocked():
+            self.write(self.encode(message))
+            return
+        if self.outbox is None:
+            self.outbox = Outbox()
+        if not self.outbox.put(message, self.wiring):
+            self.cut()
+
+    def flush(self) -> None:
+        """Write what waits, as far as the socket takes it."""
+        while self.outbox is not None and self.state != CLOSED:
+            if not self.outbox.messages:
+                self.outbox = None
+                break
+            if self.blocked():
+                return
+            waiting = self.outbox.messages
+            size = count = 0
+            while count < len(waiting) and size < FLUSH_SIZE:
+                size += len(waiting[count].frame)
+                count += 1
+            batch, self.outbox.messages = waiting[:count], waiting[count:]
+            self.outbox.size -= size
+            self.write(b"".join(map(self.encode, batch)))
+
+    # In.
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        try:
+            for opcode, payload in self.reader.feed(data):
+                if self.state == OPEN:
+                    self._message(opcode, payload)
+                elif opcode == frames.CLOSE:
+                    self.finish()
+                if self.state == CLOSED:
+                    return
+        except FrameError as error:
+            self._offended(error.code, str(error))
+        except ProtocolError as error:
+            self._offended(frames.POLICY, str(error))
+
+    def _message(self, opcode: int, payload: str | bytes) -> None:
+        if opcode <= frames.BINARY:
+            self.wiring.counters.messages_received += 1
+            self.owner.received(payload)
+            return
+        payload = payload if isinstance(payload, bytes) else b""  # the reader gives control frames as bytes
+        if opcode == frames.PONG:
+            self.owner.pong()
+        elif opcode == frames.PING:
+            self.send(RawFrames(frames.frame(frames.PONG, payload)))
+        else:
+            self.close(int.from_bytes(payload[:2], "big") if payload else frames.NORMAL)
+            self.finish()
+            self.owner.lost("transport close")
+
+    def _offended(self, code: int, reason: str) -> None:
+        if self.state == OPEN:
+            self.wiring.counters.protocol_errors += 1
+            self.close(code, reason)
+            self.owner.lost("transport error")
+
+    # The end.
+
+    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
+        """Say goodbye behind what waits; hang up when the peer has, or shortly after."""
+        if self.state != OPEN:
+            return
+        self.send(RawFrames(frames.close_frame(code, reason)))
+        if self.state == OPEN:
+            self.state = CLOSING
+            self.direct = -1
+            self.wiring.linger.add(self)
+
+    def cut(self) -> None:
+        """End a client that does not keep up."""
+        if self.state == OPEN:
+            self.wiring.counters.slow_disconnects += 1
+            # In its own turn of the loop: this may be the middle of somebody's broadcast.
+            asyncio.get_running_loop().call_soon(self.owner.lost, "slow client")
+        self.abort()
+
+    def finish(self) -> None:
+        """Hang up behind our close frame, now that the peer has sent its own."""
+        if self.outbox is None and not self.blocked():
+            self._end(politely=True)
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._end(politely=False)
+
+    def _end(self, *, politely: bool) -> None:
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.direct = -1
+        self.outbox = None
+        self.wiring.gone(self)
+        self.wiring.behind.discard(self)
+        self.wiring.linger.discard(self)
+        self.hang_up(politely=politely)
+
+    def ended(self) -> None:
+        """The socket is gone."""
+        was = self.state
+        self.abort()
+        if was == OPEN:
+            self.owner.lost("transport close")
+
+
+class RawFrames(Message):
+    """Frames that are no Engine.IO packets: pongs and closes."""
+
+    __slots__ = ()
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(())
+        self._frame = self._event = data
+
+
+class SocketConnection(Connection):
+    """A connection over a plain TCP socket of its own: no transport, no task, one descriptor."""
+
+    __slots__ = ("loop", "rest", "sock")
+
+    def __init__(self, wiring: Wiring, owner: Owner, sock: socket.socket) -> None:
+        super().__init__(wiring, owner)
+        self.loop = asyncio.get_running_loop()
+        self.sock = sock
+        self.rest: bytes | memoryview | None = None
+        self.direct = sock.fileno()
+        self.loop.add_reader(self.direct, self._readable)
+
+    def blocked(self) -> bool:
+        return self.rest is not None
+
+    def write(self, data: bytes) -> None:
+        try:
+            sent = os.write(self.sock.fileno(), data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.fail()
+            return
+        if sent != len(data):
+            self.hold(data, sent)
+
+    def hold(self, data: bytes, sent: int) -> None:
+        """Keep what the kernel did not take and wait until it takes more."""
+        self.rest = memoryview(data)[sent:]
+        self.direct = -1
+        if self.outbox is None:
+            self.outbox = Outbox()
+        self.loop.add_writer(self.sock.fileno(), self._writable)
+        if self not in self.wiring.behind:
+            self.wiring.behind.add(self)
+
+    def fail(self) -> None:
+        """A write failed: the end comes in its own turn of the loop, never inside of somebody's broadcast."""
+        self.direct = -1
+        self.rest = b""
+        self.loop.call_soon(self.ended)
+
+    def _writable(self) -> None:
+        if self.state == CLOSED:
+            return
+        rest, self.rest = self.rest, None
+        if rest:
+            try:
+                sent = os.write(self.sock.fileno(), rest)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self.ended()
+                return
+            if sent < len(rest):
+                self.rest = rest[sent:]
+                return
+        self.flush()
+        if self.rest is None and self.state != CLOSED:
+            self.loop.remove_writer(self.sock.fileno())
+            self.wiring.behind.discard(self)
+            if self.state == OPEN:
+                self.direct = self.sock.fileno()
+
+    def _readable(self) -> None:
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.feed(data)
+        else:
+            self.ended()
+
+    def pause(self) -> None:
+        if self.state != CLOSED:
+            self.loop.remove_reader(self.sock.fileno())
+
+    def resume(self) -> None:
+        if self.state != CLOSED:
+            self.loop.add_reader(self.sock.fileno(), self._readable)
+
+    def hang_up(self, *, politely: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
+        fd = self.sock.fileno()
+        self.loop.remove_reader(fd)
+        self.loop.remove_writer(fd)
+        self.rest = None
+        self.sock.close()
+
+
+class TransportConnection(Connection, asyncio.Protocol):
+    """A connection over an asyncio transport: TLS, and sockets that aiohttp accepted."""
+
+    __slots__ = ("paused", "transport", "under")
+
+    def __init__(
+        self, wiring: Wiring, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
+    ) -> None:
+        """`under` is the protocol that had the transport before; it learns when the connection is lost."""
+        super().__init__(wiring, owner)
+        self.transport = transport
+        self.under = under
+        self.paused = False
+        transport.set_write_buffer_limits(high=FLUSH_SIZE)
+        transport.set_protocol(self)
+
+    def blocked(self) -> bool:
+        return self.paused
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        self.feed(data)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self not in self.wiring.behind:
+            self.wiring.behind.add(self)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.flush()
+        if not self.paused:
+            self.wiring.behind.discard(self)
+
+    def pause(self) -> None:
+        self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended()
+        if self.under is not None:
+            self.under.connection_lost(exc)
+            self.under = None
+
+    def hang_up(self, *, politely: bool) -> None:
+        if not politely:
+            self.transport.abort()
+            return
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER, self.transport.abort)

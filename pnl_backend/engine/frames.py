@@ -1,0 +1,144 @@
+"""WebSocket frames (RFC 6455), the server's side, without extensions; no I/O."""
+
+import struct
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha1
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+NORMAL, GOING_AWAY, BROKEN, BAD_TEXT, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
+ABSENT_CODES = frozenset({1004, 1005, 1006, 1015})
+"""Reserved: never on the wire (RFC 6455, 7.4.1)."""
+
+
+class FrameError(Exception):
+    """The peer's frames break RFC 6455; `code` goes into our close frame."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def accept_key(key: str) -> str:
+    """Sec-WebSocket-Accept for a Sec-WebSocket-Key."""
+    digest = sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode(), usedforsecurity=False).digest()
+    return b64encode(digest).decode()
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """One unmasked final frame."""
+    length = len(payload)
+    if length < 126:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, length) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, length) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A close frame; the reason is cut to what fits into a control frame."""
+    return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode())
+
+
+def unmask(payload: bytes, mask: bytes) -> bytes:
+    """XOR with the repeated four-byte mask, as one long integer: fast for the small messages clients send."""
+    length = len(payload)
+    if not length or mask == b"\0\0\0\0":
+        return payload
+    repeated = (mask * (length // 4 + 1))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(length, "little")
+
+
+class FrameReader:
+    """Client frames in, whole messages out: (opcode, payload), text decoded, fragments joined."""
+
+    __slots__ = ("buffer", "limit", "opcode", "parts", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.buffer = b""
+        self.parts: list[bytes] | None = None
+        self.opcode = 0
+        self.size = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, str | bytes]]:
+        """Yield each message that `data` completes; raises FrameError where the peer breaks the rules."""
+        buffer = self.buffer + data if self.buffer else data
+        self.buffer = b""
+        offset, end = 0, len(buffer)
+        while end - offset >= 2:
+            first, second = buffer[offset], buffer[offset + 1]
+            length = second & 0x7F
+            start = offset + 6
+            if length == 126:
+                start += 2
+            elif length == 127:
+                start += 8
+            if start - 4 > end:
+                break
+            if length >= 126:
+                length = int.from_bytes(buffer[offset + 2 : start - 4], "big")
+            self._check(first, second, length)
+            if start + length > end:
+                break
+            payload = unmask(buffer[start : start + length], buffer[start - 4 : start])
+            offset = start + length
+            message = self._message(first, payload)
+            if message is not None:
+                yield message
+        if offset < end:
+            self.buffer = buffer[offset:]
+
+    def _check(self, first: int, second: int, length: int) -> None:
+        """Judge a frame by its header, before its payload is waited for."""
+        opcode = first & 0x0F
+        if first & 0x70:
+            raise FrameError(BROKEN, "reserved bits are set")
+        if not second & 0x80:
+            raise FrameError(BROKEN, "client frames are masked")
+        if opcode >= 8:
+            if opcode > PONG or not first & 0x80 or length > 125:
+                raise FrameError(BROKEN, "bad control frame")
+            return
+        if opcode > BINARY or (opcode == CONTINUATION) is (self.parts is None):
+            raise FrameError(BROKEN, "bad opcode")
+        if self.size + length > self.limit:
+            raise FrameError(TOO_BIG, "message is too big")
+
+    def _message(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
+        opcode = first & 0x0F
+        if opcode == CLOSE:
+            _check_close(payload)
+            return opcode, payload
+        if opcode >= 8:
+            return opcode, payload
+        if not first & 0x80 or opcode == CONTINUATION:
+            if self.parts is None:
+                self.parts, self.opcode = [], opcode
+            self.parts.append(payload)
+            self.size += len(payload)
+            # An endless row of empty fragments is memory too.
+            if len(self.parts) > 1024:
+                raise FrameError(POLICY, "too many fragments")
+            if not first & 0x80:
+                return None
+            payload, opcode = b"".join(self.parts), self.opcode
+            self.parts, self.size = None, 0
+        return opcode, _text(payload) if opcode == TEXT else payload
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(BAD_TEXT, "text is not UTF-8") from error
+
+
+def _check_close(payload: bytes) -> None:
+    if not payload:
+        return
+    code = int.from_bytes(payload[:2], "big")
+    known = 1000 <= code <= 1014 and code not in ABSENT_CODES
+    if len(payload) < 2 or not (known or 3000 <= code <= 4999):
+        raise FrameError(BROKEN, "bad close code")
+    _text(payload[2:])

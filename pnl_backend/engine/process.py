@@ -1,0 +1,23 @@
+"""What the process needs around the engine: the garbage collector's thresholds and the file limit."""
+
+import gc
+import resource
+
+
+def prepare_process() -> None:
+    """Call once, when everything is built and before clients come.
+
+    The cyclic collector walks every container object alive: with default thresholds (700 allocations for the
+    youngest generation) ten thousand clients make each of its rounds cost milliseconds in the middle of a
+    broadcast, for garbage that reference counting has already freed. So: collect now, freeze what the start built
+    (modules, handlers; never garbage), and let the youngest generation wait for 200,000 surplus allocations, the
+    middle one for 50 rounds of that, the oldest for 1,000. Connections free themselves by reference counting: they
+    break their own cycles when they close.
+
+    The soft file limit goes up to the hard one: a client is a descriptor.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,197 @@
+"""A request's head as handlers see it, and the rules that judge it: peer, origin, WebSocket handshake; no I/O."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import parse_qsl, urlsplit
+
+from pnl_backend.engine.config import Origins
+from pnl_backend.engine.frames import accept_key
+
+_HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Exception):
+    """Why a connection is not taken: an HTTP status, what to say, and when to come back (s)."""
+
+    status: int
+    message: str
+    code: int = 3
+    """Engine.IO's error code for polling clients."""
+    retry_after: int | None = None
+
+    @property
+    def body(self) -> bytes:
+        return f'{{"code":{self.code},"message":"{self.message}"}}'.encode()
+
+
+class Environ(Mapping[str, object]):
+    """WSGI names over the bytes of a request's head: one small object for a connection's life."""
+
+    __slots__ = ("_headers", "_query", "peer", "raw", "secure")
+
+    def __init__(self, raw: bytes, peer: str, *, secure: bool = False) -> None:
+        self.raw = raw
+        self.peer = peer
+        self.secure = secure
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def target(self) -> str:
+        return self.raw[: self.raw.index(b"\r\n")].decode("latin-1").split(" ")[1]
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def method(self) -> str:
+        return self.raw[: self.raw.index(b" ")].decode("latin-1")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's first value for each name."""
+        if self._query is None:
+            self._query = parse_query(self.target.partition("?")[2])
+        return self._query
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Lower-case names; repeated headers joined by commas."""
+        if self._headers is None:
+            self._headers = {}
+            for line in self.raw.decode("latin-1").split("\r\n")[1:]:
+                name, _, value = line.partition(":")
+                name = name.lower()
+                if name:
+                    value = value.strip(" \t")
+                    self._headers[name] = f"{self._headers[name]},{value}" if name in self._headers else value
+        return self._headers
+
+    def header(self, name: str, default: str = "") -> str:
+        return self.headers.get(name.lower(), default)
+
+    def forget(self) -> None:
+        """Drop what was parsed; it is read again from the bytes when somebody asks."""
+        self._headers = self._query = None
+
+    def _wsgi(self) -> dict[str, object]:
+        names = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        return {
+            **names,
+            "REQUEST_METHOD": self.method,
+            "PATH_INFO": self.path,
+            "QUERY_STRING": self.target.partition("?")[2],
+            "RAW_URI": self.target,
+            "REMOTE_ADDR": self.peer,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": "https" if self.secure else "http",
+        }
+
+    def __getitem__(self, name: str) -> object:
+        return self.peer if name == "REMOTE_ADDR" else self._wsgi()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wsgi())
+
+    def __len__(self) -> int:
+        return len(self._wsgi())
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """First value for each name; a query too long or too odd to be ours reads as empty."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def clean_upgrade(head: bytes) -> bool:
+    """Whether a request head is a plain upgrade that needs no general HTTP parser: anything odd is left to one."""
+    if not _HEAD.fullmatch(head):
+        return False
+    lowered = head.lower()
+    return b"\r\ncontent-length:" not in lowered and b"\r\ntransfer-encoding:" not in lowered
+
+
+def networks(proxies: Sequence[str]) -> Networks:
+    return [ip_network(proxy, strict=False) for proxy in proxies]
+
+
+def trusted(address: str, proxies: Networks) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in proxies)
+
+
+def behind_proxies(environ: Environ, proxies: Networks) -> Environ:
+    """The same request with the peer and scheme that a trusted proxy vouches for: its rightmost untrusted hop."""
+    if not proxies or not trusted(environ.peer, proxies):
+        return environ
+    peer = environ.peer
+    for hop in reversed([hop.strip() for hop in environ.header("X-Forwarded-For").split(",")]):
+        try:
+            peer = str(ip_address(hop))
+        except ValueError:
+            break
+        if not trusted(peer, proxies):
+            break
+    scheme = environ.header("X-Forwarded-Proto").rpartition(",")[2].strip()
+    return Environ(environ.raw, peer, secure=scheme == "https" if scheme else environ.secure)
+
+
+def check_origin(environ: Environ, allowed: Origins) -> str | None:
+    """The request's origin, None when it names none; Refusal for a foreign one."""
+    origin = environ.headers.get("origin")
+    if origin is None or allowed in ("*", origin):
+        return origin
+    if callable(allowed):
+        accepted = allowed(origin)
+    else:
+        accepted = not isinstance(allowed, str) and ("*" in allowed or origin in allowed)
+    if accepted or same_origin(environ, origin):
+        return origin
+    raise Refusal(403, "Origin is not allowed", code=4)
+
+
+def same_origin(environ: Environ, origin: str) -> bool:
+    """Whether a page that this very host served makes the request."""
+    try:
+        page = urlsplit(origin)
+    except ValueError:
+        return False
+    host = environ.headers.get("host", "").lower()
+    scheme = "https" if environ.secure else "http"
+    default = ":443" if environ.secure else ":80"
+    return (
+        bool(host) and page.scheme == scheme and page.netloc.lower().removesuffix(default) == host.removesuffix(default)
+    )
+
+
+def handshake(environ: Environ) -> bytes:
+    """The 101 answer to a WebSocket handshake (RFC 6455, 4.2); Refusal when it is not one."""
+    headers = environ.headers
+    if environ.method != "GET" or headers.get("upgrade", "").lower() != "websocket":
+        raise Refusal(400, "Bad request")
+    if "upgrade" not in [token.strip() for token in headers.get("connection", "").lower().split(",")]:
+        raise Refusal(400, "Bad request")
+    if headers.get("sec-websocket-version") != "13":
+        raise Refusal(426, "WebSocket version 13 is needed")
+    key = headers.get("sec-websocket-key", "")
+    try:
+        if len(b64decode(key, validate=True)) != 16:
+            raise ValueError
+    except ValueError:
+        raise Refusal(400, "Bad Sec-WebSocket-Key") from None
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
+    )

@@ -1,0 +1,258 @@
+"""One Engine.IO session: polling, WebSocket and the upgrade between them, pings, and the end of it.
+
+https://socket.io/docs/v4/engine-io-protocol/
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pnl_backend.engine import packets
+from pnl_backend.engine.connection import Connection, Outbox
+from pnl_backend.engine.packets import Message, ProtocolError
+from pnl_backend.engine.requests import Environ, Refusal
+
+if TYPE_CHECKING:
+    from pnl_backend.engine.eio import EngineServer
+
+OPEN, CLOSING, CLOSED = range(3)
+
+
+class Session:
+    """A client between its OPEN packet and its end, whatever carries it."""
+
+    __slots__ = ("connection", "data", "engine", "environ", "outbox", "pinged", "poll", "probe", "sid", "state")
+
+    def __init__(self, engine: "EngineServer", sid: str, environ: Environ) -> None:
+        self.engine = engine
+        self.sid = sid
+        self.environ = environ
+        self.connection: Connection | None = None
+        self.probe: Probe | None = None
+        self.poll: asyncio.Future[None] | None = None
+        self.outbox: Outbox | None = None
+        self.data: dict[str, Any] | None = None
+        self.state = OPEN
+        self.pinged = False
+
+    def open_packet(self) -> str:
+        """The handshake, with times in ms."""
+        config = self.engine.config
+        return (
+            packets.OPEN
+            + orjson.dumps(
+                {
+                    "sid": self.sid,
+                    "upgrades": [] if self.connection is not None else ["websocket"],
+                    "pingInterval": round(config.ping_interval * 1000),
+                    "pingTimeout": round(config.ping_timeout * 1000),
+                    "maxPayload": config.max_http_buffer_size,
+                }
+            ).decode()
+        )
+
+    # Out.
+
+    def send(self, message: Message) -> None:
+        """Send by whatever carries the session now, behind all that was sent before."""
+        if self.state != OPEN:
+            return
+        if self.connection is not None:
+            self.connection.send(message)
+            return
+        if self.outbox is None:
+            self.outbox = Outbox()
+        if message is not packets.PING_MESSAGE and self not in self.engine.late:
+            self.engine.late.add(self)
+        if not self.outbox.put(message, self.engine.wiring):
+            # In its own turn of the loop: this may be the middle of somebody's broadcast.
+            asyncio.get_running_loop().call_soon(self.cut)
+        elif self.probe is None or not self.probe.answered:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the pending poll, if there is one, take what waits."""
+        if self.poll is not None and not self.poll.done():
+            self.poll.set_result(None)
+
+    def take(self) -> str:
+        """All that waits, as one polling payload."""
+        self.engine.late.discard(self)
+        outbox, self.outbox = self.outbox, None
+        return packets.SEPARATOR.join(waiting.payload for waiting in outbox.messages) if outbox else ""
+
+    # In.
+
+    def packet(self, kind: str, data: str | bytes) -> None:
+        """Take one packet from the client."""
+        if self.state != OPEN:
+            return
+        if kind == packets.MESSAGE:
+            self.engine.message(self, data)
+        elif kind == packets.PONG:
+            if self.pinged:
+                self.pinged = False
+                self.engine.unanswered.discard(self)
+                self.engine.resting.add(self)
+        elif kind == packets.CLOSE:
+            self.end("client disconnect", packets.NOOP_MESSAGE)
+        elif kind != packets.NOOP:
+            raise ProtocolError("packet type is not a client's to send here")
+
+    # A session owns its WebSocket.
+
+    def attached(self, connection: Connection, answer: bytes) -> None:
+        self.connection = connection
+        connection.write(answer + Message((self.open_packet(),)).frame)
+        self.engine.opened(self)
+
+    def received(self, data: str | bytes) -> None:
+        self.packet(*packets.decode_packet(data))
+
+    def pong(self) -> None:
+        """A WebSocket pong: Engine.IO has pings of its own."""
+
+    def lost(self, reason: str) -> None:
+        self.connection = None
+        self.end(reason)
+
+    # Long polling.
+
+    async def answer_poll(self) -> str:
+        """Wait for something to send; Refusal when the request does not belong here."""
+        if self.poll is not None:
+            self.end("transport error", packets.CLOSE_MESSAGE)
+            raise Refusal(400, "Two polls at once")
+        if self.probe is not None and self.probe.answered:
+            return packets.NOOP
+        if self.outbox is None:
+            poll = self.poll = asyncio.get_running_loop().create_future()
+            try:
+                await poll
+            except asyncio.CancelledError:
+                self.end("transport close")
+                raise
+            finally:
+                self.poll = None
+        if self.outbox is None or (self.probe is not None and self.probe.answered):
+            return packets.NOOP
+        payload = self.take()
+        if self.state == CLOSING:
+            self.forget()
+        return payload
+
+    def upgrade(self, connection: Connection) -> None:
+        """Go on over the WebSocket that the probe opened."""
+        self.probe = None
+        self.connection = connection
+        connection.owner = self
+        self.wake()
+        self.engine.late.discard(self)
+        outbox, self.outbox = self.outbox, None
+        self.engine.upgraded(self)
+        for waiting in outbox.messages if outbox else ():
+            connection.send(waiting)
+
+    # Pings.
+
+    def beat(self) -> None:
+        """It is time for a ping."""
+        self.pinged = True
+        self.engine.unanswered.add(self)
+        self.send(packets.PING_MESSAGE)
+
+    def expire(self) -> None:
+        """The ping was not answered in time."""
+        self.engine.wiring.counters.ping_timeouts += 1
+        self.end("ping timeout", packets.CLOSE_MESSAGE)
+
+    def cut(self) -> None:
+        """What waits for the next poll has waited too long, or has grown too much."""
+        if self.state == OPEN:
+            self.engine.wiring.counters.slow_disconnects += 1
+        self.end("slow client")
+
+    # The end.
+
+    def end(self, reason: str, last: Message | None = None, *, code: int = 1000) -> None:
+        """End the session; a pending poll is answered with `last`, or with a NOOP."""
+        if self.state != OPEN:
+            return
+        self.state = CLOSED
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            connection.close(code)
+        if self.probe is not None:
+            self.probe.give_up()
+        if self.poll is not None and not self.poll.done():
+            if self.outbox is None:
+                self.outbox = Outbox()
+            self.outbox.put(last or packets.NOOP_MESSAGE, self.engine.wiring)
+            self.wake()
+        self.engine.closed(self, reason)
+        self.forget()
+
+    def depart(self, reason: str, *, code: int = 1000) -> None:
+        """End politely: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
+        if self.state == OPEN and self.connection is None and self.poll is None:
+            self.send(packets.CLOSE_MESSAGE)
+            if self.state == OPEN:
+                self.state = CLOSING
+                self.engine.departing.add(self)
+                self.engine.closed(self, reason)
+        else:
+            self.end(reason, packets.CLOSE_MESSAGE, code=code)
+
+    def forget(self) -> None:
+        """Leave the engine's books."""
+        self.state = CLOSED
+        self.engine.forget(self)
+
+
+class Probe:
+    """A WebSocket that a polling session may move to: ping probe, pong probe, upgrade."""
+
+    __slots__ = ("answered", "connection", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.connection: Connection | None = None
+        self.answered = False
+        session.probe = self
+
+    def attached(self, connection: Connection, answer: bytes) -> None:
+        self.connection = connection
+        connection.write(answer)
+        self.session.engine.probing.add(self)
+
+    def received(self, data: str | bytes) -> None:
+        if data == "2probe" and not self.answered and self.connection is not None:
+            self.answered = True
+            self.connection.send(packets.PROBE_ANSWER)
+            if self.session.poll is not None:
+                # The client waits for its poll to end before it upgrades.
+                self.session.wake()
+        elif data == packets.UPGRADE and self.answered and self.connection is not None:
+            self.session.engine.probing.discard(self)
+            self.session.upgrade(self.connection)
+        else:
+            raise ProtocolError("probe expected")
+
+    def pong(self) -> None:
+        """Not part of the probe."""
+
+    def lost(self, reason: str) -> None:  # noqa: ARG002 - the session goes on as it was, whatever the reason
+        self.connection = None
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Back to polling, with all that waits."""
+        self.session.engine.probing.discard(self)
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        if self.session.probe is self:
+            self.session.probe = None
+            if self.session.outbox is not None:
+                self.session.wake()

@@ -1,0 +1,92 @@
+"""Every deadline of the engine on one timer, on the loop's monotonic clock."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from loguru import logger
+
+Item = TypeVar("Item", bound=Hashable)
+
+GRANULARITY = 0.02
+"""Seconds between two wakings at least: a thousand deadlines cost fifty wakings a second, each at most this late."""
+
+
+class Deadlines(Generic[Item]):
+    """Items that expire a fixed delay after they were added, in the order in which they came."""
+
+    __slots__ = ("_entries", "_expired", "_timers", "delay")
+
+    def __init__(self, timers: "Timers", delay: float, expired: Callable[[Item], None]) -> None:
+        self.delay = delay
+        self._timers = timers
+        self._expired = expired
+        self._entries: dict[Item, float] = {}
+
+    def add(self, item: Item) -> None:
+        """Start the item's delay, or start it again."""
+        self._entries.pop(item, None)
+        due = self._entries[item] = self._timers.now() + self.delay
+        self._timers.arm(due)
+
+    def discard(self, item: Item) -> None:
+        self._entries.pop(item, None)
+
+    def __contains__(self, item: Item) -> bool:
+        return item in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def run(self, now: float) -> float | None:
+        """Expire what is due; the next deadline, None when nothing waits."""
+        entries = self._entries
+        while entries:
+            item, due = next(iter(entries.items()))
+            if due > now:
+                return due
+            del entries[item]
+            try:
+                self._expired(item)
+            except Exception as error:
+                logger.opt(exception=error).error("A deadline's handler failed")
+        return None
+
+
+class Timers:
+    """The one timer."""
+
+    def __init__(self) -> None:
+        self._queues: list[Deadlines[object]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self._ran = 0.0
+
+    def queue(self, delay: float, expired: Callable[[Item], None]) -> Deadlines[Item]:
+        queue = Deadlines(self, delay, expired)
+        self._queues.append(queue)  # type: ignore[arg-type] # queues of several kinds of items share the timer
+        return queue
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def arm(self, due: float) -> None:
+        """Wake at `due`, or sooner."""
+        due = max(due, self._ran + GRANULARITY)
+        if self._handle is not None:
+            if self._handle.when() <= due:
+                return
+            self._handle.cancel()
+        self._handle = asyncio.get_running_loop().call_at(due, self._run)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _run(self) -> None:
+        self._handle = None
+        now = self._ran = self.now()
+        for queue in self._queues:
+            due = queue.run(now)
+            if due is not None:
+                self.arm(due)
