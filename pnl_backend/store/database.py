@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 from loguru import logger
@@ -27,6 +27,8 @@ from pnl_backend.store.problems import describe, is_harmless
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Work = Callable[[sqlite3.Connection], T]
+Shape = Callable[[sqlite3.Cursor, Row], T]
+"""What makes a row of the answer, on the reader's thread."""
 
 CHECKPOINT_EVERY = 200
 """Transactions between two checkpoints: the log stays within a few MB, and no append waits for a long one."""
@@ -109,11 +111,12 @@ class Database:
             self._thread.submit(self._checkpoint)
         return result
 
-    async def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Row]:
-        """Rows of one query from a reader; StoreError when the file cannot be read."""
+    async def read(self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None) -> list[Any]:
+        """Rows of one query from a reader, as tuples or as `shape` makes them; StoreError when it cannot be read."""
         async with self._reader() as connection:
+            connection.row_factory = cast(Any, shape)
             try:
-                return [tuple(row) for row in await connection.execute_fetchall(sql, parameters)]
+                return list(await connection.execute_fetchall(sql, parameters))
             except sqlite3.Error as error:
                 raise describe(error, self.path) from error
 

@@ -42,6 +42,18 @@ CREATE TABLE costs (
 CREATE INDEX costs_day ON costs (day);
 """
 
+_ROLLUPS = """
+CREATE TABLE rollups (
+    span INTEGER NOT NULL, start INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    open INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL, close INTEGER NOT NULL,
+    kalshi INTEGER NOT NULL, costs INTEGER NOT NULL, revenue INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (span, start)
+) STRICT, WITHOUT ROWID;
+
+-- Rolled up in batches after this, up to the sequence number that stands here.
+INSERT INTO meta VALUES ('rolled_up', '0');
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -52,7 +64,7 @@ def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     return run
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (_step(_LEDGER),)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (_step(_LEDGER), _step(_ROLLUPS))
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 
 VERSION = len(MIGRATIONS)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypedDict
+from zoneinfo import ZoneInfo
 
 from loguru import logger
 
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import remembered, snapshots
+from pnl_backend.store import remembered, rollups, snapshots
 from pnl_backend.store.database import Database
+from pnl_backend.store.history import History, HistoryRow, Resolution
 from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
 from pnl_backend.store.remembered import MarketTotals
+from pnl_backend.store.rollups import Calendar
 from pnl_backend.store.snapshots import Epochs
 
 
@@ -40,7 +43,14 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, *, origin: Origin, clock: Callable[[], float], synchronous: Synchronous, busy_timeout_ms: int
+        self,
+        path: Path,
+        *,
+        origin: Origin,
+        clock: Callable[[], float],
+        synchronous: Synchronous,
+        busy_timeout_ms: int,
+        zone: ZoneInfo,
     ) -> None:
         self._clock = clock
         self._synchronous: Synchronous = synchronous
@@ -65,6 +75,8 @@ class Store:
             opened=self._opened,
             told=self._told,
         )
+        self._calendar = Calendar(zone)
+        self._history = History(self._database, Calendar(zone))
 
     @classmethod
     async def open(
@@ -75,13 +87,21 @@ class Store:
         clock: Callable[[], float] = time.time,
         synchronous: Synchronous = "FULL",
         busy_timeout_ms: int = 1000,
+        timezone: str = "UTC",
     ) -> Store:
         """Open the ledger at `path`, made with mode 0600 when missing and migrated when older.
 
         StoreError says what is wrong: not ours, newer, of the other origin, in use, unreadable. `busy_timeout_ms` is
-        how long a write waits for another process's lock.
+        how long a write waits for another process's lock, `timezone` whose midnights part the business days.
         """
-        store = cls(Path(path), origin=origin, clock=clock, synchronous=synchronous, busy_timeout_ms=busy_timeout_ms)
+        store = cls(
+            Path(path),
+            origin=origin,
+            clock=clock,
+            synchronous=synchronous,
+            busy_timeout_ms=busy_timeout_ms,
+            zone=ZoneInfo(timezone),
+        )
         await store._database.open()
         logger.info(
             "Ledger {} open (SQLite {}, synchronous={}), epoch {}, last snapshot {}",
@@ -119,10 +139,12 @@ class Store:
 
         def work(connection: sqlite3.Connection) -> None:
             if self._failures:
+                rollups.forget_from(connection, record.seq, self._calendar)
                 snapshots.forget_from(connection, record.seq)
             if record.seq > self._last_seq + 1:
                 snapshots.note_gap(connection, self._last_seq + 1, record.seq - 1, self._now())
             snapshots.insert(connection, record)
+            rollups.add(connection, record, self._calendar)
             self._totals.write(connection, totals, record.at)
 
         def stored() -> None:
@@ -170,6 +192,19 @@ class Store:
     async def first(self) -> Record | None:
         """The first snapshot held."""
         return await self._one(snapshots.FIRST)
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> list[HistoryRow]:
+        """The rows of every interval that touches `start` to `end` (ms, both included), oldest first.
+
+        With a limit the newest of them. BadRequest names the parameter that makes no sense.
+        """
+        return await self._history.rows(start, end, resolution, limit)
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]:
+        """The same rows in chunks, however many, in flat memory."""
+        return self._history.chunks(start, end, resolution)
 
     async def load(self) -> ClosedCosts:
         """The closed days that are remembered, and their costs."""
@@ -238,6 +273,7 @@ class Store:
 
     def _opened(self, connection: sqlite3.Connection, found: Identity) -> None:
         """Take up a file: at the start whatever it holds, later only one that this ledger can go on in."""
+        rollups.catch_up(connection, self._calendar, _log_progress)
         self._epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
         if self._identity is None:
             self._identity = found

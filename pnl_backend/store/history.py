@@ -1,0 +1,105 @@
+"""Ranges of the ledger, row by row: raw snapshots, or rollups of 1m, 5m, 1h and 1d."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+from pnl_backend.domain.times import DAY_MS
+from pnl_backend.errors import BadRequest
+from pnl_backend.store.database import Database
+from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
+
+Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
+HistoryRow = dict[str, int | float]
+"""The wire contract's row: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close (USD), count."""
+
+SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
+MOST_ROWS = 20_000
+"""Rows of one answer; the export streams any number."""
+
+LAST_INSTANT = 253_402_300_799_999
+"""The end of the year 9999, the last one that a date can name."""
+
+CHUNK = 5000
+
+
+class History:
+    """Reads ranges: every interval that touches `start` to `end` (ms, both included), oldest first.
+
+    An interval's timestamp is its beginning, which for the first one may lie before `start`.
+    """
+
+    def __init__(self, database: Database, calendar: Calendar) -> None:
+        self._database = database
+        self._calendar = calendar
+
+    async def rows(self, start: int, end: int, resolution: str, limit: int | None) -> list[HistoryRow]:
+        """All rows of the range, or the newest `limit`; BadRequest for a range that makes no sense or too many rows."""
+        span, first = self._check(start, end, resolution)
+        most = MOST_ROWS + 1 if limit is None else limit
+        if span is None:
+            rows = await self._database.read(_RAW_NEWEST, (first, end, most), shape=_shape)
+        else:
+            rows = await self._database.read(_ROLLED_NEWEST, (span, first, end, most), shape=_shape)
+        if len(rows) > MOST_ROWS and limit is None:
+            raise BadRequest(
+                f"resolution {resolution} over this range makes more than {MOST_ROWS} rows: "
+                "choose a coarser resolution, a shorter range or a limit"
+            )
+        return rows[::-1]
+
+    async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Sequence[HistoryRow]]:
+        """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
+        span, first = self._check(start, end, resolution)
+        after = first, -1
+        while True:
+            if span is None:
+                rows = await self._database.read(_RAW_NEXT, (after[0], end, *after, CHUNK))
+            else:
+                rows = await self._database.read(_ROLLED_NEXT, (span, after[0], end, CHUNK))
+            if rows:
+                yield [_row(row) for row in rows]
+            if len(rows) < CHUNK:
+                return
+            after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, -1)
+
+    def _check(self, start: int, end: int, resolution: str) -> tuple[int | None, int]:
+        if resolution != "raw" and resolution not in SPANS:
+            raise BadRequest(f"resolution must be raw, {', '.join(SPANS)}, not {resolution!r}")
+        for name, value in (("from", start), ("to", end)):
+            if not 0 <= value <= LAST_INSTANT:
+                raise BadRequest(f"{name} must be between 0 and {LAST_INSTANT} ms since the epoch, not {value}")
+        if start > end:
+            raise BadRequest("from must not be later than to")
+        span = SPANS.get(resolution)
+        return span, start if span is None else self._calendar.start(span, start)
+
+
+def _row(row: tuple[int, ...]) -> HistoryRow:
+    at, opened, high, low, close, kalshi, costs, revenue, count = row[:9]
+    return {
+        "timestamp": at,
+        "netPnL": close / 100,
+        "kalshiPnL": kalshi / 100,
+        "costs": costs / 100,
+        "revenue": revenue / 100,
+        "open": opened / 100,
+        "high": high / 100,
+        "low": low / 100,
+        "close": close / 100,
+        "count": count,
+    }
+
+
+def _shape(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> HistoryRow:
+    return _row(row)
+
+
+_RAW = "SELECT at, net, net, net, net, kalshi, costs, revenue, 1, seq FROM snapshots "
+_RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
+_RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"
+_ROLLED = "SELECT start, open, high, low, close, kalshi, costs, revenue, count FROM rollups "
+_ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
+_ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"
