@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from pnl_backend.http.cors import add_cors
 from pnl_backend.http.middleware import Gate
+from pnl_backend.http.openapi import openapi
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
+from pnl_backend.http.routes.docs import DocsRoutes
 from pnl_backend.http.routes.health import HealthRoutes
 from pnl_backend.http.routes.operations import OperationsRoutes
+from pnl_backend.http.routes.page import PageRoutes
 from pnl_backend.http.routes.pnl import PnlRoutes
 from pnl_backend.http.routing import Route
 
 
-def create_api(ports: Ports, *, options: HttpOptions) -> web.Application:
-    """Build the application. More may be mounted on it: new routes are guarded as read routes by themselves, and
-    whatever lies under `options.passthrough` is left alone. Serve it with `access_log=None`: it writes its own."""
-    routes: list[Route] = [
+def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = ()) -> web.Application:
+    """Build the application, to be served with `access_log=None`: it writes its own.
+
+    `extra` routes are served and described like its own. Whatever else is mounted on it later is guarded as a read
+    route by itself, but left alone under `options.passthrough`.
+    """
+    docs = DocsRoutes(ports.asyncapi)
+    routes = [
         *HealthRoutes(ports).routes(),
         *PnlRoutes(ports, options).routes(),
         *OperationsRoutes(ports, options).routes(),
+        *docs.routes(),
+        *extra,
+        *PageRoutes(options.dist, ports.upgrade).routes(),  # last, for its file names match widely
     ]
+    docs.describe(openapi(routes, version=options.version))
     gate = Gate(routes, options)
     app = web.Application(middlewares=[gate.middleware])
     shared = [added for route in routes for added in [_add(app, route)] if route.cors]

@@ -91,6 +91,6 @@ class Ports:
     health: Health
     metrics: Metrics
     upgrade: Upgrade | None = None
-    """Takes over a WebSocket upgrade of `/`; it checks key and origin itself. None: such a request gets 426."""
+    """Takes over a WebSocket upgrade of `/`; it checks key and origin itself. None: such a request gets 404."""
     asyncapi: Callable[[], Mapping[str, Any]] | None = None
     """The AsyncAPI document, where the feeds describe themselves."""

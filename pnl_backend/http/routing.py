@@ -25,11 +25,12 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer; without a model the body is not JSON."""
+    """One successful answer, `many` for a list of the model; without a model the body is text or free JSON."""
 
     description: str
     model: type[BaseModel] | None = None
     enveloped: bool = True
+    many: bool = False
     content_type: str = "application/json"
     status: int = 200
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -34,6 +35,7 @@ from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
 from pnl_backend.http.routes.pnl import STEP_MS
+from pnl_backend.http.routing import Route
 
 NOW = 1_772_058_240_000
 STEP = 5000
@@ -210,6 +212,9 @@ class House:
             upgrade=upgrade,
         )
 
+    def describe_feeds(self, asyncapi: Mapping[str, Any]) -> None:
+        self.ports = dataclasses.replace(self.ports, asyncapi=lambda: asyncapi)
+
     def json(self, view: str) -> bytes | None:
         if self.fails is not None:
             raise self.fails
@@ -235,9 +240,11 @@ Mount = Callable[[web.Application], None]
 
 
 @contextlib.asynccontextmanager
-async def listening(house: House | None = None, mount: Mount | None = None, **changes: Any) -> AsyncIterator[int]:
+async def listening(
+    house: House | None = None, mount: Mount | None = None, extra: Iterable[Route] = (), **changes: Any
+) -> AsyncIterator[int]:
     """The API on a real port of its own."""
-    app = create_api((house or House()).ports, options=options(**changes))
+    app = create_api((house or House()).ports, options=options(**changes), extra=extra)
     if mount is not None:
         mount(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -251,11 +258,11 @@ async def listening(house: House | None = None, mount: Mount | None = None, **ch
 
 @contextlib.asynccontextmanager
 async def serving(
-    house: House | None = None, mount: Mount | None = None, **changes: Any
+    house: House | None = None, mount: Mount | None = None, extra: Iterable[Route] = (), **changes: Any
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """The API on a real port, and a session that asks it."""
     async with (
-        listening(house, mount, **changes) as port,
+        listening(house, mount, extra, **changes) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         yield session

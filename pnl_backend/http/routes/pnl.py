@@ -70,7 +70,7 @@ class PnlRoutes:
                 summary="The rows of a range as a file", params=(FROM, TO, RESOLUTION, FORMAT),
                 answers=(
                     Answer("The rows, a line each.", content_type="text/csv"),
-                    Answer("A list of the rows.", models.HistoryRow, enveloped=False),
+                    Answer("A list of the rows.", models.HistoryRow, enveloped=False, many=True),
                 ),
                 errors=(400, 503),
             ),

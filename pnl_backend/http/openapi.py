@@ -1,0 +1,127 @@
+"""The OpenAPI 3.1 document, built from the routes that are served and the models of their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from pnl_backend.http.models import Failure
+from pnl_backend.http.routing import Answer, Route
+
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+_KEYS: list[Json] = [{"header": []}, {"bearer": []}, {"query": []}]
+_SCHEMES: Json = {
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "query": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "apiKey",
+        "description": "For clients that cannot send headers; redacted in logs.",
+    },
+}
+_INTRODUCTION = (
+    "One true profit and loss out of Kalshi trading, Anthropic spend and invoiced revenue. Money is USD with at most "
+    "two decimals. A client makes a set number of requests a minute; `RateLimit-*` headers say how many are left."
+)
+
+
+class _Plain(GenerateJsonSchema):
+    """Titles that only repeat a field's name are left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
+        return False
+
+
+def openapi(routes: Iterable[Route], *, version: str) -> Json:
+    """The whole document; routes that are not documented stay out."""
+    shown = [route for route in routes if route.documented]
+    paths: Json = {}
+    for route in shown:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "P&L streaming server", "version": version, "description": _INTRODUCTION},
+        "paths": paths,
+        "components": {"schemas": _schemas(shown), "securitySchemes": _SCHEMES},
+    }
+
+
+def _operation(route: Route) -> Json:
+    words = route.path.replace("-", "/").replace(".", "/").split("/")
+    operation: Json = {
+        "operationId": route.method.lower() + "".join(word.capitalize() for word in words if word),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "security": [] if route.guard.access == "public" else _KEYS,
+        "responses": _responses(route),
+    }
+    if route.params:
+        operation["parameters"] = [
+            {"name": p.name, "in": "query", "description": p.description, "schema": p.schema()} for p in route.params
+        ]
+    if route.body is not None:
+        operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(route.body)}}}
+    return operation
+
+
+def _responses(route: Route) -> Json:
+    responses: Json = {}
+    for answer in route.answers:
+        entry = responses.setdefault(str(answer.status), {"description": answer.description, "content": {}})
+        entry["content"][answer.content_type] = {"schema": _answer_schema(answer)}
+    refusals = set(route.errors)
+    if route.guard.access != "public":
+        refusals |= {401, 403}
+    if route.guard.limited:
+        refusals.add(429)
+    for status in sorted(refusals):
+        responses[str(status)] = _failure(HTTPStatus(status).phrase)
+        if status in {429, 503}:
+            responses[str(status)]["headers"] = {
+                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
+            }
+    responses["default"] = _failure("Any other failure")
+    return responses
+
+
+def _failure(description: str) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": _ref(Failure)}}}
+
+
+def _answer_schema(answer: Answer) -> Json:
+    if answer.model is None:
+        return {"type": "object" if answer.content_type == "application/json" else "string"}
+    schema = _ref(answer.model)
+    if answer.many:
+        schema = {"type": "array", "items": schema}
+    if not answer.enveloped:
+        return schema
+    return {
+        "type": "object",
+        "required": ["success", "data", "timestamp"],
+        "properties": {"success": {"const": True}, "data": schema, "timestamp": {"type": "string"}},
+    }
+
+
+def _schemas(routes: Iterable[Route]) -> Json:
+    models: list[type[BaseModel]] = [Failure]
+    for route in routes:
+        models += [answer.model for answer in route.answers if answer.model is not None]
+        models += [route.body] if route.body is not None else []
+    unique = list(dict.fromkeys(models))
+    _, document = models_json_schema(
+        [(model, "validation") for model in unique], ref_template=_REF, schema_generator=_Plain
+    )
+    schemas: Json = document["$defs"]
+    return schemas
+
+
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": _REF.format(model=model.__name__)}

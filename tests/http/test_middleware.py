@@ -1,0 +1,233 @@
+"""What every answer carries, what failures tell whom, and what stands in the log."""
+
+import re
+
+import pytest
+from aiohttp import web
+from loguru import logger
+
+from pnl_backend.errors import FetchError
+from tests.http.support import ADMIN, ADMIN_KEY, NOW, READ, READ_KEY, House, exchange, listening, serving
+
+HELMET = {
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Origin-Agent-Cluster",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+    "X-DNS-Prefetch-Control",
+    "X-Download-Options",
+    "X-Frame-Options",
+    "X-Permitted-Cross-Domain-Policies",
+    "X-XSS-Protection",
+}
+
+
+@pytest.fixture
+def log():
+    """Every record's text, tracebacks included, with what loguru would add for debugging."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message)), level="DEBUG", diagnose=False)
+    yield lines
+    logger.remove(sink)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/pnl/current", READ, 200),
+        ("/api/pnl/export", READ, 200),
+        ("/api/pnl/current", {}, 401),
+        ("/api/pnl/current", {"X-API-Key": "no"}, 403),
+        ("/api/pnl/history?limit=x", READ, 400),
+        ("/nothing", {}, 404),
+        ("/api/cache/clear", ADMIN, 405),
+        ("/health", {}, 200),
+        ("/metrics", READ, 200),
+    ],
+)
+async def test_every_answer_carries_the_security_headers(path, headers, status):
+    async with serving() as http, http.get(path, headers=headers) as answer:
+        assert answer.status == status
+        assert set(answer.headers) >= HELMET
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self'; ")
+        assert "unsafe" not in policy
+        assert "Server" not in answer.headers
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+async def test_hsts_in_production_or_where_the_client_speaks_tls():
+    async with serving(production=True) as http, http.get("/health") as answer:
+        assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    https = {"X-Forwarded-Proto": "https"}
+    async with serving(trusted_proxies=("127.0.0.1",)) as http:
+        async with http.get("/health", headers=https) as answer:
+            assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+        async with http.get("/health", headers={"X-Forwarded-Proto": "http"}) as answer:
+            assert "Strict-Transport-Security" not in answer.headers
+    async with serving() as http, http.get("/health", headers=https) as answer:
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+async def test_a_sane_request_id_is_kept_and_any_other_replaced():
+    async with serving() as http:
+        async with http.get("/nothing", headers={"X-Request-ID": "order-66.a_b"}) as answer:
+            assert answer.headers["X-Request-ID"] == "order-66.a_b"
+            assert (await answer.json())["error"]["id"] == "order-66.a_b"
+        for given in ("", "a b", "x" * 65, "<script>", 'a"b', "ü"):
+            async with http.get("/health", headers={"X-Request-ID": given}) as answer:
+                assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
+
+
+async def test_an_unexpected_error_in_production_says_nothing_but_its_id(log):
+    house = House()
+    house.fails = RuntimeError("secret upstream https://internal.example/path")
+    async with serving(house, production=True) as http:
+        ids = []
+        for _ in range(3):
+            async with http.get("/api/pnl/current", headers=READ) as answer:
+                assert answer.status == 500
+                text = await answer.text()
+                assert "secret" not in text
+                assert "internal.example" not in text
+                error = (await answer.json())["error"]
+                assert set(error) == {"message", "code", "id"}
+                assert (error["message"], error["code"]) == ("Internal Server Error", "internal_error")
+                ids.append(error["id"])
+    written = "".join(log)
+    assert all(identifier in written for identifier in ids)
+    assert written.count("Traceback") == 1  # the first with its traceback, the next ones counted
+    assert "3 times so far" in written
+
+
+async def test_an_unexpected_error_in_development_shows_the_stack(log):
+    house = House()
+    house.fails = RuntimeError("what went wrong")
+    async with serving(house) as http, http.get("/api/pnl/current", headers=READ) as answer:
+        error = (await answer.json())["error"]
+    assert error["message"] == "what went wrong"
+    assert "Traceback" in error["stack"]
+    assert "RuntimeError: what went wrong" in error["stack"]
+
+
+@pytest.mark.parametrize(("production", "message"), [(True, "Bad Gateway"), (False, "Kalshi: no answer")])
+async def test_an_expected_error_keeps_status_and_code(production, message):
+    house = House()
+    house.fails = FetchError("Kalshi: no answer")
+    async with serving(house, production=production) as http, http.get("/api/pnl/current", headers=READ) as answer:
+        assert answer.status == 502
+        error = (await answer.json())["error"]
+    assert (error["code"], error["message"]) == ("upstream_error", message)
+    assert ("stack" in error) == (not production)
+
+
+async def test_a_client_that_goes_away_midway_harms_nobody(log):
+    house = House(records=5000)
+    query = f"resolution=raw&from={NOW - 5000 * 5000}&apiKey={READ_KEY}"
+    async with listening(house) as port:
+        head = f"GET /api/pnl/export?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        await exchange(port, head, until=b"\r\n\r\n")
+        answer = await exchange(port, head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answer.count(b"\n") > 5000
+    assert "Traceback" not in "".join(log)
+
+
+async def test_the_access_log_has_one_line_a_request_with_its_id(log):
+    async with serving() as http:
+        async with http.get("/api/pnl/history?limit=3", headers={**READ, "X-Request-ID": "abc"}) as answer:
+            size = len(await answer.read())
+        async with http.get("/nothing") as answer:
+            assert answer.status == 404
+    assert len(log) == 2
+    assert re.search(rf"INFO .* 127\.0\.0\.1 GET /api/pnl/history\?limit=3 200 {size}B [0-9.]+ms abc\n$", log[0])
+    assert re.search(r"127\.0\.0\.1 GET /nothing 404 \d+B [0-9.]+ms [0-9a-f]{16}\n$", log[1])
+
+
+async def test_the_access_log_can_be_switched_off_and_probes_stay_quiet(log):
+    async with serving(access_log=False) as http, http.get("/api/pnl/current", headers=READ):
+        pass
+    assert log == []
+    async with serving() as http, http.get("/health/live"):
+        pass
+    assert "| DEBUG " in log[0]
+
+
+KEYED = [
+    {"headers": {"X-API-Key": READ_KEY}},
+    {"headers": {"Authorization": f"Bearer {READ_KEY}"}},
+    {"params": {"apiKey": READ_KEY}},
+    {"params": {"apiKey": READ_KEY, "limit": "x"}},
+    {"params": {"APIKEY": READ_KEY}},
+    {"params": {"token": READ_KEY}},
+    {"params": {"whatever": READ_KEY}},
+    {"params": {READ_KEY: ""}},
+    {"params": {"limit": READ_KEY}},
+    {"headers": {"Referer": f"http://x/?apiKey={READ_KEY}", "X-Request-ID": "r" * 70}},
+]
+
+
+@pytest.mark.parametrize("given", KEYED)
+@pytest.mark.parametrize("fails", [False, True])
+async def test_no_key_ever_stands_in_log_or_answer(log, given, fails):
+    house = House()
+    house.fails = RuntimeError("broken") if fails else None
+    async with serving(house) as http:
+        for path in ("/api/pnl/current", "/api/pnl/history", "/nothing", "/metrics"):
+            async with http.get(path, **given) as answer:
+                await answer.read()
+                said = str(answer.headers) + await answer.text()
+                assert READ_KEY not in said
+        async with http.post("/api/cache/clear", headers={"X-API-Key": ADMIN_KEY}, params={"apiKey": ADMIN_KEY}):
+            pass
+    written = "".join(log)
+    assert READ_KEY not in written
+    assert ADMIN_KEY not in written
+    assert len(log) >= 5
+
+
+async def test_an_encoded_name_of_the_key_parameter_is_redacted_too(log):
+    async with listening() as port:
+        await exchange(
+            port, f"GET /api/pnl/current?api%4Bey={READ_KEY} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}"
+        )
+    assert "/api/pnl/current?apiKey=*** 200" in log[0]
+
+
+async def test_client_strings_are_escaped_and_cut_in_the_log(log):
+    async with listening() as port:
+        path = "/%0a2026-01-01%20INFO%20forged%1b[31m" + "x" * 500
+        await exchange(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}")
+        await exchange(port, b"GET /api/pnl/history?limit=%0a%1b[31mz HTTP/1.1\r\nHost: x\r\n\r\n", until=b"}")
+    assert len(log) == 2
+    assert log[0].count("\n") == log[1].count("\n") == 1
+    assert "\x1b" not in "".join(log)
+    assert len(log[0]) < 400
+
+
+async def test_what_is_not_http_is_refused_and_the_server_goes_on():
+    async with listening() as port:
+        for garbage in (
+            b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /" + b"x" * 70_000 + b"\r\n\r\n",
+        ):
+            assert (await exchange(port, garbage)).startswith(b"HTTP/1.")
+        answer = await exchange(port, b"GET /health HTTP/1.0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 200 ")
+
+
+async def test_a_handler_that_raises_a_framework_error_still_answers_in_the_failure_form():
+    async def refuse(request):
+        raise web.HTTPServiceUnavailable(text="an upstream's words")
+
+    def mount(app):
+        app.router.add_get("/api/extra", refuse)
+
+    async with serving(mount=mount) as http, http.get("/api/extra", headers=READ) as answer:
+        assert answer.status == 503
+        error = (await answer.json())["error"]
+    assert (error["message"], error["code"]) == ("Service Unavailable", "service_unavailable")
