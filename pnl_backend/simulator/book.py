@@ -57,6 +57,22 @@ class Book:
         return book
 
     @classmethod
+    def sized(cls, positions: int, now: float) -> Book:
+        """The shipped book with exactly so many open positions, for measuring; some YES, some NO."""
+        book = cls.shipped(now)
+        rng = random.Random(positions)  # noqa: S311 - a reproducible load, not a secret
+        book.account = Account(transfers=book.account.transfers)
+        book.markets = {}
+        for index in range(positions):
+            ticker = f"KXSIZED-{date_code(now, 1 + index % 30)}-T{index}"
+            bid = Decimal(rng.randint(10, 85)) / 100
+            book.markets[ticker] = Market(ticker, f"Market {index}", bid, bid + CENT, bid, bid)
+            outcome: Literal["yes", "no"] = "yes" if index % 3 else "no"
+            count = Decimal(rng.randint(50, 400)) / 100
+            book.account.trade(ticker, outcome, count, bid, is_taker=bool(index % 2), ts=now - _HOUR, rng=rng)
+        return book
+
+    @classmethod
     def from_recorded(cls, directory: str | Path, *, now: float | None = None) -> Book:
         """A recorded account: balance.json, positions.json and fills.json as Kalshi sent them.
 

@@ -7,12 +7,11 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from .kalshi import KalshiApi
-from .records import contracts, dollars
+from .kalshi_shapes import Json, feed_message
 from .upstream import Upstream, ended
 from .world import Event, World
 
@@ -36,7 +35,6 @@ _ERRORS = {
     17: "Internal error",
     25: "Subscription buffer overflow",
 }
-Json = dict[str, Any]
 
 
 class FeedError(Exception):
@@ -148,7 +146,9 @@ class Session:
                 if self._waiting.qsize() >= _MOST_WAITING:
                     self._end(subscription, 25)
                 else:
-                    self._send({"type": event.kind, "sid": subscription.sid, "msg": self._message(event)})
+                    self._send(
+                        {"type": event.kind, "sid": subscription.sid, "msg": feed_message(event, self._now_ms())}
+                    )
 
     def fail(self, code: int) -> None:
         for subscription in list(self._subscriptions.values()):
@@ -164,6 +164,10 @@ class Session:
     def _end(self, subscription: Subscription, code: int) -> None:
         del self._subscriptions[subscription.sid]
         self._send({"type": "error", "sid": subscription.sid, "msg": {"code": code, "msg": _ERRORS[code]}})
+
+    def _publish(self, subscription: Subscription, event: Event) -> None:
+        message = feed_message(event, self._now_ms())
+        self._send({"type": event.kind, "sid": subscription.sid, "msg": message})
 
     def _send(self, message: Json) -> None:
         self._waiting.put_nowait(message)
@@ -223,7 +227,7 @@ class Session:
         for market in self._world.markets.values():
             event = Event("ticker", market)
             if subscription.wants(event):
-                self._send({"type": "ticker", "sid": subscription.sid, "msg": self._message(event)})
+                self._publish(subscription, event)
 
     def _unsubscribe(self, number: int, params: Json) -> None:
         for subscription in self._named(params):
@@ -255,45 +259,6 @@ class Session:
         if any(sid not in self._subscriptions for sid in sids):
             raise FeedError(7)
         return [self._subscriptions[sid] for sid in sids]
-
-    def _message(self, event: Event) -> Json:
-        if event.kind == "ticker":
-            return {
-                "market_ticker": event.market.ticker,
-                "price_dollars": dollars(event.market.last_price),
-                "yes_bid_dollars": dollars(event.market.yes_bid),
-                "yes_ask_dollars": dollars(event.market.yes_ask),
-                "ts_ms": self._now_ms(),
-            }
-        held, fill = event.position, event.fill
-        if held is None:
-            raise ValueError(f"a {event.kind} event needs a position")
-        scope = {"subaccount": held.subaccount} if held.subaccount else {}
-        if fill is None:
-            return {
-                "market_ticker": held.ticker,
-                "position_fp": contracts(held.quantity),
-                "position_cost_dollars": dollars(held.exposure),
-                "realized_pnl_dollars": dollars(held.realized_pnl),
-                "fees_paid_dollars": dollars(held.fees_paid),
-                "position_fee_cost_dollars": dollars(held.fees_paid if held.quantity else held.quantity),
-                "volume_fp": contracts(held.volume),
-                **scope,
-            }
-        return {
-            "trade_id": fill.fill_id,
-            "order_id": fill.order_id,
-            "market_ticker": fill.ticker,
-            "is_taker": fill.is_taker,
-            "yes_price_dollars": dollars(fill.yes_price),
-            "count_fp": contracts(fill.count),
-            "fee_cost": dollars(fill.fee),
-            "outcome_side": fill.outcome,
-            "book_side": "bid" if fill.outcome == "yes" else "ask",
-            "post_position_fp": contracts(held.quantity),
-            "ts_ms": self._now_ms(),
-            **scope,
-        }
 
 
 def _tickers(params: Json) -> set[str]:

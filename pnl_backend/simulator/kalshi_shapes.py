@@ -20,6 +20,7 @@ from .records import (
     contracts,
     dollars,
 )
+from .world import Event
 
 Json = dict[str, Any]
 
@@ -152,6 +153,47 @@ def transfer(row: Transfer) -> Json:
         "fee_cents": row.fee_cents,
         "created_ts": int(row.created_ts),
         "finalized_ts": None if row.finalized_ts is None else int(row.finalized_ts),
+    }
+
+
+def feed_message(event: Event, now_ms: int) -> Json:
+    """What the WebSocket feed says of an event: strings only, whatever the generation."""
+    if event.kind == "ticker":
+        return {
+            "market_ticker": event.market.ticker,
+            "price_dollars": dollars(event.market.last_price),
+            "yes_bid_dollars": dollars(event.market.yes_bid),
+            "yes_ask_dollars": dollars(event.market.yes_ask),
+            "ts_ms": now_ms,
+        }
+    held, fill = event.position, event.fill
+    if held is None:
+        raise ValueError(f"a {event.kind} event needs a position")
+    scope = {"subaccount": held.subaccount} if held.subaccount else {}
+    if fill is None:
+        return {
+            "market_ticker": held.ticker,
+            "position_fp": contracts(held.quantity),
+            "position_cost_dollars": dollars(held.exposure),
+            "realized_pnl_dollars": dollars(held.realized_pnl),
+            "fees_paid_dollars": dollars(held.fees_paid),
+            "position_fee_cost_dollars": dollars(held.fees_paid if held.quantity else ZERO),
+            "volume_fp": contracts(held.volume),
+            **scope,
+        }
+    return {
+        "trade_id": fill.fill_id,
+        "order_id": fill.order_id,
+        "market_ticker": fill.ticker,
+        "is_taker": fill.is_taker,
+        "yes_price_dollars": dollars(fill.yes_price),
+        "count_fp": contracts(fill.count),
+        "fee_cost": dollars(fill.fee),
+        "outcome_side": fill.outcome,
+        "book_side": "bid" if fill.outcome == "yes" else "ask",
+        "post_position_fp": contracts(held.quantity),
+        "ts_ms": now_ms,
+        **scope,
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -176,3 +177,12 @@ async def test_the_control_route_does_all_this(caller):
         assert a.status == 403
     async with caller.http.post(caller.sim.control_url, data='{"action":"step"}') as a:
         assert a.status == 403
+
+
+async def test_the_page_about_the_simulator_names_every_fault_and_action(caller):
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    assert [kind for kind in Fault.KINDS if f"`{kind}`" not in text] == []
+    async with caller.http.post(caller.sim.control_url, json={"action": "?"}) as answer:
+        actions = (await answer.json())["error"].partition("actions are ")[2].split(", ")
+    assert len(actions) > 5
+    assert [name for name in actions if f'"{name}"' not in text] == []

@@ -193,6 +193,41 @@ async def test_the_recorded_account_is_served_in_each_generation(start, generati
     assert abs(truth.reconciliation) < Decimal("0.01")
 
 
+def worth(row, market):
+    """A position's mark by the rules for a bid, a last price, its cost and a settlement, from the JSON alone."""
+    strings = "position_fp" in row
+
+    def read(source, name, text):
+        return Decimal(source[text]) if strings else Decimal(source[name]) / 100
+
+    quantity = Decimal(row["position_fp"] if strings else row["position"])
+    cost = read(row, "market_exposure", "market_exposure_dollars")
+    if market["status"] == "finalized":
+        value = read(market, "settlement_value", "settlement_value_dollars")
+        return cost, abs(quantity) * (value if quantity > 0 else 1 - value)
+    side = "yes" if quantity > 0 else "no"
+    bid = read(market, f"{side}_bid", f"{side}_bid_dollars")
+    last = read(market, "last_price", "last_price_dollars")
+    if not bid and last:
+        bid = last if quantity > 0 else 1 - last
+    return cost, abs(quantity) * bid if bid else cost
+
+
+@pytest.mark.parametrize("generation", ["strings", "both", "cents"])
+async def test_the_truth_is_what_the_served_fields_say(start, generation):
+    caller = await start(generation=generation)
+    for _ in range(3):
+        rows = await caller.pages("/portfolio/positions", "market_positions", count_filter="position")
+        rows = [row for row in rows if Decimal(str(row.get("position_fp", row.get("position"))))]
+        tickers = ",".join(row["ticker"] for row in rows)
+        markets = {row["ticker"]: row for row in await caller.pages("/markets", "markets", tickers=tickers)}
+        marked = [worth(row, markets[row["ticker"]]) for row in rows]
+        truth = caller.sim.truth().kalshi
+        assert truth.unrealized_pnl == sum(value - cost for cost, value in marked)
+        assert truth.positions == len(rows)
+        caller.sim.step(2500)
+
+
 async def test_what_ages_out_leaves_the_lists_and_stays_in_the_truth(caller):
     before = caller.sim.truth().kalshi
     assert caller.sim.world.age_out(keep=2)
@@ -202,3 +237,15 @@ async def test_what_ages_out_leaves_the_lists_and_stays_in_the_truth(caller):
     assert len(rows) == 2
     shown = await caller.pages("/portfolio/positions", "market_positions", settlement_status="all")
     assert total(shown, "realized_pnl_dollars") + after.aged_realized_pnl == after.realized_pnl
+
+
+async def test_a_book_of_any_size_is_served_whole(start, clock):
+    caller = await start(book=Book.sized(1234, clock()))
+    rows = await caller.pages("/portfolio/positions", "market_positions", limit=1000)
+    truth = caller.sim.truth().kalshi
+    assert len(rows) == truth.positions == 1234
+    assert set(truth.marks.values()) == {"bid"}
+    unrealized = truth.portfolio_value - total(rows, "market_exposure_dollars")
+    assert abs(truth.unrealized_pnl - unrealized) < Decimal("0.01")
+    assert abs(truth.reconciliation) < Decimal("0.01")
+    assert {Decimal(row["position_fp"]) > 0 for row in rows} == {True, False}
