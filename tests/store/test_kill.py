@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
+import shutil
 import sqlite3
+import struct
 from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pnl_backend.domain.record import Record
 from pnl_backend.store import Store
+from tests.store.recompute import kept, recomputed
 
+WAL_HEADER, FRAME_HEADER = 32, 24
 NOON = 1_772_020_800_000
 Told = tuple[str, int, int]
 
@@ -69,7 +73,7 @@ def run_and_kill(path: Path, seed: int) -> list[Told]:
 
 def test_kill_at_random_moments(path: Path) -> None:
     told: list[Told] = []
-    for seed in range(20):
+    for seed in range(50):
         told += run_and_kill(path, seed)
         asyncio.run(look(path, told))
     assert len(told) > 100
@@ -86,3 +90,52 @@ async def look(path: Path, told: list[Told]) -> None:
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert reader.execute("SELECT count(*), max(seq) FROM payloads").fetchone() == (last, last or None)
+    assert kept(path) == recomputed(path)
+
+
+def test_a_log_cut_off_at_any_frame_holds_a_whole_prefix(path: Path, tmp_path: Path) -> None:
+    asyncio.run(leave_a_log(path, tmp_path / "left", count=25))
+    log = Path(f"{tmp_path / 'left'}-wal").read_bytes()
+    (page_size,) = struct.unpack(">I", log[8:12])
+    frame = FRAME_HEADER + page_size
+    frames = (len(log) - WAL_HEADER) // frame
+    assert frames > 100
+    rng = random.Random(1)
+    lasts = []
+    for number in range(frames + 1):
+        copy = tmp_path / "copy" / "pnl.db"
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        copy.parent.mkdir()
+        shutil.copy(tmp_path / "left", copy)
+        end = WAL_HEADER + number * frame
+        torn = rng.randbytes(rng.randrange(frame)) if number % 2 else b""  # what a power cut may leave behind
+        Path(f"{copy}-wal").write_bytes(log[:end] + torn)
+        lasts.append(asyncio.run(prefix(copy)))
+    assert lasts == sorted(lasts)
+    assert set(lasts) == set(range(26))
+
+
+async def leave_a_log(path: Path, left: Path, count: int) -> None:
+    """Copy a ledger and its log as they lie there in the middle of the work."""
+    rng = random.Random(0)
+    await (await Store.open(path, origin="live")).close()
+    store = await Store.open(path, origin="live")
+    for _ in range(count):
+        await store.append(make(store, rng))
+    shutil.copy(path, left)
+    shutil.copy(f"{path}-wal", f"{left}-wal")
+    await store.close()
+
+
+async def prefix(path: Path) -> int:
+    """The last number of a file that must hold every snapshot up to it, whole."""
+    store = await Store.open(path, origin="live")
+    last = store.last_seq
+    held = await store.newest(1000)
+    await store.close()
+    assert [one.seq for one in held] == list(range(1, last + 1))
+    assert all(one.detail == one.data[::-1] for one in held)
+    assert kept(path) == recomputed(path)
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    return last
