@@ -39,7 +39,7 @@ function DemoRibbon(): ReactElement | null {
   if (!simulated) return null;
   return (
     <p className="demo" data-testid="demo">
-      <strong>DEMO</strong> These figures are simulated; no real account is read.
+      <strong>DEMO</strong> Simulated figures, no real account
     </p>
   );
 }

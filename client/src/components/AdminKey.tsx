@@ -3,6 +3,7 @@
 import { useState, type FormEvent, type ReactElement } from 'react';
 import { usePnLStore } from '../pnlStore';
 import { ApiError } from '../transports/rest';
+import { serviceWord } from '../lib/words';
 import { Dialog } from './Dialog';
 
 /** `service` null resets all of them. */
@@ -11,7 +12,7 @@ export function AdminKey({ service, onClose }: { service: string | null; onClose
   const [key, setKey] = useState('');
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const what = service === null ? 'every breaker' : `the breaker of ${service.replaceAll('_', ' ')}`;
+  const what = service === null ? 'every breaker' : `the breaker of ${serviceWord(service)}`;
 
   async function submit(event: FormEvent): Promise<void> {
     event.preventDefault();

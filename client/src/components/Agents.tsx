@@ -19,7 +19,7 @@ export function Agents(): ReactElement {
         <p className="soft">Nothing attributed yet</p>
       ) : (
         <div className="scroll-x">
-          <table className="table">
+          <table className="table is-money">
             <thead>
               <tr>
                 <th scope="col">Agent</th>

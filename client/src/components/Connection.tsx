@@ -25,7 +25,7 @@ export function ConnectionBadge(): ReactElement {
     <div className="badge" data-testid="badge" data-transport={transport}>
       <span className={`dot is-${tone}`} aria-hidden="true" />
       <span className="badge-word">{word}</span>
-      {transport !== 'offline' && <span className="soft">{TRANSPORT_WORDS[transport]}</span>}
+      {transport !== 'offline' && <span className="soft badge-detail">{TRANSPORT_WORDS[transport]}</span>}
       {latencyMs !== null && <span className="soft badge-detail">{Math.max(1, Math.round(latencyMs))} ms</span>}
       {lastUpdate !== null && (
         <span className="soft badge-detail">

@@ -12,7 +12,7 @@ export function Kpis(): ReactElement {
   const baseline = usePnLStore((state) => state.baseline);
   const unknown = calculatedAt === null;
   const today = (now: number, before: number | undefined, otherwise: string): string =>
-    before === undefined || unknown ? otherwise : `${format.signedMoney(now - before)} since yesterday`;
+    before === undefined || unknown ? otherwise : `${format.signedMoney(now - before)} today`;
   return (
     <dl className="kpis">
       <Kpi label="Revenue" note={today(totalRevenue, baseline?.previousRevenue, 'Trading and collected')}>
@@ -24,7 +24,7 @@ export function Kpis(): ReactElement {
       <Kpi label="Margin" note="of revenue is kept">
         {unknown ? '—' : format.percent(grossMargin)}
       </Kpi>
-      <Kpi label="Trend" note="net against yesterday’s close">
+      <Kpi label="Trend" note="against yesterday">
         {unknown ? (
           '—'
         ) : (

@@ -97,12 +97,12 @@ function options(element: HTMLElement, format: Formatter, onPoint: (index: numbe
     width: element.clientWidth,
     height: element.clientHeight,
     legend: { show: false },
-    padding: [8, 4, 0, 0],
+    padding: [8, 18, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), format.timeZone),
     cursor: { points: { size: 8, width: 2, fill: token('--surface'), stroke: line }, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { range: (_chart, low, high) => paddedRange(low, high) } },
     axes: [
-      { ...axis, space: 72, grid: { show: false }, values: (_chart, splits, _i, _space, step) => splits.map((at) => mark(at, step, format)) },
+      { ...axis, space: 72, size: 30, gap: 8, grid: { show: false }, values: (_chart, splits, _i, _space, step) => splits.map((at) => mark(at, step, format)) },
       {
         ...axis,
         size: (_chart, labels) => 14 + 7.2 * Math.max(4, ...(labels ?? []).map((text) => text.length)),

@@ -28,7 +28,7 @@ export function Trend(): ReactElement {
   const rowAt = (index: number | null): Bucket | undefined =>
     index === null ? rows.at(-1) : (byTime.get(data[0][Math.min(index, data[0].length - 1)] ?? -1) ?? rows.at(-1));
   const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
-  const when = (row: Bucket): string => (daily ? format.date(row.timestamp) : range === 'today' ? format.time(row.timestamp) : format.dateTime(row.timestamp));
+  const when = (row: Bucket): string => (daily ? format.date(row.timestamp) : range === 'today' ? format.minute(row.timestamp) : format.dateTime(row.timestamp));
   const describe = (index: number): string => {
     const row = rowAt(index);
     return row === undefined ? 'No figures' : `${when(row)}, net ${format.money(row.close)}`;

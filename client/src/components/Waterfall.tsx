@@ -45,7 +45,7 @@ export function Waterfall(): ReactElement {
                 <th scope="row">{step.label}</th>
                 <td className="lane-cell">
                   <svg className="lane" aria-hidden="true">
-                    <line x1={`${zero}%`} x2={`${zero}%`} y1="0" y2="100%" />
+                    {zero > 0 && <line x1={`${zero}%`} x2={`${zero}%`} y1="0" y2="100%" />}
                     <rect className={`is-${step.kind}`} x={`${x}%`} width={`${Math.max(width, 0.4)}%`} y="0" height="100%" />
                   </svg>
                 </td>

@@ -45,8 +45,8 @@ export function createFormatter(locale: string | undefined, timeZone: string): F
   const integer = number({ maximumFractionDigits: 0 });
   const percents = [0, 1, 2].map((digits) => number({ style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits }));
   const signedPercent = number({ style: 'percent', minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: 'exceptZero' });
-  const time = clock({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  const minute = clock({ hour: '2-digit', minute: '2-digit' });
+  const time = clock({ hour: 'numeric', minute: '2-digit', second: '2-digit' });
+  const minute = clock({ hour: 'numeric', minute: '2-digit' });
   const date = clock({ dateStyle: 'medium' });
   const dateTime = clock({ dateStyle: 'medium', timeStyle: 'medium' });
   const marks = { minute, day: clock({ day: 'numeric', month: 'short' }), month: clock({ month: 'short' }), year: clock({ year: 'numeric' }) };

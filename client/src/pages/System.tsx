@@ -5,7 +5,7 @@ import { AdminKey } from '../components/AdminKey';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useNow } from '../lib/useNow';
-import { breakerWord, TRANSPORT_WORDS } from '../lib/words';
+import { breakerWord, serviceWord, TRANSPORT_WORDS } from '../lib/words';
 import { usePnLStore } from '../pnlStore';
 import type { Breaker } from '../types/wire';
 
@@ -84,7 +84,7 @@ function Breakers(): ReactElement {
       }
     >
       <div className="scroll-x">
-        <table className="table">
+        <table className="table is-worded">
           <thead>
             <tr>
               <th scope="col">Service</th>
@@ -115,6 +115,7 @@ function Breakers(): ReactElement {
   );
 }
 
+const TIER_WORDS: Record<string, string> = { memory: 'Memory', redis: 'Redis', sqlite: 'SQLite', fallback: 'Fallback' };
 const BREAKER_TONES: Record<Breaker['state'], string> = { CLOSED: 'gain', HALF_OPEN: 'warn', OPEN: 'loss' };
 
 function BreakerRow({ service, breaker, onReset }: { service: string; breaker: Breaker; onReset: () => void }): ReactElement {
@@ -123,7 +124,7 @@ function BreakerRow({ service, breaker, onReset }: { service: string; breaker: B
   const at = (time: number | null): string => (time === null ? '—' : format.time(time));
   return (
     <tr data-breaker={service}>
-      <th scope="row">{service.replaceAll('_', ' ')}</th>
+      <th scope="row">{serviceWord(service)}</th>
       <td>
         <span className={`pill is-${BREAKER_TONES[breaker.state]}`}>{breakerWord(breaker.state)}</span>
       </td>
@@ -132,7 +133,7 @@ function BreakerRow({ service, breaker, onReset }: { service: string; breaker: B
       <td>{at(breaker.lastFailureTime)}</td>
       <td>{at(breaker.nextAttemptTime)}</td>
       <td>
-        <button type="button" className="button" onClick={onReset} aria-label={`Reset the breaker of ${service.replaceAll('_', ' ')}`}>
+        <button type="button" className="button" onClick={onReset} aria-label={`Reset the breaker of ${serviceWord(service)}`}>
           Reset
         </button>
       </td>
@@ -162,7 +163,7 @@ function Cache(): ReactElement {
           <tbody>
             {Object.entries(cache?.tiers ?? {}).map(([tier, { hits, misses, size, p50Ms, p99Ms }]) => (
               <tr key={tier}>
-                <th scope="row">{tier}</th>
+                <th scope="row">{TIER_WORDS[tier] ?? tier}</th>
                 <td>{number(hits)}</td>
                 <td>{number(misses)}</td>
                 <td>{number(size)}</td>

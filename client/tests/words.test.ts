@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { endpoints } from '../src/config';
+import { createFormatter } from '../src/lib/format';
+import { provenance } from '../src/lib/provenance';
+import type { Breaker, SourceState } from '../src/types/wire';
+import { snapshot, T0 } from './fixtures';
+
+const format = createFormatter('en-GB', 'UTC');
+
+function tell(change: Partial<SourceState>, { since = 0 as number | null, breaker = undefined as Breaker | undefined, simulated = false } = {}) {
+  const state: SourceState = { status: 'live', tier: 'live', asOf: new Date(T0).toISOString(), ageMs: 1_000, error: null, ...change };
+  const { sources } = snapshot(0);
+  return provenance('kalshi', { sources: { ...sources, kalshi: state }, simulated }, since, breaker, format);
+}
+
+describe('a source says in a word how far to trust it', () => {
+  it('live, simulated or an estimate', () => {
+    expect(tell({})).toMatchObject({ trust: 'live', word: 'Live', sentence: null, asOf: '22:24:00' });
+    expect(tell({}, { simulated: true })).toMatchObject({ trust: 'simulated', word: 'Simulated' });
+    expect(tell({ estimated: true })).toMatchObject({ trust: 'estimate', word: 'Estimate' });
+  });
+
+  it('cached, with an age that grows while nothing comes', () => {
+    const told = tell({ status: 'stale', tier: 'memory', ageMs: 35_000, error: 'timeout' }, { since: 5_000 });
+    expect(told).toMatchObject({ trust: 'cached', word: 'Cached 40 s', ageMs: 40_000 });
+    expect(told.sentence).toBe('Kalshi has not answered for 40 s (timeout); showing 22:24:00.');
+  });
+
+  it('degraded, with what happens next', () => {
+    const breaker: Breaker = { state: 'OPEN', failureCount: 5, lastFailureTime: T0, lastSuccessTime: null, nextAttemptTime: T0 + 60_000 };
+    const told = tell({ status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null }, { breaker });
+    expect(told).toMatchObject({ trust: 'degraded', word: 'Degraded', asOf: 'never' });
+    expect(told.sentence).toBe('Kalshi has not answered yet; its figures count as zero. Next attempt at 22:25:00.');
+  });
+
+  it('without an age for figures kept from an earlier visit', () => {
+    expect(tell({ status: 'stale' }, { since: null })).toMatchObject({ word: 'Cached', ageMs: null });
+  });
+});
+
+describe('where the server is', () => {
+  const here = 'https://pnl.example';
+
+  it('is where the page came from', () => {
+    expect(endpoints({}, here)).toEqual({ api: here, socket: here });
+  });
+
+  it('is where a separately hosted build was told', () => {
+    const there = { api: 'https://server.example', socket: 'https://server.example' };
+    expect(endpoints({ VITE_API_URL: 'https://server.example/api', VITE_WS_URL: 'ws://server.example/pnl-stream', VITE_WS_SECURE: 'true' }, here)).toEqual(there);
+    expect(endpoints({ VITE_API_URL: 'https://server.example/' }, here)).toEqual(there);
+    expect(endpoints({ VITE_WS_URL: 'wss://server.example' }, here)).toEqual(there);
+    expect(endpoints({ VITE_WS_URL: 'localhost:8000', VITE_WS_SECURE: 'false' }, here)).toEqual({ api: 'http://localhost:8000', socket: 'http://localhost:8000' });
+  });
+});
