@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
 
-from pnl_backend.domain.times import DAY_MS
+from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
 from pnl_backend.store.database import Database
 from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
@@ -23,6 +24,14 @@ LAST_INSTANT = 253_402_300_799_999
 """The end of the year 9999, the last one that a date can name."""
 
 CHUNK = 5000
+
+
+class DayClose(NamedTuple):
+    """The totals as they stood when a business day ended, or stand now, in cents."""
+
+    day: date
+    revenue_cents: int
+    expenses_cents: int
 
 
 class History:
@@ -65,6 +74,23 @@ class History:
                 return
             after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, -1)
 
+    async def closes(self, days: int, now: int) -> list[DayClose]:
+        """The last `days` business days up to `now`, from the first that is known; one without snapshots repeats."""
+        zone = self._calendar.zone
+        today = business_date(now, zone)
+        first = today - timedelta(days=days - 1)
+        rows = await self._database.read(_CLOSES, (DAY_MS, day_start(first, zone), now))
+        before = await self._database.read(_CLOSE_BEFORE, (DAY_MS, day_start(first, zone)))
+        known = {max(first, business_date(start, zone)): sums for start, *sums in before + rows}
+        closes: list[DayClose] = []
+        for day in (first + timedelta(days=n) for n in range(days)):
+            if day in known:
+                kalshi, costs, revenue = known[day]
+                closes.append(DayClose(day, kalshi + revenue, costs))
+            elif closes:
+                closes.append(closes[-1]._replace(day=day))
+        return closes
+
     def _check(self, start: int, end: int, resolution: str) -> tuple[int | None, int]:
         if resolution != "raw" and resolution not in SPANS:
             raise BadRequest(f"resolution must be raw, {', '.join(SPANS)}, not {resolution!r}")
@@ -100,6 +126,10 @@ def _shape(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> HistoryRow:
 _RAW = "SELECT at, net, net, net, net, kalshi, costs, revenue, 1, seq FROM snapshots "
 _RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
 _RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"
+_CLOSES = "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start"
+_CLOSE_BEFORE = (
+    "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start < ? ORDER BY start DESC LIMIT 1"
+)
 _ROLLED = "SELECT start, open, high, low, close, kalshi, costs, revenue, count FROM rollups "
 _ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 _ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"

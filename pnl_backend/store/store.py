@@ -18,7 +18,7 @@ from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.store import remembered, rollups, snapshots
 from pnl_backend.store.database import Database
-from pnl_backend.store.history import History, HistoryRow, Resolution
+from pnl_backend.store.history import DayClose, History, HistoryRow, Resolution
 from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
 from pnl_backend.store.remembered import MarketTotals
 from pnl_backend.store.rollups import Calendar
@@ -205,6 +205,13 @@ class Store:
     def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]:
         """The same rows in chunks, however many, in flat memory."""
         return self._history.chunks(start, end, resolution)
+
+    async def daily_closes(self, days: int) -> list[DayClose]:
+        """The totals at the end of each of the last `days` business days, today's as they stand, oldest first.
+
+        Days before the first snapshot are not there; a day without any repeats the one before.
+        """
+        return await self._history.closes(days, self._now())
 
     async def load(self) -> ClosedCosts:
         """The closed days that are remembered, and their costs."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from pnl_backend.errors import BadRequest
 from pnl_backend.store import Store
 from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution
-from tests.store.ledger import NOON, MakeRecord
+from tests.store.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
 
@@ -91,6 +93,31 @@ async def test_a_range_that_makes_no_sense_is_refused(
         await store.history(start, end, resolution)
     with pytest.raises(BadRequest, match=named):
         await anext(aiter(store.export(start, end, resolution)))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Auckland"])
+async def test_daily_closes_reach_over_days_without_snapshots(
+    open_store: OpenStore, record: MakeRecord, zone: str
+) -> None:
+    here = ZoneInfo(zone)
+    noons = [datetime(2026, 3, day, 12, tzinfo=here) for day in (5, 6, 9, 10)]  # New York's clocks change on the 8th
+    now = noons[-1].timestamp() + 60
+    store = await open_store(timezone=zone, clock=lambda: now)
+    for noon in noons:
+        for minute in (0, 30):
+            at = int((noon + timedelta(minutes=minute)).timestamp() * 1000)
+            sums = {"kalshi_cents": noon.day * 100, "revenue_cents": minute, "costs_cents": noon.day}
+            await store.append(record(store, at=at, **sums))
+    closes = [(day.isoformat()[5:], revenue, expenses) for day, revenue, expenses in await store.daily_closes(30)]
+    after = [("03-07", 630, 6), ("03-08", 630, 6), ("03-09", 930, 9)]
+    assert closes == [("03-05", 530, 5), ("03-06", 630, 6), *after, ("03-10", 1030, 10)]
+    assert [close.day.day for close in await store.daily_closes(3)] == [8, 9, 10]
+    assert (await store.daily_closes(3))[0].revenue_cents == 630
+    assert [close.day.day for close in await store.daily_closes(1)] == [10]
+
+
+async def test_an_empty_ledger_has_no_closes(store: Store) -> None:
+    assert await store.daily_closes(30) == []
 
 
 async def stuff(store: Store, path: Path, count: int) -> None:
