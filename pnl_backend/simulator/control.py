@@ -63,9 +63,9 @@ class Control:
         app.add_routes([web.get("/control", self._get), web.post("/control", self._post)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
+        self._runner = runner
         await web.TCPSite(runner, self._host, self._port).start()
         self._port = int(runner.addresses[0][1])
-        self._runner = runner
 
     async def stop(self) -> None:
         if self._runner is not None:

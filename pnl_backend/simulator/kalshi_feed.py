@@ -198,7 +198,8 @@ class Session:
             if not isinstance(params, dict):
                 raise FeedError(2)
             run(number, params)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, TypeError):
+            # TypeError: a list or an object stood where a name or a number was due.
             self._refuse(number, FeedError(1))
         except FeedError as error:
             self._refuse(number, error)

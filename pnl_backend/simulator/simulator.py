@@ -127,9 +127,14 @@ class Simulator:
         return {name: upstream.requests for name, upstream in self._upstreams.items()}
 
     async def start(self) -> None:
-        for upstream in self._upstreams.values():
-            await upstream.start()
-        await self._control.start()
+        """Listen and begin to move; OSError, with nothing left open, if a port is taken."""
+        try:
+            for upstream in self._upstreams.values():
+                await upstream.start()
+            await self._control.start()
+        except OSError:
+            await self.close()
+            raise
         self.resume()
 
     async def close(self) -> None:

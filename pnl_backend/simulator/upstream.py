@@ -70,9 +70,9 @@ class Upstream:
         # A caller that gives up ends its handler, so that a hanging request leaves nothing behind.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
+        self._runner = runner
         await web.TCPSite(runner, self._host, self._port).start()
         self._port = int(runner.addresses[0][1])
-        self._runner = runner
 
     async def stop(self) -> None:
         if self._runner is not None:

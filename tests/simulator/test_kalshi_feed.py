@@ -88,6 +88,7 @@ async def test_wrong_commands_get_kalshis_codes(feed):
         ("subscribe", {}, 3),
         ("subscribe", {"channels": ["weather"]}, 8),
         ("subscribe", {"channels": ["fill"]}, 6),
+        ("subscribe", {"channels": [["fill"]]}, 1),
         ("unsubscribe", {}, 4),
         ("unsubscribe", {"sids": [77]}, 7),
         ("update_subscription", {"sids": [1], "action": "add_markets"}, 14),

@@ -1,11 +1,14 @@
 """How the simulation moves: predictable, alive, and within bounds however long it runs."""
 
 import asyncio
+import contextlib
+import socket
 import sys
 from decimal import Decimal
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from pnl_backend.simulator import Book, Simulator
 
@@ -78,6 +81,28 @@ async def test_it_moves_by_itself_until_paused():
         steps = sim.world.steps
         async with aiohttp.ClientSession() as http, http.get(sim.control_url) as answer:
             assert (await answer.json())["steps"] == steps
+
+
+def free_ports(count):
+    """The first of so many free ports in a row, below those that the system hands out by itself."""
+    for base in range(21_000, 30_000, count):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(base, base + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
+    raise RuntimeError("no free ports")
+
+
+async def test_a_taken_port_leaves_nothing_open(clock):
+    base = free_ports(4)
+    sim = still(clock, port_base=base)
+    with socket.create_server(("127.0.0.1", base + 3)), pytest.raises(OSError, match="address already in use"):
+        await sim.start()
+    with socket.create_server(("127.0.0.1", base)):
+        pass
+    async with sim:
+        assert sim.revenue_url == f"http://127.0.0.1:{base}/api/revenue"
+        assert sim.control_url == f"http://127.0.0.1:{base + 3}/control"
 
 
 async def test_the_command_prints_settings_that_work_and_stops_on_a_signal():
