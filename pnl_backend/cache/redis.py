@@ -84,15 +84,16 @@ class RedisTier:
         self._probing = asyncio.create_task(self._keep_probing(), name="redis-probe")
 
     async def get(self, key: str) -> Entry | None:
-        async def read(client: Redis) -> tuple[bytes | None, int]:
-            # One transaction: a value must never be promoted with another value's remaining life.
-            async with client.pipeline(transaction=True) as pipeline:
-                pipeline.get(self._prefix + key)
+        async def read(client: Redis) -> tuple[int, bytes | None]:
+            # The life before the value: a write in between can only make the value seem older than it is. No MULTI,
+            # because a Redis that is full refuses even reads inside one.
+            async with client.pipeline(transaction=False) as pipeline:
                 pipeline.pttl(self._prefix + key)
-                value, ttl = await pipeline.execute()
-                return value, ttl
+                pipeline.get(self._prefix + key)
+                remaining, value = await pipeline.execute()
+                return remaining, value
 
-        stored, ttl_ms = await self._call(read)
+        ttl_ms, stored = await self._call(read)
         if stored is None or ttl_ms <= 0:
             return None
         header = _header(key)
