@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -43,3 +44,10 @@ def failure(
     error = {"message": message, "code": code, "id": request_id, **(extra or {})}
     body = orjson.dumps({"success": False, "error": error, "timestamp": iso(now_ms)})
     return web.Response(body=body, status=status, content_type=JSON, headers=headers)
+
+
+def refusal(status: int, *, request_id: str, now_ms: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The failure form for a status that says everything itself."""
+    phrase = HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "_")
+    return failure(status, phrase, code, request_id=request_id, now_ms=now_ms, headers=headers)

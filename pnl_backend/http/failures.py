@@ -11,7 +11,7 @@ from aiohttp import web
 from loguru import logger
 
 from pnl_backend.errors import PnLError, RateLimited
-from pnl_backend.http.envelope import failure
+from pnl_backend.http.envelope import failure, refusal
 
 _RETRY_SECONDS = "5"
 _MAX_KINDS = 1000
@@ -53,10 +53,8 @@ class Failures:
 
     def _http(self, error: web.HTTPException, request_id: str, now_ms: int) -> web.Response:
         """The framework's own refusals: no route, a wrong method, a refused preflight."""
-        phrase = HTTPStatus(error.status).phrase
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        code = phrase.lower().replace(" ", "_").replace("'", "")
-        return failure(error.status, phrase, code, request_id=request_id, now_ms=now_ms, headers=headers)
+        return refusal(error.status, request_id=request_id, now_ms=now_ms, headers=headers)
 
     def log(self, error: Exception, request_id: str) -> None:
         """The first of a kind with its traceback, the next ones with their count."""

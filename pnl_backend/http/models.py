@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 IsoTime = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$", examples=["2026-02-25T22:24:00.000Z"])
 SourceStatus = Literal["live", "stale", "degraded"]
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Absent is all that the default means."""
+    schema.pop("default")
 
 
 class Message(BaseModel):
@@ -165,7 +170,7 @@ class Breakers(Message):
 class BreakerReset(Message):
     """Which breaker to close; without a service all of them."""
 
-    service: str = Field(default="", examples=["kalshi"])
+    service: str = Field(default="", min_length=1, examples=["kalshi"], json_schema_extra=_without_default)
 
 
 class BreakerResetDone(Message):

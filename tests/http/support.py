@@ -36,6 +36,7 @@ from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
 from pnl_backend.http.routes.pnl import STEP_MS
 from pnl_backend.http.routing import Route
+from pnl_backend.http.runner import ApiRunner
 
 NOW = 1_772_058_240_000
 STEP = 5000
@@ -247,7 +248,7 @@ async def listening(
     app = create_api((house or House()).ports, options=options(**changes), extra=extra)
     if mount is not None:
         mount(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = ApiRunner(app, shutdown_timeout=1, now_ms=lambda: NOW)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

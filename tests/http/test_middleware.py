@@ -1,7 +1,9 @@
 """What every answer carries, what failures tell whom, and what stands in the log."""
 
+import asyncio
 import re
 
+import orjson
 import pytest
 from aiohttp import web
 from loguru import logger
@@ -208,16 +210,57 @@ async def test_client_strings_are_escaped_and_cut_in_the_log(log):
     assert len(log[0]) < 400
 
 
-async def test_what_is_not_http_is_refused_and_the_server_goes_on():
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: " + READ_KEY.encode() + b"\x00\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: " + READ_KEY.encode() * 300 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_quietly_and_the_server_goes_on(log, caplog, garbage):
     async with listening() as port:
-        for garbage in (
-            b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
-            b"GET / HTTP/9.9\r\n\r\n",
-            b"GET /" + b"x" * 70_000 + b"\r\n\r\n",
-        ):
-            assert (await exchange(port, garbage)).startswith(b"HTTP/1.")
+        head, _, body = (await exchange(port, garbage)).partition(b"\r\n\r\n")
+        assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+        error = orjson.loads(body)["error"]
+        assert (error["message"], error["code"]) == ("Bad Request", "bad_request")
+        assert b"aiohttp" not in head
+        assert b"Python" not in head
         answer = await exchange(port, b"GET /health HTTP/1.0\r\n\r\n")
         assert answer.startswith(b"HTTP/1.0 200 ")
+    written = "".join(log) + caplog.text
+    assert error["id"] in written
+    assert READ_KEY not in written
+    assert "Traceback" not in written
+
+
+async def test_an_error_of_a_passed_through_handler_is_answered_and_logged(log):
+    async def fail(request):
+        raise RuntimeError("engine trouble")
+
+    def mount(app):
+        app.router.add_get("/socket.io/", fail)
+
+    async with serving(mount=mount) as http, http.get("/socket.io/") as answer:
+        assert answer.status == 500
+        error = (await answer.json())["error"]
+        assert error["message"] == "Internal Server Error"
+        assert "aiohttp" not in str(answer.headers)
+    assert error["id"] in log[0]
+    assert "engine trouble" in log[0]
+
+
+async def test_open_connections_do_not_hold_up_the_end():
+    async with listening() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"}}")
+    await asyncio.wait_for(reader.read(), 5)  # the server hung up
+    writer.close()
 
 
 async def test_a_handler_that_raises_a_framework_error_still_answers_in_the_failure_form():

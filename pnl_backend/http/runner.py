@@ -1,0 +1,82 @@
+"""aiohttp's runner with our own answer to what is not HTTP: the failure form, without version, echo or traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+from loguru import logger
+
+from pnl_backend.http.envelope import refusal
+from pnl_backend.http.headers import NO_STORE
+from pnl_backend.http.options import wall_ms
+
+KEEPALIVE = 75.0  # seconds an idle connection is kept: longer than the minute that proxies commonly keep theirs
+LINGERING = 5.0  # seconds for the rest of a body that nobody reads
+
+_HEADERS: dict[str, str] = {
+    hdrs.SERVER: "pnl-backend",  # the framework would name itself and its version
+    hdrs.CACHE_CONTROL: NO_STORE,
+    hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
+}
+
+
+class ApiRunner(web.AppRunner):
+    """An AppRunner whose connections answer malformed requests as every other failure is answered."""
+
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout: float = 10.0, now_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        super().__init__(app, access_log=None, shutdown_timeout=shutdown_timeout)
+        self._now_ms = now_ms
+
+    @property
+    def server(self) -> web.Server | None:
+        """What makes a protocol for each connection; None before `setup`."""
+        counting = super().server
+        return None if counting is None else _Protocols(counting, self._now_ms)
+
+
+class _Protocols(web.Server):
+    """Makes our connections in the name of the application's server, which counts them and closes them at the end."""
+
+    def __init__(self, counting: web.Server, now_ms: Callable[[], int]) -> None:
+        super().__init__(counting.request_handler, request_factory=counting.request_factory)
+        self._counting = counting
+        self._now_ms = now_ms
+
+    def __call__(self) -> web.RequestHandler:
+        loop = asyncio.get_running_loop()
+        settings: dict[str, Any] = {"keepalive_timeout": KEEPALIVE, "lingering_time": LINGERING, "access_log": None}
+        return _Connection(self._counting, self._now_ms, loop=loop, **settings)
+
+
+class _Connection(web.RequestHandler):
+    """Answers what the parser refused, and what a handler outside our middleware let escape."""
+
+    __slots__ = ("_now_ms",)
+
+    def __init__(self, manager: web.Server, now_ms: Callable[[], int], **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._now_ms = now_ms
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes what the client sent, which may be a key
+    ) -> web.StreamResponse:
+        request_id = secrets.token_hex(8)
+        if status < 500:
+            logger.debug("{} sent what is not HTTP ({}): {}", request.remote, request_id, type(exc).__name__)
+        else:
+            logger.opt(exception=exc).error("Request {} of {} failed", request_id, request.remote)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer is already on its way")
+        response = refusal(status, request_id=request_id, now_ms=self._now_ms(), headers=_HEADERS)
+        response.force_close()
+        return response
