@@ -123,6 +123,13 @@ def optional_dollars(parent: Object, name: str, path: str) -> Decimal | None:
     return None
 
 
+def contracts(parent: Object, name: str, path: str) -> Decimal:
+    """A count of contracts: `<name>_fp` (a decimal string), or its older twin `<name>` (an integer)."""
+    if parent.get(f"{name}_fp") is None and parent.get(name) is not None:
+        return Decimal(whole(parent, name, path))
+    return decimal(parent, f"{name}_fp", path)
+
+
 def moment(parent: Object, field: str, path: str) -> int:
     """ISO 8601 with an offset, as ms since the epoch."""
     value = text(parent, field, path)

@@ -41,8 +41,10 @@ class KalshiApi:
         )
         return an_object(answer, where(path))
 
-    async def rows(self, path: str, field: str, params: Params = ()) -> list[tuple[Object, str]]:
-        """Every page's rows, each with its path for messages.
+    async def rows(
+        self, path: str, field: str, params: Params = (), *, limit: int | None = PAGE_LIMIT
+    ) -> list[tuple[Object, str]]:
+        """Every page's rows, each with its path for messages; without `limit` in pages of Kalshi's own size.
 
         A garbage cursor is answered with 200 and some page, so a cursor that comes twice ends in an error, and so
         does a list that never ends.
@@ -51,7 +53,7 @@ class KalshiApi:
         seen: set[str] = set()
         cursor = ""
         for _ in range(MAX_PAGES):
-            paging = [("limit", str(PAGE_LIMIT)), *([("cursor", cursor)] if cursor else [])]
+            paging = [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value]
             page = await self.get(path, [*params, *paging])
             rows = objects(page, field, where(path))
             found += [(row, f"{where(path)}{field}[{index}]") for index, row in enumerate(rows)]

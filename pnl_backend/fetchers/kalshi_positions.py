@@ -11,13 +11,12 @@ from pnl_backend.domain.readings import MarkSource, Position
 from pnl_backend.errors import InvalidResponse
 from pnl_backend.fetchers.fields import (
     Object,
-    decimal,
+    contracts,
     dollars,
     optional_dollars,
     optional_text,
     refuse,
     text,
-    whole,
 )
 
 ONE = Decimal(1)
@@ -44,13 +43,9 @@ def mark_positions(positions: Iterable[Position], markets: Iterable[Row]) -> tup
 
 def _position(row: Object, path: str) -> Position:
     """Both generations of fields; the string wins where both are there."""
-    if row.get("position_fp") is not None or row.get("position") is None:
-        quantity = decimal(row, "position_fp", path)
-    else:
-        quantity = Decimal(whole(row, "position", path))
     return Position(
         ticker=text(row, "ticker", path),
-        quantity=quantity,
+        quantity=contracts(row, "position", path),
         cost=dollars(row, "market_exposure", path),
         realized_pnl=dollars(row, "realized_pnl", path),
         fees=dollars(row, "fees_paid", path),
