@@ -121,6 +121,7 @@ class Aggregator:
         self._backlog: deque[tuple[Record, tuple[Position, ...]]] = deque(maxlen=BACKLOG)
         self._dropped = 0
         self._failures = 0
+        self._ticked = False
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -160,7 +161,7 @@ class Aggregator:
         return True
 
     def start(self) -> None:
-        """Begin ticking, the first tick at once; `restore` comes first."""
+        """Begin ticking: at once when the newest snapshot is an old run's, else one interval after our own."""
         self._task = asyncio.create_task(self._run(), name="aggregator")
 
     async def stop(self) -> None:
@@ -194,6 +195,7 @@ class Aggregator:
         self._stage("commit", mark)
         self._seq = snapshot.seq
         self._latest = snapshot
+        self._ticked = True
         if self._baseline is None:
             self._baseline = snapshot.net_pnl
         mark = self._monotonic()
@@ -206,8 +208,11 @@ class Aggregator:
     async def _run(self) -> None:
         """Tick on a grid of whole intervals from the start; a tick that overran skips the points that it missed."""
         origin = self._monotonic()
+        fresh = self._ticked
         while not self._stopping.is_set():
-            await self._guarded_tick()
+            if not fresh:
+                await self._guarded_tick()
+            fresh = False
             elapsed = self._monotonic() - origin
             wait = self._interval - elapsed % self._interval
             try:

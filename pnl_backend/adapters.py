@@ -1,0 +1,159 @@
+"""What fits the parts to each other: small objects that speak one room's protocol and stand on another room's parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from pnl_backend.domain.record import Record
+from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.domain.times import business_date, day_start, iso, month_start
+from pnl_backend.domain.views import Json, Period, from_record, period_view
+from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
+from pnl_backend.http.auth import Keys, presented_key
+
+
+class Unconfigured:
+    """Stands where no fetcher could be built: every fetch fails and says which setting is missing.
+
+    `refused` tells credentials that were given and cannot be used from none given at all.
+    """
+
+    def __init__(self, source: Any, message: str, *, hint: str | None = None, refused: bool = False) -> None:
+        self.source = source
+        self.refused = refused
+        self._message = message
+        self._hint = hint
+
+    async def fetch(self) -> Any:
+        raise UpstreamAuthError(self._message, hint=self._hint)
+
+
+class Guarded(Protocol):
+    """What the breaker routes need of a guard."""
+
+    service: str
+
+    def status(self) -> Any: ...
+
+    def reset(self) -> None: ...
+
+
+class Breakers:
+    """The breakers of all sources under their service names, as the wire contract shows them."""
+
+    def __init__(
+        self,
+        guards: Sequence[Guarded],
+        *,
+        threshold: int,
+        reset_timeout_ms: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._guards = {guard.service: guard for guard in guards}
+        self._config = {"failureThreshold": threshold, "resetTimeout": reset_timeout_ms}
+        self._clock = clock
+
+    def status(self) -> Json:
+        return {
+            "timestamp": iso(int(self._clock() * 1000)),
+            "services": {name: _camel(asdict(guard.status())) for name, guard in self._guards.items()},
+            "config": self._config,
+        }
+
+    def reset(self, service: str | None = None, /) -> list[str]:
+        """Close one breaker or all; answers the names of those that were reset."""
+        if service is not None and service not in self._guards:
+            raise NotFound(f"Unknown service: {service[:64]} (known: {', '.join(self._guards)})")
+        chosen = list(self._guards) if service is None else [service]
+        for name in chosen:
+            self._guards[name].reset()
+        return chosen
+
+
+class Newest(Protocol):
+    """What the periods need of the hub."""
+
+    @property
+    def latest(self) -> Any: ...
+
+
+class Past(Protocol):
+    """What the periods need of the store."""
+
+    async def last_before(self, at_ms: int) -> Record | None: ...
+
+
+class Periods:
+    """The newest snapshot less the last one before a period began; that base is read once a day and period."""
+
+    def __init__(self, hub: Newest, store: Past, zone: ZoneInfo) -> None:
+        self._hub = hub
+        self._store = store
+        self._zone = zone
+        self._bases: dict[Period, tuple[int, Snapshot | None]] = {}
+
+    async def snapshot(self, period: Period, /) -> bytes:
+        newest: Snapshot = self._hub.latest.snapshot
+        base = None if period == "all" else await self._base(period, newest.at)
+        return orjson.dumps(period_view(newest, base, period))
+
+    async def _base(self, period: Period, at: int) -> Snapshot | None:
+        day = business_date(at, self._zone)
+        start = month_start(day, self._zone) if period == "mtd" else day_start(day, self._zone)
+        known = self._bases.get(period)
+        if known is not None and known[0] == start:
+            return known[1]
+        record = await self._store.last_before(start)
+        base = from_record(record) if record else None
+        self._bases[period] = (start, base)
+        return base
+
+
+class Doorkeeper:
+    """Checks the key of a Socket.IO handshake: `auth: {apiKey}`, else the query or a header of the request."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def __call__(self, environ: Mapping[str, Any], auth: object) -> str | None:
+        """The key's digest as hex where it opens the door (`open` where no key is needed), else None."""
+        try:
+            grant = self._keys.check(self._presented(environ, auth))
+        except (Unauthorized, Forbidden):
+            return None
+        return grant.digest.hex() or "open"
+
+    @staticmethod
+    def _presented(environ: Mapping[str, Any], auth: object) -> str | None:
+        if isinstance(auth, Mapping):
+            key = auth.get("apiKey")
+            if isinstance(key, str) and key:
+                return key
+        query = {name: values[-1] for name, values in parse_qs(str(environ.get("QUERY_STRING", ""))).items()}
+        headers = {
+            "X-API-Key": str(environ.get("HTTP_X_API_KEY", "")),
+            "Authorization": str(environ.get("HTTP_AUTHORIZATION", "")),
+        }
+        return presented_key(headers, query)
+
+
+def plain_words(error: BaseException) -> str:
+    """What is wrong and, where we know, what to do about it."""
+    hint = error.hint if isinstance(error, FetchError) else None
+    return f"{error} - {hint}" if hint else str(error)
+
+
+def _camel(status: Mapping[str, Any]) -> Json:
+    """`failure_count` to `failureCount`: the guard's words as the contract writes them."""
+    return {head + "".join(map(str.capitalize, rest)): value for (head, *rest), value in _split(status)}
+
+
+def _split(status: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
+    return [(name.split("_"), value) for name, value in status.items()]

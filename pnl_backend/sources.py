@@ -1,0 +1,121 @@
+"""Builds the three guarded fetchers from settings; what cannot be built still answers, and says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pnl_backend.adapters import Unconfigured
+from pnl_backend.aggregator import Sources
+from pnl_backend.config import Settings
+from pnl_backend.errors import PnLError
+from pnl_backend.fetchers.anthropic import AnthropicFetcher
+from pnl_backend.fetchers.base import ClosedDays, Fetcher, ReadingCache, UpstreamClient
+from pnl_backend.fetchers.guard import Guard, Outcome
+from pnl_backend.fetchers.kalshi import KalshiFetcher
+from pnl_backend.fetchers.kalshi_signing import Signer
+from pnl_backend.fetchers.revenue import RevenueFetcher
+
+CALLS_PER_FETCH = 6
+"""A fetch makes several calls, each with its own deadline; this many of those is the deadline of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the upstreams are and what opens them; the demo hands in the simulator's."""
+
+    kalshi_url: str
+    kalshi_key_id: str | None
+    kalshi_pem: str | None
+    anthropic_url: str
+    anthropic_key: str | None
+    revenue_url: str
+    revenue_token: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Credentials:
+        anthropic, token = settings.anthropic_api_key, settings.johns_revenue_token
+        return cls(
+            settings.kalshi_api_url,
+            settings.kalshi_api_key,
+            settings.kalshi_pem,
+            settings.anthropic_api_url,
+            anthropic.get_secret_value() if anthropic else None,
+            settings.johns_revenue_url,
+            token.get_secret_value() if token else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetchers:
+    kalshi: Fetcher[Any]
+    anthropic: Fetcher[Any]
+    johns: Fetcher[Any]
+
+
+def build_fetchers(
+    credentials: Credentials, client: UpstreamClient, *, since: date, closed_days: ClosedDays
+) -> Fetchers:
+    return Fetchers(
+        _kalshi(credentials, client),
+        _anthropic(credentials, client, since, closed_days),
+        RevenueFetcher(client, url=credentials.revenue_url, token=credentials.revenue_token),
+    )
+
+
+def build_guards(
+    fetchers: Fetchers, cache: ReadingCache, settings: Settings, *, on_outcome: Callable[[Outcome], None] | None = None
+) -> tuple[Guard[Any], Guard[Any], Guard[Any]]:
+    def guard(fetcher: Fetcher[Any], poll_ms: int) -> Guard[Any]:
+        return Guard(
+            fetcher,
+            cache,
+            poll_interval=poll_ms / 1000,
+            timeout=CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000,
+            failure_threshold=settings.circuit_breaker_failure_threshold,
+            reset_timeout=settings.circuit_breaker_reset_timeout / 1000,
+            on_outcome=on_outcome,
+        )
+
+    return (
+        guard(fetchers.kalshi, settings.kalshi_poll_ms),
+        guard(fetchers.anthropic, settings.anthropic_poll_ms),
+        guard(fetchers.johns, settings.johns_poll_ms),
+    )
+
+
+def sources(guards: tuple[Guard[Any], Guard[Any], Guard[Any]]) -> Sources:
+    return Sources(*guards)
+
+
+def _kalshi(credentials: Credentials, client: UpstreamClient) -> Fetcher[Any]:
+    if not credentials.kalshi_key_id or not credentials.kalshi_pem:
+        return Unconfigured(
+            "kalshi",
+            "Kalshi is not configured",
+            hint="set KALSHI_API_KEY to the key's id and KALSHI_PRIVATE_KEY_PATH to its PEM file",
+        )
+    try:
+        signer = Signer.from_pem(credentials.kalshi_key_id, credentials.kalshi_pem)
+    except (PnLError, ValueError) as error:
+        hint = getattr(error, "hint", None)
+        return Unconfigured("kalshi", f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)
+    return KalshiFetcher(client, base_url=credentials.kalshi_url, signer=signer)
+
+
+def _anthropic(credentials: Credentials, client: UpstreamClient, since: date, closed_days: ClosedDays) -> Fetcher[Any]:
+    if not credentials.anthropic_key:
+        return Unconfigured(
+            "anthropic",
+            "Anthropic is not configured",
+            hint="set ANTHROPIC_API_KEY to an Admin key (sk-ant-admin...) of your organisation",
+        )
+    return AnthropicFetcher(
+        client,
+        base_url=credentials.anthropic_url,
+        api_key=credentials.anthropic_key,
+        since=since,
+        closed_days=closed_days,
+    )

@@ -1,0 +1,143 @@
+"""The real server in a process of its own, in a directory of its own, spoken to through its public door only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).resolve().parents[2]
+READY = re.compile(r"P&L server ready: (http://\S+:(\d+))")
+
+FAST = {
+    "UPDATE_INTERVAL_MS": "100",
+    "FETCH_TIMEOUT_MS": "300",
+    "KALSHI_POLL_MS": "100",
+    "ANTHROPIC_POLL_MS": "100",
+    "JOHNS_POLL_MS": "100",
+    "CIRCUIT_BREAKER_RESET_TIMEOUT": "700",
+    "RATE_LIMIT_PER_MINUTE": "0",
+}
+"""Timings that let a scenario of minutes pass in seconds."""
+
+
+class ServerProcess:
+    """`python server.py` with given settings; `log` is all that it wrote to the console."""
+
+    def __init__(self, directory: Path, **env: str) -> None:
+        self.directory = directory
+        self.env = {"PORT": "0", "LOG_LEVEL": "info", **env}
+        self.url = ""
+        self.port = 0
+        self.log = ""
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self, *, timeout: float = 30.0) -> ServerProcess:
+        """Start and return when it says that it is ready; the log is in the error if it does not."""
+        self._ready = asyncio.Event()
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "server.py"),
+            cwd=self.directory,
+            env={**kept, "PYTHONUNBUFFERED": "1", **self.env},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reader = asyncio.create_task(self._read())
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait({ready, self._reader}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.is_set():
+            ready.cancel()
+            await self.kill()
+            raise AssertionError(f"the server did not get ready:\n{self.log}")
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def wait(self, timeout: float = 15.0) -> int:
+        """The exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(timeout):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+    async def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.wait()
+
+    async def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        await self.wait()
+
+    async def close(self) -> None:
+        """End it whatever state it is in."""
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+
+    async def get(self, path: str, **headers: str) -> Any:
+        """The parsed body of a GET, whatever its status."""
+        async with aiohttp.ClientSession() as session, session.get(self.url + path, headers=headers) as answer:
+            return await answer.json()
+
+    async def until(self, path: str, condition: Any, *, timeout: float = 20.0) -> Any:
+        """Ask until the condition holds of the answer; the last answer is in the error if it never does."""
+        answer = None
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    answer = await self.get(path)
+                    if condition(answer):
+                        return answer
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{path} never got there; last answer: {answer}\n{self.log[-3000:]}") from None
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Read the ledger's file directly."""
+        (path,) = [p for p in self.directory.glob("data/*.db") if "cache" not in p.name]
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            text = line.decode(errors="replace")
+            self.log += text
+            if found := READY.search(text):
+                self.url, self.port = found[1], int(found[2])
+                self._ready.set()
+
+
+def upstream_env(simulator: Any, credentials: Any) -> dict[str, str]:
+    """What an owner would put into `.env` to reach these upstreams."""
+    return {
+        "KALSHI_API_URL": simulator.kalshi_url,
+        "KALSHI_API_KEY": credentials.kalshi_key_id,
+        "KALSHI_PRIVATE_KEY": credentials.kalshi_private_key_pem.replace("\n", "\\n"),
+        "ANTHROPIC_API_URL": simulator.anthropic_url,
+        "ANTHROPIC_API_KEY": credentials.anthropic_key,
+        "JOHNS_REVENUE_URL": simulator.revenue_url,
+        "JOHNS_REVENUE_TOKEN": credentials.revenue_token,
+    }
