@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -363,6 +364,9 @@ class SocketConnection(Connection):
         fd = self.sock.fileno()
         self.loop.remove_reader(fd)
         self.loop.remove_writer(fd)
+        if self.rest is not None:
+            # A reset: else the kernel would go on holding what this peer does not read.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rest = None
         self.sock.close()
 

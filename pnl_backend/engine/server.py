@@ -165,6 +165,14 @@ class Server(socketio.AsyncServer):
 
     # For the application.
 
+    def attach(self, app: Any, socketio_path: str | None = None) -> None:
+        """Mount on an aiohttp application at the configured path."""
+        if socketio_path is not None and socketio_path.strip("/") != self.config.path.strip("/"):
+            raise ValueError("the path is EngineConfig.path's to say")
+        from pnl_backend.engine.listener import attach
+
+        attach(self, app)
+
     async def broadcast(
         self,
         event: str,

@@ -1,0 +1,124 @@
+"""A running engine on a free port, and clients for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pnl_backend.engine import EngineConfig, Server, attach, create_server, listen
+from tests.engine.client import PollingClient, UpgradingClient, WebSocketClient, upgraded
+
+
+@dataclass
+class Running:
+    """A server that listens, and a session to reach it with."""
+
+    server: Server
+    port: int
+    http: aiohttp.ClientSession
+    app: web.Application
+    log: list[tuple[Any, ...]]
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}/socket.io/"
+
+    async def client(self, transport: str) -> Any:
+        """A client with its Engine.IO session open."""
+        if transport == "polling":
+            return await PollingClient(self.http, self.base).open()
+        if transport == "upgrading":
+            return await UpgradingClient(self.http, self.base).open()
+        if transport == "upgraded":
+            return await upgraded(self.http, self.base)
+        return await WebSocketClient(self.http, self.base).open()
+
+    async def connected(self, transport: str, namespace: str = "/") -> Any:
+        """A client that is connected to a namespace."""
+        client = await self.client(transport)
+        await client.send("40" if namespace == "/" else f"40{namespace},")
+        assert "sid" in str(await client.packet())
+        return client
+
+    async def until(self, condition: Callable[[], bool], patience: float = 5.0) -> None:
+        """Wait for the server to reach a state."""
+        async with asyncio.timeout(patience):
+            while not condition():  # noqa: ASYNC110 - a state, not an event, is what the test is about
+                await asyncio.sleep(0.005)
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+def handlers(server: Server, log: list[tuple[Any, ...]]) -> None:
+    """What the protocol's own test suite asks of a server."""
+
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        log.append(("connect", sid, auth))
+
+    async def disconnect(sid: str, reason: str) -> None:
+        log.append(("disconnect", sid, reason))
+
+    async def message(sid: str, *args: Any) -> None:
+        await server.emit("message-back", args, to=sid)
+
+    async def acknowledged(sid: str, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    server.on("connect", connect)
+    server.on("disconnect", disconnect)
+    server.on("message", message)
+    server.on("message-with-ack", acknowledged)
+    server.on("message", message, namespace="/custom")
+
+
+@asynccontextmanager
+async def running(
+    config: EngineConfig, *, front: bool = True, setup: Callable[[Server], None] | None = None, **options: Any
+) -> AsyncIterator[Running]:
+    log: list[tuple[Any, ...]] = []
+    server = create_server(config, **options)
+    handlers(server, log)
+    if setup is not None:
+        setup(server)
+    app = web.Application()
+    attach(server, app)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    if front:
+        listener = await listen(server, runner, host="127.0.0.1", port=0)
+        port = listener.port
+    else:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+    async with aiohttp.ClientSession() as http:
+        yield Running(server, port, http, app, log)
+        await server.shutdown(2.0)
+    if front:
+        await listener.close()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start a server; it stops with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(*, front: bool = True, setup: Any = None, options: Any = None, **config: Any) -> Running:
+            values = {"ping_interval": 0.4, "ping_timeout": 2.0, "connect_timeout": 3.0, **config}
+            return await stack.enter_async_context(
+                running(EngineConfig(**values), front=front, setup=setup, **(options or {}))
+            )
+
+        yield begin
+
+
+@pytest.fixture(params=["front", "aiohttp"])
+async def engine(request: pytest.FixtureRequest, start: Start) -> Running:
+    """A server with short timings, by each of the two ways in."""
+    return await start(front=request.param == "front")
