@@ -1,11 +1,19 @@
-"""One line a request, in which no key can stand: only parameters that we know are written with their values."""
+"""One line a request, in which no key can stand: only parameters that we know are written with their values.
+
+A log record costs more than the whole rest of a request, so a lone request is written at once, and those that follow
+within a moment are gathered into one record of many lines.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from aiohttp import web
 from loguru import logger
+
+GATHER = 0.25  # seconds
+MOST_LINES = 500
 
 _SHOWN = frozenset({"period", "limit", "from", "to", "resolution", "format"})
 _REDACTED = frozenset({"apikey", "api_key", "api-key", "key", "token", "access_token"})
@@ -13,16 +21,43 @@ _PATH_CUT = 120
 _VALUE_CUT = 32
 
 
-def log_access(
-    request: web.Request, *, address: str, status: int, size: int | None, start: float, request_id: str
-) -> None:
-    """`start` is a `time.perf_counter()` reading. Probes of health routes go to debug."""
-    millis = (time.perf_counter() - start) * 1000
-    line = f"{address} {clean(request.method, 16)} {target(request)} {status} {size or 0}B {millis:.1f}ms {request_id}"
-    if request.path.startswith("/health"):
-        logger.debug(line)
-    else:
-        logger.info(line)
+class AccessLog:
+    """Writes what was asked and answered, at level info; probes of the health routes at debug."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._window: asyncio.TimerHandle | None = None
+
+    def add(
+        self, request: web.Request, *, address: str, status: int, size: int | None, start: float, request_id: str
+    ) -> None:
+        """Note one answered request; `start` is a `time.perf_counter()` reading."""
+        millis = (time.perf_counter() - start) * 1000
+        method = clean(request.method, 16)
+        line = f"{address} {method} {target(request)} {status} {size or 0}B {millis:.1f}ms {request_id}"
+        if request.path.startswith("/health"):
+            logger.debug(line)
+            return
+        self._lines.append(line)
+        if self._window is None or len(self._lines) >= MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered, and gather on for as long as requests keep coming."""
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        if self._lines:
+            logger.info("\n".join(self._lines))
+            self._lines.clear()
+            self._window = asyncio.get_running_loop().call_later(GATHER, self.flush)
+
+    async def close(self, app: web.Application) -> None:  # noqa: ARG002 - a cleanup hook's signature
+        """Write what is left."""
+        self.flush()
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
 
 
 def target(request: web.Request) -> str:
@@ -35,7 +70,7 @@ def target(request: web.Request) -> str:
 
 
 def clean(text: str, length: int) -> str:
-    """A client's string without control characters, braces of markup or more than `length` characters."""
+    """A client's string without control characters and of at most about `length` characters."""
     if text.isascii() and text.isprintable() and len(text) <= length:
         return text
     cut = text[:length].encode("unicode_escape").decode("ascii")

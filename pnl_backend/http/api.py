@@ -40,6 +40,7 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
     shared = [added for route in routes for added in [_add(app, route)] if route.cors]
     add_cors(app, shared, options.cors_origins)
     app.on_response_prepare.append(gate.on_prepare)
+    app.on_cleanup.append(gate.access_log.close)
     return app
 
 

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from pnl_backend.errors import Forbidden, PnLError, RateLimited
-from pnl_backend.http.accesslog import log_access
+from pnl_backend.http.accesslog import AccessLog
 from pnl_backend.http.auth import Grant, presented_key
 from pnl_backend.http.cors import check_preflight
 from pnl_backend.http.failures import Failures
@@ -42,6 +42,7 @@ class Gate:
     def __init__(self, routes: Iterable[Route], options: HttpOptions) -> None:
         self._guards: dict[Handler, Guard] = {route.handler: route.guard for route in routes}
         self._options = options
+        self.access_log = AccessLog()
         self._peers = Peers(options.trusted_proxies)
         self._failures = Failures(production=options.production)
         self._limiter = None
@@ -70,7 +71,9 @@ class Gate:
             status, size = response.status, response.content_length
         finally:
             if self._options.access_log:
-                log_access(request, address=address, status=status, size=size, start=start, request_id=request_id)
+                self.access_log.add(
+                    request, address=address, status=status, size=size, start=start, request_id=request_id
+                )
         return response
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
