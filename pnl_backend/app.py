@@ -11,7 +11,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
-from aiohttp import web
 
 from pnl_backend import __version__, engine
 from pnl_backend.adapters import Breakers, Doorkeeper, Periods
@@ -23,6 +22,7 @@ from pnl_backend.http.api import create_api
 from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
+from pnl_backend.http.runner import ApiRunner
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, build_fetchers, build_guards, sources
 from pnl_backend.store import Store
@@ -115,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         app = create_api(ports, options=_http_options(settings, keys))
         engine.attach(server, app)
-        runner = web.AppRunner(app, access_log=None)
+        runner = ApiRunner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listener = await engine.listen(server, runner, host=settings.bind_host, port=settings.port)
