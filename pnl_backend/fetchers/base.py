@@ -112,7 +112,8 @@ class UpstreamClient:
                 f"{upstream.name} did not answer within {self._timeout:g} s",
                 hint=f"Check that {upstream.url_setting} is right and reachable from this machine.",
             ) from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:
+            # aiohttp raises ValueError for headers and host names that cannot be sent.
             raise _unreachable(upstream, error) from error
 
     async def _ask(
@@ -243,7 +244,7 @@ def _cause(error: Exception) -> str:
     return str(error)
 
 
-def _unreachable(upstream: Upstream, error: aiohttp.ClientError) -> FetchError:
+def _unreachable(upstream: Upstream, error: Exception) -> FetchError:
     """aiohttp's own messages carry the address, so the cause is put into words here."""
     hint = f"Check {upstream.url_setting} and this machine's network."
     if isinstance(error, aiohttp.ClientConnectorDNSError):

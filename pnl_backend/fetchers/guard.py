@@ -162,10 +162,10 @@ class Guard(Generic[Value]):
         self._held = _Held(fetched, self._last_success, self._monotonic())
         self._next_attempt = begun + _after(self._poll_interval)
         self._log.succeeded()
-        self._tell(begun, None)
         self._saving = asyncio.create_task(
             self._last_good.save(fetched, after=self._saving), name=f"save-{self.service}"
         )
+        self._tell(begun, None)
 
     def _failed(self, begun: float, error: FetchError) -> None:
         self._breaker.fail(error)

@@ -69,6 +69,8 @@ class KalshiApi:
         """Kalshi's three error shapes, and what each known code means for a person."""
         code, details, message = _error_parts(refusal.body)
         said = quoted(": ".join(part for part in (code, details, message) if part))
+        if refusal.status == 503:
+            return refused(KALSHI, refusal, said, "Kalshi is being maintained on Thursdays, 03:00 to 05:00 US Eastern.")
         if refusal.status != 401:
             return refused(KALSHI, refusal, said)
         skew = _skew(refusal.date, self._signer.clock())

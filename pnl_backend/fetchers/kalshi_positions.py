@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from pnl_backend.domain.money import ZERO
@@ -56,7 +55,8 @@ def _marked(position: Position, market: Row | None) -> Position:
     if not position.is_open:
         return position
     mark, source = (None, "cost") if market is None else _mark(position, *market)
-    return replace(position, mark=mark, mark_source=source)
+    p = position
+    return Position(p.ticker, p.quantity, p.cost, p.realized_pnl, p.fees, mark, source)
 
 
 def _mark(position: Position, market: Object, path: str) -> tuple[Decimal | None, MarkSource]:

@@ -23,6 +23,7 @@ from pnl_backend.errors import (
 from pnl_backend.fetchers.anthropic import OLDER_DAYS_NOTE, OPEN_DAYS_NOTE, AnthropicFetcher
 from pnl_backend.fetchers.base import UpstreamClient, describe_problem
 from pnl_backend.simulator import Fault, Simulator
+from tests.fetchers.support import Clock
 
 NOW = datetime(2026, 11, 21, 15, 30, tzinfo=UTC)
 TODAY = NOW.date()
@@ -55,17 +56,9 @@ class Memory:
             self.on_save()
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.at = NOW.timestamp()
-
-    def __call__(self) -> float:
-        return self.at
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW.timestamp())
 
 
 @pytest.fixture
@@ -346,7 +339,7 @@ async def test_a_legacy_key_gives_a_labelled_estimate(make, simulator, memory):
 
 
 async def test_a_refused_report_is_tried_again_later(client, simulator, memory, clock):
-    mono = Clock()
+    mono = Clock(0.0)
     key = simulator.credentials(anthropic="admin").anthropic_key
     fetcher = AnthropicFetcher(
         client,

@@ -200,6 +200,21 @@ async def test_an_unreachable_address_is_told_without_naming_it(client: Upstream
     assert "ACME_URL" in describe_problem(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://127.0.0.1:1/x", {"x-api-key": f"{SECRET}\nHost: elsewhere"}),
+        ("http://user:word@127.0.0.1:1/x", {"Authorization": f"Bearer {SECRET}"}),
+        (f"http://{'a' * 70}.example/x", {}),
+    ],
+)
+async def test_what_cannot_even_be_sent_is_a_failed_fetch_without_the_secret(client: UpstreamClient, url, headers):
+    with pytest.raises(FetchError, match="Acme cannot be reached") as caught:
+        await client.get_json(UPSTREAM, url, headers=headers)
+    assert SECRET not in str(caught.value)
+    assert "word" not in str(caught.value)
+
+
 async def test_no_error_holds_a_secret(get, client: UpstreamClient):
     async def echo(request: web.Request) -> web.Response:
         return web.json_response({"error": request.headers["x-api-key"], "url": str(request.url)}, status=403)

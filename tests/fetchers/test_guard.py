@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
 from loguru import logger
 
 from pnl_backend.domain import codec
-from pnl_backend.domain.readings import Fetched, KalshiPortfolio, Revenue, SourceName, Tier
+from pnl_backend.domain.readings import Fetched, KalshiPortfolio, Revenue, SourceName
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamRateLimited
 from pnl_backend.fetchers.guard import BreakerStatus, Guard, Outcome
+from tests.fetchers.support import Cache, Clock
 
 WALL = 1_772_058_240.0
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-
-    def __call__(self) -> float:
-        return self.at
 
 
 class Script:
@@ -52,33 +42,6 @@ class Script:
             raise answer
         assert isinstance(answer, int)
         return Fetched(Revenue(Decimal(answer), Decimal(answer)), as_of=answer)
-
-
-@dataclass
-class Hit:
-    value: bytes
-    tier: Tier
-
-
-class Cache:
-    """One value, and errors on command."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, bytes] = {}
-        self.tier: Tier = "memory"
-        self.error: Exception | None = None
-        self.written = asyncio.Event()
-
-    async def get(self, key: str) -> Hit | None:
-        if self.error:
-            raise self.error
-        return Hit(self.held[key], self.tier) if key in self.held else None
-
-    async def set(self, key: str, value: bytes) -> None:
-        if self.error:
-            raise self.error
-        self.held[key] = value
-        self.written.set()
 
 
 @pytest.fixture
