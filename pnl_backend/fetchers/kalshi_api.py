@@ -16,7 +16,8 @@ KALSHI = Upstream("Kalshi", "KALSHI_API_URL", "KALSHI_API_KEY and KALSHI_PRIVATE
 
 PAGE_LIMIT = 1000
 MAX_PAGES = 100
-TOLERATED_SKEW = 5.0
+# Kalshi accepts 5 s and refuses 30 s; by the Date header's whole seconds, this much is a clock that is wrong.
+_DOUBTFUL_SKEW = 20.0
 
 Params = Sequence[tuple[str, str]]
 
@@ -73,9 +74,6 @@ class KalshiApi:
             return refused(KALSHI, refusal, said, "Kalshi is being maintained on Thursdays, 03:00 to 05:00 US Eastern.")
         if refusal.status != 401:
             return refused(KALSHI, refusal, said)
-        skew = _skew(refusal.date, self._signer.clock())
-        if code == "header_timestamp_expired" or (skew is not None and abs(skew) > TOLERATED_SKEW * 4):
-            return _skewed(skew)
         if "NOT_FOUND" in details:
             return UpstreamAuthError(
                 "Kalshi does not know this key id",
@@ -86,6 +84,9 @@ class KalshiApi:
                 "Kalshi refused the signature",
                 hint="The private key does not belong to this key id: check KALSHI_PRIVATE_KEY_PATH.",
             )
+        skew = _skew(refusal.date, self._signer.clock())
+        if code == "header_timestamp_expired" or (skew is not None and abs(skew) > _DOUBTFUL_SKEW):
+            return _skewed(skew)
         return refused(KALSHI, refusal, said)
 
 
