@@ -1,0 +1,191 @@
+"""Health that tells the truth: what each part is doing and since when, and whether the server does its job at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from loguru import logger
+
+Readiness = Literal["starting", "ready", "draining"]
+SAMPLE_INTERVAL = 0.5
+"""Seconds between two looks at every part: `since` is no further off than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part as it is now. `ok` False is degraded: the server goes on without it.
+
+    `detail` says what is wrong; it is shown outside production only, where it may name hosts and files.
+    """
+
+    state: str
+    ok: bool = True
+    detail: str | None = None
+
+
+class Cache(Protocol):
+    def health(self) -> Mapping[str, str]: ...
+
+    def stats(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(slots=True)
+class _Seen:
+    part: Part
+    since: int
+
+
+class Health:
+    """Answers the health routes.
+
+    The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
+    wrong makes it degraded, and it stays in service. `stall_after` is how many seconds without a good tick count as
+    stopped.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        cache: Cache,
+        connected_clients: Callable[[], int],
+        loop_running: Callable[[], bool],
+        store: Callable[[], Part],
+        parts: Mapping[str, Callable[[], Part]] | None = None,
+        stall_after: float = 60.0,
+        demo: bool = False,
+        show_details: bool = True,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environment = environment
+        self._cache = cache
+        self._connected_clients = connected_clients
+        self._loop_running = loop_running
+        self._stall_after = stall_after
+        self._demo = demo
+        self._show_details = show_details
+        self._clock = clock
+        self._monotonic = monotonic
+        self._probes: dict[str, Callable[[], Part]] = {
+            "aggregator": self._aggregator,
+            "store": store,
+            **(parts or {}),
+        }
+        self._seen: dict[str, _Seen] = {}
+        self._readiness: Readiness = "starting"
+        self._began = monotonic()
+        self._last_beat = monotonic()
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look at every part twice a second, so that `since` is right when somebody asks."""
+        task = asyncio.create_task(self._watch(), name="health")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def heartbeat(self) -> None:
+        """An update went out."""
+        self._last_beat = self._monotonic()
+
+    def mark(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def readiness(self) -> Readiness:
+        """Whether new work should be sent here."""
+        return self._readiness
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the server does its job, and the body of `/health`."""
+        self.look()
+        healthy = all(self._seen[name].part.ok for name in ("aggregator", "store"))
+        cache = self._cache.health()
+        degraded = [name for name, seen in self._seen.items() if not seen.part.ok]
+        degraded += [name for name, state in cache.items() if state == "down"]
+        return healthy, {
+            "status": "healthy" if healthy else "unhealthy",
+            "timestamp": _iso(self._now()),
+            "uptime": self._uptime(),
+            "environment": self._environment,
+            "demo": self._demo,
+            "services": {"cache": dict(cache), "aggregator": self._seen["aggregator"].part.state},
+            "degraded": degraded,
+            "parts": {name: self._told(seen) for name, seen in self._seen.items()},
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """The body of `/api/health`."""
+        stats = self._cache.stats()
+        return {
+            "status": "ok",
+            "timestamp": self._now(),
+            "connectedClients": self._connected_clients(),
+            "cacheStats": {name: stats[name] for name in ("hitRate", "hits", "misses", "total")},
+            "uptime": self._uptime(),
+        }
+
+    def look(self) -> None:
+        """Ask every part how it is, and note what has changed."""
+        now = self._now()
+        for name, probe in self._probes.items():
+            part = _ask(probe)
+            seen = self._seen.get(name)
+            if seen is None or (seen.part.state, seen.part.ok) != (part.state, part.ok):
+                self._seen[name] = _Seen(part, now)
+                if seen is not None or not part.ok:
+                    self._tell(name, part)
+            else:
+                seen.part = part
+
+    async def _watch(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(SAMPLE_INTERVAL)
+
+    def _tell(self, name: str, part: Part) -> None:
+        # What broke has already told its own story; this line says what health routes answer from now on.
+        why = f": {part.detail}" if part.detail else ""
+        logger.log("INFO" if part.ok else "WARNING", "health: {} is {}{}", name, part.state, why)
+
+    def _aggregator(self) -> Part:
+        if not self._loop_running():
+            # Before the loop has been started it has not stopped.
+            return Part("starting") if self._readiness == "starting" else Part("stopped", ok=False)
+        silent = self._monotonic() - self._last_beat
+        if silent > self._stall_after:
+            return Part("stalled", ok=False, detail=f"no update for {silent:.0f} s")
+        return Part("running")
+
+    def _told(self, seen: _Seen) -> dict[str, Any]:
+        told: dict[str, Any] = {"state": seen.part.state, "ok": seen.part.ok, "since": _iso(seen.since)}
+        if self._show_details and seen.part.detail:
+            told["detail"] = seen.part.detail
+        return told
+
+    def _uptime(self) -> float:
+        return round(self._monotonic() - self._began, 3)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _ask(probe: Callable[[], Part]) -> Part:
+    """A part that cannot even say how it is, is not well; the others are told all the same."""
+    try:
+        return probe()
+    except Exception as error:
+        return Part("unknown", ok=False, detail=f"{type(error).__name__}: {error}")
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

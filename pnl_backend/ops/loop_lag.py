@@ -1,0 +1,29 @@
+"""Measures how late the event loop is: whatever holds it up holds up every client at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+INTERVAL = 0.25
+
+
+@contextlib.asynccontextmanager
+async def watching(observe: Callable[[float], None], *, interval: float = INTERVAL) -> AsyncIterator[None]:
+    """Tell `observe` each `interval` (s) how many seconds later than asked for the loop came back."""
+    task = asyncio.create_task(_watch(observe, interval), name="loop-lag")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch(observe: Callable[[float], None], interval: float) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + interval
+        await asyncio.sleep(interval)
+        observe(max(0.0, loop.time() - due))

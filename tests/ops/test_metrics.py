@@ -1,0 +1,177 @@
+"""The exposition as Prometheus reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pnl_backend.cache.memory import MemoryTier
+from pnl_backend.cache.tiered import TieredCache
+from pnl_backend.ops.loop_lag import watching
+from pnl_backend.ops.metrics import Live, Metrics
+from tests.waiting import until
+
+
+@dataclass
+class State:
+    status: str
+    as_of: int | None
+
+
+@dataclass
+class Snapshot:
+    at: int
+    sources: Mapping[str, State]
+
+
+ENGINE = {
+    "messages_sent": 10,
+    "messages_received": 2,
+    "dropped": 3,
+    "slow_disconnects": 1,
+    "refused": 4,
+    "protocol_errors": 5,
+    "handler_errors": 6,
+    "ping_timeouts": 7,
+}
+
+
+def live(**other: Any) -> Live:
+    cache = TieredCache([MemoryTier()], default_ttl=60)
+    parts: dict[str, Any] = {
+        "clients": lambda: {"websocket": 3, "polling": 1, "sse": 0},
+        "engine": lambda: ENGINE,
+        "cache": cache.stats,
+        "breakers": lambda: {"kalshi": "OPEN", "anthropic": "CLOSED"},
+        "database_bytes": lambda: 4096,
+        **other,
+    }
+    return Live(**parts)
+
+
+def read(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    body, kind = metrics.render()
+    assert kind.startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for found in text_string_to_metric_families(body.decode())
+        for sample in found.samples
+    }
+
+
+def test_what_happens_is_counted() -> None:
+    metrics = Metrics(version="1.2.3", clock=lambda: 1000.0)
+    metrics.fetched("kalshi", 0.2)
+    metrics.fetched("kalshi", 5.0, "upstream_timeout")
+    metrics.stage("commit", 0.003)
+    metrics.tick(Snapshot(999_000, {"kalshi": State("live", 998_500), "johns": State("degraded", None)}), 0.01)
+    metrics.tick_failed()
+    metrics.unstored(4)
+    metrics.cache_event("redis", "kalshi", "hit", 0.001)
+    metrics.cache_event("redis", "kalshi", "miss", 0.0)
+    metrics.loop_lag(0.02)
+    metrics.request("GET", "/api/pnl/current", 200, 0.002)
+    found = read(metrics)
+    assert math.isnan(found["pnl_reconciliation_gap_usd", ()])
+    metrics.reconciled(-0.75)
+    found = read(metrics)
+    expected: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {
+        ("pnl_fetch_seconds_count", (("source", "kalshi"),)): 2,
+        ("pnl_fetch_failures_total", (("code", "upstream_timeout"), ("source", "kalshi"))): 1,
+        ("pnl_tick_stage_seconds_sum", (("stage", "commit"),)): 0.003,
+        ("pnl_tick_seconds_count", ()): 1,
+        ("pnl_tick_failures_total", ()): 1,
+        ("pnl_last_update_timestamp_seconds", ()): 999,
+        ("pnl_reading_age_seconds", (("source", "kalshi"),)): 1.5,
+        ("pnl_source_live", (("source", "kalshi"),)): 1,
+        ("pnl_source_live", (("source", "johns"),)): 0,
+        ("pnl_unstored_snapshots", ()): 4,
+        ("pnl_cache_tier_calls_total", (("family", "kalshi"), ("operation", "hit"), ("tier", "redis"))): 1,
+        ("pnl_cache_tier_seconds_count", (("tier", "redis"),)): 1,
+        ("pnl_loop_lag_seconds_count", ()): 1,
+        ("pnl_reconciliation_gap_usd", ()): -0.75,
+        (
+            "pnl_http_request_seconds_count",
+            (("method", "GET"), ("route", "/api/pnl/current"), ("status", "2xx")),
+        ): 1,
+        ("pnl_build_info", (("version", "1.2.3"),)): 1,
+    }
+    assert {key: found[key] for key in expected} == expected
+    assert math.isnan(found["pnl_reading_age_seconds", (("source", "johns"),)])
+
+
+async def test_the_parts_are_asked_at_each_scrape() -> None:
+    metrics = Metrics(version="1")
+    clients = {"websocket": 1}
+    cache = TieredCache([MemoryTier()], default_ttl=60)
+    metrics.watch(live(clients=lambda: clients, cache=cache.stats))
+    assert read(metrics)["pnl_clients", (("transport", "websocket"),)] == 1
+    clients["websocket"] = 500
+    await cache.set("kalshi:reading", b"1")
+    await cache.get("kalshi:reading")
+    found = read(metrics)
+    assert found["pnl_clients", (("transport", "websocket"),)] == 500
+    assert found["pnl_cache_requests_total", (("result", "hit"),)] == 1
+    assert found["pnl_cache_entries", (("tier", "memory"),)] == 1
+    assert found["pnl_breaker_state", (("service", "kalshi"), ("state", "OPEN"))] == 1
+    assert found["pnl_breaker_state", (("service", "kalshi"), ("state", "CLOSED"))] == 0
+    assert found["pnl_messages_dropped_total", ()] == 3
+    assert found["pnl_slow_clients_total", ()] == 1
+    assert found["pnl_database_bytes", ()] == 4096
+
+
+def test_a_part_that_fails_costs_its_own_figures_alone() -> None:
+    metrics = Metrics(version="1")
+
+    def broken() -> int:
+        raise OSError("the file is gone")
+
+    metrics.watch(live(database_bytes=broken))
+    found = read(metrics)
+    assert ("pnl_database_bytes", ()) not in found
+    assert ("pnl_messages_sent_total", ()) in found
+
+
+def test_two_servers_in_one_process_do_not_meet() -> None:
+    first, second = Metrics(version="1"), Metrics(version="1")
+    first.tick_failed()
+    assert read(second)["pnl_tick_failures_total", ()] == 0
+
+
+async def test_a_loop_that_is_held_up_is_seen() -> None:
+    lags: list[float] = []
+    async with watching(lags.append, interval=0.01):
+        await until(lambda: len(lags) >= 2)
+        time.sleep(0.2)  # noqa: ASYNC251 - holding the loop up is the point
+        await until(lambda: max(lags) >= 0.15)
+    seen = len(lags)
+    await asyncio.sleep(0.03)
+    assert len(lags) == seen
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Debian's prometheus")
+def test_promtool_finds_nothing_to_say() -> None:
+    metrics = Metrics(version="1")
+    metrics.watch(live())
+    metrics.fetched("kalshi", 1.0, "upstream_timeout")
+    metrics.stage("commit", 0.1)
+    metrics.tick(Snapshot(1, {"kalshi": State("live", 1)}), 0.1)
+    metrics.cache_event("redis", "kalshi", "hit", 0.001)
+    metrics.request("GET", "/", 200, 0.1)
+    ours = b"".join(
+        line + b"\n"
+        for line in metrics.render()[0].splitlines()
+        # The Python and process collectors are not ours to name.
+        if b" pnl_" in line or line.startswith(b"pnl_")
+    )
+    done = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
