@@ -56,7 +56,7 @@ class Gate:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(self._options.passthrough):
+        if self._is_elsewhere(request):
             return await handler(request)
         start = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request)
@@ -81,7 +81,7 @@ class Gate:
         request[_STARTED] = response
         headers = response.headers
         headers.pop(hdrs.SERVER, None)
-        if request.path.startswith(self._options.passthrough):
+        if self._is_elsewhere(request):
             return
         headers.update(self._headers)
         headers.setdefault(hdrs.CACHE_CONTROL, NO_STORE)
@@ -93,6 +93,10 @@ class Gate:
             headers.update(verdict.headers())
         if hdrs.STRICT_TRANSPORT_SECURITY not in headers and self._peers.is_secure(request):
             headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
+
+    def _is_elsewhere(self, request: web.Request) -> bool:
+        """Whether a handler serves it that does its own auth, limits and CORS."""
+        return request.path.startswith(self._options.passthrough) and request.match_info.http_exception is None
 
     def _recover(self, request: web.Request, error: Exception) -> web.StreamResponse:
         """The failure answer, or the broken-off response where its head is already on the way."""

@@ -126,7 +126,7 @@ async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_o
         app.router.add_get("/api/pnl/stream", answer_plainly)
         app.router.add_route("*", "/socket.io/", answer_plainly)
 
-    async with serving(mount=mount, rate_limit_per_minute=1, cors_origins=("*",)) as http:
+    async with serving(mount=mount, rate_limit_per_minute=2, cors_origins=("*",)) as http:
         async with http.get("/api/pnl/stream") as answer:
             assert answer.status == 401
         async with http.get("/api/pnl/stream", headers=READ) as answer:
@@ -139,6 +139,9 @@ async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_o
                     answer.headers
                 )
                 assert "Server" not in answer.headers
+        async with http.get("/socket.io/nothing/there") as answer:
+            assert answer.status == 404
+            assert (await answer.json())["error"]["code"] == "not_found"
 
 
 def test_rotation_overlaps_and_revocation_is_told():
