@@ -54,6 +54,46 @@ CREATE TABLE rollups (
 INSERT INTO meta VALUES ('rolled_up', '0');
 """
 
+_FACTS = """
+-- What a market has brought becomes what is known of it at all.
+ALTER TABLE market_totals RENAME TO positions;
+ALTER TABLE positions ADD COLUMN quantity TEXT NOT NULL DEFAULT '0';
+ALTER TABLE positions ADD COLUMN cost TEXT NOT NULL DEFAULT '0';
+
+CREATE TABLE fills (
+    fill_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, ticker TEXT NOT NULL, side TEXT NOT NULL,
+    count TEXT NOT NULL, yes_price TEXT NOT NULL, fee TEXT NOT NULL, is_taker INTEGER NOT NULL, at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fills_at ON fills (at);
+CREATE INDEX fills_ticker ON fills (ticker, at);
+
+CREATE TABLE settlements (
+    key TEXT PRIMARY KEY, ticker TEXT NOT NULL, result TEXT NOT NULL, yes_count TEXT NOT NULL,
+    yes_cost TEXT NOT NULL, no_count TEXT NOT NULL, no_cost TEXT NOT NULL, revenue TEXT NOT NULL, value TEXT,
+    fee TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX settlements_at ON settlements (at);
+
+-- Under way until it is final; then it never changes again.
+CREATE TABLE transfers (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, id TEXT, amount TEXT NOT NULL, fee TEXT NOT NULL,
+    status TEXT NOT NULL, created_at INTEGER, finalized_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- A row whenever a deal looked different than before.
+CREATE TABLE deals (
+    id TEXT NOT NULL, seen_at INTEGER NOT NULL, name TEXT NOT NULL, amount TEXT NOT NULL, status TEXT NOT NULL,
+    closed_at INTEGER, PRIMARY KEY (id, seen_at)
+) STRICT, WITHOUT ROWID;
+
+-- What changed from one snapshot to the next, in cents; it follows from the snapshots and is stored nowhere else.
+CREATE VIEW deltas AS
+SELECT s.seq, p.seq AS prev_seq, s.at, s.net - p.net AS net, s.kalshi - p.kalshi AS kalshi,
+       s.costs - p.costs AS costs, s.revenue - p.revenue AS revenue, p.net AS net_before
+FROM snapshots AS s JOIN snapshots AS p ON p.seq = s.seq - 1
+WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -64,7 +104,11 @@ def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     return run
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (_step(_LEDGER), _step(_ROLLUPS))
+MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
+    _step(_LEDGER),
+    _step(_ROLLUPS),
+    _step(_FACTS),
+)
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 
 VERSION = len(MIGRATIONS)

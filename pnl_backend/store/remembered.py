@@ -11,70 +11,82 @@ from typing import Any
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 
-Totals = tuple[Decimal, Decimal]
-"""Realized profit and fees of one market."""
+Known = tuple[Decimal, Decimal, Decimal, Decimal]
+"""Realized profit, fees, quantity and cost of one market."""
+
+_NOTHING: Known = (ZERO, ZERO, ZERO, ZERO)
 
 
-class MarketTotals:
-    """Realized profit and fees of every market ever seen, in memory as on disk; flat zeros are not worth a row."""
+class Markets:
+    """The last that is known of every market ever seen, in memory as on disk; all zeros are not worth a row."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Totals] = {}
+        self._held: dict[str, Known] = {}
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Take what the file holds; what is only in memory stays."""
-        rows = connection.execute("SELECT ticker, realized, fees FROM market_totals").fetchall()
-        self._held.update({ticker: (Decimal(realized), Decimal(fees)) for ticker, realized, fees in rows})
+        rows = connection.execute("SELECT ticker, realized, fees, quantity, cost FROM positions").fetchall()
+        for ticker, realized, fees, quantity, cost in rows:
+            self._held[ticker] = Decimal(realized), Decimal(fees), Decimal(quantity), Decimal(cost)
 
-    def changed(self, positions: Iterable[Position]) -> dict[str, Totals]:
-        """The totals among `positions` that differ from what is remembered."""
-        told = {p.ticker: (p.realized_pnl, p.fees) for p in positions}
-        return {ticker: totals for ticker, totals in told.items() if self._held.get(ticker, (ZERO, ZERO)) != totals}
+    def changed(self, positions: Iterable[Position]) -> dict[str, Known]:
+        """What of `positions` differs from what is remembered; marks are not remembered."""
+        told = {p.ticker: (p.realized_pnl, p.fees, p.quantity, p.cost) for p in positions}
+        return {ticker: known for ticker, known in told.items() if self._held.get(ticker, _NOTHING) != known}
 
-    def write(self, connection: sqlite3.Connection, totals: dict[str, Totals], at: int) -> None:
-        """Put totals on disk; they count once `remember` is told that they are committed."""
+    def write(self, connection: sqlite3.Connection, markets: dict[str, Known], at: int) -> None:
+        """Put markets on disk; they count once `remember` is told that they are committed."""
         connection.executemany(
-            "INSERT INTO market_totals VALUES (?, ?, ?, ?) ON CONFLICT (ticker) DO UPDATE"
-            " SET realized = excluded.realized, fees = excluded.fees, changed_at = excluded.changed_at",
-            [(ticker, str(realized), str(fees), at) for ticker, (realized, fees) in totals.items()],
+            "INSERT INTO positions (ticker, changed_at, realized, fees, quantity, cost) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (ticker) DO UPDATE SET changed_at = excluded.changed_at, realized = excluded.realized,"
+            " fees = excluded.fees, quantity = excluded.quantity, cost = excluded.cost",
+            [(ticker, at, *map(str, known)) for ticker, known in markets.items()],
         )
 
     def write_all(self, connection: sqlite3.Connection, at: int) -> None:
         """Put everything in memory into a file that is new."""
         self.write(connection, self._held, at)
 
-    def remember(self, totals: dict[str, Totals]) -> None:
-        """Take committed totals into memory."""
-        self._held.update(totals)
+    def remember(self, markets: dict[str, Known]) -> None:
+        """Take what was committed into memory."""
+        self._held.update(markets)
 
-    def aged_out(self, tickers: Collection[str]) -> Totals:
+    def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
         """Realized profit and fees of the remembered markets that are not among `tickers`."""
         listed = tickers if isinstance(tickers, set | frozenset | dict) else set(tickers)
-        gone = [totals for ticker, totals in self._held.items() if ticker not in listed]
-        return sum((realized for realized, _ in gone), ZERO), sum((fees for _, fees in gone), ZERO)
+        gone = [known for ticker, known in self._held.items() if ticker not in listed]
+        return sum((known[0] for known in gone), ZERO), sum((known[1] for known in gone), ZERO)
 
 
 COST_DAYS = "SELECT day FROM cost_days ORDER BY day"
 COSTS = "SELECT day, model, workspace_id, amount, api_key_id FROM costs ORDER BY day, rowid"
+CLOSED_COSTS = COSTS.replace(" ORDER", " WHERE day IN (SELECT day FROM cost_days) ORDER")
+
+
+def cost_rows(rows: Iterable[Sequence[Any]]) -> tuple[CostRow, ...]:
+    """Rows of `COSTS` or `CLOSED_COSTS`."""
+    return tuple(
+        CostRow(date.fromisoformat(day), model, workspace_id, Decimal(amount), api_key_id)
+        for day, model, workspace_id, amount, api_key_id in rows
+    )
 
 
 def closed_costs(days: Iterable[Sequence[Any]], costs: Iterable[Sequence[Any]]) -> ClosedCosts:
-    """The rows of the two queries above as what is remembered."""
-    return ClosedCosts(
-        frozenset(date.fromisoformat(day) for (day,) in days),
-        tuple(
-            CostRow(date.fromisoformat(day), model, workspace_id, Decimal(amount), api_key_id)
-            for day, model, workspace_id, amount, api_key_id in costs
-        ),
-    )
+    """The rows of `COST_DAYS` and `CLOSED_COSTS` as what is remembered."""
+    return ClosedCosts(frozenset(date.fromisoformat(day) for (day,) in days), cost_rows(costs))
 
 
 def save_days(connection: sqlite3.Connection, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
     """Close the days from `day_from` to `day_to`, both included, with exactly these rows."""
-    count = (day_to - day_from).days + 1
-    keys = [((day_from + timedelta(days=n)).isoformat(),) for n in range(count)]
-    connection.executemany("DELETE FROM costs WHERE day = ?", keys)
+    days = [day_from + timedelta(days=n) for n in range((day_to - day_from).days + 1)]
+    replace_costs(connection, days, rows)
+    keys = [(day.isoformat(),) for day in days]
     connection.executemany("INSERT INTO cost_days VALUES (?) ON CONFLICT DO NOTHING", keys)
+
+
+def replace_costs(connection: sqlite3.Connection, days: Iterable[date], rows: Iterable[CostRow]) -> None:
+    """Put these rows in the place of all rows of these days."""
+    connection.executemany("DELETE FROM costs WHERE day = ?", [(day.isoformat(),) for day in days])
     connection.executemany(
         "INSERT INTO costs (day, model, workspace_id, amount, api_key_id) VALUES (?, ?, ?, ?, ?)",
         [(r.day.isoformat(), r.model, r.workspace_id, str(r.amount), r.api_key_id) for r in rows],

@@ -18,9 +18,10 @@ from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.store import remembered, rollups, snapshots
 from pnl_backend.store.database import Database
+from pnl_backend.store.facts import Facts
 from pnl_backend.store.history import DayClose, History, HistoryRow, Resolution
 from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
-from pnl_backend.store.remembered import MarketTotals
+from pnl_backend.store.remembered import Markets
 from pnl_backend.store.rollups import Calendar
 from pnl_backend.store.snapshots import Epochs
 
@@ -54,7 +55,7 @@ class Store:
     ) -> None:
         self._clock = clock
         self._synchronous: Synchronous = synchronous
-        self._totals = MarketTotals()
+        self._markets = Markets()
         self._identity: Identity | None = None
         self._epochs = Epochs([])
         self._last_seq = 0
@@ -76,6 +77,8 @@ class Store:
             told=self._told,
         )
         self._calendar = Calendar(zone)
+        self.facts = Facts(self._database)
+        """What the upstreams told, fact by fact."""
         self._history = History(self._database, Calendar(zone))
 
     @classmethod
@@ -125,7 +128,7 @@ class Store:
         return self._known.first_run
 
     async def append(self, record: Record, *, positions: Iterable[Position] = ()) -> None:
-        """Commit one snapshot, and the totals of the markets whose realized profit or fees changed with it.
+        """Commit one snapshot, and with it what changed in the account's positions.
 
         Durable when it returns. The sequence number must follow the last one stored, or the last one whose append
         failed: what was skipped is noted as a gap. A snapshot whose append failed may be appended again.
@@ -135,7 +138,7 @@ class Store:
                 f"snapshot {record.epoch}-{record.seq} does not follow {self.epoch}-{self._last_seq} in the ledger"
             )
         self._offered = max(self._offered, record.seq)
-        totals = self._totals.changed(positions)
+        changed = self._markets.changed(positions)
 
         def work(connection: sqlite3.Connection) -> None:
             if self._failures:
@@ -145,19 +148,19 @@ class Store:
                 snapshots.note_gap(connection, self._last_seq + 1, record.seq - 1, self._now())
             snapshots.insert(connection, record)
             rollups.add(connection, record, self._calendar)
-            self._totals.write(connection, totals, record.at)
+            self._markets.write(connection, changed, record.at)
 
         def stored() -> None:
             self._lost += record.seq - self._last_seq - 1
             self._last_seq = record.seq
             self._latest = record
-            self._totals.remember(totals)
+            self._markets.remember(changed)
 
         await self._database.write(work, stored)
 
     def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
         """Realized profit and fees remembered of markets that are not among `tickers`, the ones the account lists."""
-        return self._totals.aged_out(tickers)
+        return self._markets.aged_out(tickers)
 
     async def latest(self) -> Record | None:
         """The newest stored snapshot, from memory."""
@@ -216,7 +219,7 @@ class Store:
     async def load(self) -> ClosedCosts:
         """The closed days that are remembered, and their costs."""
         days = await self._database.read(remembered.COST_DAYS)
-        return remembered.closed_costs(days, await self._database.read(remembered.COSTS))
+        return remembered.closed_costs(days, await self._database.read(remembered.CLOSED_COSTS))
 
     async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
         """Close the days from `day_from` to `day_to`, both included, with exactly these rows, all or nothing."""
@@ -287,12 +290,12 @@ class Store:
             self._last_seq = self._offered = found.last_seq
             rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
             self._latest = self._epochs.record(rows[0]) if rows else None
-            self._totals.load(connection)
+            self._markets.load(connection)
             return
         if found.epoch != self.epoch or found.last_seq > self._offered:
             raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
         connection.execute("BEGIN IMMEDIATE")
-        self._totals.write_all(connection, self._now())
+        self._markets.write_all(connection, self._now())
         if found.last_seq < self._last_seq:
             logger.error("The database file in place ends at {}, not at {}", found.last_seq, self._last_seq)
             snapshots.note_gap(connection, found.last_seq + 1, self._last_seq, self._now())

@@ -143,7 +143,7 @@ async def test_only_changed_totals_are_written(store: Store, record: MakeRecord,
     await store.append(record(store), positions=[position("A", "1"), position("B", "2")])
     await store.append(record(store), positions=[position("A", "1.00"), position("B", "3")])
     with sqlite3.connect(path) as reader:
-        changed = dict(reader.execute("SELECT ticker, changed_at FROM market_totals").fetchall())
+        changed = dict(reader.execute("SELECT ticker, changed_at FROM positions").fetchall())
     assert changed == {"A": NOON + 5000, "B": NOON + 10_000}
 
 
