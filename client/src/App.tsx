@@ -38,9 +38,9 @@ function DemoRibbon(): ReactElement | null {
   const simulated = usePnLStore((state) => state.pnl.simulated === true);
   if (!simulated) return null;
   return (
-    <p className="demo" data-testid="demo">
+    <aside className="demo" aria-label="Demo" data-testid="demo">
       <strong>DEMO</strong> Simulated figures, no real account
-    </p>
+    </aside>
   );
 }
 

@@ -41,7 +41,7 @@ describe('percent', () => {
       '0.00%',
       '62.8%',
     ]);
-    expect([arrow(1), arrow(-1), arrow(0)]).toEqual(['▲', '▼', '●']);
+    expect([arrow(1), arrow(-1), arrow(0)]).toEqual(['▲', '▼', '']);
   });
 });
 

@@ -23,14 +23,15 @@ describe('a source says in a word how far to trust it', () => {
   it('cached, with an age that grows while nothing comes', () => {
     const told = tell({ status: 'stale', tier: 'memory', ageMs: 35_000, error: 'timeout' }, { since: 5_000 });
     expect(told).toMatchObject({ trust: 'cached', word: 'Cached 40 s', ageMs: 40_000 });
-    expect(told.sentence).toBe('Kalshi has not answered for 40 s (timeout); showing 22:24:00.');
+    expect(told.sentence).toBe('Kalshi has not answered for 40 s; showing 22:24:00. Timeout.');
   });
 
   it('degraded, with what happens next', () => {
     const breaker: Breaker = { state: 'OPEN', failureCount: 5, lastFailureTime: T0, lastSuccessTime: null, nextAttemptTime: T0 + 60_000 };
     const told = tell({ status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null }, { breaker });
     expect(told).toMatchObject({ trust: 'degraded', word: 'Degraded', asOf: 'never' });
-    expect(told.sentence).toBe('Kalshi has not answered yet; its figures count as zero. Next attempt at 22:25:00.');
+    expect(tell({ status: 'degraded', error: 'Kalshi is not configured.' }).sentence).toBe('Kalshi is not configured. Its figures count as zero.');
+    expect(told.sentence).toBe('Kalshi has not answered yet. Its figures count as zero. Next attempt at 22:25:00.');
   });
 
   it('without an age for figures kept from an earlier visit', () => {

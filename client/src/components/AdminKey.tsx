@@ -37,7 +37,6 @@ export function AdminKey({ service, onClose }: { service: string | null; onClose
             type="password"
             autoComplete="off"
             spellCheck={false}
-            autoFocus
             value={key}
             onChange={(event) => setKey(event.target.value)}
           />

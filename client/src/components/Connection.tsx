@@ -65,11 +65,11 @@ export function ConnectionVoice(): ReactElement {
 
 export function Banners(): ReactElement {
   return (
-    <div className="banners">
+    <section aria-label="Notices">
       <OfflineBanner />
       <ErrorBanner />
       <GapBanner />
-    </div>
+    </section>
   );
 }
 

@@ -7,7 +7,7 @@ import { usePnLComponents } from '../pnlStore';
 export function Costs(): ReactElement {
   const format = useFormatter();
   const components = usePnLComponents();
-  const costs = 'costBreakdown' in components ? components.costBreakdown : [];
+  const costs = 'costBreakdown' in components ? [...components.costBreakdown].sort((a, b) => b.value - a.value) : [];
   return (
     <section className="card" aria-labelledby="costs">
       <div className="card-head">

@@ -1,6 +1,6 @@
 /** A modal dialog by the browser's own element: it traps focus, closes on Escape and gives focus back. */
 
-import { useEffect, useRef, type ReactElement, type ReactNode } from 'react';
+import { useLayoutEffect, useRef, type ReactElement, type ReactNode } from 'react';
 import { CloseIcon } from './Icons';
 
 interface DialogProps {
@@ -11,9 +11,12 @@ interface DialogProps {
 
 export function Dialog({ title, onClose, children }: DialogProps): ReactElement {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog !== null && !dialog.open) dialog.showModal();
+    if (dialog !== null && !dialog.open) {
+      dialog.showModal();
+      dialog.querySelector<HTMLElement>('.dialog-body :is(input, select, button)')?.focus();
+    }
     return () => dialog?.close();
   }, []);
   return (
@@ -24,7 +27,7 @@ export function Dialog({ title, onClose, children }: DialogProps): ReactElement 
           <CloseIcon />
         </button>
       </div>
-      {children}
+      <div className="dialog-body">{children}</div>
     </dialog>
   );
 }

@@ -17,8 +17,10 @@ export function Figure({ value, className = '' }: FigureProps): ReactElement {
   return (
     <span ref={ref} className={`figure ${className}`}>
       {whole}
-      <span className="cents">{cents}</span>
-      {after}
+      <span className="cents">
+        {cents}
+        {after}
+      </span>
     </span>
   );
 }

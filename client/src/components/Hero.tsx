@@ -31,7 +31,7 @@ export function Hero(): ReactElement {
         )}
         <AsOf />
         {calculatedAt !== null && degraded.length > 0 && (
-          <p className="hero-asof warn">Not counted, no answer yet: {degraded.map((name) => SOURCE_NAMES[name as SourceName] ?? name).join(', ')}</p>
+          <p className="hero-asof is-warn">Not counted, for want of an answer: {degraded.map((name) => SOURCE_NAMES[name as SourceName] ?? name).join(', ')}</p>
         )}
       </div>
       <Sparkline />
@@ -47,7 +47,7 @@ function Change(): ReactElement {
   const direction = change ?? dailyTrend;
   return (
     <p className={`hero-change ${tone(direction)}`} data-testid="change">
-      <span aria-hidden="true">{arrow(direction)}</span>
+      {arrow(direction) && <span aria-hidden="true">{arrow(direction)}</span>}
       {change !== null && <span>{format.signedMoney(change)}</span>}
       <span>{change === null ? format.signedPercent(dailyTrend) : `(${format.signedPercent(dailyTrend)})`}</span>
       <small className="soft">{change === null ? 'since the first figures' : 'today'}</small>
@@ -59,8 +59,8 @@ function AsOf(): ReactElement {
   const format = useFormatter();
   const { calculatedAt } = usePnLMetrics();
   const kept = usePnLStore((state) => state.receivedAt === null);
-  const loading = usePnLStore((state) => state.loading);
-  if (calculatedAt === null) return <p className="hero-asof">{loading ? 'Asking the server…' : 'Waiting for the first figures'}</p>;
+  const keyWanted = usePnLStore((state) => state.keyWanted !== null);
+  if (calculatedAt === null) return <p className="hero-asof">{keyWanted ? 'The server wants a key first' : 'Waiting for the first figures'}</p>;
   return (
     <p className="hero-asof">
       {kept ? 'Last known, from ' : 'As of '}

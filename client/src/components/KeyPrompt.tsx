@@ -33,7 +33,6 @@ export function KeyPrompt({ onClose }: { onClose: () => void }): ReactElement {
             type="password"
             autoComplete="off"
             spellCheck={false}
-            autoFocus
             required
             value={key}
             onChange={(event) => setText(event.target.value)}

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactElement } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { paddedRange } from '../lib/chart';
+import { paddedRange, timeRange } from '../lib/chart';
 import type { Formatter } from '../lib/format';
 import { useColourScheme } from '../lib/useColourScheme';
 
@@ -12,6 +12,8 @@ export type ChartData = [number[], (number | null)[]];
 interface TimeChartProps {
   label: string;
   data: ChartData;
+  /** The least that the time axis spans (s). */
+  least: number;
   format: Formatter;
   /** What the crosshair stands on, in words. */
   describe: (index: number) => string;
@@ -21,7 +23,7 @@ interface TimeChartProps {
 
 const DAY_S = 86_400;
 
-export function TimeChart({ label, data, format, describe, onPoint }: TimeChartProps): ReactElement {
+export function TimeChart({ label, data, least, format, describe, onPoint }: TimeChartProps): ReactElement {
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -36,7 +38,7 @@ export function TimeChart({ label, data, format, describe, onPoint }: TimeChartP
       setAt(index);
       newest.current.onPoint(index);
     };
-    const made = new uPlot(options(element, format, point), newest.current.data, element);
+    const made = new uPlot(options(element, { format, least, onPoint: point }), newest.current.data, element);
     chart.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: element.clientHeight }));
     observer.observe(element);
@@ -45,7 +47,7 @@ export function TimeChart({ label, data, format, describe, onPoint }: TimeChartP
       made.destroy();
       chart.current = null;
     };
-  }, [format, scheme]);
+  }, [format, scheme, least]);
 
   useEffect(() => {
     if (chart.current !== null && chart.current.data !== data) chart.current.setData(data);
@@ -73,7 +75,7 @@ export function TimeChart({ label, data, format, describe, onPoint }: TimeChartP
   return (
     <div
       ref={box}
-      className="chart-box"
+      className={last < 0 ? 'chart-box is-empty' : 'chart-box'}
       role="slider"
       tabIndex={last >= 0 ? 0 : -1}
       aria-label={label}
@@ -87,7 +89,7 @@ export function TimeChart({ label, data, format, describe, onPoint }: TimeChartP
   );
 }
 
-function options(element: HTMLElement, format: Formatter, onPoint: (index: number | null) => void): uPlot.Options {
+function options(element: HTMLElement, { format, least, onPoint }: Pick<TimeChartProps, 'format' | 'least' | 'onPoint'>): uPlot.Options {
   const style = getComputedStyle(element);
   const token = (name: string): string => style.getPropertyValue(name).trim();
   const font = `12px ${style.fontFamily}`;
@@ -100,9 +102,12 @@ function options(element: HTMLElement, format: Formatter, onPoint: (index: numbe
     padding: [8, 18, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), format.timeZone),
     cursor: { points: { size: 8, width: 2, fill: token('--surface'), stroke: line }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_chart, low, high) => paddedRange(low, high) } },
+    scales: {
+      x: { time: true, range: (_chart, first, last) => timeRange(first, last, least) },
+      y: { range: (_chart, low, high) => paddedRange(low, high) },
+    },
     axes: [
-      { ...axis, space: 72, size: 30, gap: 8, grid: { show: false }, values: (_chart, splits, _i, _space, step) => splits.map((at) => mark(at, step, format)) },
+      { ...axis, space: 84, size: 30, gap: 8, grid: { show: false }, values: (_chart, splits, _i, _space, step) => splits.map((at) => mark(at, step, format)) },
       {
         ...axis,
         size: (_chart, labels) => 14 + 7.2 * Math.max(4, ...(labels ?? []).map((text) => text.length)),
@@ -128,6 +133,7 @@ function options(element: HTMLElement, format: Formatter, onPoint: (index: numbe
 
 function mark(seconds: number, step: number, format: Formatter): string {
   const at = seconds * 1_000;
+  if (step < 60) return format.time(at);
   if (step < DAY_S) return format.mark(at, 'minute');
   return format.mark(at, step < 28 * DAY_S ? 'day' : step < 365 * DAY_S ? 'month' : 'year');
 }

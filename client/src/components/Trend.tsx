@@ -17,6 +17,10 @@ const RANGES: readonly (readonly [Range, string])[] = [
   ['year', 'Year'],
 ];
 
+/** The least that the time axis spans, so that a single point has a place: ten minutes, or ten days. */
+const LEAST_S = 600;
+const LEAST_DAYS_S = 864_000;
+
 export function Trend(): ReactElement {
   const format = useFormatter();
   const timeZone = useTimeZone();
@@ -28,7 +32,11 @@ export function Trend(): ReactElement {
   const rowAt = (index: number | null): Bucket | undefined =>
     index === null ? rows.at(-1) : (byTime.get(data[0][Math.min(index, data[0].length - 1)] ?? -1) ?? rows.at(-1));
   const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
-  const when = (row: Bucket): string => (daily ? format.date(row.timestamp) : range === 'today' ? format.minute(row.timestamp) : format.dateTime(row.timestamp));
+  const when = (row: Bucket): string => {
+    if (daily) return format.date(row.timestamp);
+    if (range !== 'today') return format.dateTime(row.timestamp);
+    return span.resolution === 'raw' ? format.time(row.timestamp) : format.minute(row.timestamp);
+  };
   const describe = (index: number): string => {
     const row = rowAt(index);
     return row === undefined ? 'No figures' : `${when(row)}, net ${format.money(row.close)}`;
@@ -51,26 +59,28 @@ export function Trend(): ReactElement {
       </div>
       <Readout row={rowAt(point)} when={when} />
       <div className="chart">
-        <TimeChart label={`Net P&L, ${label.toLowerCase()}`} data={data} format={format} describe={describe} onPoint={setPoint} />
-        {rows.length === 0 && <p className="chart-note">{NOTES[state]}</p>}
+        <TimeChart
+          label={`Net P&L, ${label.toLowerCase()}`}
+          data={data}
+          least={daily ? LEAST_DAYS_S : LEAST_S}
+          format={format}
+          describe={describe}
+          onPoint={setPoint}
+        />
+        {rows.length === 0 && <p className="chart-note">{state === 'loading' ? 'Fetching the figures' : 'No figures in this range yet'}</p>}
       </div>
       <p className="chart-foot">
         <span data-testid="zone">
           Times in {timeZone.replaceAll('_', ' ')} ({format.zoneName})
         </span>
-        {rows[0] !== undefined && rows[0].timestamp > span.from + RESOLUTION_MS[span.resolution] * 2 && (
+        {state === 'kept' && rows.length > 0 && <span className="warn">Only the last figures kept here; the range comes with the next connection</span>}
+        {state === 'ready' && rows[0] !== undefined && rows[0].timestamp > span.from + RESOLUTION_MS[span.resolution] * 2 && (
           <span>Figures begin {format.dateTime(rows[0].timestamp)}</span>
         )}
       </p>
     </section>
   );
 }
-
-const NOTES = {
-  loading: 'Fetching the figures',
-  ready: 'No figures in this range yet',
-  failed: 'The figures of this range could not be fetched. They come with the next connection.',
-} as const;
 
 function Readout({ row, when }: { row: Bucket | undefined; when: (row: Bucket) => string }): ReactElement {
   const format = useFormatter();

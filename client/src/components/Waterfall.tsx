@@ -46,7 +46,7 @@ export function Waterfall(): ReactElement {
                 <td className="lane-cell">
                   <svg className="lane" aria-hidden="true">
                     {zero > 0 && <line x1={`${zero}%`} x2={`${zero}%`} y1="0" y2="100%" />}
-                    <rect className={`is-${step.kind}`} x={`${x}%`} width={`${Math.max(width, 0.4)}%`} y="0" height="100%" />
+                    {step.value !== 0 && <rect className={`is-${step.kind}`} x={`${Math.min(x, 99.5)}%`} width={`${Math.max(width, 0.5)}%`} height="100%" />}
                   </svg>
                 </td>
                 <td className={step.kind === 'total' ? '' : tone(step.value)}>

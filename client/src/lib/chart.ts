@@ -54,14 +54,21 @@ export function recent(history: readonly Snapshot[], ms: number): Point[] {
   return history.filter(({ calculatedAt }) => calculatedAt >= newest - ms).map(({ calculatedAt, netPnL }) => ({ x: calculatedAt, y: netPnL }));
 }
 
+/** Raw rows are not evenly spaced: a pause of this many usual steps is a gap, but never less than 15 s. */
+const RAW_STEPS = 3;
+const RAW_PAUSE_MS = 15_000;
+
 /** uPlot's columns: seconds, values, with a null where a bucket is missing so that the line breaks there. */
 export function columns(rows: readonly Bucket[], resolutionMs: number): [number[], (number | null)[]] {
   const xs: number[] = [];
   const ys: (number | null)[] = [];
   let previous: number | null = null;
+  const raw = resolutionMs === 1;
+  const usual = raw ? typicalStep(rows.map(({ timestamp }) => ({ x: timestamp, y: 0 }))) : resolutionMs;
+  const allowed = raw ? Math.max(usual * RAW_STEPS, RAW_PAUSE_MS) : resolutionMs * 1.5;
   for (const { timestamp, close, netPnL } of rows) {
-    if (previous !== null && timestamp - previous > resolutionMs * 1.5) {
-      xs.push((previous + resolutionMs) / 1_000);
+    if (previous !== null && timestamp - previous > allowed) {
+      xs.push((previous + usual) / 1_000);
       ys.push(null);
     }
     xs.push(timestamp / 1_000);
@@ -69,6 +76,12 @@ export function columns(rows: readonly Bucket[], resolutionMs: number): [number[
     previous = timestamp;
   }
   return [xs, ys];
+}
+
+/** The time axis (s): what there is, and at least `least` seconds of it, ending at the newest. */
+export function timeRange(first: number | null, last: number | null, least: number): [number, number] {
+  if (first === null || last === null || !Number.isFinite(last)) return [0, 1];
+  return [Math.min(first, last - least), last];
 }
 
 /** A padded range that holds every value; a single value gets room around it, and zero is kept when near. */

@@ -20,7 +20,7 @@ export interface Formatter {
   moneyParts(value: number): MoneyParts;
   /** With a plus sign when above zero. */
   signedMoney(value: number): string;
-  /** Short, for an axis: no cents unless `step` is below a dollar. */
+  /** Short, for an axis: cents only where the ticks need them. */
   axisMoney(value: number, step: number): string;
   percent(value: number, digits?: number): string;
   signedPercent(value: number): string;
@@ -59,7 +59,7 @@ export function createFormatter(locale: string | undefined, timeZone: string): F
     signedMoney: (value) => minus(signedMoney.format(unsignedZero(value, 2))),
     moneyParts: (value) => splitCents(money.formatToParts(unsignedZero(value, 2))),
     axisMoney: (value, step) =>
-      minus((step < 1 ? money : Math.abs(value) >= 10_000 ? compact : dollars).format(unsignedZero(value, 2))),
+      minus((Number.isInteger(step) ? (Math.abs(value) >= 10_000 ? compact : dollars) : money).format(unsignedZero(value, 2))),
     percent: (value, digits = 2) => minus((percents[digits] ?? signedPercent).format(unsignedZero(value, digits) / 100)),
     signedPercent: (value) => minus(signedPercent.format(unsignedZero(value, 2) / 100)),
     integer: (value) => minus(integer.format(value)),
@@ -83,10 +83,10 @@ export function duration(ms: number): string {
   return `${Math.round(hours / 24)} days`;
 }
 
-/** Which way a figure points, in a sign that is not colour. */
-export function arrow(value: number): '▲' | '▼' | '●' {
+/** Which way a figure points, in a sign that is not colour; nothing for no change. */
+export function arrow(value: number): '▲' | '▼' | '' {
   if (value > 0) return '▲';
-  return value < 0 ? '▼' : '●';
+  return value < 0 ? '▼' : '';
 }
 
 function minus(text: string): string {

@@ -36,10 +36,10 @@ export function provenance(
   const trust = trustOf(status, estimated === true, snapshot.simulated === true);
   const label = SOURCE_NAMES[name];
   const next = breaker?.state === 'OPEN' && breaker.nextAttemptTime !== null ? ` Next attempt at ${format.time(breaker.nextAttemptTime)}.` : '';
-  const why = error ? ` (${error})` : '';
+  const why = error ? ` ${sentence(error)}` : '';
   const sentences: Partial<Record<Trust, string>> = {
-    degraded: `${label} has not answered yet${why}; its figures count as zero.${next}`,
-    cached: `${label} has not answered for ${ageMs === null ? 'a while' : duration(ageMs)}${why}; showing ${shown}.${next}`,
+    degraded: `${error ? sentence(error) : `${label} has not answered yet.`} Its figures count as zero.${next}`,
+    cached: `${label} has not answered for ${ageMs === null ? 'a while' : duration(ageMs)}; showing ${shown}.${why}${next}`,
     estimate: `${label} is priced from usage until the bill is there.`,
   };
   const words: Record<Trust, string> = {
@@ -50,6 +50,11 @@ export function provenance(
     degraded: 'Degraded',
   };
   return { trust, word: words[trust], ageMs, asOf: shown, sentence: sentences[trust] ?? null };
+}
+
+/** As a sentence: a capital first, a full stop last. */
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/[.\s]+$/, '')}.`;
 }
 
 function trustOf(status: string, estimated: boolean, simulated: boolean): Trust {

@@ -9,7 +9,7 @@ import type { Socket } from 'socket.io-client';
 import type { Credentials } from './credentials';
 import { HISTORY_LIMIT, isNewer, mergeHistory, skips, unrecovered, withLedger } from './history';
 import { keeper, restore, type KeyValueStore } from './persist';
-import { INITIAL, known, type PnLState } from './state';
+import { INITIAL, known, type Baseline, type PnLState } from './state';
 
 /** How often the breakdown is fetched where it is not pushed, and snapshots behind the ledger feed. */
 const BREAKDOWN_EVERY_MS = 15_000;
@@ -53,7 +53,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
       keep();
     },
     dashboard: ({ previousRevenue, previousExpenses, previousNetPnL }) =>
-      set({ baseline: { previousRevenue, previousExpenses, previousNetPnL } }),
+      setBaseline({ previousRevenue, previousExpenses, previousNetPnL }),
     ledger: acceptLedger,
     missed: () => catchUp(session),
     fault: (message) => set({ error: message }),
@@ -145,6 +145,11 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     get().fetchComponentBreakdown().catch(() => undefined); // The action has noted it.
   }
 
+  /** All zeros mean that there is no day before. */
+  function setBaseline(baseline: Baseline): void {
+    set({ baseline: Object.values(baseline).some((figure) => figure !== 0) ? baseline : null });
+  }
+
   /** Without the dashboard message, today's change tells what yesterday ended with. */
   async function fetchBaseline(): Promise<void> {
     try {
@@ -152,12 +157,10 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
         rest.get<Snapshot>('/api/pnl/current'),
         rest.get<Snapshot>('/api/pnl/current?period=today'),
       ]);
-      set({
-        baseline: {
-          previousRevenue: all.totalRevenue - today.totalRevenue,
-          previousExpenses: all.totalExpenses - today.totalExpenses,
-          previousNetPnL: all.netPnL - today.netPnL,
-        },
+      setBaseline({
+        previousRevenue: all.totalRevenue - today.totalRevenue,
+        previousExpenses: all.totalExpenses - today.totalExpenses,
+        previousNetPnL: all.netPnL - today.netPnL,
       });
     } catch (error) {
       note(error);
@@ -168,7 +171,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     const started = performance.now();
     try {
       const api = await rest.plain<ApiHealth>('/api/health');
-      const latencyMs = performance.now() - started;
+      const latencyMs = onTheWire('/api/health') ?? performance.now() - started;
       if (get().connected) set({ latencyMs, system: { ...get().system, api } });
     } catch {
       set({ latencyMs: null });
@@ -270,6 +273,14 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   }
 
   return Object.assign(store, { flush: kept.flush });
+}
+
+/** ms between request and answer of the last fetch of `path`, without the page's own work; null where no browser tells. */
+function onTheWire(path: string): number | null {
+  const entries = performance.getEntriesByType('resource') as PerformanceResourceTiming[];
+  const { requestStart, responseStart } = entries.findLast(({ name }) => name.endsWith(path)) ?? { requestStart: 0, responseStart: 0 };
+  performance.clearResourceTimings?.(); // Its buffer is small and would fill.
+  return requestStart > 0 && responseStart > requestStart ? responseStart - requestStart : null;
 }
 
 function restored(storage: KeyValueStore | null): Partial<PnLState> {

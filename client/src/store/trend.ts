@@ -8,10 +8,11 @@ export type Range = 'today' | 'week' | 'month' | 'year';
 export interface Span {
   readonly from: number;
   readonly to: number;
-  readonly resolution: Exclude<Resolution, 'raw'>;
+  readonly resolution: Resolution;
 }
 
-export const RESOLUTION_MS: Record<Span['resolution'], number> = { '1m': 60_000, '5m': 300_000, '1h': 3_600_000, '1d': 86_400_000 };
+/** The width of a bucket; raw rows stand each at their own moment. */
+export const RESOLUTION_MS: Record<Resolution, number> = { raw: 1, '1m': 60_000, '5m': 300_000, '1h': 3_600_000, '1d': 86_400_000 };
 
 const DAY_MS = 86_400_000;
 
@@ -27,6 +28,11 @@ export function spanOf(range: Range, now: number, timeZone: string): Span {
     case 'year':
       return { from: now - 365 * DAY_MS, to: now, resolution: '1d' };
   }
+}
+
+/** Kept snapshots as rows, for when the ranges cannot be fetched. */
+export function rowsOf(history: readonly Snapshot[]): Bucket[] {
+  return history.reduce<Bucket[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
 }
 
 /** The rows with `snapshot` as the newest value: the running bucket is extended, or a new one begun. */

@@ -4,6 +4,8 @@ import { io, type Socket } from 'socket.io-client';
 import type { ComponentsUpdate, DashboardMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/wire';
 import type { Cursor, Down, Transport, TransportEvents } from './types';
 
+/** What a server without one of the feeds answers; the page does without it. */
+const UNKNOWN_EVENT = 'unknown_event';
 const ACK_TIMEOUT_MS = 5_000;
 
 export interface SocketIoOptions {
@@ -62,7 +64,9 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
   socket.on('components_update', (update: ComponentsUpdate) => events?.components(update.data, update.timestamp));
   socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
   socket.on('stream_error', (error: StreamError) => events?.fault(error.message));
-  socket.on('error', (error: StreamError) => events?.fault(error.message));
+  socket.on('error', ({ code, message }: StreamError) => {
+    if (code !== UNKNOWN_EVENT) events?.fault(message);
+  });
 
   return {
     rung: 'websocket',

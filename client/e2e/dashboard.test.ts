@@ -1,0 +1,298 @@
+/** The page in a real browser against the real server, in fair weather and foul. */
+
+import { readFileSync } from 'node:fs';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { axe, launch, open, picture, until, type Watched } from './browser';
+import { ADMIN_KEY, startRevenue, startServer, type RunningServer, type Upstream } from './server';
+
+let browser: Browser;
+let watched: Watched | null = null;
+
+beforeAll(async () => void (browser = await launch()));
+afterAll(() => browser?.close());
+
+/** Opens the page and waits for figures. */
+async function visit(server: RunningServer, options: Parameters<typeof open>[1] = {}, hash = ''): Promise<Page> {
+  watched = await open(browser, options);
+  await watched.page.goto(`${server.url}/${hash}`);
+  return watched.page;
+}
+
+afterEach(async () => {
+  const { complaints = [] } = watched ?? {};
+  await watched?.close();
+  watched = null;
+  expect(complaints).toEqual([]);
+});
+
+const text = (page: Page, testId: string) => async (): Promise<string> => (await page.getByTestId(testId).first().textContent({ timeout: 20_000 })) ?? '';
+const transport = (page: Page) => async (): Promise<string | null> => page.getByTestId('badge').getAttribute('data-transport');
+const live = (page: Page): Promise<string | null> => until(transport(page), (name) => name === 'websocket');
+const asOf = (page: Page) => (): Promise<string | null> => page.getByTestId('asof').getAttribute('datetime');
+
+describe('a demo server', () => {
+  let server: RunningServer;
+  beforeAll(async () => void (server = await startServer()));
+  afterAll(() => server?.dispose());
+
+  it('shows figures that add up and move, live over a WebSocket', async () => {
+    const page = await visit(server);
+    await live(page);
+    const first = await until(text(page, 'net'), (net) => /^[−$\d]/.test(net));
+    await until(text(page, 'net'), (net) => net !== first);
+    expect(await page.getByTestId('demo').textContent()).toContain('DEMO');
+    expect(await page.locator('.kpis').textContent()).toMatch(/Revenue.*Expenses.*Margin.*Trend/);
+    expect(await page.locator('[data-source] .pill').allTextContents()).toEqual(expect.arrayContaining([expect.stringMatching(/^Simulated/)]));
+    await until(async () => page.locator('[aria-labelledby=costs] li').count(), (count) => count > 1);
+    await until(async () => page.locator('[aria-labelledby=agents] tbody tr').count(), (count) => count === 4);
+    await until(text(page, 'readout'), (words) => words.includes('Kalshi'));
+    await picture(page, 'overview');
+    expect(await axe(page)).toEqual([]);
+  });
+
+  it('keeps to its policy: nothing inline, nothing from elsewhere', async () => {
+    const page = await visit(server);
+    await live(page);
+    const html = await (await fetch(server.url)).text();
+    expect(html).not.toMatch(/<style|style=|<script(?![^>]*src=)/);
+    const elsewhere = await page.evaluate((origin) => performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => !name.startsWith(origin)), server.url);
+    expect(elsewhere).toEqual([]);
+  });
+
+  it('shows another range and exports what it shows', async () => {
+    const page = await visit(server);
+    await live(page);
+    for (const [range, words] of [['Week', 'week'], ['Month', 'month'], ['Year', 'year'], ['Today', 'today']] as const) {
+      await page.getByRole('button', { name: range, exact: true }).click();
+      await until(async () => page.getByRole('slider').getAttribute('aria-label'), (label) => label === `Net P&L, ${words}`);
+      await until(text(page, 'readout'), (readout) => readout.length > 0);
+    }
+    const chart = page.getByRole('slider');
+    await chart.focus();
+    await page.keyboard.press('Home');
+    const first = await chart.getAttribute('aria-valuetext');
+    await page.keyboard.press('End');
+    expect(first).toMatch(/net [−$]/);
+    const exported = async (format: string): Promise<string> => {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: format, exact: true }).click()]);
+      expect(download.suggestedFilename()).toMatch(new RegExp(`^pnl-today-\\d{8}T\\d{6}Z\\.${format.toLowerCase()}$`));
+      return readFileSync(await download.path(), 'utf8');
+    };
+    const csv = await exported('CSV');
+    const json = await exported('JSON');
+    expect(csv.split('\r\n')[0]).toBe('timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count');
+    expect(csv.split('\r\n').length).toBeGreaterThan(2);
+    expect(JSON.parse(json)).toMatchObject({ range: 'today', snapshot: { simulated: true }, rows: expect.arrayContaining([expect.objectContaining({ close: expect.any(Number) })]) });
+  });
+
+  it('reads as the person likes: theme, locale, time zone, kept over a reload', async () => {
+    const page = await visit(server);
+    await live(page);
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByRole('button', { name: 'Dark' }).click();
+    await page.getByLabel('Numbers and dates').selectOption('de-DE');
+    await page.getByLabel('Time zone').selectOption('Asia/Tokyo');
+    await picture(page, 'settings', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    expect(await page.getByRole('button', { name: 'Settings' }).evaluate((button) => button === document.activeElement)).toBe(true);
+    await page.reload();
+    await live(page);
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('dark');
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement).backgroundColor)).toContain('rgb(13, 16, 21)');
+    expect(await page.getByTestId('zone').textContent()).toContain('Asia/Tokyo');
+    await until(text(page, 'net'), (net) => /\d,\d\d\s\$/.test(net));
+  });
+
+  it('fits a phone: the first question without scrolling, nothing wider than the screen', async () => {
+    const page = await visit(server, { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+    await live(page);
+    await until(text(page, 'net'), (net) => net.length > 2);
+    await until(text(page, 'readout'), (readout) => readout.length > 0);
+    for (const name of ['net', 'change']) {
+      const box = await page.getByTestId(name).boundingBox();
+      expect((box?.y ?? 999) + (box?.height ?? 0)).toBeLessThan(640);
+    }
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+    await picture(page, 'phone');
+    await picture(page, 'phone-first-screen', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
+  });
+
+  it('can be used from the keyboard alone, in a sensible order', async () => {
+    const page = await visit(server);
+    await live(page);
+    await until(text(page, 'readout'), (readout) => readout.length > 0);
+    const reached: string[] = [];
+    for (let i = 0; i < 14; i += 1) {
+      await page.keyboard.press('Tab');
+      reached.push(await page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.slice(0, 9) ?? ''));
+    }
+    expect(reached.slice(0, 11)).toEqual(['P&L, overview', 'Overview', 'System', 'Settings', 'Today', 'Week', 'Month', 'Year', 'CSV', 'JSON', 'Net P&L, today']);
+    expect(reached.slice(11)).toEqual([expect.stringMatching(/^Simulated/), expect.stringMatching(/^Simulated/), expect.stringMatching(/^Simulated/)]);
+  });
+
+  it('steps down to the event stream, then to polling, and climbs back', async () => {
+    const page = await visit(server, { cut: true });
+    const blocked = { websocket: true, sse: false };
+    await page.routeWebSocket(/socket\.io/, (socket) => (blocked.websocket ? void socket.close() : void socket.connectToServer()));
+    await page.route(/\/api\/pnl\/stream/, (route) => (blocked.sse ? route.abort() : route.continue()));
+    await page.reload();
+    await until(transport(page), (name) => name === 'sse');
+    const first = await asOf(page)();
+    await until(asOf(page), (time) => time !== first && time !== null);
+    await picture(page, 'event-stream', { fullPage: false });
+
+    blocked.sse = true;
+    await page.reload();
+    await until(transport(page), (name) => name === 'polling');
+    await until(text(page, 'net'), (net) => net.length > 2);
+    await picture(page, 'polling', { fullPage: false });
+
+    blocked.websocket = false;
+    await until(transport(page), (name) => name === 'websocket', 40_000);
+  });
+
+  it('keeps the last figures, dated, when everything is blocked, and opens offline', async () => {
+    const page = await visit(server, { cut: true });
+    await live(page);
+    await until(text(page, 'net'), (net) => net.length > 2);
+    await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+    await page.reload();
+    await live(page);
+    const before = await until(text(page, 'net'), (net) => net.length > 2);
+    await page.context().setOffline(true);
+    await page.reload();
+    await until(transport(page), (name) => name === 'offline');
+    expect(await text(page, 'net')()).toMatch(/^[−$\d]/);
+    expect(before).toMatch(/^[−$\d]/);
+    expect(await page.locator('.hero-asof').first().textContent()).toMatch(/^Last known, from .*\d{4}/);
+    await until(text(page, 'offline'), (words) => /No connection to the server\. Showing .*trying/.test(words));
+    await picture(page, 'offline');
+    expect(await axe(page)).toEqual([]);
+    await page.context().setOffline(false);
+    await live(page);
+  });
+});
+
+describe('a server that is killed', () => {
+  let server: RunningServer;
+  beforeAll(async () => void (server = await startServer()));
+  afterAll(() => server?.dispose());
+
+  it('is missed, said to be missed, and found again without a reload', async () => {
+    const page = await visit(server, { cut: true });
+    await live(page);
+    await until(text(page, 'net'), (net) => net.length > 2);
+    await page.evaluate(() => void Object.assign(window, { sameVisit: true }));
+    await server.kill();
+    await until(transport(page), (name) => name === 'offline');
+    await until(text(page, 'offline'), (words) => /Showing .*; trying/.test(words));
+    const last = await asOf(page)();
+    await picture(page, 'server-gone');
+    expect(await axe(page)).toEqual([]);
+    await server.start();
+    await page.getByRole('button', { name: 'Try now' }).click({ timeout: 2_000 }).catch(() => undefined); // It may be back already.
+    await live(page);
+    await until(asOf(page), (time) => time !== last);
+    expect(await page.evaluate(() => 'sameVisit' in window)).toBe(true);
+    expect(await page.getByTestId('offline').count()).toBe(0);
+    expect(await page.getByTestId('gap').count()).toBe(0);
+  });
+});
+
+describe('a server that wants a key', () => {
+  const KEY = 'a-read-key-that-only-these-tests-know-1234';
+  let server: RunningServer;
+  beforeAll(async () => void (server = await startServer({ API_KEY: KEY })));
+  afterAll(() => server?.dispose());
+
+  it('asks for it, says when it is wrong, and keeps it where the person says', async () => {
+    const page = await visit(server, { cut: true });
+    const dialog = page.getByRole('dialog', { name: 'API key' });
+    await dialog.waitFor();
+    await picture(page, 'key', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
+    await dialog.getByLabel('Key', { exact: true }).fill('wrong');
+    await dialog.getByRole('button', { name: 'Use this key' }).click();
+    await dialog.waitFor();
+    await dialog.getByLabel('Key', { exact: true }).fill(KEY);
+    await dialog.getByLabel('On this device').check();
+    await dialog.getByRole('button', { name: 'Use this key' }).click();
+    await live(page);
+    await until(text(page, 'net'), (net) => net.length > 2);
+    expect(await page.evaluate(() => [localStorage.getItem('pnl-api-key') !== null, sessionStorage.getItem('pnl-api-key')])).toEqual([true, null]);
+    await page.reload();
+    await live(page);
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByRole('button', { name: 'Forget the key' }).click();
+    await dialog.waitFor();
+    expect(await page.evaluate(() => localStorage.getItem('pnl-api-key'))).toBeNull();
+  });
+});
+
+describe('an upstream that breaks', () => {
+  let server: RunningServer;
+  let revenue: Upstream;
+  beforeAll(async () => {
+    revenue = await startRevenue();
+    server = await startServer({
+      DEMO: 'false',
+      JOHNS_REVENUE_URL: revenue.url,
+      JOHNS_POLL_MS: '1000',
+      CIRCUIT_BREAKER_FAILURE_THRESHOLD: '2',
+      CIRCUIT_BREAKER_RESET_TIMEOUT: '600000',
+    });
+  });
+  afterAll(async () => {
+    await server?.dispose();
+    await revenue?.close();
+  });
+
+  const card = (page: Page) => page.locator('[data-source=johns]');
+  const pill = (page: Page) => async (): Promise<string> => (await card(page).locator('.pill').textContent()) ?? '';
+
+  it('is named on its card, opens its breaker, and is back after a reset from the page', async () => {
+    const page = await visit(server);
+    await live(page);
+    await until(pill(page), (word) => word.startsWith('Live'));
+    expect(await page.getByTestId('demo').count()).toBe(0);
+    expect(await card(page).textContent()).toContain('$3,500.00');
+    await until(async () => page.locator('[data-source=kalshi] .pill').textContent(), (word) => word?.startsWith('Degraded') === true);
+
+    revenue.broken = true;
+    await until(pill(page), (word) => word.startsWith('Cached'));
+    expect(await card(page).textContent()).toMatch(/John’s revenue has not answered for \d+ s; showing \d/);
+    await until(async () => (await card(page).textContent()) ?? '', (words) => words.includes('breaker open'));
+    await picture(page, 'upstream-broken');
+    expect(await axe(page)).toEqual([]);
+
+    await page.getByRole('link', { name: 'System' }).click();
+    const row = page.locator('[data-breaker=johns_revenue]');
+    await until(async () => (await row.textContent()) ?? '', (words) => words.includes('open'));
+    await picture(page, 'system');
+    expect(await axe(page)).toEqual([]);
+    revenue.broken = false;
+    await row.getByRole('button', { name: 'Reset' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Admin key').fill(ADMIN_KEY);
+    await picture(page, 'reset', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Reset', exact: true }).click();
+    await until(async () => (await row.textContent()) ?? '', (words) => words.includes('closed'));
+    await page.getByRole('link', { name: 'Overview', exact: true }).click();
+    await until(pill(page), (word) => word.startsWith('Live'));
+  });
+
+  it('is not reset with a wrong key, and the page says so', async () => {
+    const page = await visit(server, { cut: true }, '#/system');
+    await live(page);
+    const row = page.locator('[data-breaker=johns_revenue]');
+    await row.getByRole('button', { name: 'Reset' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Admin key').fill('wrong');
+    await dialog.getByRole('button', { name: 'Reset', exact: true }).click();
+    await until(async () => dialog.getByRole('alert').textContent(), (words) => /refused.*Nothing was reset/.test(words ?? ''));
+  });
+});

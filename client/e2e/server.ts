@@ -1,0 +1,116 @@
+/** The real server as a subprocess on a port of its own, and an upstream that can be broken on command. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const PYTHON = process.env['PNL_PYTHON'] ?? join(ROOT, '.venv/bin/python');
+export const ADMIN_KEY = 'an-admin-key-that-only-these-tests-know';
+
+export interface RunningServer {
+  readonly url: string;
+  /** Ends the process at once, as a crash would; its files stay. */
+  kill: () => Promise<void>;
+  /** Starts it again on the same port with the same files. */
+  start: () => Promise<void>;
+  /** Ends it and removes its files. */
+  dispose: () => Promise<void>;
+}
+
+/** Settings are added to a demo that updates every second, on an empty database. */
+export async function startServer(settings: Record<string, string> = {}): Promise<RunningServer> {
+  const port = await freePort();
+  const files = mkdtempSync(join(tmpdir(), 'pnl-e2e-'));
+  const url = `http://127.0.0.1:${port}`;
+  let child: ChildProcess | null = null;
+
+  async function start(): Promise<void> {
+    const env = {
+      PATH: process.env['PATH'],
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      DEMO: 'true',
+      DB_PATH: join(files, 'pnl.db'),
+      LOG_DIR: join(files, 'logs'),
+      UPDATE_INTERVAL_MS: '1000',
+      RATE_LIMIT_PER_MINUTE: '0',
+      ADMIN_API_KEY: ADMIN_KEY,
+      ...settings,
+    };
+    const started = spawn(PYTHON, [join(ROOT, 'server.py')], { cwd: files, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = started;
+    let said = '';
+    for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    while (!(await answers(url))) {
+      if (started.exitCode !== null) throw new Error(`the server ended with ${started.exitCode}:\n${said}`);
+      await new Promise((soon) => setTimeout(soon, 100));
+    }
+  }
+
+  async function kill(): Promise<void> {
+    if (child === null || child.exitCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async function dispose(): Promise<void> {
+    await kill();
+    rmSync(files, { recursive: true, force: true });
+  }
+
+  try {
+    await start();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { url, start, kill, dispose };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/health/ready`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export interface Upstream {
+  readonly url: string;
+  broken: boolean;
+  figures: { invoiced: number; collected: number };
+  close: () => Promise<void>;
+}
+
+/** John's endpoint, as the older documents have it. */
+export async function startRevenue(): Promise<Upstream> {
+  const upstream = { broken: false, figures: { invoiced: 5_000, collected: 3_500 } };
+  const server: Server = createServer((_request, response) => {
+    response.writeHead(upstream.broken ? 500 : 200, { 'Content-Type': 'application/json' });
+    response.end(upstream.broken ? '{}' : JSON.stringify(upstream.figures));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(upstream, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/revenue`,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  });
+}
