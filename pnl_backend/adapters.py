@@ -16,7 +16,10 @@ from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
+from pnl_backend.fetchers.guard import Outcome
 from pnl_backend.http.auth import Keys, presented_key
+from pnl_backend.ops.health import Health, Part
+from pnl_backend.ops.metrics import Metrics
 
 
 class Unconfigured:
@@ -75,6 +78,55 @@ class Breakers:
         for name in chosen:
             self._guards[name].reset()
         return chosen
+
+    def states(self) -> dict[str, str]:
+        """CLOSED, HALF_OPEN or OPEN by service."""
+        return {name: guard.status().state for name, guard in self._guards.items()}
+
+    def parts(self) -> dict[str, Callable[[], Part]]:
+        """Each source as a part of the health report: degraded while its breaker is not closed."""
+        return {name: lambda guard=guard: source_part(guard) for name, guard in self._guards.items()}  # type: ignore[misc]
+
+
+def source_part(guard: Guarded) -> Part:
+    status = guard.status()
+    failing = status.state != "CLOSED" or status.failure_count > 0
+    return Part("failing" if failing else "live", ok=not failing, detail=f"breaker {status.state}" if failing else None)
+
+
+def store_part(health: Mapping[str, Any]) -> Part:
+    return Part(str(health["state"]), ok=health["state"] == "connected", detail=health["error"])
+
+
+class TickWatch:
+    """Tells metrics of each tick, and health that an update went out."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.health: Health | None = None
+        self._metrics = metrics
+
+    def stage(self, name: str, seconds: float) -> None:
+        self._metrics.stage(name, seconds)
+
+    def tick(self, snapshot: Snapshot, seconds: float) -> None:
+        self._metrics.tick(snapshot, seconds)
+        if self.health is not None:
+            self.health.heartbeat()
+
+    def tick_failed(self) -> None:
+        self._metrics.tick_failed()
+
+    def unstored(self, waiting: int) -> None:
+        self._metrics.unstored(waiting)
+
+
+def fetch_outcome(metrics: Metrics) -> Callable[[Outcome], None]:
+    """What a guard calls after each fetch."""
+
+    def note(outcome: Outcome) -> None:
+        metrics.fetched(outcome.source, outcome.seconds, outcome.error.code if outcome.error else None)
+
+    return note
 
 
 class Newest(Protocol):

@@ -1,28 +1,37 @@
-"""The composition root: builds every part from the settings, opens them in order, closes them in reverse."""
+"""The composition root: builds every part from the settings, opens them in order, closes them in reverse.
+
+Order of start: ledger, cache, upstreams, hub, last snapshot, doors, loop, ready. Order of stop: not ready, clients
+told, loop, doors, upstreams, cache, ledger.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
+from loguru import logger
 
 from pnl_backend import __version__, engine
-from pnl_backend.adapters import Breakers, Doorkeeper, Periods
+from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.config import Settings
 from pnl_backend.fetchers.base import UpstreamClient
+from pnl_backend.fetchers.guard import Guard
 from pnl_backend.http.api import create_api
 from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
+from pnl_backend.ops import loop_lag
+from pnl_backend.ops.health import Health
+from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, build_fetchers, build_guards, sources
 from pnl_backend.store import Store
@@ -30,11 +39,15 @@ from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.socketio import SocketFeed
 
 DIST = Path(__file__).resolve().parents[1] / "client" / "dist"
+
 DEMO_HISTORY = timedelta(days=30)
 """The demo's Anthropic spend reaches back a month, so that a newcomer sees figures worth looking at."""
 
 FIRST_PATIENCE = 1.5
-"""Seconds that the very first tick waits for the upstreams before the doors open."""
+"""Seconds that a tick waits for a slow upstream at most, so that the first one does not keep the doors closed."""
+
+STALLED_TICKS = 6
+"""So many intervals without an update, and a minute at least, are an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,96 +56,173 @@ class Running:
 
     port: int
     url: str
-    aggregator: Aggregator
-    hub: Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything behind the doors."""
+
+    settings: Settings
     store: Store
     cache: TieredCache
-    simulator: Simulator | None
+    guards: tuple[Guard[Any], Guard[Any], Guard[Any]]
+    hub: Hub
+    aggregator: Aggregator
+    breakers: Breakers
+    metrics: Metrics
+    watch: TickWatch
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """The server from its first file to its open port; leaving the block drains and closes everything."""
     async with AsyncExitStack() as stack:
-        zone = ZoneInfo(settings.business_timezone)
-        demo = settings.demo_mode
-        store = await Store.open(
-            settings.database,
-            origin="demo" if demo else "live",
-            synchronous=settings.db_synchronous,
-            timezone=settings.business_timezone,
-        )
-        stack.push_async_callback(store.close)
-        cache = await open_cache(
-            redis_url=settings.redis,
-            sqlite_path=settings.database.with_name(f"{settings.database.stem}-cache.db"),
-            default_ttl=settings.cache_ttl / 1000,
-            namespace="demo" if demo else "live",
-        )
-        stack.push_async_callback(cache.close)
-        simulator = await _simulator(stack, settings) if demo else None
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-        credentials = _demo_credentials(simulator) if simulator else Credentials.of(settings)
-        since = settings.pnl_since or (store.first_run - DEMO_HISTORY if demo else store.first_run)
-        fetchers = build_fetchers(credentials, client, since=since, closed_days=store)
-        guards = build_guards(fetchers, cache, settings)
-        for guard in guards:
-            stack.push_async_callback(guard.close)
-
-        hub = Hub(store)
+        core = await _core(stack, settings)
         keys = _keys(settings)
         server = engine.create_server(_engine_config(settings), authenticate=Doorkeeper(keys))
-        hub.attach(SocketFeed(server, hub))
-        interval = settings.update_interval_ms / 1000
-        aggregator = Aggregator(
-            sources=sources(guards),
-            ledger=store,
-            publisher=hub,
-            interval=interval,
-            patience=min(settings.fetch_timeout_ms / 1000, interval / 2, FIRST_PATIENCE),
-            zone=zone,
-            rules=settings.agent_rules,
-            simulated=demo,
-        )
-        if not await aggregator.restore():
-            await aggregator.tick()
-
-        health = _Health(settings, aggregator, store, cache, server)
-        breakers = Breakers(
-            guards,
-            threshold=settings.circuit_breaker_failure_threshold,
-            reset_timeout_ms=settings.circuit_breaker_reset_timeout,
-        )
-        ports = Ports(
-            latest=hub,
-            periods=Periods(hub, store, zone),
-            history=store,
-            breakers=breakers,
-            cache=cache,
-            health=health,
-            metrics=health,
-        )
-        app = create_api(ports, options=_http_options(settings, keys))
-        engine.attach(server, app)
-        runner = ApiRunner(app)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        listener = await engine.listen(server, runner, host=settings.bind_host, port=settings.port)
-        stack.push_async_callback(listener.close)
-        aggregator.start()
-        stack.push_async_callback(aggregator.stop)
-        url = f"http://{'localhost' if settings.is_loopback else settings.bind_host}:{listener.port}"
-        health.state = "ready"
-        yield Running(listener.port, url, aggregator, hub, store, cache, simulator)
-        health.state = "draining"
+        core.hub.attach(SocketFeed(server, core.hub))
+        keys.watch(lambda revoked: _close_revoked(server, revoked))
+        health = _health(core, server)
+        core.watch.health = health
+        core.metrics.watch(_live(core, server))
+        if not await core.aggregator.restore():
+            await core.aggregator.tick()
+        url, port = await _open_doors(stack, core, server, keys, health)
+        await stack.enter_async_context(health.watching())
+        await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
+        core.aggregator.start()
+        stack.push_async_callback(core.aggregator.stop)
+        stack.push_async_callback(server.shutdown)
+        engine.prepare_process()
+        health.mark("ready")
+        yield Running(port, url)
+        health.mark("draining")
+        logger.info("stopping: clients are told, the tick in hand is committed")
 
 
-async def _simulator(stack: AsyncExitStack, settings: Settings) -> Simulator:
-    return await stack.enter_async_context(Simulator(seed=settings.demo_seed))
+async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
+    demo = settings.demo_mode
+    metrics = Metrics(version=__version__)
+    store = await Store.open(
+        settings.database,
+        origin="demo" if demo else "live",
+        synchronous=settings.db_synchronous,
+        timezone=settings.business_timezone,
+    )
+    stack.push_async_callback(store.close)
+    cache = await open_cache(
+        redis_url=settings.redis,
+        sqlite_path=settings.database.with_name(f"{settings.database.stem}-cache.db"),
+        default_ttl=settings.cache_ttl / 1000,
+        namespace="demo" if demo else "live",
+        on_event=metrics.cache_event,
+    )
+    stack.push_async_callback(cache.close)
+    guards = await _guards(stack, settings, store, cache, metrics)
+    hub = Hub(store)
+    watch = TickWatch(metrics)
+    interval = settings.update_interval_ms / 1000
+    aggregator = Aggregator(
+        sources=sources(guards),
+        ledger=store,
+        publisher=hub,
+        interval=interval,
+        patience=min(settings.fetch_timeout_ms / 1000, interval / 2, FIRST_PATIENCE),
+        zone=ZoneInfo(settings.business_timezone),
+        rules=settings.agent_rules,
+        simulated=demo,
+        observer=watch,
+    )
+    breakers = Breakers(
+        guards,
+        threshold=settings.circuit_breaker_failure_threshold,
+        reset_timeout_ms=settings.circuit_breaker_reset_timeout,
+    )
+    return Core(settings, store, cache, guards, hub, aggregator, breakers, metrics, watch)
 
 
-def _demo_credentials(simulator: Simulator) -> Credentials:
+async def _guards(
+    stack: AsyncExitStack, settings: Settings, store: Store, cache: TieredCache, metrics: Metrics
+) -> tuple[Guard[Any], Guard[Any], Guard[Any]]:
+    credentials, since = Credentials.of(settings), settings.pnl_since or store.first_run
+    if settings.demo_mode:
+        credentials = _demo(await stack.enter_async_context(Simulator(seed=settings.demo_seed)))
+        since = settings.pnl_since or store.first_run - DEMO_HISTORY
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
+    fetchers = build_fetchers(
+        credentials, client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys)
+    )
+    guards = build_guards(fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
+    for guard in guards:
+        stack.push_async_callback(guard.close)
+    return guards
+
+
+async def _open_doors(
+    stack: AsyncExitStack, core: Core, server: engine.Server, keys: Keys, health: Health
+) -> tuple[str, int]:
+    """Answers the address to show and the port."""
+    settings = core.settings
+    ports = Ports(
+        latest=core.hub,
+        periods=Periods(core.hub, core.store, ZoneInfo(settings.business_timezone)),
+        history=core.store,
+        breakers=core.breakers,
+        cache=core.cache,
+        health=health,
+        metrics=core.metrics,
+    )
+    app = create_api(ports, options=_http_options(settings, keys))
+    engine.attach(server, app)
+    runner = ApiRunner(app, shutdown_timeout=2.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    listener = await engine.listen(server, runner, host=settings.bind_host, port=settings.port)
+    stack.push_async_callback(listener.close)
+    return f"http://{'localhost' if settings.is_loopback else settings.bind_host}:{listener.port}", listener.port
+
+
+def _health(core: Core, server: engine.Server) -> Health:
+    settings = core.settings
+    return Health(
+        environment=settings.node_env,
+        cache=core.cache,
+        connected_clients=lambda: server.stats().clients,
+        loop_running=lambda: core.aggregator.running,
+        store=lambda: store_part(core.store.health()),
+        parts=core.breakers.parts(),
+        stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
+        demo=settings.demo_mode,
+        show_details=not settings.production,
+    )
+
+
+def _live(core: Core, server: engine.Server) -> Live:
+    def clients() -> dict[str, int]:
+        stats = server.stats()
+        names = ("websocket", "polling", "feed_websocket", "feed_sse")
+        return {name: getattr(stats, name) for name in names}
+
+    return Live(
+        clients=clients,
+        engine=lambda: asdict(server.stats()),
+        cache=core.cache.stats,
+        breakers=core.breakers.states,
+        database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(core.settings.database)),
+    )
+
+
+def _ledger_files(path: Path) -> list[Path]:
+    return [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+
+
+def _close_revoked(server: engine.Server, revoked: frozenset[bytes]) -> None:
+    for digest in revoked:
+        server.close_key(digest.hex())
+
+
+def _demo(simulator: Simulator) -> Credentials:
     given = simulator.credentials()
     return Credentials(
         simulator.kalshi_url,
@@ -178,26 +268,3 @@ def _http_options(settings: Settings, keys: Keys) -> HttpOptions:
         raw_interval_ms=settings.update_interval_ms,
         version=__version__,
     )
-
-
-class _Health:
-    def __init__(self, settings, aggregator, store, cache, server):
-        self.settings, self.aggregator, self.store, self.cache, self.server = settings, aggregator, store, cache, server
-        self.state = "starting"
-        self.began = time.monotonic()
-
-    async def report(self):
-        ok = self.aggregator.running and self.store.health()["state"] == "connected"
-        return ok, {
-            "status": "healthy" if ok else "unhealthy",
-            "services": {"cache": self.cache.health(), "aggregator": "running"},
-        }
-
-    def brief(self):
-        return {"status": "ok"}
-
-    def readiness(self):
-        return self.state
-
-    def render(self):
-        return b"", "text/plain"

@@ -16,6 +16,7 @@ from loguru import logger
 from pnl_backend import config
 from pnl_backend.config import Settings
 from pnl_backend.errors import ConfigError, PnLError
+from pnl_backend.ops.logging import setup_logging
 
 STOP_WITHIN = 10.0
 """Seconds from the first signal to exit; what is not closed by then is left."""
@@ -38,8 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(_: argparse.Namespace) -> int:
     settings = config.load()
-    for directory in {settings.database.parent, settings.log_dir}:
-        directory.mkdir(parents=True, exist_ok=True)
+    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    setup_logging(
+        level=settings.log_level,
+        directory=settings.log_dir,
+        json_lines=settings.log_json,
+        secrets=settings.secrets,
+    )
     return _run(_serve(settings))
 
 
@@ -51,7 +57,6 @@ async def _serve(settings: Settings) -> int:
     async with running(settings) as server:
         _announce(settings, server.url)
         await stop.wait()
-        logger.info("stopping: clients are told, the tick in hand is committed")
     logger.info("stopped")
     return 0
 
@@ -76,8 +81,7 @@ def _announce(settings: Settings, url: str) -> None:
         logger.warning("DEMO: the three upstreams are simulated, every figure is invented")
     if not settings.api_key:
         logger.warning("no API_KEY: everybody on this machine may read")
-    logger.info("ready at {}", url)
-    print(f"\n  P&L server ready: {url}\n", flush=True)
+    logger.info("P&L server ready: {}", url)
 
 
 def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:

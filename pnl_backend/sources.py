@@ -56,11 +56,17 @@ class Fetchers:
 
 
 def build_fetchers(
-    credentials: Credentials, client: UpstreamClient, *, since: date, closed_days: ClosedDays
+    credentials: Credentials,
+    client: UpstreamClient,
+    *,
+    since: date,
+    closed_days: ClosedDays,
+    by_api_key: bool = False,
 ) -> Fetchers:
+    """The three fetchers; `by_api_key` splits Anthropic's cost by API key too, for rules that name one."""
     return Fetchers(
         _kalshi(credentials, client),
-        _anthropic(credentials, client, since, closed_days),
+        _anthropic(credentials, client, since, closed_days, by_api_key),
         RevenueFetcher(client, url=credentials.revenue_url, token=credentials.revenue_token),
     )
 
@@ -105,7 +111,9 @@ def _kalshi(credentials: Credentials, client: UpstreamClient) -> Fetcher[Any]:
     return KalshiFetcher(client, base_url=credentials.kalshi_url, signer=signer)
 
 
-def _anthropic(credentials: Credentials, client: UpstreamClient, since: date, closed_days: ClosedDays) -> Fetcher[Any]:
+def _anthropic(
+    credentials: Credentials, client: UpstreamClient, since: date, closed_days: ClosedDays, by_api_key: bool
+) -> Fetcher[Any]:
     if not credentials.anthropic_key:
         return Unconfigured(
             "anthropic",
@@ -118,4 +126,5 @@ def _anthropic(credentials: Credentials, client: UpstreamClient, since: date, cl
         api_key=credentials.anthropic_key,
         since=since,
         closed_days=closed_days,
+        by_api_key=by_api_key,
     )

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from loguru import logger
 
 Readiness = Literal["starting", "ready", "draining"]
+_VITAL = ("aggregator", "store")
 SAMPLE_INTERVAL = 0.5
 """Seconds between two looks at every part: `since` is no further off than this."""
 
@@ -108,7 +109,7 @@ class Health:
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether the server does its job, and the body of `/health`."""
         self.look()
-        healthy = all(self._seen[name].part.ok for name in ("aggregator", "store"))
+        healthy = all(self._seen[name].part.ok for name in _VITAL)
         cache = self._cache.health()
         degraded = [name for name, seen in self._seen.items() if not seen.part.ok]
         degraded += [name for name, state in cache.items() if state == "down"]
@@ -153,9 +154,11 @@ class Health:
             await asyncio.sleep(SAMPLE_INTERVAL)
 
     def _tell(self, name: str, part: Part) -> None:
-        # What broke has already told its own story; this line says what health routes answer from now on.
+        # What broke has already told its own story; this line says what health routes answer from now on, loudly
+        # only where that is "unhealthy".
         why = f": {part.detail}" if part.detail else ""
-        logger.log("INFO" if part.ok else "WARNING", "health: {} is {}{}", name, part.state, why)
+        level = "DEBUG" if name not in _VITAL else "INFO" if part.ok else "WARNING"
+        logger.log(level, "health: {} is {}{}", name, part.state, why)
 
     def _aggregator(self) -> Part:
         if not self._loop_running():
