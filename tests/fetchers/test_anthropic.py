@@ -444,6 +444,20 @@ async def test_faults_of_the_older_reports(make, simulator, path):
         await fetcher.fetch()
 
 
+async def test_a_day_that_the_older_report_tells_twice_is_refused(serve, client, memory, clock):
+    day = {"starting_at": "2026-11-20T00:00:00Z", "results": []}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == ANALYTICS:
+            return web.json_response({}, status=404)
+        return web.json_response({"data": [day, day], "has_more": False})
+
+    url = await serve(answer)
+    fetcher = AnthropicFetcher(client, base_url=url, api_key="k", since=TODAY - DAY, closed_days=memory, clock=clock)
+    with pytest.raises(InvalidResponse, match=r"data\[1\]\.starting_at: the day 2026-11-20 comes twice"):
+        await fetcher.fetch()
+
+
 async def test_a_hanging_upstream_ends_at_the_deadline(session, simulator, memory, clock):
     fetcher = AnthropicFetcher(
         UpstreamClient(session, timeout=0.2),

@@ -168,6 +168,7 @@ async def test_marks(fetch, position, market, mark, source):
         ("balance", "balance_dollars", "seven"),
         ("balance", "portfolio_value", "400"),
         ("balance", "portfolio_value", 400.5),
+        ("balance", "portfolio_value", 10**15),
     ],
 )
 async def test_a_bad_field_is_named(fetch, where, field, value):
@@ -181,6 +182,22 @@ async def test_a_market_without_any_bid_field_is_not_taken_for_an_empty_one(fetc
     market = {key: value for key, value in MARKET.items() if key not in {"yes_bid_dollars", "no_ask_dollars"}}
     with pytest.raises(InvalidResponse, match="yes_bid_dollars is missing"):
         await fetch(markets=[market])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"yes_bid_dollars": "0.0000", "last_price_dollars": None}, "last_price_dollars is missing"),
+        (
+            {"status": "finalized", "settlement_value_dollars": None, "result": ""},
+            "settlement_value_dollars is missing",
+        ),
+        ({"ticker": "x" * 501}, "ticker is longer than 500 characters"),
+    ],
+)
+async def test_a_market_that_leaves_the_mark_open_is_refused(fetch, changes, said):
+    with pytest.raises(InvalidResponse, match=said):
+        await fetch(markets=[{**MARKET, **changes}])
 
 
 async def test_a_balance_without_either_field(fetch):

@@ -137,6 +137,15 @@ def test_what_side_and_action_amount_to(side, action, gained):
     assert fill.price == (Decimal("0.41") if gained == "yes" else Decimal("0.59"))
 
 
+def test_a_side_without_an_action_that_means_anything_is_refused():
+    with pytest.raises(InvalidResponse, match="action is neither buy nor sell: 'hold'"):
+        read_fill({**FILL, "outcome_side": None, "side": "yes", "action": "hold"}, "x")
+
+
+def test_a_fill_without_its_exact_time_has_it_to_the_second():
+    assert read_fill({**FILL, "created_time": None}, "x").at == 1771988117000
+
+
 def test_a_settlement():
     assert read_settlement(SETTLEMENT, "x") == Settlement(
         "M-1",
