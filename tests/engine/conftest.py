@@ -96,7 +96,7 @@ async def running(
     else:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         yield Running(server, port, http, app, log)
         await server.shutdown(2.0)
     if front:
