@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+WORKERS ?= 4
 NPM    := $(shell command -v npm 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ dev: $(VENV)/.dev  ## as run, restarting when a source file changes
 	$(BIN)/watchfiles --filter python "$(BIN)/python server.py" pnl_backend
 
 test: $(VENV)/.dev  ## install what tests need and run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 coverage: $(VENV)/.dev  ## tests with a coverage report
 	$(BIN)/python -m pytest --cov=pnl_backend --cov-report=term-missing:skip-covered

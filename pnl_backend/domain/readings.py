@@ -99,9 +99,8 @@ class AnthropicSpend:
     def total_spend(self) -> Decimal:
         return sum((row.amount for row in self.rows), ZERO)
 
-    @property
-    def daily_spend(self) -> Decimal:
-        return sum((row.amount for row in self.rows if row.day == self.today), ZERO)
+    def spent_on(self, day: date) -> Decimal:
+        return sum((row.amount for row in self.rows if row.day == day), ZERO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -26,6 +27,7 @@ from pnl_backend.domain.readings import (
     SourceName,
     Tier,
 )
+from pnl_backend.domain.times import utc_date
 
 RECENT_DEALS = 5
 
@@ -157,7 +159,7 @@ def compute(
     spend = readings.anthropic.value
     revenue = readings.johns.value or Revenue(ZERO, ZERO)
     kalshi = _kalshi(portfolio, aged_out or AgedOut(), collected=revenue.collected)
-    anthropic = _anthropic(spend, fees=_fees(portfolio, aged_out or AgedOut()))
+    anthropic = _anthropic(spend, utc_date(at), fees=_fees(portfolio, aged_out or AgedOut()))
     johns = JohnsFigures(
         cents(revenue.invoiced), cents(revenue.collected), cents(revenue.pipeline), _recent(revenue.deals)
     )
@@ -215,11 +217,12 @@ def _kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut, *, collected: Decimal
     )
 
 
-def _anthropic(spend: AnthropicSpend | None, *, fees: Decimal) -> AnthropicFigures:
+def _anthropic(spend: AnthropicSpend | None, today: date, *, fees: Decimal) -> AnthropicFigures:
+    """`today` is the snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend."""
     if spend is None:
         return AnthropicFigures(ZERO, ZERO)
     expenses = cents(spend.total_spend + fees)
-    return AnthropicFigures(cents(spend.daily_spend), expenses - cents(fees))
+    return AnthropicFigures(cents(spend.spent_on(today)), expenses - cents(fees))
 
 
 def _recent(deals: tuple[Deal, ...]) -> tuple[Deal, ...]:

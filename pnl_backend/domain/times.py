@@ -14,6 +14,10 @@ def iso(ms: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
+def utc_date(ms: int) -> date:
+    return datetime.fromtimestamp(ms / 1000, UTC).date()
+
+
 def business_date(ms: int, zone: ZoneInfo) -> date:
     """The business day that the instant falls in."""
     return datetime.fromtimestamp(ms / 1000, zone).date()

@@ -1,0 +1,275 @@
+"""The loop: drift-free ticks, failures told once, a ledger that comes and goes, the turn of the day."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+
+from pnl_backend.aggregator import Aggregator, Sources
+from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
+from pnl_backend.errors import StoreError
+from pnl_backend.store import Store
+from pnl_backend.stream.hub import Hub
+
+NOON = int(datetime(2026, 3, 7, 12, tzinfo=UTC).timestamp())
+
+
+class Wall:
+    """A wall clock that tests set; seconds since the epoch."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Given:
+    """A source that reads what it is given, or raises it."""
+
+    def __init__(self, source, value, wall):
+        self.source, self.value, self.wall, self.failure = source, value, wall, None
+        self.patience = None
+
+    async def read(self, patience=None):
+        self.patience = patience
+        if self.failure:
+            raise self.failure
+        now = int(self.wall() * 1000)
+        if self.value is None:
+            return Reading(self.source, None, 0, 0, "fallback", "never answered")
+        return Reading(self.source, self.value, now, now, "live")
+
+
+class Sink:
+    def __init__(self):
+        self.seen, self.errors = [], 0
+        self.more = asyncio.Event()
+
+    async def publish(self, publication):
+        self.seen.append(publication)
+        self.more.set()
+
+    async def stream_error(self):
+        self.errors += 1
+        self.more.set()
+
+    async def until(self, condition):
+        async with asyncio.timeout(20):
+            while not condition(self):
+                self.more.clear()
+                await self.more.wait()
+
+
+class Flaky:
+    """A real store whose append fails on command."""
+
+    def __init__(self, store):
+        self._store = store
+        self.broken = False
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def append(self, record, *, positions=()):
+        if self.broken:
+            raise StoreError("no room on the disk")
+        await self._store.append(record, positions=positions)
+
+
+class House:
+    """An aggregator over a real store and hub."""
+
+    def __init__(self, store, wall, *, zone="UTC", interval=0.02):
+        self.wall = wall
+        self.store = Flaky(store)
+        self.hub = Hub(store)
+        self.sink = Sink()
+        self.hub.attach(self.sink)
+        today = datetime.fromtimestamp(wall(), UTC).date()
+        self.kalshi = Given("kalshi", KalshiPortfolio(Decimal(100), (position("A", "10"),)), wall)
+        self.anthropic = Given("anthropic", AnthropicSpend(today, today, ()), wall)
+        self.johns = Given("johns", Revenue(Decimal(50), Decimal(40)), wall)
+        self.aggregator = Aggregator(
+            sources=Sources(self.kalshi, self.anthropic, self.johns),
+            ledger=self.store,
+            publisher=self.hub,
+            interval=interval,
+            patience=0.5,
+            zone=ZoneInfo(zone),
+            clock=wall,
+        )
+
+    def collect(self, amount):
+        self.johns.value = Revenue(Decimal(amount), Decimal(amount))
+
+
+def position(ticker, realized, fees="0"):
+    return Position(ticker, Decimal(0), Decimal(0), Decimal(realized), Decimal(fees))
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await Store.open(tmp_path / "pnl.db", origin="live", clock=Wall())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def house(store):
+    return House(store, Wall())
+
+
+async def test_a_tick_reads_computes_commits_and_publishes(house, store):
+    assert not await house.aggregator.restore()
+    snapshot = await house.aggregator.tick()
+    (published,) = house.sink.seen
+    assert published.snapshot is snapshot
+    assert (snapshot.epoch, snapshot.seq) == (store.epoch, 1)
+    assert snapshot.net_pnl == 50
+    assert (await store.latest()) == published.record
+    assert house.kalshi.patience == 0.5
+
+
+async def test_ticks_follow_the_grid_and_number_each_snapshot(house):
+    await house.aggregator.restore()
+    house.aggregator.start()
+    await house.sink.until(lambda s: len(s.seen) >= 5)
+    await house.aggregator.stop()
+    assert [p.seq for p in house.sink.seen] == list(range(1, len(house.sink.seen) + 1))
+    assert not house.aggregator.running
+
+
+async def test_a_tick_that_fails_is_told_once_and_the_next_one_goes_on(house):
+    await house.aggregator.restore()
+    house.kalshi.failure = RuntimeError("a bug")
+    house.aggregator.start()
+    async with asyncio.timeout(20):
+        while house.aggregator.failures < 3:
+            await asyncio.sleep(0)
+    assert house.sink.errors == 1
+    house.kalshi.failure = None
+    await house.sink.until(lambda s: s.seen)
+    assert house.aggregator.failures == 0
+    house.kalshi.failure = RuntimeError("again")
+    await house.sink.until(lambda s: s.errors == 2)
+    await house.aggregator.stop()
+
+
+async def test_stopping_lets_the_tick_in_hand_commit(house, store):
+    await house.aggregator.restore()
+    reading = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def slow(patience=None):
+        reading.set()
+        await go_on.wait()
+        return Reading("johns", house.johns.value, 1, 1, "live")
+
+    house.johns.read = slow
+    house.aggregator.start()
+    await reading.wait()
+    stopping = asyncio.create_task(house.aggregator.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert (await store.latest()).seq == len(house.sink.seen) == 1
+
+
+async def test_the_feed_goes_on_unstored_and_what_waited_is_written_first(house, store):
+    await house.aggregator.restore()
+    await house.aggregator.tick()
+    house.store.broken = True
+    for _ in range(3):
+        snapshot = await house.aggregator.tick()
+        assert snapshot.stored is False
+    assert house.aggregator.unstored == 3
+    assert store.last_seq == 1
+    assert [orjson.loads(p.record.data)["stored"] for p in house.sink.seen] == [True, False, False, False]
+    house.store.broken = False
+    snapshot = await house.aggregator.tick()
+    assert snapshot.stored is True
+    assert house.aggregator.unstored == 0
+    held = await store.newest(10)
+    assert [record.seq for record in held] == [1, 2, 3, 4, 5]
+    assert held == [p.record for p in house.sink.seen], "the ledger holds what was published, byte for byte"
+    assert house.sink.errors == 0
+
+
+async def test_a_restart_serves_the_last_snapshot_and_goes_on_counting(house, store):
+    await house.aggregator.restore()
+    await house.aggregator.tick()
+    last = await house.aggregator.tick()
+    again = House(store, house.wall)
+    assert await again.aggregator.restore()
+    assert again.hub.latest.pnl == house.hub.latest.pnl
+    assert (await again.aggregator.tick()).seq == last.seq + 1
+
+
+async def test_the_day_is_measured_against_the_last_snapshot_of_the_day_before(store):
+    wall = Wall()
+    house = House(store, wall)
+    await house.aggregator.restore()
+    house.collect(90)
+    assert (await house.aggregator.tick()).daily_trend == 0
+    house.collect(190)
+    snapshot = await house.aggregator.tick()
+    assert snapshot.daily_trend == 100, "on the first day, against the first snapshot held (100)"
+    wall.now += 86_400
+    house.collect(290)
+    snapshot = await house.aggregator.tick()
+    assert snapshot.daily_trend == 50
+    assert house.aggregator.previous_day.net_pnl == 200
+    again = House(store, wall)
+    await again.aggregator.restore()
+    again.collect(390)
+    snapshot = await again.aggregator.tick()
+    assert snapshot.daily_trend == 100, "a restart measures against the same"
+    assert again.aggregator.previous_day.net_pnl == 200
+
+
+async def test_the_day_turns_at_midnight_of_the_business_time_zone(store):
+    wall = Wall(datetime(2026, 3, 8, 4, 59, 59, tzinfo=UTC).timestamp())  # one second before midnight in New York
+    house = House(store, wall, zone="America/New_York")
+    await house.aggregator.restore()
+    await house.aggregator.tick()
+    wall.now += 1
+    house.collect(150)
+    assert (await house.aggregator.tick()).daily_trend == 220
+    assert house.aggregator.previous_day is not None
+
+
+async def test_a_clock_that_jumps_back_neither_turns_the_day_nor_the_sequence(store):
+    wall = Wall()
+    house = House(store, wall)
+    await house.aggregator.restore()
+    await house.aggregator.tick()
+    wall.now -= 90_000
+    snapshot = await house.aggregator.tick()
+    wall.now += 90_000
+    assert snapshot.seq == 2
+    assert (await house.aggregator.tick()).seq == 3
+    assert house.aggregator.previous_day is None
+
+
+async def test_markets_that_age_out_still_count(house):
+    await house.aggregator.restore()
+    house.kalshi.value = KalshiPortfolio(Decimal(100), (position("A", "10", "1"), position("B", "5.25", "0.50")))
+    before = await house.aggregator.tick()
+    house.kalshi.value = KalshiPortfolio(Decimal(100), (position("B", "6.25", "0.75"),))
+    after = await house.aggregator.tick()
+    assert before.kalshi.realized_pnl == Decimal("15.25")
+    assert after.kalshi.realized_pnl == Decimal("16.25")
+    assert after.kalshi.fees == Decimal("1.75")
+
+
+async def test_sources_that_never_answered_are_named_and_counted_as_zero(house):
+    await house.aggregator.restore()
+    for source in (house.kalshi, house.anthropic, house.johns):
+        source.value = None
+    snapshot = await house.aggregator.tick()
+    assert snapshot.degraded == ("kalshi", "anthropic", "johns")
+    assert snapshot.net_pnl == 0
