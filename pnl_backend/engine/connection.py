@@ -101,6 +101,12 @@ class Outbox:
         return messages
 
 
+def limit_unsent(sock: socket.socket) -> None:
+    """Keep the kernel from hoarding what a client does not read."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
@@ -150,11 +156,15 @@ class Connection:
     def encode(message: Message) -> bytes:
         return message.frame
 
+    def lags(self) -> bool:
+        """Whether something waits for the client to read."""
+        return self.outbox is not None or self.blocked()
+
     def send(self, message: Message) -> None:
         """Write now when nothing waits, else queue within bounds; a client that passes them is cut."""
         if self.state != OPEN:
             return
-        if self.outbox is None and not self.blocked():
+        if not self.lags():
             self.write(self.encode(message))
             return
         if self.outbox is None:
@@ -239,7 +249,7 @@ class Connection:
 
     def finish(self) -> None:
         """Hang up behind our close frame, now that the peer has sent its own."""
-        if self.outbox is None and not self.blocked():
+        if not self.lags():
             self._end(politely=True)
 
     def abort(self) -> None:
@@ -286,6 +296,7 @@ class SocketConnection(Connection):
         self.sock = sock
         self.rest: bytes | memoryview | None = None
         self.direct = sock.fileno()
+        limit_unsent(sock)
         self.loop.add_reader(self.direct, self._readable)
 
     def blocked(self) -> bool:
@@ -385,6 +396,9 @@ class TransportConnection(Connection, asyncio.Protocol):
         self.under = under
         self.paused = False
         transport.set_write_buffer_limits(high=FLUSH_SIZE)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            limit_unsent(sock)
         transport.set_protocol(self)
 
     def blocked(self) -> bool:

@@ -110,7 +110,7 @@ class Fanout:
             connection = recipient.connection
             if connection is None or (descriptor := connection.direct) < 0:
                 chosen = variants
-                if behind is not None and connection is not None and connection.outbox is not None:
+                if behind is not None and connection is not None and connection.lags():
                     chosen = behind
                 recipient.deliver(chosen[recipient.variant])
                 continue

@@ -52,7 +52,7 @@ class FeedConnection:
     @property
     def behind(self) -> bool:
         """Whether something waits for the client to read."""
-        return self.connection is not None and (self.connection.outbox is not None or self.connection.blocked())
+        return self.connection is not None and self.connection.lags()
 
     def claim(self, key: str) -> bool:
         """Name the key under which the client came in; False when the key has as many clients as it may."""

@@ -15,7 +15,6 @@ from aiohttp import web
 from loguru import logger
 
 from pnl_backend.engine.connection import (
-    UNSENT_LIMIT,
     Connection,
     Owner,
     SocketConnection,
@@ -258,7 +257,6 @@ class _SocketFront(_Front):
             self.sock.close()
 
     def upgrade(self, owner: Owner) -> Connection:
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
         return SocketConnection(self.listener.server.eio.wiring, owner, self.sock)
 
 

@@ -79,7 +79,12 @@ def handlers(server: Server, log: list[tuple[Any, ...]]) -> None:
 
 @asynccontextmanager
 async def running(
-    config: EngineConfig, *, front: bool = True, setup: Callable[[Server], None] | None = None, **options: Any
+    config: EngineConfig,
+    *,
+    front: bool = True,
+    setup: Callable[[Server], None] | None = None,
+    route: Callable[[Server, web.Application], None] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Running]:
     log: list[tuple[Any, ...]] = []
     server = create_server(config, **options)
@@ -88,6 +93,8 @@ async def running(
         setup(server)
     app = web.Application()
     attach(server, app)
+    if route is not None:
+        route(server, app)
     runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     if front:
@@ -109,10 +116,12 @@ async def start() -> AsyncIterator[Start]:
     """Start a server; it stops with the test."""
     async with AsyncExitStack() as stack:
 
-        async def begin(*, front: bool = True, setup: Any = None, options: Any = None, **config: Any) -> Running:
+        async def begin(
+            *, front: bool = True, setup: Any = None, route: Any = None, options: Any = None, **config: Any
+        ) -> Running:
             values = {"ping_interval": 0.4, "ping_timeout": 2.0, "connect_timeout": 3.0, **config}
             return await stack.enter_async_context(
-                running(EngineConfig(**values), front=front, setup=setup, **(options or {}))
+                running(EngineConfig(**values), front=front, setup=setup, route=route, **(options or {}))
             )
 
         yield begin
