@@ -17,7 +17,7 @@ from pnl_backend.domain.times import business_date, day_start, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
 from pnl_backend.fetchers.guard import Outcome
-from pnl_backend.http.auth import Keys, presented_key
+from pnl_backend.http.auth import Grant, Keys, presented_key
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Metrics
 
@@ -180,7 +180,7 @@ class Doorkeeper:
             grant = self._keys.check(self._presented(environ, auth))
         except (Unauthorized, Forbidden):
             return None
-        return grant.digest.hex() or "open"
+        return key_name(grant)
 
     @staticmethod
     def _presented(environ: Mapping[str, Any], auth: object) -> str | None:
@@ -194,6 +194,11 @@ class Doorkeeper:
             "Authorization": str(environ.get("HTTP_AUTHORIZATION", "")),
         }
         return presented_key(headers, query)
+
+
+def key_name(grant: Grant) -> str:
+    """What connections go by that a key opened: its digest as hex, `open` where no key is needed."""
+    return grant.digest.hex() or "open"
 
 
 def plain_words(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.config import Settings
+from pnl_backend.feeds import Feeds
 from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.fetchers.guard import Guard
 from pnl_backend.http.api import create_api
@@ -36,7 +37,6 @@ from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, build_fetchers, build_guards, sources
 from pnl_backend.store import Store
 from pnl_backend.stream.hub import Hub
-from pnl_backend.stream.socketio import SocketFeed
 
 DIST = Path(__file__).resolve().parents[1] / "client" / "dist"
 
@@ -79,15 +79,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         core = await _core(stack, settings)
         keys = _keys(settings)
-        server = engine.create_server(_engine_config(settings), authenticate=Doorkeeper(keys))
-        core.hub.attach(SocketFeed(server, core.hub))
+        feeds = Feeds(core.hub, _engine_config(settings), authenticate=Doorkeeper(keys))
+        server = feeds.server
         keys.watch(lambda revoked: _close_revoked(server, revoked))
         health = _health(core, server)
         core.watch.health = health
         core.metrics.watch(_live(core, server))
         if not await core.aggregator.restore():
             await core.aggregator.tick()
-        url, port = await _open_doors(stack, core, server, keys, health)
+        url, port = await _open_doors(stack, core, feeds, keys, health)
         await stack.enter_async_context(health.watching())
         await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
         core.aggregator.start()
@@ -159,9 +159,7 @@ async def _guards(
     return guards
 
 
-async def _open_doors(
-    stack: AsyncExitStack, core: Core, server: engine.Server, keys: Keys, health: Health
-) -> tuple[str, int]:
+async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Keys, health: Health) -> tuple[str, int]:
     """Answers the address to show and the port."""
     settings = core.settings
     ports = Ports(
@@ -173,12 +171,12 @@ async def _open_doors(
         health=health,
         metrics=core.metrics,
     )
-    app = create_api(ports, options=_http_options(settings, keys))
-    engine.attach(server, app)
+    app = create_api(ports, options=_http_options(settings, keys), extra=[feeds.route()])
+    engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=2.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    listener = await engine.listen(server, runner, host=settings.bind_host, port=settings.port)
+    listener = await engine.listen(feeds.server, runner, host=settings.bind_host, port=settings.port)
     stack.push_async_callback(listener.close)
     return f"http://{'localhost' if settings.is_loopback else settings.bind_host}:{listener.port}", listener.port
 
@@ -248,7 +246,7 @@ def _engine_config(settings: Settings) -> engine.EngineConfig:
         ping_interval=settings.ping_interval_ms / 1000,
         ping_timeout=settings.ping_timeout_ms / 1000,
         connect_timeout=settings.connect_timeout_ms / 1000,
-        cors_allowed_origins="*" if settings.origins == ["*"] else settings.origins,
+        cors_allowed_origins=(lambda origin: origin != "null") if settings.origins == ["*"] else settings.origins,
         trusted_proxies=settings.trusted_proxies,
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,

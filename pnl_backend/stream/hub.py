@@ -14,10 +14,12 @@ from typing import Protocol
 import orjson
 from loguru import logger
 
+from pnl_backend.domain.delta import Sums, sums
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.domain.views import Json, breakdown_view, from_record, snapshot_view
+from pnl_backend.domain.views import Json, breakdown_view, from_record, ledger_view, snapshot_view
+from pnl_backend.errors import PnLError
 
 RING = 1000
 
@@ -49,6 +51,19 @@ class Publication:
     @cached_property
     def components(self) -> Json:
         return breakdown_view(self.snapshot)
+
+    @cached_property
+    def sums(self) -> Sums:
+        return sums(self.record)
+
+    @cached_property
+    def ledger(self) -> Json:
+        """The ledger feed's snapshot; its data points are the trades, costs and deals that it shows or sums."""
+        shown = self.snapshot
+        points = (
+            shown.kalshi.positions + shown.kalshi.closed_positions + len(shown.costs) + len(shown.johns.recent_deals)
+        )
+        return ledger_view(shown, data_points=points)
 
     @cached_property
     def snapshot_json(self) -> bytes:
@@ -110,6 +125,8 @@ class Hub:
     async def publish(self, snapshot: Snapshot, record: Record) -> None:
         """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
         publication = Publication(snapshot, record)
+        if self._latest is not None and publication.seq != self._latest.seq + 1:
+            self._ring.clear()
         self._latest = publication
         self._ring.append(publication)
         await self._tell(lambda sink: sink.publish(publication))
@@ -126,14 +143,26 @@ class Hub:
         return [ring[i] for i in range(len(ring) - missed, len(ring))]
 
     async def missed(self, epoch: str, seq: int) -> list[Publication] | None:
-        """Everything after `(epoch, seq)`, oldest first; None for another epoch, the future, or what is not held."""
-        if epoch != self.latest.record.epoch or seq > self.latest.seq or seq < 0:
+        """Everything after `(epoch, seq)` up to the newest, oldest first.
+
+        None for another epoch, the future, and whatever is not held without a gap. What the store holds and what only
+        the ring does (published meanwhile, or while the ledger could not be written) are put together.
+        """
+        if epoch != self.latest.record.epoch or not 0 <= seq <= self.latest.seq:
             return None
         held = self.after(seq)
         if held is not None:
             return held
-        records = await self._replay.since(epoch, seq, limit=RING)
-        return None if records is None else [Publication.of(record) for record in records]
+        try:
+            records = await self._replay.since(epoch, seq, limit=RING)
+        except PnLError as error:
+            logger.warning("what a client missed could not be read: {}", error)
+            return None
+        if records is None:
+            return None
+        stored = [Publication.of(record) for record in records]
+        newer = self.after(stored[-1].seq if stored else seq)
+        return None if newer is None else stored + newer
 
     async def _tell(self, call: Callable[[Sink], Awaitable[None]]) -> None:
         for sink in self._sinks:

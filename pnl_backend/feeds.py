@@ -1,0 +1,53 @@
+"""Hangs every feed on the hub: the engine's server, and on it each transport as a thin adapter."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from pnl_backend import engine
+from pnl_backend.adapters import key_name
+from pnl_backend.http.headers import security_headers
+from pnl_backend.http.middleware import GRANT, REQUEST_ID
+from pnl_backend.http.routing import Answer, Route
+from pnl_backend.stream.hub import Hub
+from pnl_backend.stream.ledger import LedgerFeed
+from pnl_backend.stream.socketio import SocketFeed
+from pnl_backend.stream.sse import LedgerStream
+from pnl_backend.stream.websocket import Authenticate, PlainSockets
+
+
+class Feeds:
+    """The server that clients connect to, and the route of the API that streams."""
+
+    def __init__(self, hub: Hub, config: engine.EngineConfig, *, authenticate: Authenticate) -> None:
+        self.server = engine.create_server(config, authenticate=authenticate)
+        self.sockets = SocketFeed(self.server, hub)
+        self.ledger = LedgerFeed(self.server, hub)
+        for sink in (self.sockets, self.ledger):
+            hub.attach(sink)
+        patience = config.connect_timeout
+        PlainSockets(self.server, self.ledger, authenticate=authenticate, patience=patience).mount("/", "/ws")
+        self._events = LedgerStream(self.server, self.ledger, headers=_headers)
+
+    def route(self) -> Route:
+        """The event stream, under the API's keys, limits and description."""
+        return Route(
+            method="GET",
+            path="/api/pnl/stream",
+            handler=self._stream,
+            tag="P&L",
+            summary="The ledger feed as server-sent events: snapshots, and deltas between them",
+            answers=(Answer("Events without end; /asyncapi.json describes them.", content_type="text/event-stream"),),
+            errors=(503,),
+        )
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        return await self._events.answer(request, key_name(request[GRANT]))
+
+
+def _headers(request: web.Request) -> dict[str, str]:
+    """What other answers get from the middleware; an origin that is not allowed never comes this far."""
+    headers = {**security_headers(), "X-Request-ID": request[REQUEST_ID], "Vary": "Origin"}
+    if origin := request.headers.get(hdrs.ORIGIN):
+        headers["Access-Control-Allow-Origin"] = origin
+    return headers

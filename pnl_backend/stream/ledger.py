@@ -1,0 +1,140 @@
+"""The ledger feed: a snapshot first, then deltas, and a snapshot again every minute and where a delta would not fit.
+
+A delta applies to the message before it: its `prevSeq` is the seq that the client holds. While nothing changes by a
+cent nothing is sent, so clients that came at different times hold different seqs of the same sums; each such group gets
+the delta with its own `prevSeq`, encoded once for the group.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import orjson
+
+from pnl_backend.domain.delta import Delta, diff
+from pnl_backend.domain.views import Json, delta_view
+from pnl_backend.engine import FeedConnection, Message, Server
+from pnl_backend.stream.hub import Hub, Publication
+from pnl_backend.stream.inbound import Since
+
+KEY_FRAME = 60.0
+"""Seconds between two snapshots for everybody."""
+SLACK = 0.5
+"""A tick this much early still is the key frame's: else a tick that comes a hair before the minute delays it by one."""
+
+Followers = dict[FeedConnection, None]
+
+
+class LedgerFeed:
+    """The hub's sink for the ledger feed; WebSockets and event streams join and leave it alike."""
+
+    def __init__(
+        self,
+        server: Server,
+        hub: Hub,
+        *,
+        key_frame: float = KEY_FRAME,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._hub = hub
+        self._key_frame = key_frame
+        self._monotonic = monotonic
+        self._framed = monotonic()
+        self._base: Publication | None = None
+        self._followers: dict[int, Followers] = {}
+        """Who holds which seq; those below the newest all hold its sums."""
+        self._snapshot: tuple[Publication, Message] | None = None
+
+    def join(self, connection: FeedConnection) -> None:
+        """Send the newest snapshot and what follows it from now on."""
+        newest = self._hub.latest
+        connection.send(self._snapshot_of(newest))
+        self._follow(connection, newest.seq)
+
+    async def resume(self, connection: FeedConnection, since: Since) -> None:
+        """Send the deltas after what the client saw last, or a snapshot where they are not held."""
+        missed = await self._hub.missed(since.epoch, since.seq - 1) if since.seq else None
+        if not connection.open:
+            return
+        if not missed or missed[0].seq != since.seq:
+            self.join(connection)
+            return
+        held = missed[0]
+        for publication in missed[1:]:
+            delta = diff(held.sums, publication.sums)
+            if not delta.is_empty:
+                connection.send(_delta_message(delta, publication))
+                held = publication
+        self._follow(connection, held.seq)
+
+    def leave(self, connection: FeedConnection) -> None:
+        for held, followers in self._followers.items():
+            if connection in followers:
+                del followers[connection]
+                if not followers:
+                    del self._followers[held]
+                return
+
+    async def publish(self, publication: Publication) -> None:
+        previous, self._base = self._base, publication
+        now = self._monotonic()
+        delta: Delta | None = None
+        if (
+            previous is not None
+            and previous.seq + 1 == publication.seq
+            and now - self._framed < self._key_frame - SLACK
+        ):
+            delta = diff(previous.sums, publication.sums)
+            if delta.is_empty:
+                return
+        else:
+            self._framed = now
+        groups = {held: self._followers.pop(held) for held in list(self._followers) if held < publication.seq}
+        if not groups:
+            return
+        snapshot = self._snapshot_of(publication)
+        joined = self._followers.setdefault(publication.seq, {})
+        sent = []
+        for held, followers in groups.items():
+            joined.update(followers)
+            message = snapshot if delta is None else _delta_message(replace(delta, prev_seq=held), publication)
+            sent.append(self._server.publish(list(followers), message, behind=snapshot))
+        for broadcast in sent:
+            if broadcast.done is not None:
+                await broadcast.done
+
+    async def stream_error(self) -> None:
+        """This feed has no message for it: a client that hears nothing new keeps what it has."""
+
+    def _follow(self, connection: FeedConnection, held: int) -> None:
+        self._followers.setdefault(held, {})[connection] = None
+
+    def _snapshot_of(self, publication: Publication) -> Message:
+        if self._snapshot is None or self._snapshot[0] is not publication:
+            self._snapshot = publication, _message("snapshot", publication.ledger, publication, replace_key="ledger")
+        return self._snapshot[1]
+
+
+def event_id(publication: Publication) -> str:
+    """Where in the sequence an event stands, as event streams name it."""
+    return f"{publication.record.epoch}-{publication.seq}"
+
+
+def parse_event_id(text: str) -> Since | None:
+    """The place that a `Last-Event-ID` names; None for what is none of ours."""
+    epoch, _, seq = text.rpartition("-")
+    if not epoch or len(text) > 64 or not (seq.isascii() and seq.isdigit()):
+        return None
+    return Since(epoch, int(seq))
+
+
+def _delta_message(delta: Delta, publication: Publication) -> Message:
+    return _message("delta", delta_view(delta), publication)
+
+
+def _message(kind: str, data: Json, publication: Publication, *, replace_key: str | None = None) -> Message:
+    text = orjson.dumps({"type": kind, "data": data, "timestamp": publication.record.at}).decode()
+    return Message.text(text, replace_key=replace_key, event_id=event_id(publication))

@@ -1,0 +1,160 @@
+"""Plain WebSocket feeds: the key, pings, and what happens to messages that are none; what they carry is a channel's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import orjson
+
+from pnl_backend.engine import Environ, FeedConnection, Refusal, Server
+from pnl_backend.stream.inbound import Budget
+
+UNAUTHENTICATED = 4401
+POLICY = 1008
+AUTH_PATIENCE = 5.0
+"""Seconds for the first message of a client that gave no key in its request."""
+MAX_WAITING = 1000
+RETRY_AFTER = 5
+BAD_MESSAGES = 3
+
+Authenticate = Callable[[Environ, object], str | None]
+"""Takes a request and an `auth` object; the name of the key that opens the door, else None."""
+
+
+class Channel(Protocol):
+    """What a feed carries."""
+
+    def join(self, connection: FeedConnection) -> None: ...
+
+    def leave(self, connection: FeedConnection) -> None: ...
+
+
+class PlainSockets:
+    """One channel at one or more paths."""
+
+    def __init__(
+        self,
+        server: Server,
+        channel: Channel,
+        *,
+        authenticate: Authenticate,
+        patience: float = AUTH_PATIENCE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.server = server
+        self.channel = channel
+        self.authenticate = authenticate
+        self.patience = patience
+        self.clock = clock
+        self.waiting = 0
+
+    def mount(self, *paths: str) -> None:
+        for path in paths:
+            self.server.add_feed(path, self.accept)
+
+    def accept(self, environ: Environ) -> PlainSocket | Refusal:
+        """Check the key that the request brings; one without may send it first, unless too many are about to."""
+        name = self.authenticate(environ, None)
+        if name is None and self.waiting >= MAX_WAITING:
+            return Refusal(503, "Too many connections without a key", retry_after=RETRY_AFTER)
+        return PlainSocket(self, name)
+
+
+class PlainSocket:
+    """One client's side of a feed."""
+
+    __slots__ = ("_bad", "_budget", "_feed", "_late", "_name")
+
+    def __init__(self, feed: PlainSockets, name: str | None) -> None:
+        self._feed = feed
+        self._name = name
+        self._budget = Budget()
+        self._bad = 0
+        self._late: asyncio.TimerHandle | None = None
+
+    def opened(self, connection: FeedConnection) -> None:
+        if self._name is not None:
+            self._admit(connection, self._name)
+        elif _brings_key(connection.environ):
+            connection.close(UNAUTHENTICATED, "Invalid API key")
+        else:
+            self._feed.waiting += 1
+            loop = asyncio.get_running_loop()
+            self._late = loop.call_later(self._feed.patience, connection.close, UNAUTHENTICATED, "Missing API key")
+
+    def received(self, connection: FeedConnection, data: str | bytes) -> None:
+        if not self._budget.spend():
+            self._error(connection, "Too many messages")
+            if self._budget.exhausted:
+                connection.close(POLICY, "Too many messages")
+            return
+        message = _parse(data)
+        kind = message.get("type") if message is not None else None
+        if message is not None and kind == "auth":
+            self._authenticate(connection, message)
+        elif self._name is None:
+            connection.close(UNAUTHENTICATED, "Missing API key")
+        elif kind == "ping":
+            connection.send(orjson.dumps({"type": "pong", "timestamp": int(self._feed.clock() * 1000)}).decode())
+        else:
+            self._offended(connection, _complaint(data, message))
+
+    def closed(self, connection: FeedConnection, reason: str) -> None:  # noqa: ARG002 - whatever the reason
+        self._known()
+        self._feed.channel.leave(connection)
+
+    def _authenticate(self, connection: FeedConnection, message: dict[str, object]) -> None:
+        """A key as a message; a client that came in already may send it too, but a wrong one closes."""
+        name = self._feed.authenticate(connection.environ, {"apiKey": message.get("apiKey")})
+        if name is None:
+            connection.close(UNAUTHENTICATED, "Invalid API key")
+        elif self._name is None:
+            self._known()
+            self._name = name
+            self._admit(connection, name)
+
+    def _admit(self, connection: FeedConnection, name: str) -> None:
+        if connection.claim(name):
+            self._feed.channel.join(connection)
+        else:
+            connection.close(POLICY, "Too many connections for this key")
+
+    def _known(self) -> None:
+        """Wait for the key no longer."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+            self._feed.waiting -= 1
+
+    def _offended(self, connection: FeedConnection, complaint: str) -> None:
+        self._bad += 1
+        self._error(connection, complaint)
+        if self._bad >= BAD_MESSAGES:
+            connection.close(POLICY, "Too many bad messages")
+
+    @staticmethod
+    def _error(connection: FeedConnection, message: str) -> None:
+        connection.send(orjson.dumps({"type": "error", "message": message}).decode())
+
+
+def _brings_key(environ: Environ) -> bool:
+    return bool(environ.query.get("apiKey") or environ.header("X-API-Key") or environ.header("Authorization"))
+
+
+def _parse(data: str | bytes) -> dict[str, object] | None:
+    if isinstance(data, bytes):
+        return None
+    try:
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _complaint(data: str | bytes, message: dict[str, object] | None) -> str:
+    if isinstance(data, bytes):
+        return "Binary messages are not understood"
+    return "Not a JSON object" if message is None else "Unknown message type"
