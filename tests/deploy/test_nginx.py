@@ -1,0 +1,169 @@
+"""Every transport through the shipped nginx site: a real nginx, the real server, TLS in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.deploy.proxy import Proxy
+from tests.support.clients import Listener
+from tests.support.server import FAST, ServerProcess
+from tests.waiting import until
+
+pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="deploy/tools.sh installs nginx")
+
+KEY = "a-read-key-of-more-than-thirty-two-characters"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    process = ServerProcess(
+        tmp_path / "server",
+        **FAST,
+        DEMO="true",
+        API_KEY=KEY,
+        TRUSTED_PROXIES="127.0.0.1",
+        CORS_ORIGIN="https://dashboard.example",
+    )
+    process.directory.mkdir()
+    await process.start()
+    yield process
+    await process.close()
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path, server: ServerProcess) -> AsyncIterator[Proxy]:
+    directory = tmp_path / "nginx"
+    directory.mkdir()
+    built = Proxy(directory, server.port)
+    await built.start()
+    yield built
+    await built.stop()
+
+
+@pytest.fixture
+async def browser(proxy: Proxy) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that trusts the proxy's certificate and no other."""
+    trusted = ssl.create_default_context(cafile=str(proxy.directory / "fullchain.pem"))
+    async with aiohttp.ClientSession(
+        proxy.url, connector=aiohttp.TCPConnector(ssl=trusted), headers={"X-API-Key": KEY}
+    ) as session:
+        yield session
+
+
+async def test_the_configuration_is_without_fault(proxy: Proxy) -> None:
+    said = proxy.check()
+    assert "syntax is ok" in said
+    assert "warn" not in said
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="+".join)
+async def test_socketio(proxy: Proxy, browser: aiohttp.ClientSession, transports: list[str]) -> None:
+    client = Listener()
+    client.io.eio.http = browser
+    client.io.eio.external_http = True
+    await client.io.connect(proxy.url, transports=transports, auth={"apiKey": KEY})
+    try:
+        await client.io.call("subscribe_pnl")
+        updates = await client.until(lambda heard: len(heard.of("pnl_update")) >= 5 and heard.of("pnl_update"))
+        seqs = [update["data"]["seq"] for update in updates]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        assert client.io.eio.transport() == transports[-1]
+    finally:
+        await client.io.disconnect()
+
+
+async def test_events_come_one_by_one_and_not_in_heaps(browser: aiohttp.ClientSession) -> None:
+    async with browser.get("/api/pnl/stream", headers={"Accept": "text/event-stream"}) as stream:
+        assert stream.status == 200
+        assert stream.content_type == "text/event-stream"
+        first = await _next_event(stream)
+        assert first["type"] == "snapshot"
+        # Held back by a buffer, a second small event would not come before kilobytes of others.
+        second = await _next_event(stream)
+        assert second["data"]["seq"] > first["data"]["seq"]
+
+
+async def test_plain_websockets(browser: aiohttp.ClientSession) -> None:
+    for path in ("/", "/ws"):
+        async with browser.ws_connect(path, params={"apiKey": KEY}) as socket:
+            async with asyncio.timeout(20):
+                first = await socket.receive_json()
+            assert first["type"] == "snapshot"
+            await socket.send_json({"type": "ping"})
+            async with asyncio.timeout(20):
+                while (await socket.receive_json())["type"] != "pong":
+                    pass
+
+
+async def test_rest_and_the_dashboard(browser: aiohttp.ClientSession) -> None:
+    async with browser.get("/api/pnl/current") as answer:
+        assert answer.status == 200
+        assert (await answer.json())["data"]["simulated"] is True
+        assert "Server" not in answer.headers or "/" not in answer.headers["Server"]
+        assert answer.headers["Strict-Transport-Security"]
+    async with browser.get("/") as page:
+        assert page.status == 200
+        assert page.content_type == "text/html"
+
+
+async def test_plain_http_is_sent_to_tls_without_the_query(proxy: Proxy) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(
+            f"http://localhost:{proxy.http_port}/api/pnl/current?apiKey={KEY}", allow_redirects=False
+        ) as answer,
+    ):
+        assert answer.status == 301
+        assert answer.headers["Location"] == "https://localhost/api/pnl/current"
+
+
+async def test_the_clients_address_is_seen_and_its_claims_are_not(
+    browser: aiohttp.ClientSession, server: ServerProcess
+) -> None:
+    async with browser.get("/api/pnl/breakdown", headers={"X-Forwarded-For": "203.0.113.9"}) as answer:
+        assert answer.status == 200
+    async with browser.get("/api/nowhere") as answer:
+        assert answer.status == 404
+    await until(lambda: "/api/nowhere" in server.log)
+    assert "203.0.113.9" not in server.log
+    assert "127.0.0.1 GET /api/nowhere" in server.log
+
+
+async def test_no_key_reaches_a_log(proxy: Proxy, browser: aiohttp.ClientSession, server: ServerProcess) -> None:
+    async with browser.get("/api/pnl/current", params={"apiKey": KEY}) as answer:
+        assert answer.status == 200
+    await server.close()
+    # nginx has the most to say when nobody answers behind it.
+    async with browser.get("/api/pnl/current", params={"apiKey": KEY}) as answer:
+        assert answer.status == 502
+    await proxy.stop()
+    assert "GET /api/pnl/current" in proxy.logs()
+    assert KEY not in proxy.logs()
+
+
+async def test_it_is_back_as_soon_as_the_server_is(browser: aiohttp.ClientSession, server: ServerProcess) -> None:
+    server.env["PORT"] = str(server.port)
+    await server.close()
+    async with browser.get("/health") as answer:
+        assert answer.status == 502
+    await server.start()
+    async with browser.get("/health") as answer:
+        assert answer.status == 200
+
+
+async def _next_event(stream: aiohttp.ClientResponse) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        async for line in stream.content:
+            if line.startswith(b"data:"):
+                found: dict[str, Any] = json.loads(line[5:])
+                return found
+    raise AssertionError("the stream ended")
