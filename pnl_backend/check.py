@@ -133,5 +133,5 @@ def _told(value: KalshiPortfolio | AnthropicSpend | Revenue) -> str:
         return f"answers: balance ${value.balance:,.2f}, {held} open of {len(value.positions)} positions"
     if isinstance(value, AnthropicSpend):
         kind = "an estimate, the key may not read the newest report: " if value.estimated else ""
-        return f"answers: {kind}${value.spent_on(value.today):,.2f} today"
+        return f"answers: {kind}${value.daily_spend:,.2f} today"
     return f"answers: invoiced ${value.invoiced:,.2f}, collected ${value.collected:,.2f}"

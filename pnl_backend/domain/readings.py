@@ -99,6 +99,11 @@ class AnthropicSpend:
     def total_spend(self) -> Decimal:
         return sum((row.amount for row in self.rows), ZERO)
 
+    @property
+    def daily_spend(self) -> Decimal:
+        """The cost of `today`, the day that was running when this was read."""
+        return self.spent_on(self.today)
+
     def spent_on(self, day: date) -> Decimal:
         return sum((row.amount for row in self.rows if row.day == day), ZERO)
 
