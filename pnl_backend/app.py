@@ -171,7 +171,7 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
         health=health,
         metrics=core.metrics,
     )
-    app = create_api(ports, options=_http_options(settings, keys), extra=[feeds.route()])
+    app = create_api(ports, options=_http_options(settings, keys, core.metrics), extra=[feeds.route()])
     engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=2.0)
     await runner.setup()
@@ -254,7 +254,7 @@ def _engine_config(settings: Settings) -> engine.EngineConfig:
     )
 
 
-def _http_options(settings: Settings, keys: Keys) -> HttpOptions:
+def _http_options(settings: Settings, keys: Keys, metrics: Metrics) -> HttpOptions:
     return HttpOptions(
         keys=keys,
         production=settings.production,
@@ -264,5 +264,6 @@ def _http_options(settings: Settings, keys: Keys) -> HttpOptions:
         metrics_access=settings.metrics_access,
         dist=DIST,
         raw_interval_ms=settings.update_interval_ms,
+        observe=metrics.request,
         version=__version__,
     )

@@ -28,6 +28,7 @@ _VERDICT = web.RequestKey("verdict", Verdict)
 _STARTED = web.RequestKey("started", web.StreamResponse)
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 _PREFLIGHT = Guard("public", limited=False)
 _UNROUTED = Guard("public", limited=True)  # 404 and 405 tell nothing that the description does not
 _OTHER = Guard("read", limited=True)
@@ -45,6 +46,7 @@ class Gate:
         self.access_log = AccessLog()
         self._peers = Peers(options.trusted_proxies)
         self._failures = Failures(production=options.production)
+        self._observe = options.observe
         self._limiter = None
         if options.rate_limit_per_minute:
             self._limiter = RateLimiter(
@@ -74,6 +76,8 @@ class Gate:
                 self.access_log.add(
                     request, address=address, status=status, size=size, start=start, request_id=request_id
                 )
+            if self._observe is not None:
+                self._observe(_method(request), _pattern(request), status, time.perf_counter() - start)
         return response
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -143,6 +147,17 @@ class Gate:
             check_preflight(request)
             return _PREFLIGHT
         return self._guards.get(match.handler, _OTHER)
+
+
+def _method(request: web.Request) -> str:
+    """The method, where it is one that we serve: a client may make up any other."""
+    return request.method if request.method in _METHODS else "other"
+
+
+def _pattern(request: web.Request) -> str:
+    """The route's pattern; `other` for what no route answers."""
+    resource = request.match_info.route.resource
+    return "other" if resource is None else resource.canonical
 
 
 def _request_id(request: web.Request) -> str:

@@ -18,7 +18,7 @@ from tests.support.clients import Listener
 from tests.support.server import FAST, ServerProcess
 from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="deploy/tools.sh installs nginx")
+pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (Debian: nginx-light)")
 
 KEY = "a-read-key-of-more-than-thirty-two-characters"
 

@@ -20,7 +20,7 @@ from tests.ops.test_metrics import exposed
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "pnl.json").read_text())
 RULES = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="deploy/tools.sh installs promtool")
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 
 
 def dashboard_queries() -> Iterator[str]:
