@@ -1,6 +1,7 @@
 """One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -143,6 +144,10 @@ class Connection:
         """A write to `direct` failed."""
         raise NotImplementedError
 
+    def say_no_more(self) -> None:
+        """End our half of the connection."""
+        raise NotImplementedError
+
     def pause(self) -> None:
         """Stop reading until `resume`."""
         raise NotImplementedError
@@ -225,6 +230,9 @@ class Connection:
         if self.state == OPEN:
             self.wiring.counters.protocol_errors += 1
             self.close(code, reason)
+            if self.state == CLOSING and not self.lags():
+                # The offender sees the end at once; what it still sends is read away, or a reset could eat our frame.
+                self.say_no_more()
             self.owner.lost("transport error")
 
     # The end.
@@ -363,6 +371,10 @@ class SocketConnection(Connection):
         else:
             self.ended()
 
+    def say_no_more(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
     def pause(self) -> None:
         if self.state != CLOSED:
             self.loop.remove_reader(self.sock.fileno())
@@ -420,6 +432,10 @@ class TransportConnection(Connection, asyncio.Protocol):
         self.flush()
         if not self.paused:
             self.wiring.behind.discard(self)
+
+    def say_no_more(self) -> None:
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def pause(self) -> None:
         self.transport.pause_reading()
