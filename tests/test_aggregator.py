@@ -33,9 +33,11 @@ class Given:
     def __init__(self, source, value, wall):
         self.source, self.value, self.wall, self.failure = source, value, wall, None
         self.patience = None
+        self.asked = asyncio.Event()
 
     async def read(self, patience=None):
         self.patience = patience
+        self.asked.set()
         if self.failure:
             raise self.failure
         now = int(self.wall() * 1000)
@@ -147,9 +149,11 @@ async def test_a_tick_that_fails_is_told_once_and_the_next_one_goes_on(house):
     await house.aggregator.restore()
     house.kalshi.failure = RuntimeError("a bug")
     house.aggregator.start()
-    async with asyncio.timeout(20):
-        while house.aggregator.failures < 3:
-            await asyncio.sleep(0)
+    for _ in range(3):
+        house.kalshi.asked.clear()
+        async with asyncio.timeout(20):
+            await house.kalshi.asked.wait()
+    assert house.aggregator.failures >= 2
     assert house.sink.errors == 1
     house.kalshi.failure = None
     await house.sink.until(lambda s: s.seen)
