@@ -14,7 +14,8 @@ import aiohttp
 
 from pnl_backend.adapters import Unconfigured, plain_words
 from pnl_backend.cache.redis import RedisTier
-from pnl_backend.config import Settings, describe
+from pnl_backend.config import Settings
+from pnl_backend.config_text import describe
 from pnl_backend.domain.readings import AnthropicSpend, ClosedCosts, CostRow, KalshiPortfolio, Revenue
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.fetchers.base import UpstreamClient

@@ -13,7 +13,7 @@ from typing import Any
 
 from loguru import logger
 
-from pnl_backend import config
+from pnl_backend import config_text
 from pnl_backend.config import Settings
 from pnl_backend.errors import ConfigError, PnLError
 from pnl_backend.ops.logging import setup_logging
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def serve(_: argparse.Namespace) -> int:
-    settings = config.load()
+    settings = config_text.load()
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     setup_logging(
         level=settings.log_level,
@@ -95,7 +95,7 @@ def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:
 def check(_: argparse.Namespace) -> int:
     from pnl_backend.check import report
 
-    return _run(report(config.load()))
+    return _run(report(config_text.load()))
 
 
 def simulate(arguments: argparse.Namespace) -> int:
@@ -108,9 +108,9 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def settings_command(arguments: argparse.Namespace) -> int:
     if arguments.example:
-        print(config.example(), end="")
+        print(config_text.example(), end="")
         return 0
-    for name, value in config.describe(config.load()):
+    for name, value in config_text.describe(config_text.load()):
         print(f"{name:<36}{value}")
     return 0
 

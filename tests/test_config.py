@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pnl_backend import config
-from pnl_backend.config import Settings, describe, example, load, names
+from pnl_backend.config import Settings
+from pnl_backend.config_text import describe, example, load, names
 from pnl_backend.errors import ConfigError
 
 CONTRACT = [

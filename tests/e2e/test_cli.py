@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pnl_backend.config import example
+from pnl_backend.config_text import example
 from pnl_backend.simulator import Fault, Simulator
 from tests.support.clients import listening
 from tests.support.server import FAST, ROOT, ServerProcess, upstream_env
