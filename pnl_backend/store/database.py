@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import aiosqlite
 from loguru import logger
 
 from pnl_backend.errors import StoreError
@@ -23,17 +22,13 @@ from pnl_backend.store import ledger_file
 from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
 from pnl_backend.store.migrations import Progress
 from pnl_backend.store.problems import describe, is_harmless
+from pnl_backend.store.readers import Readers, Shape
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 Work = Callable[[sqlite3.Connection], T]
-Shape = Callable[[sqlite3.Cursor, Row], T]
-"""What makes a row of the answer, on the reader's thread."""
 
 CHECKPOINT_EVERY = 200
 """Transactions between two checkpoints: the log stays within a few MB, and no append waits for a long one."""
-
-READERS = 3
 
 
 def _nothing() -> None:
@@ -74,22 +69,16 @@ class Database:
         self._files: ledger_file.Files = ()
         self._lock: int | None = None
         self._since_checkpoint = 0
-        self._slots: asyncio.Queue[aiosqlite.Connection | None] = asyncio.Queue()
-        self._mending = asyncio.Lock()
+        self._readers = Readers(path, busy_timeout_ms=busy_timeout_ms)
         self._closed = False
 
     async def open(self) -> None:
         """Take the file, make or migrate it; StoreError says what is wrong with it."""
         try:
             await self._on_thread(self._start)
-            for _ in range(READERS):  # now, because a deleted file can only be read by those who have it open
-                self._slots.put_nowait(await self._connect_reader())
+            await self._readers.open()
         except BaseException:
             self._closed = True
-            while not self._slots.empty():
-                reader = self._slots.get_nowait()
-                if reader is not None:
-                    await reader.close()
             self._thread.submit(self._release)
             self._thread.shutdown()
             raise
@@ -103,7 +92,7 @@ class Database:
         try:
             result = await self._on_thread(lambda: self._transact(work, stored))
         except _Lost:
-            async with self._without_readers():
+            async with self._readers.paused():  # one still open would carry the old log's index over to the new log
                 result = await self._on_thread(lambda: self._mend(work, stored))
         self._since_checkpoint += 1
         if self._since_checkpoint >= CHECKPOINT_EVERY:
@@ -112,21 +101,16 @@ class Database:
         return result
 
     async def read(self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None) -> list[Any]:
-        """Rows of one query from a reader, as tuples or as `shape` makes them; StoreError when it cannot be read."""
-        async with self._reader() as connection:
-            connection.row_factory = cast(Any, shape)
-            try:
-                return list(await connection.execute_fetchall(sql, parameters))
-            except sqlite3.Error as error:
-                raise describe(error, self.path) from error
+        """Rows of one query from a reader; StoreError when the file cannot be read."""
+        return await self._readers.read(sql, parameters, shape=shape)
 
     async def close(self) -> None:
         """Readers first: the writer must be the last connection, because the last one checkpoints."""
         if self._closed:
             return
         self._closed = True
-        async with self._without_readers():
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
+        await self._readers.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
         self._thread.shutdown()
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
@@ -245,56 +229,6 @@ class Database:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    # On the loop
-
-    @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
-        if self._closed:
-            raise StoreError(f"{self.path} is closed")
-        reader = await self._slots.get()
-        try:
-            if reader is None:
-                reader = await self._connect_reader()
-            yield reader
-        finally:
-            self._slots.put_nowait(reader)
-
-    @asynccontextmanager
-    async def _without_readers(self) -> AsyncIterator[None]:
-        """Wait for the reads in hand and close their connections; reads that come meanwhile wait in turn.
-
-        While another connection of this process is open, SQLite would carry the old log's index over to a new log.
-        """
-        taken = 0
-        async with self._mending:
-            try:
-                for _ in range(READERS):
-                    reader = await self._slots.get()
-                    taken += 1
-                    if reader is not None:
-                        await reader.close()
-                yield
-            finally:
-                for _ in range(taken):
-                    self._slots.put_nowait(None)
-
-    async def _connect_reader(self) -> aiosqlite.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        timeout = self._busy_timeout_ms / 1000
-        try:
-            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=timeout)
-        except sqlite3.Error as error:
-            raise describe(error, self.path) from error
-        try:
-            for setting in ("query_only = ON", "mmap_size = 0", "cache_size = -8192"):
-                await connection.execute_fetchall(f"PRAGMA {setting}")
-        except BaseException as error:
-            await connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise describe(error, self.path) from error
-            raise
-        return connection
 
 
 class _Lost(Exception):

@@ -18,7 +18,8 @@ from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow, Deal
 from pnl_backend.domain.snapshot import trend
 from pnl_backend.store import remembered
-from pnl_backend.store.database import Database, Row
+from pnl_backend.store.database import Database
+from pnl_backend.store.readers import Row
 
 Fact = TypeVar("Fact")
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
-from pnl_backend.store.database import Database
+from pnl_backend.store.readers import Reads
 from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
 
 Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
@@ -40,8 +40,8 @@ class History:
     An interval's timestamp is its beginning, which for the first one may lie before `start`.
     """
 
-    def __init__(self, database: Database, calendar: Calendar) -> None:
-        self._database = database
+    def __init__(self, reads: Reads, calendar: Calendar) -> None:
+        self._reads = reads
         self._calendar = calendar
 
     async def rows(self, start: int, end: int, resolution: str, limit: int | None) -> list[HistoryRow]:
@@ -49,9 +49,9 @@ class History:
         span, first = self._check(start, end, resolution)
         most = MOST_ROWS + 1 if limit is None else limit
         if span is None:
-            rows = await self._database.read(_RAW_NEWEST, (first, end, most), shape=_shape)
+            rows = await self._reads.read(_RAW_NEWEST, (first, end, most), shape=_shape)
         else:
-            rows = await self._database.read(_ROLLED_NEWEST, (span, first, end, most), shape=_shape)
+            rows = await self._reads.read(_ROLLED_NEWEST, (span, first, end, most), shape=_shape)
         if len(rows) > MOST_ROWS and limit is None:
             raise BadRequest(
                 f"resolution {resolution} over this range makes more than {MOST_ROWS} rows: "
@@ -65,9 +65,9 @@ class History:
         after = first, -1
         while True:
             if span is None:
-                rows = await self._database.read(_RAW_NEXT, (after[0], end, *after, CHUNK))
+                rows = await self._reads.read(_RAW_NEXT, (after[0], end, *after, CHUNK))
             else:
-                rows = await self._database.read(_ROLLED_NEXT, (span, after[0], end, CHUNK))
+                rows = await self._reads.read(_ROLLED_NEXT, (span, after[0], end, CHUNK))
             if rows:
                 yield [_row(row) for row in rows]
             if len(rows) < CHUNK:
@@ -79,8 +79,8 @@ class History:
         zone = self._calendar.zone
         today = business_date(now, zone)
         first = today - timedelta(days=days - 1)
-        rows = await self._database.read(_CLOSES, (DAY_MS, day_start(first, zone), now))
-        before = await self._database.read(_CLOSE_BEFORE, (DAY_MS, day_start(first, zone)))
+        rows = await self._reads.read(_CLOSES, (DAY_MS, day_start(first, zone), now))
+        before = await self._reads.read(_CLOSE_BEFORE, (DAY_MS, day_start(first, zone)))
         known = {max(first, business_date(start, zone)): sums for start, *sums in before + rows}
         closes: list[DayClose] = []
         for day in (first + timedelta(days=n) for n in range(days)):

@@ -149,7 +149,7 @@ def identify(
     migrate(connection, progress)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        fresh = Identity(_new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if heir is None else heir
+        fresh = Identity(new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if heir is None else heir
         first = [("origin", origin), ("first_run", fresh.first_run.isoformat())]
         connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", first)
         if connection.execute("SELECT count(*) FROM epochs").fetchone() == (0,):
@@ -173,5 +173,5 @@ def _which(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _new_epoch() -> str:
+def new_epoch() -> str:
     return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(8))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, TypedDict
 from zoneinfo import ZoneInfo
 
 from loguru import logger
@@ -16,24 +16,16 @@ from loguru import logger
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import remembered, rollups, snapshots
+from pnl_backend.store import maintenance, remembered, rollups, snapshots
+from pnl_backend.store.condition import Condition, Health
 from pnl_backend.store.database import Database
 from pnl_backend.store.facts import Facts
 from pnl_backend.store.history import DayClose, History, HistoryRow, Resolution
 from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
+from pnl_backend.store.maintenance import REPLAY_ROWS, ProgressLog
 from pnl_backend.store.remembered import Markets
 from pnl_backend.store.rollups import Calendar
 from pnl_backend.store.snapshots import Epochs
-
-
-class Health(TypedDict):
-    """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and never stored."""
-
-    state: Literal["connected", "down"]
-    since: int
-    error: str | None
-    unstored: int
-    synchronous: Synchronous
 
 
 class Store:
@@ -54,6 +46,7 @@ class Store:
         zone: ZoneInfo,
     ) -> None:
         self._clock = clock
+        self._progress = ProgressLog()
         self._synchronous: Synchronous = synchronous
         self._markets = Markets()
         self._identity: Identity | None = None
@@ -62,19 +55,17 @@ class Store:
         self._offered = 0
         self._lost = 0
         self._latest: Record | None = None
-        self._down: str | None = None
-        self._failures = 0
-        self._since = self._now()
+        self._condition = Condition(self._now)
         self._database = Database(
             path,
             origin=origin,
             synchronous=synchronous,
             busy_timeout_ms=busy_timeout_ms,
             clock=clock,
-            progress=_log_progress,
+            progress=self._progress,
             heir=self._heir,
             opened=self._opened,
-            told=self._told,
+            told=self._condition.told,
         )
         self._calendar = Calendar(zone)
         self.facts = Facts(self._database)
@@ -141,7 +132,7 @@ class Store:
         changed = self._markets.changed(positions)
 
         def work(connection: sqlite3.Connection) -> None:
-            if self._failures:
+            if self._condition.failures:
                 rollups.forget_from(connection, record.seq, self._calendar)
                 snapshots.forget_from(connection, record.seq)
             if record.seq > self._last_seq + 1:
@@ -228,12 +219,32 @@ class Store:
             raise StoreError(f"a cost of {outside[0]} cannot close the days from {day_from} to {day_to}")
         await self._database.write(lambda connection: remembered.save_days(connection, day_from, day_to, rows))
 
+    async def prune(self, keep_days: int, *, replay_rows: int = REPLAY_ROWS) -> int:
+        """Let go of raw snapshots older than `keep_days` business days, a short batch at a time; how many went.
+
+        The newest `replay_rows` stay however old they are: clients may ask for them again.
+        """
+        return await maintenance.prune(
+            self._database, self._calendar, keep_days=keep_days, now=self._now(), replay_rows=replay_rows
+        )
+
+    async def backup(self, directory: Path, *, keep_days: int) -> Path:
+        """Write and verify a backup while the server runs; those older than `keep_days` are removed."""
+        return await asyncio.to_thread(
+            maintenance.backup,
+            self._database.path,
+            directory,
+            keep_days=keep_days,
+            now=self._clock(),
+            progress=ProgressLog(),
+        )
+
     def health(self) -> Health:
         """What the last write told about the ledger."""
         return {
-            "state": "down" if self._down else "connected",
-            "since": self._since,
-            "error": self._down,
+            "state": "down" if self._condition.error else "connected",
+            "since": self._condition.since,
+            "error": self._condition.error,
             "unstored": self._lost + max(0, self._offered - self._last_seq),
             "synchronous": self._synchronous,
         }
@@ -264,18 +275,6 @@ class Store:
 
     # On the writer's thread
 
-    def _told(self, failure: StoreError | None) -> None:
-        """What each write came to: the first failure and the recovery are logged, the rest is counted."""
-        if failure is not None:
-            self._failures += 1
-            if self._down is None:
-                logger.error("The ledger cannot be written: {}", failure)
-                self._since = self._now()
-            self._down = str(failure)
-        elif self._down is not None:
-            logger.info("The ledger can be written again after {} failed writes", self._failures)
-            self._down, self._failures, self._since = None, 0, self._now()
-
     def _heir(self) -> Identity | None:
         if self._identity is None:
             return None
@@ -283,7 +282,7 @@ class Store:
 
     def _opened(self, connection: sqlite3.Connection, found: Identity) -> None:
         """Take up a file: at the start whatever it holds, later only one that this ledger can go on in."""
-        rollups.catch_up(connection, self._calendar, _log_progress)
+        rollups.catch_up(connection, self._calendar, self._progress)
         self._epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
         if self._identity is None:
             self._identity = found
@@ -300,7 +299,3 @@ class Store:
             logger.error("The database file in place ends at {}, not at {}", found.last_seq, self._last_seq)
             snapshots.note_gap(connection, found.last_seq + 1, self._last_seq, self._now())
         connection.execute("COMMIT")
-
-
-def _log_progress(what: str, done: int, of: int) -> None:
-    logger.info("{}: {} of {}", what, done, of)

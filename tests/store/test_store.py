@@ -208,3 +208,12 @@ async def test_a_cancelled_append_is_stored_all_the_same(store: Store, record: M
     await store.probe()  # behind it in the writer's queue
     assert store.last_seq == 1
     assert [one.seq for one in await store.newest(5)] == [1]
+
+
+async def test_reads_that_wait_while_the_store_closes_are_told(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 5)
+    reads = [asyncio.create_task(store.newest(5)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await store.close()
+    for answer in await asyncio.gather(*reads, return_exceptions=True):
+        assert len(answer) == 5 if isinstance(answer, list) else isinstance(answer, StoreError)
