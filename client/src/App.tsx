@@ -5,10 +5,11 @@ import { Banners, ConnectionBadge, ConnectionVoice } from './components/Connecti
 import { Logo, SettingsIcon } from './components/Icons';
 import { KeyPrompt } from './components/KeyPrompt';
 import { Settings } from './components/Settings';
+import { useFormatter } from './lib/preferences';
 import { useRoute, type Route } from './lib/route';
 import { Overview } from './pages/Overview';
 import { System } from './pages/System';
-import { usePnLSocket, usePnLStore } from './pnlStore';
+import { usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
 
 const SYSTEM_EVERY_MS = 10_000;
 const ROUTES: readonly (readonly [Route, string, string])[] = [
@@ -19,7 +20,8 @@ const ROUTES: readonly (readonly [Route, string, string])[] = [
 export function App(): ReactElement {
   const route = useRoute();
   useConnection();
-  useSystem();
+  useSystem(route === 'system');
+  useTitle();
   return (
     <>
       <DemoRibbon />
@@ -83,6 +85,15 @@ function KeyDialog(): ReactElement | null {
   );
 }
 
+/** The net figure in the tab, for those who keep it in the background. */
+function useTitle(): void {
+  const format = useFormatter();
+  const { netPnL, calculatedAt } = usePnLMetrics();
+  useEffect(() => {
+    document.title = calculatedAt === null ? 'P&L' : `${format.money(netPnL)} · P&L`;
+  }, [format, netPnL, calculatedAt]);
+}
+
 /** Connects while the page lives, and tries again at once when the network or the reader comes back. */
 function useConnection(): void {
   const { initSocket, disconnect } = usePnLSocket();
@@ -102,14 +113,14 @@ function useConnection(): void {
   }, [initSocket, disconnect, retryNow]);
 }
 
-/** Breakers stand on both pages, so the system's state is read on both, while someone looks. */
-function useSystem(): void {
+/** Breakers stand on both pages, so they are read on both, while someone looks; the rest only where it is shown. */
+function useSystem(whole: boolean): void {
   const connected = usePnLStore((state) => state.connected);
   const fetchSystem = usePnLStore((state) => state.fetchSystem);
   useEffect(() => {
     if (!connected) return;
-    void fetchSystem();
-    const timer = setInterval(() => document.visibilityState === 'visible' && void fetchSystem(), SYSTEM_EVERY_MS);
+    void fetchSystem(whole);
+    const timer = setInterval(() => document.visibilityState === 'visible' && void fetchSystem(whole), SYSTEM_EVERY_MS);
     return () => clearInterval(timer);
-  }, [connected, fetchSystem]);
+  }, [connected, whole, fetchSystem]);
 }

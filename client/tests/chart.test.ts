@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bar, columns, paddedRange, recent, runs, sparkPaths, typicalStep, waterfall, waterfallDomain } from '../src/lib/chart';
+import { bar, columns, paddedRange, recent, rowIndex, runs, timeRange, sparkPaths, typicalStep, waterfall, waterfallDomain } from '../src/lib/chart';
 import { toCsv, fileName } from '../src/lib/exports';
 import { spanOf, withLive } from '../src/store/trend';
 import { bucket, snapshot, T0, TICK } from './fixtures';
@@ -46,6 +46,20 @@ describe('the sparkline', () => {
 
   it('takes the last minutes from the history', () => {
     expect(recent([snapshot(0), snapshot(100), snapshot(101)], 60_000).map(({ y }) => y)).toEqual([1_100, 1_101]);
+  });
+});
+
+describe('the time axis', () => {
+  it('has a place for a single point', () => {
+    expect(timeRange(1_000, 1_000, 600)).toEqual([400, 1_000]);
+    expect(timeRange(0, 5_000, 600)).toEqual([0, 5_000]);
+    expect(timeRange(null, null, 600)).toEqual([0, 1]);
+  });
+
+  it('finds the row under the crosshair, gaps included', () => {
+    const rows = [bucket(0, 1), bucket(60_000, 2), bucket(240_000, 3)];
+    expect([0, 60, 120, 240, 999, undefined].map((at) => rowIndex(rows, at))).toEqual([0, 1, 1, 2, 2, 2]);
+    expect(rowIndex([], 5)).toBe(0);
   });
 });
 

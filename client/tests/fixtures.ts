@@ -82,7 +82,7 @@ export function fakeRest(answers: Record<string, unknown | (() => unknown)>): Re
     if (found === undefined) throw new Error(`nothing at ${path}`);
     return (typeof found === 'function' ? (found as () => Data)() : found) as Data;
   };
-  return { asked, answers, get: answer, plain: answer, post: (path) => answer(path) };
+  return { asked, answers, get: answer, plain: answer, text: answer, post: (path) => answer(path) };
 }
 
 export class MemoryStorage {

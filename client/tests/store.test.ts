@@ -279,11 +279,19 @@ describe('the key', () => {
 
 describe('the system page', () => {
   it('keeps what it last read when a part cannot be read', async () => {
-    const { store, rest } = build({ '/health': { status: 'healthy' }, '/api/cache/stats': { hitRate: '50.00%' } });
+    const { store, rest } = build({
+      '/health': { status: 'healthy' },
+      '/api/cache/stats': { hitRate: '50.00%' },
+      '/api/circuit-breaker/status': { services: {} },
+      '/metrics': '# HELP pnl_reconciliation_gap_usd Equity\npnl_reconciliation_gap_usd -0.25\n',
+    });
     await store.getState().fetchSystem();
-    expect(store.getState().system).toMatchObject({ health: { status: 'healthy' }, cache: { hitRate: '50.00%' }, breakers: null, readAt: T0 });
+    expect(store.getState().system).toMatchObject({ health: null, cache: null, breakers: { services: {} }, readAt: T0 });
+    await store.getState().fetchSystem(true);
+    expect(store.getState().system).toMatchObject({ health: { status: 'healthy' }, cache: { hitRate: '50.00%' }, reconciliation: -0.25 });
     delete rest.answers['/api/cache/stats'];
-    await store.getState().fetchSystem();
-    expect(store.getState().system.cache).toMatchObject({ hitRate: '50.00%' });
+    rest.answers['/metrics'] = 'pnl_reconciliation_gap_usd NaN\n';
+    await store.getState().fetchSystem(true);
+    expect(store.getState().system).toMatchObject({ cache: { hitRate: '50.00%' }, reconciliation: null });
   });
 });

@@ -74,13 +74,16 @@ export function Banners(): ReactElement {
 }
 
 function OfflineBanner(): ReactElement | null {
-  const { link, pnl, receivedAt, retryNow } = usePnLStore(
-    useShallow(({ link, pnl, receivedAt, retryNow }: PnLState) => ({ link, pnl, receivedAt, retryNow })),
+  const lost = usePnLStore(({ link }) => link.phase === 'waiting' || (link.phase === 'connecting' && link.reason !== null));
+  return lost ? <Lost /> : null;
+}
+
+function Lost(): ReactElement {
+  const { link, calculatedAt, receivedAt, retryNow } = usePnLStore(
+    useShallow(({ link, pnl, receivedAt, retryNow }: PnLState) => ({ link, calculatedAt: pnl.calculatedAt, receivedAt, retryNow })),
   );
   const format = useFormatter();
   const now = useNow();
-  if (link.phase !== 'waiting' && !(link.phase === 'connecting' && link.reason !== null)) return null;
-  const { calculatedAt } = pnl;
   const shown =
     calculatedAt === null ? 'There are no figures to show yet' : `Showing ${receivedAt === null ? format.dateTime(calculatedAt) : format.time(calculatedAt)}`;
   const next = link.nextTryAt === null ? 'trying now' : `trying again in ${duration(link.nextTryAt - now)}`;

@@ -33,8 +33,9 @@ export function useTint(value: number): (element: HTMLSpanElement | null) => voi
     const change = value - before.current;
     before.current = value;
     if (change === 0 || !element.current?.animate || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
-    const tint = getComputedStyle(element.current).getPropertyValue(change > 0 ? '--gain-tint' : '--loss-tint');
-    element.current.animate([{ backgroundColor: tint }, { backgroundColor: 'transparent' }], { duration: TINT_MS, easing: 'ease-out' });
+    element.current.dataset['change'] = change > 0 ? 'up' : 'down';
+    // Opacity of a pseudo-element is animated without the main thread, which has charts to draw.
+    element.current.animate([{ opacity: 1 }, { opacity: 0 }], { duration: TINT_MS, easing: 'ease-out', pseudoElement: '::before' });
   }, [value]);
   return (found) => {
     element.current = found;

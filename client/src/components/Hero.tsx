@@ -50,7 +50,7 @@ function Change(): ReactElement {
       {arrow(direction) && <span aria-hidden="true">{arrow(direction)}</span>}
       {change !== null && <span>{format.signedMoney(change)}</span>}
       <span>{change === null ? format.signedPercent(dailyTrend) : `(${format.signedPercent(dailyTrend)})`}</span>
-      <small className="soft">{change === null ? 'since the first figures' : 'today'}</small>
+      <small className="soft">{change === null ? 'since the start' : 'today'}</small>
     </p>
   );
 }

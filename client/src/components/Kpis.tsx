@@ -24,7 +24,7 @@ export function Kpis(): ReactElement {
       <Kpi label="Margin" note="of revenue is kept">
         {unknown ? '—' : format.percent(grossMargin)}
       </Kpi>
-      <Kpi label="Trend" note={baseline === null ? 'against the first figures' : 'against yesterday'}>
+      <Kpi label="Trend" note={baseline === null ? 'since the start' : 'against yesterday'}>
         {unknown ? (
           '—'
         ) : (

@@ -9,14 +9,21 @@ import { usePnLHistory } from '../pnlStore';
 const SPAN_MS = 600_000;
 const BOX = { width: 320, height: 80, pad: 4 };
 
-export function Sparkline(): ReactElement | null {
+export function Sparkline(): ReactElement {
   const history = usePnLHistory();
   const format = useFormatter();
   const points = useMemo(() => recent(history, SPAN_MS), [history]);
   const { lines, last, zero } = useMemo(() => sparkPaths(points, Math.max(typicalStep(points) * 3, 15_000), BOX), [points]);
   const first = points[0];
   const newest = points.at(-1);
-  if (first === undefined || newest === undefined || last === null) return null;
+  if (first === undefined || newest === undefined || last === null || points.length < 2) {
+    return (
+      <figure className="spark">
+        <svg viewBox={`0 0 ${BOX.width} ${BOX.height}`} aria-hidden="true" />
+        <figcaption>The last minutes will show here</figcaption>
+      </figure>
+    );
+  }
   const low = Math.min(...points.map(({ y }) => y));
   const high = Math.max(...points.map(({ y }) => y));
   const span = duration(newest.x - first.x);

@@ -103,7 +103,7 @@ function options(element: HTMLElement, { format, least, onPoint }: Pick<TimeChar
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), format.timeZone),
     cursor: { points: { size: 8, width: 2, fill: token('--surface'), stroke: line }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (_chart, first, last) => timeRange(first, last, least) },
+      x: { time: true, range: ({ data: [xs] }) => timeRange(xs[0] ?? null, xs.at(-1) ?? null, least) },
       y: { range: (_chart, low, high) => paddedRange(low, high) },
     },
     axes: [

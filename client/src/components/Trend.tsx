@@ -1,7 +1,7 @@
 /** The third question: since when. Net P&L over the chosen range, exact values under the crosshair, and its export. */
 
 import { useMemo, useState, type ReactElement } from 'react';
-import { columns } from '../lib/chart';
+import { columns, rowIndex } from '../lib/chart';
 import { download, fileName, toCsv } from '../lib/exports';
 import { useFormatter, useTimeZone } from '../lib/preferences';
 import { useTrend } from '../lib/useTrend';
@@ -28,9 +28,7 @@ export function Trend(): ReactElement {
   const { rows, span, state } = useTrend(range, timeZone);
   const data = useMemo(() => columns(rows, RESOLUTION_MS[span.resolution]), [rows, span.resolution]);
   const [point, setPoint] = useState<number | null>(null);
-  const byTime = useMemo(() => new Map(rows.map((row) => [row.timestamp / 1_000, row])), [rows]);
-  const rowAt = (index: number | null): Bucket | undefined =>
-    index === null ? rows.at(-1) : (byTime.get(data[0][Math.min(index, data[0].length - 1)] ?? -1) ?? rows.at(-1));
+  const rowAt = (index: number | null): Bucket | undefined => rows[index === null ? rows.length - 1 : rowIndex(rows, data[0][index])] ?? rows.at(-1);
   const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
   const when = (row: Bucket): string => {
     if (daily) return format.date(row.timestamp);

@@ -78,6 +78,17 @@ export function columns(rows: readonly Bucket[], resolutionMs: number): [number[
   return [xs, ys];
 }
 
+/** Where the row of an instant (s) stands among rows in order, by halving; the one before it when there is none. */
+export function rowIndex(rows: readonly Bucket[], seconds = Infinity): number {
+  let [low, high] = [0, rows.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((rows[middle] as Bucket).timestamp <= seconds * 1_000) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 /** The time axis (s): what there is, and at least `least` seconds of it, ending at the newest. */
 export function timeRange(first: number | null, last: number | null, least: number): [number, number] {
   if (first === null || last === null || !Number.isFinite(last)) return [0, 1];

@@ -1,17 +1,31 @@
-/** The time, told again every `everyMs` while the page is looked at, for ages and countdowns. */
+/** The time in whole seconds for ages and countdowns: one clock for all of them, so that they move together. */
 
-import { useEffect, useState } from 'react';
+import { useSyncExternalStore } from 'react';
 
-export function useNow(everyMs = 1_000): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const tick = (): void => setNow(Date.now());
-    const timer = setInterval(() => document.visibilityState === 'visible' && tick(), everyMs);
+const listeners = new Set<() => void>();
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}
+
+function subscribe(listener: () => void): () => void {
+  if (listeners.size === 0) {
+    tick();
+    timer = setInterval(() => document.visibilityState === 'visible' && tick(), 1_000);
     document.addEventListener('visibilitychange', tick);
-    return () => {
-      clearInterval(timer);
-      document.removeEventListener('visibilitychange', tick);
-    };
-  }, [everyMs]);
-  return now;
+  }
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    document.removeEventListener('visibilitychange', tick);
+  };
+}
+
+function tick(): void {
+  now = Date.now();
+  for (const listener of listeners) listener();
 }

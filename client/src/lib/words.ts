@@ -7,9 +7,13 @@ export function breakerWord(state: Breaker['state']): string {
   return { CLOSED: 'closed', OPEN: 'open', HALF_OPEN: 'half open' }[state] ?? state;
 }
 
-/** A service as its breaker is called, in words. */
+/** A service or a part of the server, in words. */
 export function serviceWord(service: string): string {
-  return { kalshi: 'Kalshi', anthropic: 'Anthropic', johns_revenue: 'John’s revenue' }[service] ?? service.replaceAll('_', ' ');
+  return { kalshi: 'Kalshi', anthropic: 'Anthropic', johns: 'John’s revenue', johns_revenue: 'John’s revenue', redis: 'Redis' }[service] ?? capital(service.replaceAll('_', ' '));
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 export const TRANSPORT_WORDS: Record<TransportName, string> = {

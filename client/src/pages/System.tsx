@@ -4,7 +4,6 @@ import { useState, type ReactElement, type ReactNode } from 'react';
 import { AdminKey } from '../components/AdminKey';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { useNow } from '../lib/useNow';
 import { breakerWord, serviceWord, TRANSPORT_WORDS } from '../lib/words';
 import { usePnLStore } from '../pnlStore';
 import type { Breaker } from '../types/wire';
@@ -20,6 +19,7 @@ export function System(): ReactElement {
         </div>
         <Breakers />
         <Cache />
+        <Parts />
       </div>
     </>
   );
@@ -49,22 +49,56 @@ function ThisConnection(): ReactElement {
 
 function Server(): ReactElement {
   const format = useFormatter();
-  const { health, api, readAt } = usePnLStore((state) => state.system);
+  const { health, api, readAt, reconciliation } = usePnLStore((state) => state.system);
   const cache = health?.services.cache;
   return (
     <Card id="server" title="Server">
       <Pairs
         of={[
-          ['Health', health === null ? '—' : health.status],
+          ['Health', health === null ? '—' : [health.status, ...(health.degraded?.length ? ['degraded'] : [])].join(', ')],
           ['Environment', health?.environment ?? '—'],
-          ['Up for', api === null ? '—' : duration(api.uptime * 1_000)],
+          ['Up for', api?.uptime === undefined ? '—' : duration(api.uptime * 1_000)],
           ['Connected clients', api === null ? '—' : format.integer(api.connectedClients)],
           ['Redis', cache?.redis ?? '—'],
           ['SQLite', cache?.sqlite ?? '—'],
           ['Aggregator', health?.services.aggregator ?? '—'],
+          ['Reconciliation gap', reconciliation === null ? 'not known yet' : format.signedMoney(reconciliation)],
           ['Read at', readAt === null ? '—' : format.time(readAt)],
         ]}
       />
+    </Card>
+  );
+}
+
+/** Each part of the server as it describes itself. */
+function Parts(): ReactElement | null {
+  const format = useFormatter();
+  const parts = Object.entries(usePnLStore((state) => state.system.health?.parts) ?? {});
+  if (parts.length === 0) return null;
+  return (
+    <Card id="parts" title="Parts">
+      <div className="scroll-x">
+        <table className="table is-worded">
+          <thead>
+            <tr>
+              <th scope="col">Part</th>
+              <th scope="col">State</th>
+              <th scope="col">Since</th>
+            </tr>
+          </thead>
+          <tbody>
+            {parts.map(([name, { state, ok, since, detail }]) => (
+              <tr key={name}>
+                <th scope="row">{serviceWord(name)}</th>
+                <td>
+                  <span className={`pill is-${ok ? 'gain' : 'warn'}`}>{state}</span> {detail && <span className="soft detail">{detail}</span>}
+                </td>
+                <td>{format.dateTime(Date.parse(since))}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </Card>
   );
 }
@@ -120,7 +154,6 @@ const BREAKER_TONES: Record<Breaker['state'], string> = { CLOSED: 'gain', HALF_O
 
 function BreakerRow({ service, breaker, onReset }: { service: string; breaker: Breaker; onReset: () => void }): ReactElement {
   const format = useFormatter();
-  useNow(5_000);
   const at = (time: number | null): string => (time === null ? '—' : format.time(time));
   return (
     <tr data-breaker={service}>

@@ -147,7 +147,10 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
 
   /** All zeros mean that there is no day before. */
   function setBaseline(baseline: Baseline): void {
-    set({ baseline: Object.values(baseline).some((figure) => figure !== 0) ? baseline : null });
+    const before = get().baseline;
+    const figures = Object.values(baseline);
+    if (before !== null && Object.values(before).every((figure, i) => figure === figures[i])) return;
+    set({ baseline: figures.some((figure) => figure !== 0) ? baseline : null });
   }
 
   /** Without the dashboard message, today's change tells what yesterday ended with. */
@@ -237,28 +240,30 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
       },
       retryNow: () => ladder.retryNow(),
       dismissGaps: () => set({ gaps: [] }),
-      fetchSystem: async () => {
+      fetchSystem: async (whole = false) => {
+        const { system: before } = get();
+        const unread = <Data>(kept: Data): Promise<Data> => Promise.resolve(kept);
         const reads = await Promise.allSettled([
-          rest.plain<Health>('/health'),
-          rest.plain<ApiHealth>('/api/health'),
           rest.get<BreakerStatus>('/api/circuit-breaker/status'),
-          rest.get<CacheStats>('/api/cache/stats'),
+          whole ? rest.plain<Health>('/health') : unread(before.health),
+          whole ? rest.get<CacheStats>('/api/cache/stats') : unread(before.cache),
+          whole ? rest.text('/metrics').then(reconciliationIn) : unread(before.reconciliation),
         ]);
-        const [health, api, breakers, cache] = reads;
-        const before = get().system;
-        set({
+        const [breakers, health, cache, reconciliation] = reads;
+        set(({ system }) => ({
           system: {
-            health: value(health) ?? before.health,
-            api: value(api) ?? before.api,
-            breakers: value(breakers) ?? before.breakers,
-            cache: value(cache) ?? before.cache,
-            readAt: reads.some(({ status }) => status === 'fulfilled') ? now() : before.readAt,
+            ...system,
+            breakers: value(breakers) ?? system.breakers,
+            health: value(health) ?? system.health,
+            cache: value(cache) ?? system.cache,
+            reconciliation: value(reconciliation),
+            readAt: breakers.status === 'fulfilled' ? now() : system.readAt,
           },
-        });
+        }));
       },
       resetBreaker: async (service, adminKey) => {
         await rest.post('/api/circuit-breaker/reset', service === null ? {} : { service }, adminKey ?? credentials.get());
-        await get().fetchSystem();
+        await get().fetchSystem(true);
       },
     };
   }
@@ -285,6 +290,12 @@ function onTheWire(path: string): number | null {
 
 function restored(storage: KeyValueStore | null): Partial<PnLState> {
   return restore(storage) ?? {};
+}
+
+/** The gauge among the server's Prometheus metrics; NaN there means not known yet. */
+function reconciliationIn(metrics: string): number | null {
+  const gap = Number(/^pnl_reconciliation_gap_usd (\S+)/m.exec(metrics)?.[1] ?? Number.NaN);
+  return Number.isNaN(gap) ? null : gap;
 }
 
 function value<Data>(settled: PromiseSettledResult<Data>): Data | null {

@@ -28,6 +28,8 @@ export interface SystemState {
   readonly api: ApiHealth | null;
   readonly breakers: BreakerStatus | null;
   readonly cache: CacheStats | null;
+  /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
+  readonly reconciliation: number | null;
   /** When these were last read (ms since the epoch). */
   readonly readAt: number | null;
 }
@@ -71,7 +73,8 @@ export interface PnLState {
   forgetKey: () => void;
   retryNow: () => void;
   dismissGaps: () => void;
-  fetchSystem: () => Promise<void>;
+  /** `whole` reads what only the system page shows, too. */
+  fetchSystem: (whole?: boolean) => Promise<void>;
   resetBreaker: (service: string | null, adminKey: string | null) => Promise<void>;
 }
 
@@ -114,7 +117,7 @@ export const INITIAL = {
   baseline: null,
   gaps: [],
   keyWanted: null,
-  system: { health: null, api: null, breakers: null, cache: null, readAt: null },
+  system: { health: null, api: null, breakers: null, cache: null, reconciliation: null, readAt: null },
 } satisfies Partial<PnLState>;
 
 /** A snapshot that has a time, or null before the first one. */

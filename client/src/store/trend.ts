@@ -31,12 +31,12 @@ export function spanOf(range: Range, now: number, timeZone: string): Span {
 }
 
 /** Kept snapshots as rows, for when the ranges cannot be fetched. */
-export function rowsOf(history: readonly Snapshot[]): Bucket[] {
-  return history.reduce<Bucket[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
+export function rowsOf(history: readonly Snapshot[]): readonly Bucket[] {
+  return history.reduce<readonly Bucket[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
 }
 
 /** The rows with `snapshot` as the newest value: the running bucket is extended, or a new one begun. */
-export function withLive(rows: readonly Bucket[], snapshot: Snapshot, resolutionMs: number): Bucket[] {
+export function withLive(rows: readonly Bucket[], snapshot: Snapshot, resolutionMs: number): readonly Bucket[] {
   const last = rows.at(-1);
   const { netPnL } = snapshot;
   const figures = {
@@ -50,7 +50,7 @@ export function withLive(rows: readonly Bucket[], snapshot: Snapshot, resolution
   if (last === undefined || timestamp > last.timestamp) {
     return [...rows, { timestamp, ...figures, open: netPnL, high: netPnL, low: netPnL, count: 1 }];
   }
-  if (snapshot.calculatedAt < last.timestamp) return rows as Bucket[];
+  if (snapshot.calculatedAt < last.timestamp) return rows;
   const running = { ...last, ...figures, high: Math.max(last.high, netPnL), low: Math.min(last.low, netPnL) };
   return [...rows.slice(0, -1), running];
 }

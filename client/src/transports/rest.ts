@@ -28,6 +28,7 @@ export interface Rest {
   get<Data>(path: string): Promise<Data>;
   /** The whole answer, for the health routes that have no envelope; a 503 with a body counts as an answer. */
   plain<Body>(path: string): Promise<Body>;
+  text(path: string): Promise<string>;
   post<Data>(path: string, body: unknown, key: string | null): Promise<Data>;
 }
 
@@ -56,6 +57,11 @@ export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...
       const response = await send(path, {}, null);
       if (!response.ok && response.status !== 503) throw await failure(response);
       return (await response.json()) as Body;
+    },
+    text: async (path) => {
+      const response = await send(path, {}, key());
+      if (!response.ok) throw await failure(response);
+      return response.text();
     },
     post: async (path, body, apiKey) =>
       data(await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }, apiKey)),

@@ -235,11 +235,21 @@ export interface CacheStats {
   keys: Record<string, unknown>;
 }
 
+export interface HealthPart {
+  state: string;
+  ok: boolean;
+  since: string;
+  detail?: string;
+}
+
 export interface Health {
   status: 'healthy' | 'unhealthy';
   timestamp: string;
   uptime: number;
   environment: string;
+  demo?: boolean;
+  degraded?: string[];
+  parts?: Record<string, HealthPart>;
   services: {
     cache: { processCache: string; redis: string; sqlite: string };
     aggregator: string;

@@ -1,0 +1,89 @@
+/**
+ * Measures the page of a running server: `node scripts/measure.mjs URL [KEY]` prints JSON.
+ *
+ * firstNumberMs: from navigation to the net figure, for a first visit and for one with a warm cache and kept figures.
+ * updateMs: the page's main-thread time (script, style, layout, paint) divided by the updates that came meanwhile,
+ * with 10,000 points in the chart; clocks and polling are in it, so it is an upper bound.
+ */
+
+import { chromium } from 'playwright-core';
+
+const [url, key] = process.argv.slice(2);
+const POINTS = 10_000;
+const UPDATES = 60;
+const VISITS = 5;
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+
+async function visitor() {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  await context.addInitScript((given) => {
+    if (given) localStorage.setItem('pnl-api-key', given);
+    new MutationObserver((_changes, observer) => {
+      if (!document.querySelector('[data-testid=net]')) return;
+      window.firstNumberMs = performance.now();
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+  }, key);
+  return context;
+}
+
+async function firstNumber(page) {
+  await page.goto(url);
+  await page.waitForFunction(() => window.firstNumberMs !== undefined);
+  return page.evaluate(() => window.firstNumberMs);
+}
+
+const median = (values) => Math.round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] * 10) / 10;
+
+async function firstNumbers() {
+  const [first, again] = [[], []];
+  for (let visit = 0; visit < VISITS; visit += 1) {
+    const context = await visitor();
+    const page = await context.newPage();
+    first.push(await firstNumber(page));
+    again.push(await firstNumber(page));
+    await context.close();
+  }
+  return { firstVisit: median(first), again: median(again) };
+}
+
+function rows() {
+  const now = Date.now();
+  return Array.from({ length: POINTS }, (_, i) => {
+    const netPnL = Math.round((4_000 + 200 * Math.sin(i / 300) + 20 * Math.sin(i / 7)) * 100) / 100;
+    const flat = { open: netPnL, high: netPnL, low: netPnL, close: netPnL };
+    return { timestamp: now - (POINTS - i) * 60_000, netPnL, kalshiPnL: 0, costs: 0, revenue: netPnL, ...flat, count: 12 };
+  });
+}
+
+async function updates() {
+  const context = await visitor();
+  const page = await context.newPage();
+  const data = rows();
+  await page.route(/api\/pnl\/history\?from=/, (route) =>
+    route.fulfill({ json: { success: true, data: { count: data.length, data, timestamp: '' }, timestamp: '' } }),
+  );
+  let received = 0;
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => (received += String(payload).includes('"pnl_update"') ? 1 : 0)));
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('Performance.enable');
+  const taskMs = async () => (await devtools.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value * 1_000;
+  const until = async (count) => {
+    while (received < count) await new Promise((soon) => setTimeout(soon, 20));
+  };
+  await firstNumber(page);
+  await page.waitForSelector('[data-testid=readout] strong');
+  await until(10);
+  const [began, from] = [await taskMs(), received];
+  await until(from + UPDATES);
+  const spent = (await taskMs()) - began;
+  const counted = received - from;
+  await context.close();
+  return { points: POINTS, updates: counted, updateMs: Math.round((spent / counted) * 100) / 100 };
+}
+
+const result = { firstNumberMs: await firstNumbers(), ...(await updates()) };
+await browser.close();
+console.log(JSON.stringify(result, null, 2));
