@@ -207,6 +207,7 @@ class Session:
     def forget(self) -> None:
         """Leave the engine's books."""
         self.state = CLOSED
+        self.engine.late.discard(self)
         self.engine.forget(self)
 
 

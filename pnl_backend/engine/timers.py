@@ -1,6 +1,7 @@
 """Every deadline of the engine on one timer, on the loop's monotonic clock."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -21,7 +22,8 @@ class Deadlines(Generic[Item]):
         self.delay = delay
         self._timers = timers
         self._expired = expired
-        self._entries: dict[Item, float] = {}
+        # Ordered with O(1) at its head; a plain dict would walk over everything deleted there.
+        self._entries: OrderedDict[Item, float] = OrderedDict()
 
     def add(self, item: Item) -> None:
         """Start the item's delay, or start it again."""
@@ -57,13 +59,13 @@ class Timers:
     """The one timer."""
 
     def __init__(self) -> None:
-        self._queues: list[Deadlines[object]] = []
+        self.queues: list[Deadlines[object]] = []
         self._handle: asyncio.TimerHandle | None = None
         self._ran = 0.0
 
     def queue(self, delay: float, expired: Callable[[Item], None]) -> Deadlines[Item]:
         queue = Deadlines(self, delay, expired)
-        self._queues.append(queue)  # type: ignore[arg-type] # queues of several kinds of items share the timer
+        self.queues.append(queue)  # type: ignore[arg-type] # queues of several kinds of items share the timer
         return queue
 
     def now(self) -> float:
@@ -86,7 +88,7 @@ class Timers:
     def _run(self) -> None:
         self._handle = None
         now = self._ran = self.now()
-        for queue in self._queues:
+        for queue in self.queues:
             due = queue.run(now)
             if due is not None:
                 self.arm(due)

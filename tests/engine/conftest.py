@@ -77,6 +77,12 @@ def handlers(server: Server, log: list[tuple[Any, ...]]) -> None:
     server.on("message", message, namespace="/custom")
 
 
+def serving() -> list[asyncio.Task[Any]]:
+    """Tasks of the server's that run now."""
+    ours = ("/pnl_backend/", "/aiohttp/web_protocol")
+    return [task for task in asyncio.all_tasks() if any(name in repr(task) for name in ours)]
+
+
 @asynccontextmanager
 async def running(
     config: EngineConfig,

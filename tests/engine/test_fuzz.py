@@ -12,7 +12,7 @@ from pnl_backend.engine import events
 from pnl_backend.engine.frames import FrameError, FrameReader
 from pnl_backend.engine.packets import ProtocolError, decode_payload
 from pnl_backend.engine.requests import clean_upgrade
-from tests.engine.conftest import Start
+from tests.engine.conftest import Start, serving
 
 SEED = int(os.environ.get("FUZZ_SEED", "20260225"))
 PURE = int(os.environ.get("FUZZ_PURE", "90000"))
@@ -163,12 +163,6 @@ class Gunner:
             assert part, data
             data += part
         return data
-
-
-def serving() -> list[asyncio.Task[Any]]:
-    """Tasks of the server's that run now."""
-    ours = ("/pnl_backend/", "/aiohttp/web_protocol")
-    return [task for task in asyncio.all_tasks() if any(name in repr(task) for name in ours)]
 
 
 @pytest.mark.timeout(170)
