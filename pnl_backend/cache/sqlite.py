@@ -24,7 +24,7 @@ from pnl_backend.domain.readings import Tier
 CALL_TIMEOUT = 0.25
 OPEN_TIMEOUT = 1.0
 REOPEN_PAUSE = 1.0
-MAX_PER_FAMILY = 2000
+MAX_PER_FAMILY = 256
 PRUNE_EVERY = 100
 _FAILURES = (sqlite3.Error, OSError, TimeoutError, ValueError)  # ValueError: aiosqlite's "connection closed"
 

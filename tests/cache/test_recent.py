@@ -1,0 +1,232 @@
+"""The cached past is the ledger's past: whatever is asked, published, set back or caught up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pnl_backend.cache.fallback import FallbackTier
+from pnl_backend.cache.memory import MemoryTier
+from pnl_backend.cache.recent import DAY_MS, HOUR_MS, MINUTE_MS, Recent, Resolution
+from pnl_backend.cache.tiered import TieredCache
+from pnl_backend.domain.record import Record
+from pnl_backend.errors import BadRequest, StoreError
+from pnl_backend.store import Store
+
+Asked = tuple[int, int, Resolution]
+EPOCH_HOUR = 1_772_058_240_000 // HOUR_MS * HOUR_MS
+
+
+def record(store: Store, at: int, net: int = 100) -> Record:
+    return Record(store.epoch, store.last_seq + 1, at, net, net, 0, 0, b'{"netPnL":%d}' % net, b"{}")
+
+
+@dataclass
+class Published:
+    record: Record
+
+
+class House:
+    """A real ledger, a memory cache before it, and a count of how often the ledger was asked."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.reads = 0
+        self.cache = TieredCache((MemoryTier(), FallbackTier()), default_ttl=60)
+        self.recent = Recent(self.cache, self)
+
+    async def publish(self, at: int, net: int = 100, *, stored: bool = True) -> Record:
+        made = record(self.store, at, net)
+        if stored:
+            await self.store.append(made)
+        await self.recent.publish(Published(made))
+        return made
+
+    async def newest(self, limit: int, /) -> Sequence[Record]:
+        return await self.store.newest(limit)
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[Any]:
+        self.reads += 1
+        return await self.store.history(start, end, resolution, limit=limit)
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[Any]]:
+        return self.store.export(start, end, resolution)
+
+    async def same(self, start: int, end: int, resolution: Resolution, limit: int | None = None) -> list[Any]:
+        """What the cache answers, held against the ledger."""
+        cached = await self.recent.history(start, end, resolution, limit=limit)
+        assert list(cached) == list(await self.store.history(start, end, resolution, limit=limit))
+        return list(cached)
+
+
+async def opened(path: Path) -> Store:
+    return await Store.open(path, origin="live", synchronous="NORMAL")
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    store = await opened(tmp_path / "pnl.db")
+    built = House(store)
+    yield built
+    await built.recent.close()
+    await store.close()
+
+
+async def test_closed_hours_are_read_once_and_the_open_one_is_always_fresh(house: House) -> None:
+    for minute in range(0, 150, 7):
+        await house.publish(EPOCH_HOUR + minute * MINUTE_MS, minute)
+    asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + 3 * HOUR_MS, "1m")
+    first = await house.same(*asked)
+    house.reads = 0
+    assert await house.same(*asked) == first
+    assert house.reads == 1
+    await house.publish(EPOCH_HOUR + 149 * MINUTE_MS, 4711)
+    assert (await house.same(*asked))[-1]["netPnL"] == 47.11
+    assert house.cache.stats()["keys"]["minutes"]["hits"] >= 4
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(st.integers(0, 40 * 60_000), min_size=1, max_size=40),
+    asked=st.lists(
+        st.tuples(
+            st.integers(-2 * HOUR_MS, 20 * HOUR_MS),
+            st.integers(0, 30 * HOUR_MS),
+            st.sampled_from(["raw", "1m", "5m", "1h", "1d"]),
+            st.none() | st.integers(1, 100),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    setback=st.integers(0, 5 * HOUR_MS),
+)
+def test_it_answers_as_the_ledger_does(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], asked: list[Any], setback: int
+) -> None:
+    async def scenario() -> None:
+        store = await opened(tmp_path_factory.mktemp("ledger") / "pnl.db")
+        house = House(store)
+        at = EPOCH_HOUR
+        try:
+            for number, step in enumerate(steps):
+                at += step
+                await house.publish(at, number)
+            for start, length, resolution, limit in asked:
+                await house.same(EPOCH_HOUR + start, EPOCH_HOUR + start + length, resolution, limit)
+            # A clock that is set back writes into hours that are closed, and cached by now.
+            await house.publish(at - setback, 999_999)
+            for start, length, resolution, limit in asked:
+                await house.same(EPOCH_HOUR + start, EPOCH_HOUR + start + length, resolution, limit)
+        finally:
+            await house.recent.close()
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+async def test_days_are_cached_by_the_hour(house: House) -> None:
+    day = EPOCH_HOUR // DAY_MS * DAY_MS
+    for hour in range(0, 60, 3):
+        await house.publish(day + hour * HOUR_MS, hour)
+    asked: Asked = (day, day + 3 * DAY_MS, "1h")
+    await house.same(*asked)
+    house.reads = 0
+    await house.same(*asked)
+    assert house.reads == 1
+
+
+async def test_many_who_ask_together_read_once(house: House) -> None:
+    for minute in range(0, 130, 10):
+        await house.publish(EPOCH_HOUR + minute * MINUTE_MS)
+    house.reads = 0
+    answers = await asyncio.gather(
+        *(house.recent.history(EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m") for _ in range(200))
+    )
+    assert house.reads == 1
+    assert all(answer == answers[0] for answer in answers)
+
+
+async def test_what_the_ledger_lacks_is_not_cached_and_what_it_catches_up_on_is_seen(house: House) -> None:
+    await house.publish(EPOCH_HOUR + MINUTE_MS)
+    house.recent.unstored(1)
+    waiting = await house.publish(EPOCH_HOUR + 2 * MINUTE_MS, stored=False)
+    await house.recent.publish(Published(waiting))
+    later = Record(waiting.epoch, waiting.seq + 1, EPOCH_HOUR + HOUR_MS, 1, 1, 0, 0, b"{}", b"{}")
+    await house.recent.publish(Published(later))
+    asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")
+    assert len(await house.same(*asked)) == 1
+    await house.store.append(waiting)
+    house.recent.unstored(0)
+    await house.store.append(later)
+    await house.recent.publish(Published(later))
+    assert len(await house.same(*asked)) == 2
+
+
+async def test_a_restart_finds_the_last_hour_warm_and_nothing_of_another_ledger(house: House, tmp_path: Path) -> None:
+    now = EPOCH_HOUR + 2 * HOUR_MS + 30 * MINUTE_MS
+    for minute in range(0, 150, 5):
+        await house.publish(EPOCH_HOUR + minute * MINUTE_MS, minute)
+    await house.cache.set("minutes:2026-02-25T23", b'[{"timestamp": 1, "netPnL": 666}]', 300)
+    await house.cache.set("hours:2026-02-25", b"[]", 300)
+    again = Recent(house.cache, house)
+    await again.warm(now)
+    house.reads = 0
+    rows = await again.history(now - HOUR_MS, now, "1m")
+    assert rows == await house.store.history(now - HOUR_MS, now, "1m")
+    assert house.reads == 1
+    current = await house.cache.get("current:all", stale=False)
+    assert current is not None
+    assert current.value == b'{"netPnL":145}'
+    empty = await opened(tmp_path / "other.db")
+    await Recent(house.cache, empty).warm(now)
+    assert await house.cache.get("minutes:2026-02-25T23", stale=False) is None
+    await empty.close()
+
+
+async def test_the_newest_snapshot_is_current_for_everybody(house: House) -> None:
+    for net in range(50):
+        await house.publish(EPOCH_HOUR + net, net)
+    await house.recent.close()
+    current = await house.cache.get("current:all", stale=False)
+    assert current is not None
+    assert current.value == b'{"netPnL":49}'
+
+
+@pytest.mark.parametrize(
+    ("fact", "gone", "left"),
+    [
+        ("fill", {"reading:kalshi", "current:all"}, {"reading:anthropic", "reading:johns"}),
+        ("cost", {"current:all"}, {"reading:kalshi", "reading:anthropic", "reading:johns"}),
+        ("deal", {"current:all"}, {"reading:kalshi", "reading:anthropic", "reading:johns"}),
+    ],
+)
+async def test_a_new_fact_outdates_what_it_changes_and_no_more(
+    house: House, fact: Any, gone: set[str], left: set[str]
+) -> None:
+    past = {"minutes:2026-02-25T21", "hours:2026-02-24"}
+    for key in gone | left | past:
+        await house.cache.set(key, b"[]", 60)
+    await house.recent.observed(fact, "f-1")
+    assert {key for key in gone | left | past if await house.cache.get(key, stale=False)} == left | past
+
+
+async def test_refusals_and_failures_are_the_ledgers(house: House) -> None:
+    await house.publish(EPOCH_HOUR)
+    await house.publish(EPOCH_HOUR + 3 * HOUR_MS)
+    with pytest.raises(BadRequest):
+        await house.recent.history(2, 1, "1m")
+    with pytest.raises(BadRequest):
+        await house.recent.history(0, EPOCH_HOUR, "2m")  # type: ignore[arg-type] # what no route lets through
+    await house.store.close()
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await house.recent.history(EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")
