@@ -142,6 +142,8 @@ class EngineServer:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self.wiring.open):
             connection.abort()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
         self.wiring.timers.stop()
 
     # What sessions report.

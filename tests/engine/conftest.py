@@ -67,6 +67,9 @@ def handlers(server: Server, log: list[tuple[Any, ...]]) -> None:
     async def message(sid: str, *args: Any) -> None:
         await server.emit("message-back", args, to=sid)
 
+    async def custom(sid: str, *args: Any) -> None:
+        await server.emit("message-back", args, to=sid, namespace="/custom")
+
     async def acknowledged(sid: str, *args: Any) -> tuple[Any, ...]:
         return args
 
@@ -74,7 +77,7 @@ def handlers(server: Server, log: list[tuple[Any, ...]]) -> None:
     server.on("disconnect", disconnect)
     server.on("message", message)
     server.on("message-with-ack", acknowledged)
-    server.on("message", message, namespace="/custom")
+    server.on("message", custom, namespace="/custom")
 
 
 def serving() -> list[asyncio.Task[Any]]:
