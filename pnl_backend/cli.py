@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,13 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(_: argparse.Namespace) -> int:
     settings = config_text.load()
     settings.database.parent.mkdir(parents=True, exist_ok=True)
+    _set_up_logging(settings)
+    return _run(_serve(settings))
+
+
+def _set_up_logging(settings: Settings) -> None:
     setup_logging(
         level=settings.log_level,
         directory=settings.log_dir,
         json_lines=settings.log_json,
         secrets=settings.secrets,
     )
-    return _run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
@@ -55,6 +59,7 @@ async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     _on_signals(stop)
     async with running(settings) as server:
+        _on_reload(server.take_keys)
         _announce(settings, server.url)
         await stop.wait()
     logger.info("stopped")
@@ -74,6 +79,22 @@ def _on_signals(stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, received)
+
+
+def _on_reload(take_keys: Callable[[Settings], None]) -> None:
+    """SIGHUP reads `.env` again for its keys: new ones open at once, what a removed one opened is closed."""
+
+    def reload() -> None:
+        try:
+            fresh = config_text.load()
+        except ConfigError as error:
+            logger.error("the keys stay as they are, the settings have a problem: {}", "; ".join(error.problems))
+            return
+        _set_up_logging(fresh)
+        take_keys(fresh)
+
+    with suppress(NotImplementedError, AttributeError):  # there is no SIGHUP on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 def _announce(settings: Settings, url: str) -> None:
