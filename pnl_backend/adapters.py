@@ -99,10 +99,11 @@ def store_part(health: Mapping[str, Any]) -> Part:
 
 
 class TickWatch:
-    """Tells metrics of each tick, and health that an update went out."""
+    """Tells metrics of each tick, health that an update went out, and `on_unstored` what waits for the ledger."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, on_unstored: Callable[[int], None]) -> None:
         self.health: Health | None = None
+        self._on_unstored = on_unstored
         self._metrics = metrics
 
     def stage(self, name: str, seconds: float) -> None:
@@ -118,6 +119,7 @@ class TickWatch:
 
     def unstored(self, waiting: int) -> None:
         self._metrics.unstored(waiting)
+        self._on_unstored(waiting)
 
 
 def fetch_outcome(metrics: Metrics) -> Callable[[Outcome], None]:

@@ -6,7 +6,8 @@ told, loop, doors, upstreams, cache, ledger.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -16,10 +17,12 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 from loguru import logger
+from pydantic import SecretStr
 
 from pnl_backend import __version__, engine
 from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
+from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.config import Settings
 from pnl_backend.feeds import Feeds
@@ -52,10 +55,11 @@ STALLED_TICKS = 6
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server whose doors are open."""
+    """A server whose doors are open. `take_keys` opens and closes them by new settings' keys, live sockets included."""
 
     port: int
     url: str
+    take_keys: Callable[[Settings], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Core:
     store: Store
     cache: TieredCache
     guards: tuple[Guard[Any], Guard[Any], Guard[Any]]
+    recent: Recent
     hub: Hub
     aggregator: Aggregator
     breakers: Breakers
@@ -87,6 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         core.metrics.watch(_live(core, server))
         if not await core.aggregator.restore():
             await core.aggregator.tick()
+        await core.recent.warm(int(time.time() * 1000))
         url, port = await _open_doors(stack, core, feeds, keys, health)
         await stack.enter_async_context(health.watching())
         await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
@@ -95,7 +101,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(server.shutdown)
         engine.prepare_process()
         health.mark("ready")
-        yield Running(port, url)
+        yield Running(port, url, lambda fresh: _take_keys(keys, fresh))
         health.mark("draining")
         logger.info("stopping: clients are told, the tick in hand is committed")
 
@@ -120,7 +126,10 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
     stack.push_async_callback(cache.close)
     guards = await _guards(stack, settings, store, cache, metrics)
     hub = Hub(store)
-    watch = TickWatch(metrics)
+    recent = Recent(cache, store)
+    hub.attach(recent)
+    stack.push_async_callback(recent.close)
+    watch = TickWatch(metrics, recent.unstored)
     interval = settings.update_interval_ms / 1000
     aggregator = Aggregator(
         sources=sources(guards),
@@ -138,7 +147,7 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         threshold=settings.circuit_breaker_failure_threshold,
         reset_timeout_ms=settings.circuit_breaker_reset_timeout,
     )
-    return Core(settings, store, cache, guards, hub, aggregator, breakers, metrics, watch)
+    return Core(settings, store, cache, guards, recent, hub, aggregator, breakers, metrics, watch)
 
 
 async def _guards(
@@ -165,7 +174,7 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
     ports = Ports(
         latest=core.hub,
         periods=Periods(core.hub, core.store, ZoneInfo(settings.business_timezone)),
-        history=core.store,
+        history=core.recent,
         breakers=core.breakers,
         cache=core.cache,
         health=health,
@@ -215,6 +224,15 @@ def _ledger_files(path: Path) -> list[Path]:
     return [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
 
 
+def _take_keys(keys: Keys, settings: Settings) -> None:
+    revoked = keys.replace(read=_texts(settings.api_key), admin=_texts(settings.admin_api_key))
+    logger.info("keys were read again: {} revoked", len(revoked))
+
+
+def _texts(secrets: list[SecretStr]) -> list[str]:
+    return [secret.get_secret_value() for secret in secrets]
+
+
 def _close_revoked(server: engine.Server, revoked: frozenset[bytes]) -> None:
     for digest in revoked:
         server.close_key(digest.hex())
@@ -235,8 +253,8 @@ def _demo(simulator: Simulator) -> Credentials:
 
 def _keys(settings: Settings) -> Keys:
     return Keys(
-        read=[key.get_secret_value() for key in settings.api_key],
-        admin=[key.get_secret_value() for key in settings.admin_api_key],
+        read=_texts(settings.api_key),
+        admin=_texts(settings.admin_api_key),
         open_read=not settings.production and not settings.api_key and settings.is_loopback,
     )
 

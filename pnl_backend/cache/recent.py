@@ -21,6 +21,7 @@ from loguru import logger
 
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
+from pnl_backend.errors import StoreError
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 CURRENT, CURRENT_TTL = "current:all", 30.0
@@ -93,12 +94,16 @@ class Recent:
     async def warm(self, now: int) -> None:
         """Forget the blocks of an earlier run, whose ledger may have been another, and read the last hour."""
         await self._forget_blocks()
-        newest = await self._ledger.newest(1)
-        if not newest:
+        try:
+            newest = await self._ledger.newest(1)
+            if not newest:
+                return
+            self._newest_at = newest[-1].at
+            rows = await self.history(now - HOUR_MS, now, "1m")
+        except StoreError as error:
+            logger.warning("cache: the last hour stays cold, the ledger cannot be read: {}", error)
             return
-        self._newest_at = newest[-1].at
         await self._cache.set(CURRENT, newest[-1].data, CURRENT_TTL)
-        rows = await self.history(now - HOUR_MS, now, "1m")
         logger.info("cache: the last hour is warm, {} minutes", len(rows))
 
     async def publish(self, publication: Publication) -> None:
