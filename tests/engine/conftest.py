@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import web
 
 from pnl_backend.engine import EngineConfig, Server, attach, create_server, listen
@@ -118,6 +119,18 @@ async def running(
     if front:
         await listener.close()
     await runner.cleanup()
+
+
+ONE_LOOP = ("test_fuzz", "test_abandoned", "test_side_by_side")
+"""Long tests run on the product's loop alone."""
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """The loop that the product runs on, and the one that stands in where that is not to be had."""
+    product = {"uvloop": uvloop.new_event_loop}
+    if any(name in item.nodeid for name in ONE_LOOP):
+        return product
+    return {**product, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture
