@@ -16,7 +16,7 @@ from loguru import logger
 from pnl_backend import config_text
 from pnl_backend.config import Settings
 from pnl_backend.errors import ConfigError, PnLError
-from pnl_backend.ops.logging import setup_logging
+from pnl_backend.ops.logging import learn_secrets, setup_logging
 
 STOP_WITHIN = 10.0
 """Seconds from the first signal to exit; what is not closed by then is left."""
@@ -90,7 +90,7 @@ def _on_reload(take_keys: Callable[[Settings], None]) -> None:
         except ConfigError as error:
             logger.error("the keys stay as they are, the settings have a problem: {}", "; ".join(error.problems))
             return
-        _set_up_logging(fresh)
+        learn_secrets(fresh.secrets)
         take_keys(fresh)
 
     with suppress(NotImplementedError, AttributeError):  # there is no SIGHUP on Windows

@@ -45,8 +45,9 @@ def setup_logging(*, level: str, directory: Path | None, json_lines: bool, secre
     JSON object a line. A directory that cannot be written costs one warning and the files.
     """
     level = level.upper()
+    learn_secrets(secrets)
     logger.remove()
-    logger.configure(patcher=_Render(Redactor(secrets), json_lines=json_lines))
+    logger.configure(patcher=_Render(_redact, json_lines=json_lines))
     as_json = json_lines and not sys.stderr.isatty()
     logger.add(
         sys.stderr,
@@ -62,6 +63,14 @@ def setup_logging(*, level: str, directory: Path | None, json_lines: bool, secre
     _take_in_crashes()
     if directory is not None:
         _add_files(directory, level, json_lines)
+
+
+def learn_secrets(secrets: Collection[str]) -> None:
+    """Keep these out of the log from now on too, as when keys are rotated while the server runs."""
+    _redact.learn(secrets)
+
+
+_redact = Redactor()
 
 
 def _add_files(directory: Path, level: str, json_lines: bool) -> None:

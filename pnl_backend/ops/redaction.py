@@ -41,9 +41,14 @@ class Redactor:
     """Callable: text in, the same text without secrets out."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
+        self._known: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Collection[str]) -> None:
+        """Look for these too; what was a secret once stays one."""
         spellings = {form for secret in secrets for form in _spellings(secret)}
         # The longest first, lest a part of one leave the rest of another behind.
-        self._known = sorted(spellings, key=len, reverse=True)
+        self._known = sorted(spellings.union(self._known), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for spelling in self._known:

@@ -207,6 +207,19 @@ def test_no_secret_is_found_anywhere(tmp_path: Path, json_lines: bool) -> None:
         assert kept in found, kept
 
 
+def test_secrets_learnt_later_are_kept_out_too(tmp_path: Path) -> None:
+    written = write(
+        tmp_path / "logs",
+        """
+        from pnl_backend.ops.logging import learn_secrets
+        learn_secrets(["a-new-key"])
+        logger.info("old {} new {}", "an-old-key", "a-new-key")
+        """,
+        secrets=("an-old-key",),
+    )
+    assert "old *** new ***" in written.combined
+
+
 def test_files_turn_over_at_their_size_and_five_old_ones_stay(tmp_path: Path) -> None:
     written = write(
         tmp_path,
