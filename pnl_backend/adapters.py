@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start, iso, month_start
@@ -129,6 +130,23 @@ def fetch_outcome(metrics: Metrics) -> Callable[[Outcome], None]:
         metrics.fetched(outcome.source, outcome.seconds, outcome.error.code if outcome.error else None)
 
     return note
+
+
+class Reader(Protocol):
+    async def read(self, patience: float | None = None) -> Reading[Any]: ...
+
+
+class Overheard:
+    """A source as the loop reads it, with every reading passed on to `hear` as well."""
+
+    def __init__(self, source: Reader, hear: Callable[[Reading[Any]], None]) -> None:
+        self._source = source
+        self._hear = hear
+
+    async def read(self, patience: float | None = None) -> Reading[Any]:
+        reading = await self._source.read(patience)
+        self._hear(reading)
+        return reading
 
 
 class Newest(Protocol):

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -22,12 +21,12 @@ from pydantic import SecretStr
 from pnl_backend import __version__, engine
 from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
+from pnl_backend.books import Books
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.config import Settings
 from pnl_backend.feeds import Feeds
 from pnl_backend.fetchers.base import UpstreamClient
-from pnl_backend.fetchers.guard import Guard
 from pnl_backend.http.api import create_api
 from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
@@ -37,7 +36,7 @@ from pnl_backend.ops import loop_lag
 from pnl_backend.ops.health import Health
 from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
-from pnl_backend.sources import Credentials, build_fetchers, build_guards, sources
+from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
 from pnl_backend.store import Store
 from pnl_backend.stream.hub import Hub
 
@@ -69,9 +68,10 @@ class Core:
     settings: Settings
     store: Store
     cache: TieredCache
-    guards: tuple[Guard[Any], Guard[Any], Guard[Any]]
+    guards: Guards
     recent: Recent
     hub: Hub
+    books: Books
     aggregator: Aggregator
     breakers: Breakers
     metrics: Metrics
@@ -98,6 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
         core.aggregator.start()
         stack.push_async_callback(core.aggregator.stop)
+        await stack.enter_async_context(core.books.kept())
         stack.push_async_callback(server.shutdown)
         engine.prepare_process()
         health.mark("ready")
@@ -124,15 +125,16 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         on_event=metrics.cache_event,
     )
     stack.push_async_callback(cache.close)
-    guards = await _guards(stack, settings, store, cache, metrics)
+    guards, books = await _guards(stack, settings, store, cache, metrics)
     hub = Hub(store)
     recent = Recent(cache, store)
     hub.attach(recent)
     stack.push_async_callback(recent.close)
+    books.tell(recent.observed)
     watch = TickWatch(metrics, recent.unstored)
     interval = settings.update_interval_ms / 1000
     aggregator = Aggregator(
-        sources=sources(guards),
+        sources=books.sources(guards),
         ledger=store,
         publisher=hub,
         interval=interval,
@@ -147,12 +149,12 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         threshold=settings.circuit_breaker_failure_threshold,
         reset_timeout_ms=settings.circuit_breaker_reset_timeout,
     )
-    return Core(settings, store, cache, guards, recent, hub, aggregator, breakers, metrics, watch)
+    return Core(settings, store, cache, guards, recent, hub, books, aggregator, breakers, metrics, watch)
 
 
 async def _guards(
     stack: AsyncExitStack, settings: Settings, store: Store, cache: TieredCache, metrics: Metrics
-) -> tuple[Guard[Any], Guard[Any], Guard[Any]]:
+) -> tuple[Guards, Books]:
     credentials, since = Credentials.of(settings), settings.pnl_since or store.first_run
     if settings.demo_mode:
         credentials = _demo(await stack.enter_async_context(Simulator(seed=settings.demo_seed)))
@@ -165,7 +167,7 @@ async def _guards(
     guards = build_guards(fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
-    return guards
+    return guards, Books(store, metrics, fetchers.kalshi)
 
 
 async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Keys, health: Health) -> tuple[str, int]:
@@ -198,7 +200,8 @@ def _health(core: Core, server: engine.Server) -> Health:
         connected_clients=lambda: server.stats().clients,
         loop_running=lambda: core.aggregator.running,
         store=lambda: store_part(core.store.health()),
-        parts=core.breakers.parts(),
+        parts={**core.breakers.parts(), "reconciliation": core.books.part},
+        figures={"reconciliation": core.books.reconciler.report},
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
         demo=settings.demo_mode,
         show_details=not settings.production,

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any
 
 from pnl_backend.adapters import Unconfigured
-from pnl_backend.aggregator import Sources
 from pnl_backend.config import Settings
 from pnl_backend.errors import PnLError
 from pnl_backend.fetchers.anthropic import AnthropicFetcher
@@ -17,6 +16,8 @@ from pnl_backend.fetchers.guard import Guard, Outcome
 from pnl_backend.fetchers.kalshi import KalshiFetcher
 from pnl_backend.fetchers.kalshi_signing import Signer
 from pnl_backend.fetchers.revenue import RevenueFetcher
+
+Guards = tuple[Guard[Any], Guard[Any], Guard[Any]]
 
 CALLS_PER_FETCH = 6
 """A fetch makes several calls, each with its own deadline; this many of those is the deadline of the whole."""
@@ -73,7 +74,7 @@ def build_fetchers(
 
 def build_guards(
     fetchers: Fetchers, cache: ReadingCache, settings: Settings, *, on_outcome: Callable[[Outcome], None] | None = None
-) -> tuple[Guard[Any], Guard[Any], Guard[Any]]:
+) -> Guards:
     def guard(fetcher: Fetcher[Any], poll_ms: int) -> Guard[Any]:
         return Guard(
             fetcher,
@@ -90,10 +91,6 @@ def build_guards(
         guard(fetchers.anthropic, settings.anthropic_poll_ms),
         guard(fetchers.johns, settings.johns_poll_ms),
     )
-
-
-def sources(guards: tuple[Guard[Any], Guard[Any], Guard[Any]]) -> Sources:
-    return Sources(*guards)
 
 
 def _kalshi(credentials: Credentials, client: UpstreamClient) -> Fetcher[Any]:

@@ -46,8 +46,8 @@ class Health:
     """Answers the health routes.
 
     The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
-    wrong makes it degraded, and it stays in service. `stall_after` is how many seconds without a good tick count as
-    stopped.
+    wrong makes it degraded, and it stays in service. `figures` are further fields of the report, for everybody to see.
+    `stall_after` is how many seconds without a good tick count as stopped.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Health:
         loop_running: Callable[[], bool],
         store: Callable[[], Part],
         parts: Mapping[str, Callable[[], Part]] | None = None,
+        figures: Mapping[str, Callable[[], Any]] | None = None,
         stall_after: float = 60.0,
         demo: bool = False,
         show_details: bool = True,
@@ -66,6 +67,7 @@ class Health:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environment = environment
+        self._figures = dict(figures or {})
         self._cache = cache
         self._connected_clients = connected_clients
         self._loop_running = loop_running
@@ -122,6 +124,7 @@ class Health:
             "services": {"cache": dict(cache), "aggregator": self._seen["aggregator"].part.state},
             "degraded": degraded,
             "parts": {name: self._told(seen) for name, seen in self._seen.items()},
+            **{name: read() for name, read in self._figures.items()},
         }
 
     def brief(self) -> dict[str, Any]:

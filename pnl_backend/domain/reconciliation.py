@@ -1,0 +1,89 @@
+"""Whether the account's equity explains its P&L, and whether the ledger's facts add up to what the sources told.
+
+reconciliation = (equity - net deposits) - (pnl - fees), with equity = cash + what the open positions are worth. What
+is left over is published as it is, never absorbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.readings import KalshiPortfolio, Position
+from pnl_backend.domain.snapshot import AgedOut
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """One account at one moment, in exact USD; `pnl` is before fees.
+
+    `valuation` is the part of the gap that comes from Kalshi valuing the open positions differently than our marks.
+    """
+
+    equity: Decimal
+    net_deposits: Decimal
+    pnl: Decimal
+    fees: Decimal
+    valuation: Decimal
+
+    @property
+    def gap(self) -> Decimal:
+        return (self.equity - self.net_deposits) - (self.pnl - self.fees)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One sum as the ledger's facts have it and as its source tells it, in USD."""
+
+    name: str
+    stored: Decimal
+    told: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        return self.stored - self.told
+
+
+def reconcile(portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: AgedOut) -> Reconciliation:
+    """`aged_out` is what is remembered of markets that the account no longer lists: it is still in the cash."""
+    held = [position for position in portfolio.positions if position.is_open]
+    marked = sum(map(worth, held), ZERO)
+    positions_value = _told_value(portfolio, marked)
+    realized = sum((position.realized_pnl for position in portfolio.positions), aged_out.realized_pnl)
+    return Reconciliation(
+        equity=portfolio.balance + positions_value,
+        net_deposits=net_deposits,
+        pnl=realized + sum((position.unrealized_pnl for position in held), ZERO),
+        fees=sum((position.fees for position in portfolio.positions), aged_out.fees),
+        valuation=positions_value - marked,
+    )
+
+
+def worth(position: Position) -> Decimal:
+    """What an open position would bring at its mark; at cost where there is none."""
+    return position.cost + position.unrealized_pnl
+
+
+def _told_value(portfolio: KalshiPortfolio, marked: Decimal) -> Decimal:
+    """What Kalshi says the positions are worth; our marks where it is silent.
+
+    Recorded traffic leaves cash out of `portfolio_value`, a changelog says it is in it: whichever of the two lies
+    closer to the marked positions is what it must be.
+    """
+    told = portfolio.portfolio_value
+    if told is None:
+        return marked
+    without_cash = told - portfolio.balance
+    return told if abs(told - marked) <= abs(without_cash - marked) else without_cash
+
+
+def net_deposits(transfers: Iterable[Transfer]) -> Decimal:
+    """What transfers have changed the balance by: a deposit arrives whole, a withdrawal costs its fee besides."""
+    return sum((_moved(transfer) for transfer in transfers if transfer.is_applied), ZERO)
+
+
+def _moved(transfer: Transfer) -> Decimal:
+    return transfer.amount if transfer.kind == "deposit" else -transfer.amount - transfer.fee

@@ -1,0 +1,96 @@
+"""What happened on the account, in the ledger's file and in the health report of a running server."""
+
+import re
+from decimal import Decimal
+
+import aiohttp
+
+from pnl_backend.simulator import Fault
+from pnl_backend.simulator.records import Transfer
+from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.waiting import until
+
+
+def count(server, table):
+    ((rows,),) = server.rows(f"SELECT count(*) FROM {table}")
+    return rows
+
+
+def own(rows):
+    return [row for row in rows if row.subaccount == 0]
+
+
+async def metric(server, name):
+    async with aiohttp.ClientSession() as session, session.get(server.url + "/metrics") as answer:
+        text = await answer.text()
+    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
+
+
+async def test_facts_come_into_the_ledger_once_and_the_account_reconciles(server, simulator):
+    account, truth = simulator.world.account, simulator.truth()
+    health = await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
+    assert abs(health["reconciliation"]["gap"]) < 0.01
+    assert health["parts"]["reconciliation"]["ok"] is True
+    assert abs(await metric(server, "pnl_reconciliation_gap_usd")) < 0.01
+    await until(lambda: count(server, "fills") == len(own(account.fills)))
+    await until(lambda: count(server, "settlements") == len(own(account.settlements)))
+    assert count(server, "transfers") == len(account.transfers)
+    fees = sum(Decimal(fee) for (fee,) in server.rows("SELECT fee FROM fills"))
+    assert fees == truth.kalshi.fees
+    await until(lambda: count(server, "deals") == len(simulator.world.deals))
+    spent = server.rows("SELECT amount FROM costs WHERE day >= ?", server.env["PNL_SINCE"])
+    assert sum(Decimal(amount) for (amount,) in spent) == sum(
+        amount for day, amount in truth.anthropic.by_day.items() if day.isoformat() >= server.env["PNL_SINCE"]
+    )
+
+    assert await server.stop() == 0
+    await server.start()
+    known = len(account.fills)
+    while len(account.fills) < known + 2:
+        simulator.step()
+    await until(lambda: count(server, "fills") == len(own(account.fills)))
+    assert count(server, "transfers") == len(account.transfers)
+    assert "Traceback" not in server.log
+
+
+async def test_a_gap_shows_in_health_metrics_and_log_and_goes_when_it_is_explained(server, simulator):
+    await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
+    account = simulator.world.account
+    account.aged_realized += Decimal("12.50")  # cash that no list of the account explains
+    health = await server.until("/health", lambda h: h["reconciliation"]["state"] == "gap")
+    assert abs(health["reconciliation"]["gap"] - 12.5) < 0.01
+    assert "reconciliation" in health["degraded"]
+    assert health["status"] == "healthy"
+    assert abs(await metric(server, "pnl_reconciliation_gap_usd") - 12.5) < 0.01
+    assert server.log.count("The account does not reconcile") == 1
+    account.aged_realized -= Decimal("12.50")
+    await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
+    assert server.log.count("The account reconciles again") == 1
+
+
+async def test_a_deposit_is_no_gap(server, simulator):
+    await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
+    account = simulator.world.account
+    account.transfers.append(Transfer(account.next_seq(), "dep-new", "deposit", 12_300, 0, "applied", 1.0, 2.0))
+    await until(lambda: count(server, "transfers") == len(account.transfers))
+    await server.until("/health", lambda h: abs(h["reconciliation"]["gap"]) < 0.01)
+    assert "does not reconcile" not in server.log
+
+
+async def test_facts_that_cannot_be_fetched_delay_no_tick_and_are_fetched_later(tmp_path, simulator):
+    for path in ("/portfolio/fills", "/portfolio/deposits"):
+        simulator.set_fault("kalshi", Fault.hang(path=path))
+    server = ServerProcess(tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()))
+    await server.start()
+    try:
+        first = (await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > 5))["data"]
+        assert first["sources"]["kalshi"]["status"] == "live"
+        await until(lambda: "could not be recorded" in server.log)
+        health = await server.get("/health")
+        assert health["reconciliation"]["state"] == "unknown"
+        later = (await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > first["seq"] + 10))["data"]
+        assert later["sources"]["kalshi"]["status"] == "live"
+        assert (await server.get("/api/circuit-breaker/status"))["data"]["services"]["kalshi"]["state"] == "CLOSED"
+        assert await server.stop() == 0
+    finally:
+        await server.close()
