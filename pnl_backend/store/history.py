@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.times import DAY_MS, business_date, day_start
-from pnl_backend.errors import BadRequest
-from pnl_backend.store.readers import Reads
+from pnl_backend.errors import BadRequest, StoreError
+from pnl_backend.store.ledger_file import APPLICATION_ID
+from pnl_backend.store.migrations import VERSION
+from pnl_backend.store.readers import Readers, Reads
 from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
 
 Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
@@ -17,8 +22,8 @@ HistoryRow = dict[str, int | float]
 """The wire contract's row: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close (USD), count."""
 
 SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
-MOST_ROWS = 20_000
-"""Rows of one answer; the export streams any number."""
+MOST_ROWS = 10_100
+"""Rows of one answer, a week of minutes with its ends; the export streams any number."""
 
 LAST_INSTANT = 253_402_300_799_999
 """The end of the year 9999, the last one that a date can name."""
@@ -49,9 +54,9 @@ class History:
         span, first = self._check(start, end, resolution)
         most = MOST_ROWS + 1 if limit is None else limit
         if span is None:
-            rows = await self._reads.read(_RAW_NEWEST, (first, end, most), shape=_shape)
+            rows = await self._reads.read(_RAW_NEWEST, (first, end, most), shape=_raw)
         else:
-            rows = await self._reads.read(_ROLLED_NEWEST, (span, first, end, most), shape=_shape)
+            rows = await self._reads.read(_ROLLED_NEWEST, (span, first, end, most), shape=_rolled)
         if len(rows) > MOST_ROWS and limit is None:
             raise BadRequest(
                 f"resolution {resolution} over this range makes more than {MOST_ROWS} rows: "
@@ -69,7 +74,7 @@ class History:
             else:
                 rows = await self._reads.read(_ROLLED_NEXT, (span, after[0], end, CHUNK))
             if rows:
-                yield [_row(row) for row in rows]
+                yield [(_raw if span is None else _rolled)(None, row) for row in rows]
             if len(rows) < CHUNK:
                 return
             after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, -1)
@@ -103,33 +108,65 @@ class History:
         return span, start if span is None else self._calendar.start(span, start)
 
 
-def _row(row: tuple[int, ...]) -> HistoryRow:
-    at, opened, high, low, close, kalshi, costs, revenue, count = row[:9]
+@asynccontextmanager
+async def open_history(path: Path, *, timezone: str = "UTC") -> AsyncIterator[History]:
+    """The ranges of a ledger file, whether or not a server has it open; StoreError if it is not one."""
+    readers = Readers(path, count=1)
+    await readers.open()
+    try:
+        for name, expected in (("application_id", APPLICATION_ID), ("user_version", VERSION)):
+            if await readers.read(f"PRAGMA {name}") != [(expected,)]:
+                raise StoreError(
+                    f"{path} is no ledger of this version: start the server on it once, or look at the path"
+                )
+        yield History(readers, Calendar(ZoneInfo(timezone)))
+    finally:
+        await readers.close()
+
+
+def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+    at, net, kalshi, costs, revenue = row[:5]
     return {
         "timestamp": at,
-        "netPnL": close / 100,
-        "kalshiPnL": kalshi / 100,
-        "costs": costs / 100,
-        "revenue": revenue / 100,
-        "open": opened / 100,
-        "high": high / 100,
-        "low": low / 100,
-        "close": close / 100,
+        "netPnL": net,
+        "kalshiPnL": kalshi,
+        "costs": costs,
+        "revenue": revenue,
+        "open": net,
+        "high": net,
+        "low": net,
+        "close": net,
+        "count": 1,
+    }
+
+
+def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+    start, opened, high, low, close, kalshi, costs, revenue, count = row
+    return {
+        "timestamp": start,
+        "netPnL": close,
+        "kalshiPnL": kalshi,
+        "costs": costs,
+        "revenue": revenue,
+        "open": opened,
+        "high": high,
+        "low": low,
+        "close": close,
         "count": count,
     }
 
 
-def _shape(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> HistoryRow:
-    return _row(row)
-
-
-_RAW = "SELECT at, net, net, net, net, kalshi, costs, revenue, 1, seq FROM snapshots "
-_RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
-_RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"
 _CLOSES = "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start"
 _CLOSE_BEFORE = (
     "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start < ? ORDER BY start DESC LIMIT 1"
 )
-_ROLLED = "SELECT start, open, high, low, close, kalshi, costs, revenue, count FROM rollups "
+# Cents become dollars in SQLite, which holds no Python lock meanwhile; a double holds two decimals of 10^13 exactly.
+_ROLLED = (
+    "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0,"
+    " kalshi / 100.0, costs / 100.0, revenue / 100.0, count FROM rollups "
+)
 _ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 _ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"
+_RAW = "SELECT at, net / 100.0, kalshi / 100.0, costs / 100.0, revenue / 100.0, seq FROM snapshots "
+_RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
+_RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pnl_backend.errors import BadRequest
+from pnl_backend.errors import BadRequest, StoreError
 from pnl_backend.store import Store
-from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution
+from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution, open_history
 from tests.store.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
@@ -133,7 +133,7 @@ async def stuff(store: Store, path: Path, count: int) -> None:
 
 async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: Store, path: Path) -> None:
     await stuff(store, path, MOST_ROWS + 1)
-    with pytest.raises(BadRequest, match=r"resolution raw .* more than 20000 rows"):
+    with pytest.raises(BadRequest, match=r"resolution raw .* more than 10100 rows"):
         await store.history(0, END, "raw")
     assert len(await store.history(0, END, "raw", limit=MOST_ROWS + 1)) == MOST_ROWS + 1
     chunks: list[Sequence[object]] = []
@@ -150,3 +150,22 @@ async def test_an_export_of_rollups_equals_the_history(hour: Store, monkeypatch:
     for resolution in ("raw", "1m", "5m", "1h", "1d"):
         exported = [row async for chunk in hour.export(NOON, END, resolution) for row in chunk]
         assert exported == await hour.history(NOON, END, resolution)
+
+
+async def test_a_ledger_is_read_from_beside_a_running_server_and_after_it(hour: Store, path: Path) -> None:
+    expected = await hour.history(NOON, END, "5m")
+    async with open_history(path) as history:
+        assert [row async for chunk in history.chunks(NOON, END, "5m") for row in chunk] == expected
+    await hour.close()
+    async with open_history(path) as history:
+        assert await history.rows(NOON, END, "5m", None) == expected
+
+
+async def test_what_is_no_ledger_is_not_read(tmp_path: Path) -> None:
+    missing, foreign = tmp_path / "missing.db", tmp_path / "foreign.db"
+    with closing(sqlite3.connect(foreign)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    for path, words in ((missing, "cannot be opened"), (foreign, "no ledger of this version")):
+        with pytest.raises(StoreError, match=words):
+            async with open_history(path):
+                pass
