@@ -48,6 +48,9 @@ describe('a demo server', () => {
     await until(async () => page.locator('[aria-labelledby=agents] tbody tr').count(), (count) => count === 4);
     await until(text(page, 'readout'), (words) => words.includes('Kalshi'));
     await picture(page, 'overview');
+    await page.locator('[data-source=anthropic] .pill').focus();
+    expect(await page.locator('[data-source=anthropic] [role=tooltip]').isVisible()).toBe(true);
+    await picture(page, 'tooltip', { fullPage: false });
     expect(await axe(page)).toEqual([]);
   });
 
@@ -72,6 +75,7 @@ describe('a demo server', () => {
     await chart.focus();
     await page.keyboard.press('Home');
     const first = await chart.getAttribute('aria-valuetext');
+    await picture(page, 'crosshair', { fullPage: false });
     await page.keyboard.press('End');
     expect(first).toMatch(/net [−$]/);
     const exported = async (format: string): Promise<string> => {

@@ -21,9 +21,9 @@ export function App(): ReactElement {
   const route = useRoute();
   useConnection();
   useSystem(route === 'system');
-  useTitle();
   return (
     <>
+      <TabTitle />
       <DemoRibbon />
       <div className="page">
         <Header route={route} />
@@ -86,12 +86,13 @@ function KeyDialog(): ReactElement | null {
 }
 
 /** The net figure in the tab, for those who keep it in the background. */
-function useTitle(): void {
+function TabTitle(): null {
   const format = useFormatter();
   const { netPnL, calculatedAt } = usePnLMetrics();
   useEffect(() => {
     document.title = calculatedAt === null ? 'P&L' : `${format.money(netPnL)} · P&L`;
   }, [format, netPnL, calculatedAt]);
+  return null;
 }
 
 /** Connects while the page lives, and tries again at once when the network or the reader comes back. */
@@ -113,14 +114,18 @@ function useConnection(): void {
   }, [initSocket, disconnect, retryNow]);
 }
 
-/** Breakers stand on both pages, so they are read on both, while someone looks; the rest only where it is shown. */
+/**
+ * Breakers stand on both pages, so they are read on both, while someone looks and when a source
+ * changes its complaint; the rest only where it is shown.
+ */
 function useSystem(whole: boolean): void {
   const connected = usePnLStore((state) => state.connected);
   const fetchSystem = usePnLStore((state) => state.fetchSystem);
+  const troubles = usePnLStore(({ pnl }) => Object.values(pnl.sources).map(({ error }) => error).join());
   useEffect(() => {
     if (!connected) return;
     void fetchSystem(whole);
     const timer = setInterval(() => document.visibilityState === 'visible' && void fetchSystem(whole), SYSTEM_EVERY_MS);
     return () => clearInterval(timer);
-  }, [connected, whole, fetchSystem]);
+  }, [connected, whole, troubles, fetchSystem]);
 }

@@ -7,7 +7,7 @@ import { useFormatter, useTimeZone } from '../lib/preferences';
 import { useTrend } from '../lib/useTrend';
 import { pnlStore } from '../pnlStore';
 import { RESOLUTION_MS, type Range } from '../store/trend';
-import type { Bucket } from '../types/wire';
+import type { Bucket, Resolution } from '../types/wire';
 import { TimeChart } from './TimeChart';
 
 const RANGES: readonly (readonly [Range, string])[] = [
@@ -17,9 +17,8 @@ const RANGES: readonly (readonly [Range, string])[] = [
   ['year', 'Year'],
 ];
 
-/** The least that the time axis spans, so that a single point has a place: ten minutes, or ten days. */
-const LEAST_S = 600;
-const LEAST_DAYS_S = 864_000;
+/** The least that the time axis spans (s), so that a single point has a place. */
+const LEAST_S: Record<Resolution, number> = { raw: 120, '1m': 600, '5m': 3_000, '1h': 36_000, '1d': 864_000 };
 
 export function Trend(): ReactElement {
   const format = useFormatter();
@@ -60,7 +59,7 @@ export function Trend(): ReactElement {
         <TimeChart
           label={`Net P&L, ${label.toLowerCase()}`}
           data={data}
-          least={daily ? LEAST_DAYS_S : LEAST_S}
+          least={LEAST_S[span.resolution]}
           format={format}
           describe={describe}
           onPoint={setPoint}

@@ -194,14 +194,14 @@ function Cache(): ReactElement {
             </tr>
           </thead>
           <tbody>
-            {Object.entries(cache?.tiers ?? {}).map(([tier, { hits, misses, size, p50Ms, p99Ms }]) => (
+            {Object.entries(cache?.tiers ?? {}).map(([tier, { hits = 0, misses = 0, size, p50Ms, p99Ms }]) => (
               <tr key={tier}>
                 <th scope="row">{TIER_WORDS[tier] ?? tier}</th>
                 <td>{number(hits)}</td>
                 <td>{number(misses)}</td>
                 <td>{number(size)}</td>
-                <td>{ms(p50Ms)}</td>
-                <td>{ms(p99Ms)}</td>
+                <td>{ms(hits + misses > 0 ? p50Ms : null)}</td>
+                <td>{ms(hits + misses > 0 ? p99Ms : null)}</td>
               </tr>
             ))}
           </tbody>

@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createPnLStore } from '../src/store/core';
+import { credentials } from '../src/store/credentials';
+import { createTrendStore } from '../src/store/trendStore';
+import { breakdown, bucket, fakeRest, ladderOfFakes, snapshot, T0, TICK } from './fixtures';
+
+const MINUTE = 60_000;
+const answer = (rows: object[]): object => ({ count: rows.length, data: rows, timestamp: '' });
+const minutes = (count: number, before = T0): object[] => Array.from({ length: count }, (_, i) => bucket(before - (count - i) * MINUTE, 1_000));
+
+function build(rows: (path: string) => object[]) {
+  const { websocket, list } = ladderOfFakes();
+  const asked: string[] = [];
+  const rest = fakeRest({ '/api/pnl/breakdown': breakdown(1), '/api/health': {} });
+  const get = rest.get;
+  rest.get = async <Data>(path: string): Promise<Data> => {
+    if (!path.includes('resolution')) return path.includes('history') ? (answer([]) as Data) : get(path);
+    asked.push(path);
+    return answer(rows(path)) as Data;
+  };
+  const pnl = createPnLStore({ rest, credentials: credentials(null, null), storage: null, transports: () => list, random: () => 0.5 });
+  const trend = createTrendStore({ pnl, rest });
+  return { websocket, pnl, trend, asked };
+}
+
+const closes = (trend: { getState: () => { rows: readonly { close: number }[] } }): number[] => trend.getState().rows.map(({ close }) => close);
+
+beforeEach(() => void vi.useFakeTimers({ now: T0 }));
+afterEach(() => void vi.useRealTimers());
+
+describe('the trend', () => {
+  it('waits for a connection, then shows the range', async () => {
+    const { pnl, websocket, trend, asked } = build(() => minutes(60));
+    const hide = trend.show('today', 'UTC');
+    expect(trend.getState().state).toBe('loading');
+    await pnl.getState().initSocket();
+    websocket.up();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toEqual([`/api/pnl/history?from=${Date.UTC(2026, 1, 25)}&to=${T0}&resolution=1m`]);
+    expect(trend.getState()).toMatchObject({ state: 'ready', span: { resolution: '1m' } });
+    expect(trend.getState().rows).toHaveLength(60);
+    hide();
+  });
+
+  it('keeps every update that came since, not the newest alone', async () => {
+    const raw = [bucket(T0 - TICK, 999)];
+    const { pnl, websocket, trend } = build((path) => (path.includes('raw') ? raw : minutes(2)));
+    trend.show('today', 'UTC');
+    await pnl.getState().initSocket();
+    websocket.up();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(trend.getState().span.resolution).toBe('raw');
+    for (const n of [0, 1, 2, 3]) {
+      websocket.events?.snapshot(snapshot(n), snapshot(n).timestamp);
+      await vi.advanceTimersByTimeAsync(TICK);
+    }
+    expect(closes(trend)).toEqual([999, 1_000, 1_001, 1_002, 1_003]);
+  });
+
+  it('keeps what it shows through a loss and fetches again after it', async () => {
+    const { pnl, websocket, trend, asked } = build(() => minutes(60));
+    trend.show('today', 'UTC');
+    await pnl.getState().initSocket();
+    websocket.up();
+    await vi.advanceTimersByTimeAsync(60_000);
+    websocket.fail();
+    expect(trend.getState().state).toBe('ready');
+    await vi.advanceTimersByTimeAsync(1_000);
+    websocket.up();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('shows the kept minutes when a range cannot be fetched', async () => {
+    const { pnl, websocket, trend } = build(() => {
+      throw new Error('gone');
+    });
+    trend.show('week', 'UTC');
+    await pnl.getState().initSocket();
+    websocket.up();
+    websocket.events?.snapshot(snapshot(0), snapshot(0).timestamp);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(trend.getState()).toMatchObject({ state: 'kept', span: { resolution: 'raw' } });
+    websocket.events?.snapshot(snapshot(1), snapshot(1).timestamp);
+    expect(closes(trend)).toEqual([1_000, 1_001]);
+  });
+
+  it('listens no more once another range is shown', async () => {
+    const { pnl, websocket, trend, asked } = build(() => minutes(60));
+    await pnl.getState().initSocket();
+    websocket.up();
+    trend.show('today', 'UTC')();
+    trend.show('week', 'UTC');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toHaveLength(2);
+    expect(trend.getState().span.resolution).toBe('5m');
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(asked).toHaveLength(3);
+  });
+});
