@@ -106,6 +106,7 @@ class SQLiteTier:
             value=value,
             ttl=ttl,
         )
+        self._worked()
         self._writes += 1
         if self._writes % PRUNE_EVERY == 0:
             await self._run(
@@ -192,9 +193,9 @@ class SQLiteTier:
                 self._announce(error)
                 raise TierError(f"cache file: {_reason(error)}") from error
             self._file = identity(self._path)
-            if self._announced:
-                logger.info("The cache file can be used again")
-            self.status, self._announced = "connected", False
+            # After a failure only a write that works shows that the cause is gone: a full disk opens well enough.
+            if not self._announced:
+                self.status = "connected"
             return self._connection
 
     async def _failed(self, connection: aiosqlite.Connection, error: BaseException) -> None:
@@ -209,6 +210,11 @@ class SQLiteTier:
                 return
             self._retry_at = self._clock() + REOPEN_PAUSE
             self._announce(error)
+
+    def _worked(self) -> None:
+        if self._announced:
+            logger.info("The cache file can be used again")
+        self.status, self._announced = "connected", False
 
     def _announce(self, error: BaseException) -> None:
         if not self._announced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -11,8 +12,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
-from pnl_backend.cache.base import Entry, TierError
+from pnl_backend.cache.base import Entry, TierDown, TierError
 from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.sqlite import SQLiteTier
 
@@ -114,6 +116,35 @@ async def test_a_locked_file_costs_an_error_and_mends_itself(tier: SQLiteTier, p
     holder.execute("ROLLBACK")
     holder.close()
     await _usable_again(tier)
+
+
+async def test_a_full_disk_is_one_outage_however_often_it_is_tried(tier: SQLiteTier) -> None:
+    await tier.set("kalshi:a", b"1", 60)
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+    try:
+        failures = 0
+        async with asyncio.timeout(20):
+            while failures < 3:
+                try:
+                    await tier.set("kalshi:b", b"x" * 200_000, 60)
+                except TierDown:
+                    await asyncio.sleep(0.05)
+                except TierError:
+                    failures += 1
+                assert tier.status == "down"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    await _usable_again(tier)
+    logger.remove(sink)
+    held = await tier.get("kalshi:a")
+    assert held is not None
+    assert [line.split(",")[0] for line in said] == [
+        "The cache file cannot be used",
+        "The cache file can be used again",
+    ]
 
 
 async def test_a_directory_that_comes_later_is_used_when_it_comes(tmp_path: Path) -> None:
