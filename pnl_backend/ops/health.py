@@ -80,6 +80,8 @@ class Health:
             "aggregator": self._aggregator,
             "store": store,
             **(parts or {}),
+            "redis": lambda: self._tier("redis"),
+            "sqlite": lambda: self._tier("sqlite"),
         }
         self._seen: dict[str, _Seen] = {}
         self._readiness: Readiness = "starting"
@@ -112,17 +114,14 @@ class Health:
         """Whether the server does its job, and the body of `/health`."""
         self.look()
         healthy = all(self._seen[name].part.ok for name in _VITAL)
-        cache = self._cache.health()
-        degraded = [name for name, seen in self._seen.items() if not seen.part.ok]
-        degraded += [name for name, state in cache.items() if state == "down"]
         return healthy, {
             "status": "healthy" if healthy else "unhealthy",
             "timestamp": _iso(self._now()),
             "uptime": self._uptime(),
             "environment": self._environment,
             "demo": self._demo,
-            "services": {"cache": dict(cache), "aggregator": self._seen["aggregator"].part.state},
-            "degraded": degraded,
+            "services": {"cache": dict(self._cache.health()), "aggregator": self._seen["aggregator"].part.state},
+            "degraded": [name for name, seen in self._seen.items() if not seen.part.ok],
             "parts": {name: self._told(seen) for name, seen in self._seen.items()},
             **{name: read() for name, read in self._figures.items()},
         }
@@ -157,11 +156,13 @@ class Health:
             await asyncio.sleep(SAMPLE_INTERVAL)
 
     def _tell(self, name: str, part: Part) -> None:
-        # What broke has already told its own story; this line says what health routes answer from now on, loudly
-        # only where that is "unhealthy".
-        why = f": {part.detail}" if part.detail else ""
-        level = "DEBUG" if name not in _VITAL else "INFO" if part.ok else "WARNING"
-        logger.log(level, "health: {} is {}{}", name, part.state, why)
+        # A loop that stalls tells nobody; every other part tells its own story where it breaks.
+        level = "DEBUG" if name != "aggregator" else "INFO" if part.ok else "ERROR"
+        logger.log(level, "health: {} is {}{}", name, part.state, f": {part.detail}" if part.detail else "")
+
+    def _tier(self, name: str) -> Part:
+        state = self._cache.health()[name]
+        return Part(state, ok=state != "down")
 
     def _aggregator(self) -> Part:
         if not self._loop_running():

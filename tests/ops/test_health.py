@@ -74,6 +74,7 @@ async def test_degraded_is_not_dead() -> None:
     assert healthy
     assert body["degraded"] == ["kalshi", "redis", "sqlite"]
     assert body["parts"]["kalshi"]["detail"] == "breaker open"
+    assert body["parts"]["redis"]["since"] == body["timestamp"]
 
 
 @pytest.mark.parametrize("fault", ["loop stopped", "loop stalled", "store down"])
