@@ -79,9 +79,10 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 /** The page as it stands, in light and in dark. */
-export async function picture(page: Page, name: string, { fullPage = true } = {}): Promise<void> {
+export async function picture(page: Page, name: string, { fullPage = true, prepare = async () => {} }: { fullPage?: boolean; prepare?: () => Promise<void> } = {}): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
+    await prepare();
     await still(page);
     await page.screenshot({ path: join(SCREENSHOTS, `${name}-${colorScheme}.png`), fullPage });
   }

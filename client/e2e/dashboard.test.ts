@@ -54,6 +54,19 @@ describe('a demo server', () => {
     expect(await axe(page)).toEqual([]);
   });
 
+  it('can be installed', async () => {
+    const page = await visit(server);
+    await live(page);
+    await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+    const devtools = await page.context().newCDPSession(page);
+    const { errors, data } = await devtools.send('Page.getAppManifest');
+    expect(errors).toEqual([]);
+    expect(JSON.parse(data ?? '{}')).toMatchObject({ start_url: '/', display: 'standalone' });
+    const { installabilityErrors } = await devtools.send('Page.getInstallabilityErrors');
+    // A test's browser context is private, where nothing can be installed; nothing else may stand in the way.
+    expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
+  });
+
   it('keeps to its policy: nothing inline, nothing from elsewhere', async () => {
     const page = await visit(server);
     await live(page);
@@ -74,10 +87,20 @@ describe('a demo server', () => {
     const chart = page.getByRole('slider');
     await chart.focus();
     await page.keyboard.press('Home');
-    const first = await chart.getAttribute('aria-valuetext');
-    await picture(page, 'crosshair', { fullPage: false });
-    await page.keyboard.press('End');
-    expect(first).toMatch(/net [−$]/);
+    expect(await chart.getAttribute('aria-valuenow')).toBe('0');
+    expect(await chart.getAttribute('aria-valuetext')).toMatch(/net [−$]/);
+    await page.keyboard.press('ArrowRight');
+    expect(await chart.getAttribute('aria-valuenow')).toBe('1');
+    const when = await page.getByTestId('readout').locator('span').first().textContent();
+    expect(await chart.getAttribute('aria-valuetext')).toMatch(new RegExp(`^${when}, net`));
+    await picture(page, 'crosshair', {
+      fullPage: false,
+      prepare: async () => {
+        await page.keyboard.press('Home');
+        await page.keyboard.press('ArrowRight');
+      },
+    });
+    await page.keyboard.press('Escape');
     const exported = async (format: string): Promise<string> => {
       const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: format, exact: true }).click()]);
       expect(download.suggestedFilename()).toMatch(new RegExp(`^pnl-today-\\d{8}T\\d{6}Z\\.${format.toLowerCase()}$`));

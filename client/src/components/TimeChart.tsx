@@ -45,6 +45,7 @@ export function TimeChart({ label, data, least, format, describe, onPoint }: Tim
     return () => {
       observer.disconnect();
       made.destroy();
+      point(null);
       chart.current = null;
     };
   }, [format, scheme, least]);
