@@ -31,12 +31,6 @@ MOST_BLOCKS = 62
 Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
 Row = Mapping[str, int | float]
 Fact = Literal["fill", "cost", "deal"]
-# A fill is told before the next reading of the account; costs and deals come with the reading that holds them.
-_OUTDATES: dict[Fact, tuple[str, ...]] = {
-    "fill": ("reading:kalshi", CURRENT),
-    "cost": (CURRENT,),
-    "deal": (CURRENT,),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +55,88 @@ _KINDS: dict[str, _Kind] = {
 
 class History(Protocol):
     """The ledger's ranges: rows of start <= timestamp <= end (ms), oldest first."""
+
+    async def newest(self, limit: int, /) -> Sequence[Record]: ...
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[Row]: ...
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[Row]]: ...
+
+
+class Publication(Protocol):
+    """What was published, as the hub hands it on."""
+
+    @property
+    def record(self) -> Record: ...
+
+
+class Recent:
+    """Answers as the ledger would, from the cache where it can; a sink of the hub, to learn what is closed."""
+
+    def __init__(self, cache: TieredCache, ledger: History) -> None:
+        self._cache = cache
+        self._ledger = ledger
+        self._newest_at = -1
+        self._loading: dict[str, asyncio.Task[bytes]] = {}
+        self._pending: bytes | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._behind = False
+        self._distrusted = False
+
+    async def warm(self, now: int) -> None:
+        """Forget the blocks of an earlier run, whose ledger may have been another, and read the last hour."""
+        await self._forget_blocks()
+        try:
+            newest = await self._ledger.newest(1)
+            if not newest:
+                return
+            self._newest_at = newest[-1].at
+            rows = await self.history(now - HOUR_MS, now, "1m")
+        except StoreError as error:
+            logger.warning("cache: the last hour stays cold, the ledger cannot be read: {}", error)
+            return
+        await self._cache.set(CURRENT, newest[-1].data, CURRENT_TTL)
+        logger.info("cache: the last hour is warm, {} minutes", len(rows))
+
+    async def publish(self, publication: Publication) -> None:
+        """Note a snapshot; one that lies in a closed block takes that block with it."""
+        record = publication.record
+        if self._distrusted and not self._behind:
+            await self._forget_blocks()
+            self._distrusted = False
+        if record.at < self._newest_at:
+            for kind in _KINDS.values():
+                start = record.at - record.at % kind.span
+                if self._is_closed(kind, start):
+                    await self._forget(kind.key(start))
+        self._newest_at = max(self._newest_at, record.at)
+        self._pending = record.data
+        if self._writing is None or self._writing.done():
+            # Not awaited: a slow tier must not hold up the sinks that serve clients.
+            self._writing = asyncio.create_task(self._write_current())
+
+    async def close(self) -> None:
+        """Finish what is being written or read."""
+        under_way = [*self._loading.values(), *([self._writing] if self._writing else [])]
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def stream_error(self) -> None:
+        """Nothing: what was cached is as good as it was."""
+
+    def unstored(self, waiting: int) -> None:
+        """While snapshots wait for the ledger no block can be trusted; once they are in, all are read anew."""
+        self._behind = waiting > 0
+        self._distrusted = True
+
+    async def observed(self, fact: Fact, name: str) -> None:
+        """A fact that nobody knew: the figures of now are no longer fresh.
+
+        The reading that showed it and the past stay: the one is newer than the fact, the other is what was published.
+        """
+        await self._cache.delete(CURRENT)
+        logger.info("cache: {} {} outdates {}", fact, name, CURRENT)
 
     async def newest(self, limit: int, /) -> Sequence[Record]: ...
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loguru import logger
 
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
@@ -201,22 +202,19 @@ async def test_the_newest_snapshot_is_current_for_everybody(house: House) -> Non
     assert current.value == b'{"netPnL":49}'
 
 
-@pytest.mark.parametrize(
-    ("fact", "gone", "left"),
-    [
-        ("fill", {"reading:kalshi", "current:all"}, {"reading:anthropic", "reading:johns"}),
-        ("cost", {"current:all"}, {"reading:kalshi", "reading:anthropic", "reading:johns"}),
-        ("deal", {"current:all"}, {"reading:kalshi", "reading:anthropic", "reading:johns"}),
-    ],
-)
-async def test_a_new_fact_outdates_what_it_changes_and_no_more(
-    house: House, fact: Any, gone: set[str], left: set[str]
-) -> None:
+@pytest.mark.parametrize("fact", ["fill", "cost", "deal"])
+async def test_a_new_fact_outdates_the_figures_of_now_and_no_more(house: House, fact: Any) -> None:
+    readings = {"reading:kalshi", "reading:anthropic", "reading:johns"}
     past = {"minutes:2026-02-25T21", "hours:2026-02-24"}
-    for key in gone | left | past:
+    for key in {"current:all"} | readings | past:
         await house.cache.set(key, b"[]", 60)
-    await house.recent.observed(fact, "f-1")
-    assert {key for key in gone | left | past if await house.cache.get(key, stale=False)} == left | past
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]))
+    await house.recent.observed(fact, "f-1, f-2")
+    logger.remove(sink)
+    fresh = {key for key in {"current:all"} | readings | past if await house.cache.get(key, stale=False)}
+    assert fresh == readings | past
+    assert said == [f"cache: {fact} f-1, f-2 outdates current:all"]
 
 
 async def test_refusals_and_failures_are_the_ledgers(house: House) -> None:
