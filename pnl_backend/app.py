@@ -38,6 +38,7 @@ from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
 from pnl_backend.store import Store
+from pnl_backend.store.upkeep import Upkeep
 from pnl_backend.stream.hub import Hub
 
 DIST = Path(__file__).resolve().parents[1] / "client" / "dist"
@@ -167,7 +168,17 @@ async def _guards(
     guards = build_guards(fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
-    return guards, Books(store, metrics, fetchers.kalshi)
+    return guards, Books(store, metrics, fetchers.kalshi, _upkeep(settings, store))
+
+
+def _upkeep(settings: Settings, store: Store) -> Upkeep:
+    return Upkeep(
+        store,
+        path=settings.database,
+        retention_days=settings.retention_days,
+        backup_dir=settings.backup_dir,
+        backup_keep_days=settings.backup_keep_days,
+    )
 
 
 async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Keys, health: Health) -> tuple[str, int]:
@@ -200,7 +211,7 @@ def _health(core: Core, server: engine.Server) -> Health:
         connected_clients=lambda: server.stats().clients,
         loop_running=lambda: core.aggregator.running,
         store=lambda: store_part(core.store.health()),
-        parts={**core.breakers.parts(), "reconciliation": core.books.part},
+        parts={**core.breakers.parts(), "reconciliation": core.books.part, "upkeep": core.books.upkeep_part},
         figures={"reconciliation": core.books.reconciler.report},
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
         demo=settings.demo_mode,

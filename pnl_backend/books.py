@@ -16,6 +16,7 @@ from pnl_backend.ops.metrics import Metrics
 from pnl_backend.reconciler import Reconciler
 from pnl_backend.sources import Guards
 from pnl_backend.store import Store
+from pnl_backend.store.upkeep import Upkeep
 
 Observed = Callable[[Literal["fill", "cost", "deal"], str], Awaitable[None]]
 _NAMED = 3
@@ -24,7 +25,8 @@ _NAMED = 3
 class Books:
     """Runs beside the loop; an account that is not configured has no facts to fetch."""
 
-    def __init__(self, store: Store, metrics: Metrics, kalshi: Fetcher[Any]) -> None:
+    def __init__(self, store: Store, metrics: Metrics, kalshi: Fetcher[Any], upkeep: Upkeep) -> None:
+        self.upkeep = upkeep
         self.keeper = Bookkeeper(
             account=kalshi if isinstance(kalshi, KalshiFetcher) else None,
             facts=store.facts,
@@ -53,14 +55,21 @@ class Books:
         problem = self.reconciler.problem()
         return Part(self.reconciler.state, ok=problem is None, detail=problem)
 
+    def upkeep_part(self) -> Part:
+        """Retention and backups as a part of the health report."""
+        problem = self.upkeep.problem
+        return Part("working" if problem is None else "failing", ok=problem is None, detail=problem)
+
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Keep the books while the block runs."""
+        """Keep the books and the ledger in shape while the block runs."""
         self.keeper.start()
+        self.upkeep.start()
         try:
             yield
         finally:
             await self.keeper.stop()
+            await self.upkeep.stop()
 
 
 class _Teller:

@@ -1,4 +1,4 @@
-"""The command line: serve (the default), check, settings, simulate."""
+"""The command line: serve (the default), check, backup, restore, export, settings, simulate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except ConfigError as error:
-        print("The server was not started. Mend these settings:", file=sys.stderr)
+        print("These settings must be mended first:", file=sys.stderr)
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 2
@@ -119,6 +121,43 @@ def check(_: argparse.Namespace) -> int:
     return _run(report(config_text.load()))
 
 
+def backup(arguments: argparse.Namespace) -> int:
+    from pnl_backend import commands
+
+    settings = config_text.load()
+    directory = arguments.to or settings.backup_dir
+    if directory is None:
+        raise ConfigError(["BACKUP_DIR: given nothing, allowed: a directory (or say where with --to)"])
+    # What lies where somebody pointed to is theirs; only the scheduled place is tidied up.
+    return commands.backup(settings.database, directory, keep_days=None if arguments.to else settings.backup_keep_days)
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    from pnl_backend import commands
+
+    settings = config_text.load()
+    return commands.restore(arguments.file, settings.database, origin="demo" if settings.demo_mode else "live")
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from pnl_backend import commands
+
+    settings = config_text.load()
+    end = int(time.time() * 1000) if arguments.end is None else commands.instant(arguments.end)
+    start = 0 if arguments.start is None else commands.instant(arguments.start)
+    return _run(
+        commands.export(
+            settings.database,
+            arguments.out,
+            start=start,
+            end=end,
+            resolution=arguments.resolution,
+            form=arguments.format,
+            timezone=settings.business_timezone,
+        )
+    )
+
+
 def simulate(arguments: argparse.Namespace) -> int:
     from pnl_backend.simulator.run import run_forever
 
@@ -142,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands")
     commands.add_parser("serve", help="run the server (the default)").set_defaults(run=serve)
     commands.add_parser("check", help="try every part and say in plain words what is wrong").set_defaults(run=check)
+    _ledger_commands(commands)
     played = commands.add_parser("simulate", help="play the three upstreams on loopback ports")
     played.add_argument("--port-base", type=int, default=5000, help="first of four ports (5000)")
     played.add_argument("--seed", type=int, default=1, help="seed of the simulator's moves (1)")
@@ -150,3 +190,22 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--example", action="store_true", help="print the text of .env.example instead")
     shown.set_defaults(run=settings_command)
     return parser
+
+
+def _ledger_commands(commands: Any) -> None:
+    """Each is safe while the server runs, but for `restore`, which refuses."""
+    saved = commands.add_parser("backup", help="copy the ledger, also while the server runs, and verify the copy")
+    saved.add_argument("--to", type=Path, metavar="DIR", help="where to; BACKUP_DIR without it")
+    saved.set_defaults(run=backup)
+    restored = commands.add_parser("restore", help="put a backup in the ledger's place; the server must be stopped")
+    restored.add_argument("file", type=Path, metavar="FILE")
+    restored.set_defaults(run=restore)
+    written = commands.add_parser("export", help="write the rows of a range, also while the server runs")
+    written.add_argument("--from", dest="start", metavar="TIME", help="ISO 8601 or ms; the beginning without it")
+    written.add_argument("--to", dest="end", metavar="TIME", help="ISO 8601 or ms; now without it")
+    written.add_argument(
+        "--resolution", choices=("raw", "1m", "5m", "1h", "1d"), default="1m", help="what a row covers (1m)"
+    )
+    written.add_argument("--format", choices=("csv", "json"), default="csv", help="the file's form (csv)")
+    written.add_argument("--out", type=Path, metavar="FILE", help="where to; stdout without it")
+    written.set_defaults(run=export)

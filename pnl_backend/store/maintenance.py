@@ -114,16 +114,21 @@ def verify(file: Path, progress: Progress) -> int:
         return int(last)
 
 
-def restore(file: Path, path: Path, *, now: float, progress: Progress) -> Path | None:
+def restore(
+    file: Path, path: Path, *, now: float, progress: Progress, origin: ledger_file.Origin | None = None
+) -> Path | None:
     """Put a backup in the ledger's place; where the ledger that was there is kept now, None if there was none.
 
-    Refuses a file that is damaged, not ours or newer, and a ledger that a server is using. Clients may have seen more
-    than the backup holds, so the restored ledger begins a new epoch: sequence numbers never mean two things.
+    Refuses a file that is damaged, not ours, newer or of another origin than the one given, and a ledger that a server
+    is using. Clients may have seen more than the backup holds, so the restored ledger begins a new epoch: sequence
+    numbers never mean two things.
     """
     with _plainly(file):
         if not file.exists():
             raise StoreError(f"there is no backup at {file}")
         verify(file, progress)
+        if origin is not None:
+            _refuse_other_origin(file, origin)
         lock = ledger_file.hold(path)
         try:
             return _restore(file, path, now, progress)
@@ -156,6 +161,13 @@ def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | N
     finally:
         partial.unlink(missing_ok=True)
     return aside if aside.exists() else None
+
+
+def _refuse_other_origin(file: Path, origin: ledger_file.Origin) -> None:
+    with closing(sqlite3.connect(_read_only(file), uri=True)) as connection:
+        (held,) = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone() or (origin,)
+    if held != origin:
+        raise StoreError(f"{file} holds {held} figures, this server is {origin}")
 
 
 def _copy(source: Path, target: Path, progress: Progress) -> None:

@@ -1,33 +1,15 @@
 """The command line: bad settings, check, stop."""
 
 import asyncio
-import os
 import signal
 import stat
-import sys
 
 import pytest
 
 from pnl_backend.config_text import example
 from pnl_backend.simulator import Fault, Simulator
 from tests.support.clients import listening
-from tests.support.server import FAST, ROOT, ServerProcess, upstream_env
-
-
-async def command(directory, *arguments, **env):
-    """Run `pnl-backend` with these arguments; answers its exit code and output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "server.py"),
-        *arguments,
-        cwd=directory,
-        env={"PATH": os.environ["PATH"], **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        output, _ = await process.communicate()
-    return process.returncode, output.decode()
+from tests.support.server import FAST, ServerProcess, command, upstream_env
 
 
 async def test_bad_settings_stop_the_start_with_a_line_each(tmp_path):

@@ -130,6 +130,22 @@ class ServerProcess:
                 self._ready.set()
 
 
+async def command(directory: Path, *arguments: str, **env: str) -> tuple[int | None, str]:
+    """Run `pnl-backend` with these arguments; answers its exit code and output, both streams together."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "server.py"),
+        *arguments,
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
 def upstream_env(simulator: Any, credentials: Any) -> dict[str, str]:
     """What an owner would put into `.env` to reach these upstreams."""
     return {

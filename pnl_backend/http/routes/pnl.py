@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import cast, get_args
 
 import orjson
 from aiohttp import hdrs, web
 
+from pnl_backend.domain.export import Format, encoded
 from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import Period
 from pnl_backend.errors import BadRequest, PnLError
@@ -15,12 +15,11 @@ from pnl_backend.http import models
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam
-from pnl_backend.http.ports import HistoryRow, Ports, Resolution
+from pnl_backend.http.ports import Ports, Resolution
 from pnl_backend.http.routing import Answer, Route
 
 HOUR_MS = 3_600_000
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": HOUR_MS, "1d": 24 * HOUR_MS}
-COLUMNS = ("timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count")
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 
@@ -96,9 +95,8 @@ class PnlRoutes:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)
-        kind = FORMAT.read(request)
-        batches = self._ports.history.export(start, end, resolution)
-        chunks = _csv(batches) if kind == "csv" else _json(batches)
+        kind = cast(Format, FORMAT.read(request))
+        chunks = encoded(self._ports.history.export(start, end, resolution), kind)
         first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
         response = web.StreamResponse()
         response.content_type = "text/csv" if kind == "csv" else "application/json"
@@ -143,28 +141,3 @@ def _published(data: bytes | None) -> bytes:
     if data is None:
         raise NothingYet("Nothing was published yet")
     return data
-
-
-async def _csv(batches: AsyncIterator[Sequence[HistoryRow]]) -> AsyncIterator[bytes]:
-    """A header line, then a line a row; money with two decimals."""
-    head = ",".join(COLUMNS) + "\r\n"
-    async for batch in batches:
-        yield (head + "".join([_line(row) for row in batch])).encode()
-        head = ""
-    if head:
-        yield head.encode()
-
-
-def _line(row: HistoryRow) -> str:
-    money = ",".join([f"{row[name]:.2f}" for name in COLUMNS[1:-1]])
-    return f"{row['timestamp']},{money},{row['count']}\r\n"
-
-
-async def _json(batches: AsyncIterator[Sequence[HistoryRow]]) -> AsyncIterator[bytes]:
-    """One JSON list, a batch at a time."""
-    lead = b"["
-    async for batch in batches:
-        if batch:
-            yield lead + orjson.dumps(list(batch))[1:-1]
-            lead = b",\n"
-    yield b"]\n" if lead != b"[" else b"[]\n"
