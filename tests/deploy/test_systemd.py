@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 
 from pnl_backend.config import Settings
 from tests.deploy.proxy import ROOT
+from tests.support.server import ServerProcess
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("pnl-backend.service", "pnl-backup.service")
@@ -66,3 +69,41 @@ def test_every_setting_is_one(unit: str) -> None:
     lines = re.findall(r"^Environment=(.*)", (UNITS / unit).read_text(), re.MULTILINE)
     names = {word.partition("=")[0] for line in lines for word in line.split()}
     assert names - {"PYTHONDONTWRITEBYTECODE"} <= {name.upper() for name in Settings.model_fields}
+
+
+def test_every_command_is_one() -> None:
+    commands = {
+        command for unit in SERVICES for command in re.findall(rf"={COMMAND} (\w+)", (UNITS / unit).read_text())
+    }
+    said = subprocess.run(
+        [sys.executable, str(ROOT / "server.py"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert commands == {"check", "serve", "backup"}
+    assert {command for command in commands if not re.search(rf"^\s+{command}\b", said, re.MULTILINE)} == set()
+
+
+async def test_the_units_work_together(tmp_path: Path) -> None:
+    """check, serve and backup with the units' own environments, the directories of systemd put in place."""
+    kept = {"PATH": os.environ["PATH"], "API_KEY": "a-read-key-of-more-than-thirty-two-characters", "DEMO": "true"}
+    (tmp_path / "pnl-backend").mkdir()
+
+    def environment(unit: str) -> dict[str, str]:
+        text = (UNITS / unit).read_text().replace("%S", str(tmp_path)).replace("%L", str(tmp_path / "logs"))
+        words = [word for line in re.findall(r"^Environment=(.*)", text, re.MULTILINE) for word in line.split()]
+        return {**kept, **dict(word.split("=", 1) for word in words), "PORT": "0"}
+
+    def run(unit: str, command: str) -> None:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "server.py"), command],
+            env=environment(unit), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    await asyncio.to_thread(run, "pnl-backend.service", "check")
+    server = ServerProcess(tmp_path, **environment("pnl-backend.service"))
+    await server.start()
+    try:
+        await asyncio.to_thread(run, "pnl-backup.service", "backup")
+    finally:
+        assert await server.stop() == 0
+    assert list((tmp_path / "pnl-backend" / "backups").iterdir())
