@@ -1,12 +1,12 @@
 /** The build: one hashed script and sheet, nothing inline, and a service worker that knows their names. */
 
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import react from '@vitejs/plugin-react';
 import { type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 const SERVER = process.env['PNL_SERVER'] ?? 'http://127.0.0.1:3000';
-const PUBLIC_FILES = ['/manifest.webmanifest', '/icon.svg', '/icon-192.png', '/icon-512.png'];
 
 export default defineConfig({
   plugins: [react(), serviceWorker()],
@@ -28,8 +28,12 @@ function serviceWorker(): Plugin {
     name: 'service-worker-files',
     apply: 'build',
     generateBundle(_options, bundle) {
-      const files = [...Object.keys(bundle).filter((name) => name.startsWith('assets/')).map((name) => `/${name}`).sort(), ...PUBLIC_FILES];
-      const version = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 12);
+      const ours = readdirSync('public').sort();
+      const built = Object.keys(bundle).filter((name) => name.startsWith('assets/')).sort();
+      const files = [...built, ...ours].map((name) => `/${name}`);
+      const hash = createHash('sha256').update(built.join('\n')); // Their names change with their content.
+      for (const path of ['index.html', ...ours.map((name) => `public/${name}`)]) hash.update(readFileSync(path));
+      const version = hash.digest('hex').slice(0, 12);
       const worker = bundle['sw.js'];
       if (worker?.type !== 'chunk') throw new Error('the service worker was not built');
       worker.code = worker.code.replaceAll('__FILES__', JSON.stringify(files)).replaceAll('__VERSION__', JSON.stringify(version));

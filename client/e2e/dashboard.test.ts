@@ -67,6 +67,94 @@ describe('a demo server', () => {
     expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
   });
 
+  it('says when updates were lost on the way and cannot be had, and nothing when they can', async () => {
+    watched = await open(browser);
+    const { page } = watched;
+    let lose = false;
+    await page.routeWebSocket(/socket\.io/, (socket) => {
+      const upstream = socket.connectToServer();
+      upstream.onMessage((message) => void (lose && String(message).includes('"pnl_update"') ? undefined : socket.send(message)));
+    });
+    await page.goto(server.url);
+    await live(page);
+    const loseSome = async (): Promise<void> => {
+      lose = true;
+      const before = await sequence();
+      await until(sequence, (seq) => seq >= before + 3);
+      lose = false;
+      const shown = await asOf(page)();
+      await until(asOf(page), (time) => time !== shown);
+    };
+    const sequence = async (): Promise<number> => ((await (await fetch(`${server.url}/api/pnl/current`)).json()) as { data: { seq: number } }).data.seq;
+    const caughtUp = page.waitForResponse(/history\?limit=/);
+    await loseSome();
+    await caughtUp;
+    const kept = await page.evaluate(() => {
+      window.dispatchEvent(new Event('pagehide'));
+      return localStorage.getItem('pnl-store');
+    });
+    const seqs = (JSON.parse(kept ?? '{}') as { state: { history: { seq: number }[] } }).state.history.map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.map((_, i) => (seqs[0] ?? 0) + i));
+    expect(await page.getByTestId('gap').count()).toBe(0);
+
+    await page.route(/history\?limit=/, async (route) => {
+      const answer = (await (await route.fetch()).json()) as { data: { data: object[] } };
+      answer.data.data = answer.data.data.slice(-1);
+      await route.fulfill({ json: answer });
+    });
+    await loseSome();
+    await until(text(page, 'gap'), (words) => /^Updates between .* could not be recovered/.test(words));
+    await picture(page, 'gap', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Dismiss' }).click();
+    expect(await page.getByTestId('gap').count()).toBe(0);
+  });
+
+  it('passes on what the server complains of, until figures come again', async () => {
+    watched = await open(browser);
+    const { page } = watched;
+    let hold = false;
+    let complain = (): void => undefined;
+    await page.routeWebSocket(/socket\.io/, (socket) => {
+      const upstream = socket.connectToServer();
+      upstream.onMessage((message) => void (hold ? undefined : socket.send(message)));
+      complain = () => socket.send('42["stream_error",{"message":"Error updating P&L metrics","timestamp":"2026-02-25T22:24:00.000Z"}]');
+    });
+    await page.goto(server.url);
+    await live(page);
+    await until(text(page, 'net'), (net) => net.length > 2);
+    hold = true;
+    complain();
+    await until(text(page, 'error'), (words) => words.startsWith('Error updating P&L metrics.'));
+    await picture(page, 'error', { fullPage: false });
+    hold = false;
+    await until(async () => page.getByTestId('error').count(), (count) => count === 0);
+  });
+
+  it('tints a change once, and not at all where motion is unwanted', async () => {
+    for (const reducedMotion of ['no-preference', 'reduce'] as const) {
+      watched = await open(browser, { reducedMotion });
+      const { page } = watched;
+      await page.addInitScript(() => {
+        const animate = Element.prototype.animate;
+        Object.assign(window, { tints: 0 });
+        Element.prototype.animate = function (...given) {
+          (window as unknown as { tints: number }).tints += 1;
+          return animate.apply(this, given);
+        };
+      });
+      await page.goto(server.url);
+      await live(page);
+      const first = await until(text(page, 'net'), (net) => net.length > 2);
+      await until(text(page, 'net'), (net) => net !== first);
+      const tints = await page.evaluate(() => (window as unknown as { tints: number }).tints);
+      expect(tints > 0).toBe(reducedMotion === 'no-preference');
+      expect(watched.complaints).toEqual([]);
+      await watched.close();
+      watched = null;
+    }
+  });
+
   it('keeps to its policy: nothing inline, nothing from elsewhere', async () => {
     const page = await visit(server);
     await live(page);
