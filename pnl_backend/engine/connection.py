@@ -111,7 +111,7 @@ def limit_unsent(sock: socket.socket) -> None:
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
-    __slots__ = ("direct", "outbox", "owner", "reader", "state", "wiring")
+    __slots__ = ("direct", "halted", "outbox", "owner", "reader", "state", "wiring")
 
     def __init__(self, wiring: Wiring, owner: Owner) -> None:
         self.wiring = wiring
@@ -120,6 +120,7 @@ class Connection:
         self.outbox: Outbox | None = None
         self.reader = FrameReader(wiring.config.max_http_buffer_size)
         self.state = OPEN
+        self.halted = False
         wiring.open.add(self)
 
     # What each kind of socket does in its own way.
@@ -148,11 +149,8 @@ class Connection:
         """End our half of the connection."""
         raise NotImplementedError
 
-    def pause(self) -> None:
-        """Stop reading until `resume`."""
-        raise NotImplementedError
-
-    def resume(self) -> None:
+    def listen(self, *, to: bool) -> None:
+        """Read from the socket, or do not for now."""
         raise NotImplementedError
 
     # Out.
@@ -197,19 +195,31 @@ class Connection:
     # In.
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the peer."""
+        """Take bytes from the peer; what comes behind a `pause` is kept."""
         try:
             for opcode, payload in self.reader.feed(data):
                 if self.state == OPEN:
                     self._message(opcode, payload)
                 elif opcode == frames.CLOSE:
                     self.finish()
-                if self.state == CLOSED:
+                if self.state == CLOSED or self.halted:
                     return
         except FrameError as error:
             self._offended(error.code, str(error))
         except ProtocolError as error:
             self._offended(frames.POLICY, str(error))
+
+    def pause(self) -> None:
+        """Take nothing more until `resume`."""
+        self.halted = True
+        if self.state != CLOSED:
+            self.listen(to=False)
+
+    def resume(self) -> None:
+        if self.halted and self.state != CLOSED:
+            self.halted = False
+            self.listen(to=True)
+            self.feed(b"")
 
     def _message(self, opcode: int, payload: str | bytes) -> None:
         if opcode <= frames.BINARY:
@@ -375,13 +385,11 @@ class SocketConnection(Connection):
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
-    def pause(self) -> None:
-        if self.state != CLOSED:
-            self.loop.remove_reader(self.sock.fileno())
-
-    def resume(self) -> None:
-        if self.state != CLOSED:
+    def listen(self, *, to: bool) -> None:
+        if to:
             self.loop.add_reader(self.sock.fileno(), self._readable)
+        else:
+            self.loop.remove_reader(self.sock.fileno())
 
     def hang_up(self, *, politely: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
         fd = self.sock.fileno()
@@ -437,12 +445,13 @@ class TransportConnection(Connection, asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def pause(self) -> None:
-        self.transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self.transport.is_closing():
+    def listen(self, *, to: bool) -> None:
+        if self.transport.is_closing():
+            return
+        if to:
             self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended()

@@ -275,7 +275,13 @@ class EngineServer:
             raise Refusal(400, "Session ID unknown", code=1)
         if known.connection is not None:
             raise Refusal(400, "Session has moved to its WebSocket")
-        return await (known.answer_poll() if request.method == "GET" else self._post(known, request))
+        if request.method == "POST":
+            return await self._post(known, request)
+        payload = await known.answer_poll()
+        if request.transport is None:
+            # Nobody is left to read the answer.
+            known.end("transport close")
+        return payload
 
     async def _post(self, session: Session, request: web.Request) -> str:
         """Take a payload; whatever is wrong with it ends the session."""
@@ -284,7 +290,7 @@ class EngineServer:
                 body = await self._body(request)
             for kind, data in packets.decode_payload(body):
                 session.packet(kind, data)
-            await self.ready(session)
+                await self.ready(session)
         except TimeoutError:
             session.end("transport error", packets.CLOSE_MESSAGE)
             raise Refusal(408, "Body did not arrive") from None

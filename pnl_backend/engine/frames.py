@@ -66,28 +66,33 @@ class FrameReader:
         buffer = self.buffer + data if self.buffer else data
         self.buffer = b""
         offset, end = 0, len(buffer)
-        while end - offset >= 2:
-            first, second = buffer[offset], buffer[offset + 1]
-            length = second & 0x7F
-            start = offset + 6
-            if length == 126:
-                start += 2
-            elif length == 127:
-                start += 8
-            if start - 4 > end:
-                break
-            if length >= 126:
-                length = int.from_bytes(buffer[offset + 2 : start - 4], "big")
-            self._check(first, second, length)
-            if start + length > end:
-                break
-            payload = unmask(buffer[start : start + length], buffer[start - 4 : start])
-            offset = start + length
-            message = self._message(first, payload)
-            if message is not None:
-                yield message
-        if offset < end:
-            self.buffer = buffer[offset:]
+        try:
+            while end - offset >= 2:
+                first, second = buffer[offset], buffer[offset + 1]
+                length = second & 0x7F
+                start = offset + 6
+                if length == 126:
+                    start += 2
+                elif length == 127:
+                    start += 8
+                if start - 4 > end:
+                    break
+                if length >= 126:
+                    length = int.from_bytes(buffer[offset + 2 : start - 4], "big")
+                self._check(first, second, length)
+                if start + length > end:
+                    break
+                payload = unmask(buffer[start : start + length], buffer[start - 4 : start])
+                offset = start + length
+                message = self._message(first, payload)
+                if message is not None:
+                    yield message
+        except FrameError:
+            offset = end
+            raise
+        finally:
+            # Also when the reader is left in the middle: the rest comes with the next feed.
+            self.buffer = buffer[offset:] if offset < end else b""
 
     def _check(self, first: int, second: int, length: int) -> None:
         """Judge a frame by its header, before its payload is waited for."""

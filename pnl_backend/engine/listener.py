@@ -277,7 +277,7 @@ class _Replay(asyncio.Protocol):
 class _TransportFront(_Front, asyncio.Protocol):
     """Over an asyncio transport: TLS."""
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -289,14 +289,20 @@ class _TransportFront(_Front, asyncio.Protocol):
         self.listener.waiting.discard(self)
 
     def give_up(self) -> None:
-        self.transport.abort()
+        # Without a transport the TLS handshake is under way, which has a deadline of its own.
+        if self.transport is not None:
+            self.transport.abort()
 
     def refuse(self, answer: bytes) -> None:
-        self.transport.write(answer)
-        self.transport.close()
+        if self.transport is not None:
+            self.transport.write(answer)
+            self.transport.close()
 
     def hand_over(self) -> None:
-        _Replay(self.listener.web_server, self.buffer).connection_made(self.transport)
+        if self.transport is not None:
+            _Replay(self.listener.web_server, self.buffer).connection_made(self.transport)
 
     def upgrade(self, owner: Owner) -> Connection:
+        if self.transport is None:
+            raise ConnectionResetError
         return TransportConnection(self.listener.server.eio.wiring, owner, self.transport)

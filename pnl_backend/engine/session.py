@@ -68,6 +68,7 @@ class Session:
         if not self.outbox.put(message, self.engine.wiring):
             # In its own turn of the loop: this may be the middle of somebody's broadcast.
             asyncio.get_running_loop().call_soon(self.cut)
+            self.outbox.take()
         elif self.probe is None or not self.probe.answered:
             self.wake()
 
