@@ -57,6 +57,18 @@ describe('the trend', () => {
     expect(closes(trend)).toEqual([999, 1_000, 1_001, 1_002, 1_003]);
   });
 
+  it('fetches again when updates are recovered late, so that they stand in their place', async () => {
+    const { pnl, websocket, trend, asked } = build(() => minutes(60));
+    trend.show('today', 'UTC');
+    await pnl.getState().initSocket();
+    websocket.up();
+    await vi.advanceTimersByTimeAsync(0);
+    for (const n of [1, 2, 4]) websocket.events?.snapshot(snapshot(n), snapshot(n).timestamp);
+    expect(asked).toHaveLength(1);
+    websocket.events?.snapshot(snapshot(3), snapshot(3).timestamp);
+    expect(asked).toHaveLength(2);
+  });
+
   it('keeps what it shows through a loss and fetches again after it', async () => {
     const { pnl, websocket, trend, asked } = build(() => minutes(60));
     trend.show('today', 'UTC');

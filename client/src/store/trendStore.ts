@@ -70,7 +70,10 @@ export function createTrendStore({ pnl, rest, now = Date.now }: TrendOptions): T
     const unsubscribe = pnl.subscribe((after, before) => {
       if (after.connected && !before.connected) void load();
       else if (after.link.phase === 'waiting') makeDo();
-      if (after.history !== before.history) grow(after.history);
+      if (after.history === before.history) return;
+      const late = after.history.some((snapshot) => snapshot.calculatedAt <= seen && !before.history.includes(snapshot));
+      grow(after.history);
+      if (late && after.connected) void load(); // Recovered rows belong between those that are shown.
     });
     const timer = setInterval(() => pnl.getState().connected && void load(), REFRESH_MS);
     return () => {
