@@ -129,7 +129,7 @@ class SocketEngine(EngineServer):
     async def ready(self, session: Session) -> None:
         parked = cast(Client, session).parked
         if parked is not None:
-            await parked
+            await asyncio.shield(parked)
 
     def settle(self, session: Session) -> None:
         if self.fanout.active:
@@ -320,7 +320,8 @@ class Server(socketio.AsyncServer):
             if not self._known(packet.namespace):
                 client.send(self.packet(events.CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
                 return
-            self.eio.spawn(self._connect(client, packet.namespace, packet.data))
+            self._enlist(client)
+            self.eio.spawn(self._connecting(client, packet.namespace, packet.data))
             return
         member = self._member(client, packet.namespace)
         if member is None:
@@ -344,6 +345,12 @@ class Server(socketio.AsyncServer):
             or namespace in self.handlers
             or namespace in self.namespace_handlers
         )
+
+    async def _connecting(self, client: Client, namespace: str, auth: Any) -> None:
+        try:
+            await self._connect(client, namespace, auth)
+        finally:
+            self._discharge(client)
 
     async def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         """Authenticate, plan, run the connect handlers, answer. Nothing is in the books before the key is known."""
@@ -427,9 +434,7 @@ class Server(socketio.AsyncServer):
                 data = [] if result is None else list(result) if isinstance(result, tuple) else [result]
                 self.manager.tell(member, self.packet(events.ACK, member.namespace, data, ack_id=packet.id))
         finally:
-            client.running -= 1
-            if client.running < self.config.max_pending_handlers:
-                self._release(client)
+            self._discharge(client)
 
     async def _acknowledged(self, callback: Callable[..., Any], data: list[Any]) -> None:
         try:
@@ -446,11 +451,17 @@ class Server(socketio.AsyncServer):
         if client.connection is not None:
             client.connection.pause()
 
+    def _discharge(self, client: Client) -> None:
+        """Count a handler out."""
+        client.running -= 1
+        if client.running < self.config.max_pending_handlers:
+            self._release(client)
+
     @staticmethod
     def _release(client: Client) -> None:
         if client.parked is not None:
-            client.parked.set_result(None)
-            client.parked = None
+            parked, client.parked = client.parked, None
+            parked.set_result(None)
             if client.connection is not None:
                 client.connection.resume()
 
