@@ -32,6 +32,7 @@ class KalshiComponent(Message):
     realizedPnl: float
     unrealizedPnl: float
     fees: float
+    marks: dict[str, int] = Field(default_factory=dict, description="How many open positions each kind of mark valued.")
 
 
 class AnthropicComponent(Message):
@@ -46,6 +47,7 @@ class JohnsComponent(Message):
 
     invoiced: float
     collected: float
+    pipeline: float = Field(default=0.0, description="Deals not yet won; counted nowhere.")
 
 
 class Components(Message):
@@ -62,6 +64,8 @@ class SourceState(Message):
     asOf: str | None
     ageMs: int | None
     error: str | None
+    estimated: bool = Field(default=False, description="Priced by us, for want of the upstream's own figure.")
+    notes: list[str] = Field(default_factory=list, description="What an estimate lacks.")
 
 
 class Sources(Message):
@@ -90,6 +94,9 @@ class Snapshot(Summary):
     seq: int = Field(ge=0)
     degraded: list[str]
     sources: Sources
+    simulated: bool = Field(default=False, description="The demo: every figure is invented.")
+    stored: bool = Field(default=True, description="False while the ledger could not be written.")
+    period: Literal["all", "mtd", "today"] = Field(default="all", description="Only where a period was asked for.")
 
 
 class CostEntry(Message):
@@ -220,6 +227,15 @@ class HealthServices(Message):
     aggregator: str
 
 
+class HealthPart(Message):
+    """One part of the server: what it is doing and since when; `detail` outside production only."""
+
+    state: str
+    ok: bool
+    since: str = IsoTime
+    detail: str | None = None
+
+
 class Health(Message):
     """`unhealthy` (503) when the loop has stopped or the store cannot be written."""
 
@@ -228,6 +244,9 @@ class Health(Message):
     uptime: float
     environment: str
     services: HealthServices
+    demo: bool = False
+    degraded: list[str] = Field(default_factory=list, description="Parts that are not well.")
+    parts: dict[str, HealthPart] = Field(default_factory=dict)
 
 
 class BriefCacheStats(Message):
