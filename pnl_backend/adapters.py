@@ -14,7 +14,7 @@ import orjson
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
-from pnl_backend.domain.times import business_date, day_start, iso, month_start
+from pnl_backend.domain.times import business_date, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
 from pnl_backend.fetchers.guard import Outcome
@@ -163,28 +163,41 @@ class Past(Protocol):
 
 
 class Periods:
-    """The newest snapshot less the last one before a period began; that base is read once a day and period."""
+    """The newest snapshot less the last one before a period began.
 
-    def __init__(self, hub: Newest, store: Past, zone: ZoneInfo) -> None:
+    The day's base is the loop's own, which `dailyTrend` is measured against too; the month's is read from the ledger
+    and kept for the month, unless snapshots are waiting to be written, one of which it may be.
+    """
+
+    def __init__(
+        self, hub: Newest, store: Past, zone: ZoneInfo, *, previous_day: Callable[[], Snapshot | None]
+    ) -> None:
         self._hub = hub
         self._store = store
         self._zone = zone
-        self._bases: dict[Period, tuple[int, Snapshot | None]] = {}
+        self._previous_day = previous_day
+        self._month: tuple[int, Snapshot | None] | None = None
 
     async def snapshot(self, period: Period, /) -> bytes:
         newest: Snapshot = self._hub.latest.snapshot
-        base = None if period == "all" else await self._base(period, newest.at)
+        base = None
+        if period == "today":
+            base = self._previous_day()
+        elif period == "mtd":
+            base = await self._before_month(newest)
         return orjson.dumps(period_view(newest, base, period))
 
-    async def _base(self, period: Period, at: int) -> Snapshot | None:
-        day = business_date(at, self._zone)
-        start = month_start(day, self._zone) if period == "mtd" else day_start(day, self._zone)
-        known = self._bases.get(period)
-        if known is not None and known[0] == start:
-            return known[1]
+    async def _before_month(self, newest: Snapshot) -> Snapshot | None:
+        start = month_start(business_date(newest.at, self._zone), self._zone)
+        if self._month is not None and self._month[0] == start:
+            return self._month[1]
+        previous = self._previous_day()
+        if previous is None or previous.at < start:
+            return previous  # nothing of this month came before today
         record = await self._store.last_before(start)
         base = from_record(record) if record else None
-        self._bases[period] = (start, base)
+        if newest.stored:
+            self._month = (start, base)
         return base
 
 

@@ -186,7 +186,12 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
     settings = core.settings
     ports = Ports(
         latest=core.hub,
-        periods=Periods(core.hub, core.store, ZoneInfo(settings.business_timezone)),
+        periods=Periods(
+            core.hub,
+            core.store,
+            ZoneInfo(settings.business_timezone),
+            previous_day=lambda: core.aggregator.previous_day,
+        ),
         history=core.recent,
         breakers=core.breakers,
         cache=core.cache,
