@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,20 @@ import pytest
 from pnl_backend.cache.base import CacheTier, Entry, TierDown, TierError
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
-from pnl_backend.cache.redis import RedisTier
+from pnl_backend.cache.redis import CALL_TIMEOUT, RedisTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from tests.redis_server import RedisServer
 from tests.waiting import until
 
+# A loaded machine is slow, not wrong: a live Redis is given the time that its own deadline would refuse it.
+PATIENT = 10.0
 TIERS = ("memory", "redis", "redis_unix", "sqlite", "fallback")
 EXPIRING = ("memory", "redis", "redis_unix", "sqlite")
-DEAD = ("redis_stopped", "redis_frozen", "redis_unroutable", "sqlite_directory", "sqlite_foreign", "sqlite_closed")
+DEAD = ("redis_stopped", "redis_frozen", "redis_silent", "sqlite_directory", "sqlite_foreign", "sqlite_closed")
 
 
-async def _redis(url: str) -> RedisTier:
-    tier = RedisTier(url=url)
+async def _redis(url: str, *, call_timeout: float = CALL_TIMEOUT) -> RedisTier:
+    tier = RedisTier(url=url, call_timeout=call_timeout)
     await tier.open()
     return tier
 
@@ -33,7 +36,7 @@ async def _sqlite(path: Path) -> SQLiteTier:
     return tier
 
 
-async def _build(name: str, tmp_path: Path, server: RedisServer) -> CacheTier:
+async def _build(name: str, tmp_path: Path, server: RedisServer, silent: socket.socket) -> CacheTier:
     match name:
         case "memory":
             return MemoryTier()
@@ -42,13 +45,13 @@ async def _build(name: str, tmp_path: Path, server: RedisServer) -> CacheTier:
         case "sqlite":
             return await _sqlite(tmp_path / "deep" / "cache.db")
         case "redis":
-            return await _redis(server.url)
+            return await _redis(server.url, call_timeout=PATIENT)
         case "redis_unix":
-            return await _redis(f"unix://{server.socket_path}?db=0")
-    return await _build_dead(name, tmp_path, server)
+            return await _redis(f"unix://{server.socket_path}?db=0", call_timeout=PATIENT)
+    return await _build_dead(name, tmp_path, server, silent)
 
 
-async def _build_dead(name: str, tmp_path: Path, server: RedisServer) -> CacheTier:
+async def _build_dead(name: str, tmp_path: Path, server: RedisServer, silent: socket.socket) -> CacheTier:
     tier: CacheTier
     match name:
         case "redis_stopped":
@@ -57,8 +60,8 @@ async def _build_dead(name: str, tmp_path: Path, server: RedisServer) -> CacheTi
         case "redis_frozen":
             tier = await _redis(server.url)
             server.freeze()
-        case "redis_unroutable":
-            tier = await _redis("redis://192.0.2.1:6379/0")
+        case "redis_silent":
+            tier = await _redis(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         case "sqlite_directory":
             tier = await _sqlite(tmp_path)
         case "sqlite_foreign":
@@ -73,8 +76,19 @@ async def _build_dead(name: str, tmp_path: Path, server: RedisServer) -> CacheTi
 
 
 @pytest.fixture
-async def tier(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[CacheTier]:
-    built = await _build(request.param, tmp_path, redis_server)
+def silent() -> Iterator[socket.socket]:
+    """A port where connections are made and never answered: nobody accepts them."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener
+
+
+@pytest.fixture
+async def tier(
+    request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer, silent: socket.socket
+) -> AsyncIterator[CacheTier]:
+    built = await _build(request.param, tmp_path, redis_server, silent)
     try:
         yield built
     finally:
