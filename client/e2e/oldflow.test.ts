@@ -3,7 +3,9 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'zustand4';
-import type { Breakdown, ConnectSuccess, DashboardMessage, History, Snapshot } from '../src/types/wire';
+import type { ConnectSuccess, DashboardMessage } from '../src/types/events';
+import type { HistoryOf } from '../src/types/shapes';
+import type { Breakdown, Snapshot } from '../src/types/wire';
 import { until } from './browser';
 import { startServer, type RunningServer } from './server';
 
@@ -53,7 +55,7 @@ function oldStore() {
     },
     fetchHistory: async (limit) => {
       const response = await fetch(`${server.url}/api/pnl/history?limit=${limit}`, { headers: { 'x-api-key': KEY } });
-      const { data } = (await response.json()) as { data: History };
+      const { data } = (await response.json()) as { data: HistoryOf<Snapshot> };
       set({ history: data.data });
     },
   }));

@@ -2,7 +2,7 @@
 
 import type { Rest } from '../src/transports/rest';
 import type { Rung, Transport, TransportEvents } from '../src/transports/types';
-import type { Breakdown, Bucket, Snapshot } from '../src/types/wire';
+import type { Breakdown, HistoryRow, Snapshot, SourceState } from '../src/types/wire';
 
 export const T0 = Date.UTC(2026, 1, 25, 22, 24);
 export const TICK = 5_000;
@@ -10,7 +10,7 @@ export const TICK = 5_000;
 /** The `n`th snapshot of an epoch: one every 5 s, net 1000 + n. */
 export function snapshot(n: number, change: Partial<Snapshot> = {}): Snapshot {
   const at = T0 + n * TICK;
-  const source = { status: 'live', tier: 'live', asOf: new Date(at).toISOString(), ageMs: 100, error: null };
+  const source: SourceState = { status: 'live', tier: 'live', asOf: new Date(at).toISOString(), ageMs: 100, error: null };
   return {
     totalRevenue: 1_125.5 + n,
     totalExpenses: 125.5,
@@ -37,7 +37,7 @@ export function breakdown(n: number): Breakdown {
   return { ...components, summary: { totalRevenue, totalExpenses, netPnL, grossMargin }, costBreakdown: [], agentAttribution: [], timestamp };
 }
 
-export function bucket(timestamp: number, netPnL: number): Bucket {
+export function bucket(timestamp: number, netPnL: number): HistoryRow {
   return { timestamp, netPnL, kalshiPnL: 0, costs: 0, revenue: netPnL, open: netPnL, high: netPnL, low: netPnL, close: netPnL, count: 1 };
 }
 

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { endpoints } from '../src/config';
 import { createFormatter } from '../src/lib/format';
 import { provenance } from '../src/lib/provenance';
-import type { Breaker, SourceState } from '../src/types/wire';
+import type { BreakerState, SourceState } from '../src/types/wire';
 import { snapshot, T0 } from './fixtures';
 
 const format = createFormatter('en-GB', 'UTC');
 
-function tell(change: Partial<SourceState>, { since = 0 as number | null, breaker = undefined as Breaker | undefined, simulated = false } = {}) {
+function tell(change: Partial<SourceState>, { since = 0 as number | null, breaker = undefined as BreakerState | undefined, simulated = false } = {}) {
   const state: SourceState = { status: 'live', tier: 'live', asOf: new Date(T0).toISOString(), ageMs: 1_000, error: null, ...change };
   const { sources } = snapshot(0);
   return provenance('kalshi', { sources: { ...sources, kalshi: state }, simulated }, since, breaker, format);
@@ -27,7 +27,7 @@ describe('a source says in a word how far to trust it', () => {
   });
 
   it('degraded, with what happens next', () => {
-    const breaker: Breaker = { state: 'OPEN', failureCount: 5, lastFailureTime: T0, lastSuccessTime: null, nextAttemptTime: T0 + 60_000 };
+    const breaker: BreakerState = { state: 'OPEN', failureCount: 5, lastFailureTime: T0, lastSuccessTime: null, nextAttemptTime: T0 + 60_000 };
     const told = tell({ status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null }, { breaker });
     expect(told).toMatchObject({ trust: 'degraded', word: 'Degraded', asOf: 'never' });
     expect(tell({ status: 'degraded', error: 'Kalshi is not configured.' }).sentence).toBe('Kalshi is not configured. Its figures count as zero.');

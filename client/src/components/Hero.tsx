@@ -5,7 +5,7 @@ import { arrow } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { SOURCE_NAMES } from '../lib/provenance';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import type { SourceName } from '../types/wire';
+import type { SourceName } from '../types/shapes';
 import { Figure, tone } from './Figure';
 import { Sparkline } from './Sparkline';
 

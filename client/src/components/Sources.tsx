@@ -7,7 +7,8 @@ import { BREAKER_OF, provenance, SOURCE_NAMES, type Trust } from '../lib/provena
 import { useNow } from '../lib/useNow';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
 import { known, type MaybeSnapshot } from '../store/state';
-import type { Snapshot, SourceName } from '../types/wire';
+import type { SourceName } from '../types/shapes';
+import type { Snapshot } from '../types/wire';
 import { breakerWord } from '../lib/words';
 import { Figure } from './Figure';
 

@@ -7,7 +7,8 @@ import { useFormatter, useTimeZone } from '../lib/preferences';
 import { useTrend } from '../lib/useTrend';
 import { pnlStore } from '../pnlStore';
 import { RESOLUTION_MS, type Range } from '../store/trend';
-import type { Bucket, Resolution } from '../types/wire';
+import type { Resolution } from '../types/shapes';
+import type { HistoryRow } from '../types/wire';
 import { TimeChart } from './TimeChart';
 
 const RANGES: readonly (readonly [Range, string])[] = [
@@ -27,9 +28,9 @@ export function Trend(): ReactElement {
   const { rows, span, state } = useTrend(range, timeZone);
   const data = useMemo(() => columns(rows, RESOLUTION_MS[span.resolution]), [rows, span.resolution]);
   const [point, setPoint] = useState<number | null>(null);
-  const rowAt = (index: number | null): Bucket | undefined => rows[index === null ? rows.length - 1 : rowIndex(rows, data[0][index])] ?? rows.at(-1);
+  const rowAt = (index: number | null): HistoryRow | undefined => rows[index === null ? rows.length - 1 : rowIndex(rows, data[0][index])] ?? rows.at(-1);
   const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
-  const when = (row: Bucket): string => {
+  const when = (row: HistoryRow): string => {
     if (daily) return format.date(row.timestamp);
     if (range !== 'today') return format.dateTime(row.timestamp);
     return span.resolution === 'raw' ? format.time(row.timestamp) : format.minute(row.timestamp);
@@ -79,7 +80,7 @@ export function Trend(): ReactElement {
   );
 }
 
-function Readout({ row, when }: { row: Bucket | undefined; when: (row: Bucket) => string }): ReactElement {
+function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: HistoryRow) => string }): ReactElement {
   const format = useFormatter();
   if (row === undefined) return <div className="readout" />;
   return (
@@ -99,7 +100,7 @@ function Readout({ row, when }: { row: Bucket | undefined; when: (row: Bucket) =
   );
 }
 
-function Export({ rows, range }: { rows: readonly Bucket[]; range: Range }): ReactElement {
+function Export({ rows, range }: { rows: readonly HistoryRow[]; range: Range }): ReactElement {
   const csv = (): void => download(fileName(range, Date.now(), 'csv'), 'text/csv;charset=utf-8', toCsv(rows));
   const json = (): void => {
     const { pnl, components } = pnlStore.getState();

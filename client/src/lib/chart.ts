@@ -1,6 +1,6 @@
 /** Chart mathematics: scales, gaps, ticks, paths and waterfall steps, with no DOM. */
 
-import type { Bucket, Snapshot } from '../types/wire';
+import type { HistoryRow, Snapshot } from '../types/wire';
 
 export interface Point {
   readonly x: number;
@@ -59,7 +59,7 @@ const RAW_STEPS = 3;
 const RAW_PAUSE_MS = 15_000;
 
 /** uPlot's columns: seconds, values, with a null where a bucket is missing so that the line breaks there. */
-export function columns(rows: readonly Bucket[], resolutionMs: number): [number[], (number | null)[]] {
+export function columns(rows: readonly HistoryRow[], resolutionMs: number): [number[], (number | null)[]] {
   const xs: number[] = [];
   const ys: (number | null)[] = [];
   let previous: number | null = null;
@@ -79,11 +79,11 @@ export function columns(rows: readonly Bucket[], resolutionMs: number): [number[
 }
 
 /** Where the row of an instant (s) stands among rows in order, by halving; the one before it when there is none. */
-export function rowIndex(rows: readonly Bucket[], seconds = Infinity): number {
+export function rowIndex(rows: readonly HistoryRow[], seconds = Infinity): number {
   let [low, high] = [0, rows.length - 1];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if ((rows[middle] as Bucket).timestamp <= seconds * 1_000) low = middle;
+    if ((rows[middle] as HistoryRow).timestamp <= seconds * 1_000) low = middle;
     else high = middle - 1;
   }
   return low;

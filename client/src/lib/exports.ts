@@ -1,11 +1,11 @@
 /** Files of what is shown, made in the page: they hold the very rows on the screen, offline too. */
 
-import type { Bucket } from '../types/wire';
+import type { HistoryRow } from '../types/wire';
 
 const COLUMNS = ['timestamp', 'netPnL', 'kalshiPnL', 'costs', 'revenue', 'open', 'high', 'low', 'close', 'count'] as const;
 
 /** RFC 4180, times as ISO 8601 UTC. */
-export function toCsv(rows: readonly Bucket[]): string {
+export function toCsv(rows: readonly HistoryRow[]): string {
   const lines = rows.map((row) =>
     COLUMNS.map((column) => (column === 'timestamp' ? new Date(row.timestamp).toISOString() : String(row[column] ?? ''))).join(','),
   );

@@ -1,6 +1,7 @@
 /** What can be said of a source in a word and a sentence: is it live, how old is it, what happens next. */
 
-import type { Breaker, Snapshot, SourceName } from '../types/wire';
+import type { SourceName } from '../types/shapes';
+import type { BreakerServices, BreakerState, Snapshot } from '../types/wire';
 import { duration, type Formatter } from './format';
 
 export type Trust = 'live' | 'simulated' | 'estimate' | 'cached' | 'degraded';
@@ -8,7 +9,7 @@ export type Trust = 'live' | 'simulated' | 'estimate' | 'cached' | 'degraded';
 export const SOURCE_NAMES: Record<SourceName, string> = { kalshi: 'Kalshi', anthropic: 'Anthropic', johns: 'John’s revenue' };
 
 /** What each source's breaker is called in the server's status. */
-export const BREAKER_OF: Record<SourceName, string> = { kalshi: 'kalshi', anthropic: 'anthropic', johns: 'johns_revenue' };
+export const BREAKER_OF: Record<SourceName, keyof BreakerServices> = { kalshi: 'kalshi', anthropic: 'anthropic', johns: 'johns_revenue' };
 
 export interface Provenance {
   readonly trust: Trust;
@@ -26,7 +27,7 @@ export function provenance(
   name: SourceName,
   snapshot: Pick<Snapshot, 'sources' | 'simulated'>,
   sinceMs: number | null,
-  breaker: Breaker | undefined,
+  breaker: BreakerState | undefined,
   format: Formatter,
 ): Provenance {
   const { status, asOf, ageMs: ageThen, error, estimated } = snapshot.sources[name];

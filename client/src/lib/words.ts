@@ -1,9 +1,9 @@
 /** The wire's codes in plain words. */
 
-import type { Breaker } from '../types/wire';
+import type { BreakerState } from '../types/wire';
 import type { TransportName } from '../transports/types';
 
-export function breakerWord(state: Breaker['state']): string {
+export function breakerWord(state: BreakerState['state']): string {
   return { CLOSED: 'closed', OPEN: 'open', HALF_OPEN: 'half open' }[state] ?? state;
 }
 

@@ -6,7 +6,7 @@ import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { breakerWord, serviceWord, TRANSPORT_WORDS } from '../lib/words';
 import { usePnLStore } from '../pnlStore';
-import type { Breaker } from '../types/wire';
+import type { BreakerState } from '../types/wire';
 
 export function System(): ReactElement {
   return (
@@ -150,9 +150,9 @@ function Breakers(): ReactElement {
 }
 
 const TIER_WORDS: Record<string, string> = { memory: 'Memory', redis: 'Redis', sqlite: 'SQLite', fallback: 'Fallback' };
-const BREAKER_TONES: Record<Breaker['state'], string> = { CLOSED: 'gain', HALF_OPEN: 'warn', OPEN: 'loss' };
+const BREAKER_TONES: Record<BreakerState['state'], string> = { CLOSED: 'gain', HALF_OPEN: 'warn', OPEN: 'loss' };
 
-function BreakerRow({ service, breaker, onReset }: { service: string; breaker: Breaker; onReset: () => void }): ReactElement {
+function BreakerRow({ service, breaker, onReset }: { service: string; breaker: BreakerState; onReset: () => void }): ReactElement {
   const format = useFormatter();
   const at = (time: number | null): string => (time === null ? '—' : format.time(time));
   return (

@@ -4,7 +4,9 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import { ApiError, type Rest } from '../transports/rest';
 import { Ladder, type LadderState } from '../transports/ladder';
 import type { Cursor, Rung, Transport, TransportEvents } from '../transports/types';
-import type { ApiHealth, Breakdown, BreakerStatus, CacheStats, Health, History, Ledger, Snapshot } from '../types/wire';
+import type { Ledger } from '../types/events';
+import type { HistoryOf } from '../types/shapes';
+import type { Breakdown, Breakers, BriefHealth, CacheStats, Health, Snapshot } from '../types/wire';
 import type { Socket } from 'socket.io-client';
 import type { Credentials } from './credentials';
 import { HISTORY_LIMIT, isNewer, mergeHistory, skips, unrecovered, withLedger } from './history';
@@ -123,7 +125,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     owed = null;
     try {
       for (const limit of last === null ? [HISTORY_LIMIT] : [CATCH_UP_ROWS, HISTORY_LIMIT]) {
-        const { data, timestamp } = await rest.get<History>(`/api/pnl/history?limit=${limit}`);
+        const { data, timestamp } = await rest.get<HistoryOf<Snapshot>>(`/api/pnl/history?limit=${limit}`);
         accept(data, timestamp);
         const gap = last && unrecovered(last, data);
         if (!gap) break;
@@ -173,7 +175,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   async function measureLatency(): Promise<void> {
     const started = performance.now();
     try {
-      const api = await rest.plain<ApiHealth>('/api/health');
+      const api = await rest.plain<BriefHealth>('/api/health');
       const latencyMs = onTheWire('/api/health') ?? performance.now() - started;
       if (get().connected) set({ latencyMs, system: { ...get().system, api } });
     } catch {
@@ -216,7 +218,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
         }),
       fetchHistory: (limit = HISTORY_LIMIT) =>
         asked(async () => {
-          const history = await rest.get<History>(`/api/pnl/history?limit=${limit}`);
+          const history = await rest.get<HistoryOf<Snapshot>>(`/api/pnl/history?limit=${limit}`);
           set({ history: history.data });
           keep();
           return history;
@@ -244,7 +246,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
         const { system: before } = get();
         const unread = <Data>(kept: Data): Promise<Data> => Promise.resolve(kept);
         const reads = await Promise.allSettled([
-          rest.get<BreakerStatus>('/api/circuit-breaker/status'),
+          rest.get<Breakers>('/api/circuit-breaker/status'),
           whole ? rest.plain<Health>('/health') : unread(before.health),
           whole ? rest.get<CacheStats>('/api/cache/stats') : unread(before.cache),
           whole ? rest.text('/metrics').then(reconciliationIn) : unread(before.reconciliation),

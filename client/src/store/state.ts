@@ -3,17 +3,9 @@
 import type { Socket } from 'socket.io-client';
 import type { LadderState } from '../transports/ladder';
 import type { TransportName } from '../transports/types';
-import type {
-  ApiHealth,
-  Breakdown,
-  BreakerStatus,
-  CacheStats,
-  Components,
-  DashboardMessage,
-  Health,
-  History,
-  Snapshot,
-} from '../types/wire';
+import type { DashboardMessage } from '../types/events';
+import type { HistoryOf } from '../types/shapes';
+import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, Health, Snapshot, SourceState } from '../types/wire';
 import type { Keeping } from './credentials';
 import type { Gap } from './history';
 
@@ -25,8 +17,8 @@ export type Baseline = Pick<DashboardMessage, 'previousRevenue' | 'previousExpen
 
 export interface SystemState {
   readonly health: Health | null;
-  readonly api: ApiHealth | null;
-  readonly breakers: BreakerStatus | null;
+  readonly api: BriefHealth | null;
+  readonly breakers: Breakers | null;
   readonly cache: CacheStats | null;
   /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
   readonly reconciliation: number | null;
@@ -51,7 +43,7 @@ export interface PnLState {
   initSocket: (options?: InitOptions) => Promise<void>;
   disconnect: () => void;
   fetchCurrentPnL: () => Promise<Snapshot>;
-  fetchHistory: (limit?: number) => Promise<History>;
+  fetchHistory: (limit?: number) => Promise<HistoryOf<Snapshot>>;
   fetchComponentBreakdown: () => Promise<Breakdown>;
   clearError: () => void;
   clearHistory: () => void;
@@ -84,7 +76,7 @@ const COMPONENTS: Components = {
   johns: { invoiced: 0, collected: 0 },
 };
 
-const UNKNOWN = { status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null };
+const UNKNOWN: SourceState = { status: 'degraded', tier: 'fallback', asOf: null, ageMs: null, error: null };
 
 export const EMPTY_SNAPSHOT: MaybeSnapshot = {
   totalRevenue: 0,

@@ -1,6 +1,7 @@
 /** The rows behind the trend chart: fetched by range, with the newest figure added as it arrives. */
 
-import type { Bucket, Resolution, Snapshot } from '../types/wire';
+import type { Resolution } from '../types/shapes';
+import type { HistoryRow, Snapshot } from '../types/wire';
 import { startOfDay } from '../lib/zone';
 
 export type Range = 'today' | 'week' | 'month' | 'year';
@@ -31,12 +32,12 @@ export function spanOf(range: Range, now: number, timeZone: string): Span {
 }
 
 /** Kept snapshots as rows, for when the ranges cannot be fetched. */
-export function rowsOf(history: readonly Snapshot[]): readonly Bucket[] {
-  return history.reduce<readonly Bucket[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
+export function rowsOf(history: readonly Snapshot[]): readonly HistoryRow[] {
+  return history.reduce<readonly HistoryRow[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
 }
 
 /** The rows with `snapshot` as the newest value: the running bucket is extended, or a new one begun. */
-export function withLive(rows: readonly Bucket[], snapshot: Snapshot, resolutionMs: number): readonly Bucket[] {
+export function withLive(rows: readonly HistoryRow[], snapshot: Snapshot, resolutionMs: number): readonly HistoryRow[] {
   const last = rows.at(-1);
   const { netPnL } = snapshot;
   const figures = {

@@ -2,7 +2,8 @@
 
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Rest } from '../transports/rest';
-import type { Bucket, BucketHistory, Snapshot } from '../types/wire';
+import type { HistoryOf } from '../types/shapes';
+import type { HistoryRow, Snapshot } from '../types/wire';
 import type { PnLStore } from './core';
 import { RESOLUTION_MS, rowsOf, spanOf, withLive, type Range, type Span } from './trend';
 
@@ -15,7 +16,7 @@ const RAW_MS = 5_000;
 const FINER: readonly Span['resolution'][] = ['raw', '1m', '5m', '1h', '1d'];
 
 export interface TrendState {
-  readonly rows: readonly Bucket[];
+  readonly rows: readonly HistoryRow[];
   readonly span: Span;
   /** `kept`: the range could not be fetched, and these are the last minutes that the page has. */
   readonly state: 'loading' | 'ready' | 'kept';
@@ -87,12 +88,12 @@ export function createTrendStore({ pnl, rest, now = Date.now }: TrendOptions): T
 }
 
 /** The rows with every snapshot calculated after `seen`; one that the running bucket holds already changes nothing. */
-function grown(rows: readonly Bucket[], history: readonly Snapshot[], { resolution }: Span, seen = -Infinity): readonly Bucket[] {
+function grown(rows: readonly HistoryRow[], history: readonly Snapshot[], { resolution }: Span, seen = -Infinity): readonly HistoryRow[] {
   const fresh = history.filter(({ calculatedAt }) => calculatedAt > seen);
   return fresh.reduce((held, snapshot) => withLive(held, snapshot, RESOLUTION_MS[resolution]), rows);
 }
 
-async function fetchRows(rest: Rest, span: Span): Promise<{ span: Span; rows: Bucket[] }> {
+async function fetchRows(rest: Rest, span: Span): Promise<{ span: Span; rows: HistoryRow[] }> {
   const rows = await ask(rest, span);
   const first = rows[0]?.timestamp ?? span.to;
   if (rows.length >= FEW_ROWS) return { span, rows };
@@ -101,7 +102,7 @@ async function fetchRows(rest: Rest, span: Span): Promise<{ span: Span; rows: Bu
   return { span: { ...span, resolution }, rows: await ask(rest, { ...span, from: Math.max(span.from, first), resolution }) };
 }
 
-async function ask(rest: Rest, { from, to, resolution }: Span): Promise<Bucket[]> {
-  const { data } = await rest.get<BucketHistory>(`/api/pnl/history?from=${from}&to=${to}&resolution=${resolution}`);
+async function ask(rest: Rest, { from, to, resolution }: Span): Promise<HistoryRow[]> {
+  const { data } = await rest.get<HistoryOf<HistoryRow>>(`/api/pnl/history?from=${from}&to=${to}&resolution=${resolution}`);
   return data;
 }

@@ -1,6 +1,7 @@
 /** REST with the key in a header, a deadline, and failures as one error type. */
 
-import type { Envelope, Failure } from '../types/wire';
+import type { Envelope } from '../types/shapes';
+import type { Failure } from '../types/wire';
 
 export class ApiError extends Error {
   readonly status: number;

@@ -1,205 +1,53 @@
 /**
- * The messages of the wire, as the server describes them in /openapi.json and /asyncapi.json.
- * Nothing here is written for the dashboard's convenience: shapes it derives live beside the code that derives them.
+ * The messages of the wire, made from the server's /openapi.json and /asyncapi.json by `npm run types`. Not written by hand:
+ * `npm run e2e` fails while this file and the server's descriptions differ.
  */
 
-export type SourceName = 'kalshi' | 'anthropic' | 'johns';
-
-export interface Envelope<Data> {
-  success: true;
-  data: Data;
-  timestamp: string;
-}
-
-export interface Failure {
-  success: false;
-  error: { message: string; code?: string; id?: string; retryAfter?: number };
-  timestamp: string;
-}
-
-export interface KalshiFigures {
-  balance: number;
-  positions: number;
-  pnl: number;
-  realizedPnl?: number;
-  unrealizedPnl?: number;
-  fees?: number;
-  marks?: Record<string, number>;
-}
-
-export interface AnthropicFigures {
-  dailySpend: number;
-  totalSpend?: number;
-}
-
-export interface JohnsFigures {
-  invoiced: number;
-  collected: number;
-  pipeline?: number;
-}
-
-export interface Components {
-  kalshi: KalshiFigures;
-  anthropic: AnthropicFigures;
-  johns: JohnsFigures;
-}
-
-export interface SourceState {
-  status: string;
-  tier: string;
-  asOf: string | null;
-  ageMs: number | null;
-  error: string | null;
-  estimated?: boolean;
-  notes?: string[];
-}
-
-export interface Snapshot {
-  totalRevenue: number;
-  totalExpenses: number;
-  netPnL: number;
-  grossMargin: number;
-  dailyTrend: number;
-  components: Components;
-  timestamp: string;
-  calculatedAt: number;
-  epoch: string;
-  seq: number;
-  degraded: string[];
-  sources: Record<SourceName, SourceState>;
-  simulated?: boolean;
-  stored?: boolean;
-  period?: 'all' | 'mtd' | 'today';
-}
-
-export interface Cost {
-  name: string;
-  value: number;
-  percentage: number;
-}
-
-export interface Agent {
+export interface AgentEntry {
   agent: string;
   revenue: number;
   expenses: number;
   net: number;
 }
 
-export interface Breakdown extends Components {
-  summary: { totalRevenue: number; totalExpenses: number; netPnL: number; grossMargin: number };
-  costBreakdown: Cost[];
-  agentAttribution: Agent[];
+/** API spend of the running UTC day and since the beginning; USD. */
+export interface AnthropicComponent {
+  dailySpend: number;
+  totalSpend: number;
+}
+
+/** The components with their sums, what the costs consist of, and whose they are. */
+export interface Breakdown {
+  kalshi: KalshiComponent;
+  anthropic: AnthropicComponent;
+  johns: JohnsComponent;
+  summary: Summary;
+  costBreakdown: CostEntry[];
+  agentAttribution: AgentEntry[];
   timestamp: string;
 }
 
-export interface History {
-  count: number;
-  data: Snapshot[];
-  timestamp: string;
+export interface BreakerConfig {
+  failureThreshold: number;
+  resetTimeout: number;
 }
 
-export interface Bucket {
-  timestamp: number;
-  netPnL: number;
-  kalshiPnL: number;
-  costs: number;
-  revenue: number;
-  open: number;
-  high: number;
-  low: number;
-  close: number;
-  count: number;
+/** Which breaker to close; without a service all of them. */
+export interface BreakerReset {
+  service?: string;
 }
 
-export interface BucketHistory {
-  count: number;
-  data: Bucket[];
-  timestamp: string;
+export interface BreakerResetDone {
+  reset: string[];
 }
 
-export type Resolution = 'raw' | '1m' | '5m' | '1h' | '1d';
-
-export interface ConnectSuccess {
-  message: string;
-  clientId: string;
-  timestamp: string;
-  transport: 'websocket' | 'polling';
+export interface BreakerServices {
+  kalshi: BreakerState;
+  anthropic: BreakerState;
+  johns_revenue: BreakerState;
 }
 
-export interface PnLUpdate {
-  data: Snapshot;
-  timestamp: string;
-  source: 'initial' | 'stream' | 'replay';
-}
-
-export interface ComponentsUpdate {
-  data: Breakdown;
-  timestamp: string;
-  source: 'initial' | 'stream' | 'replay';
-}
-
-export interface SubscribeAck {
-  ok: boolean;
-  epoch: string;
-  seq: number;
-  recovered: boolean;
-}
-
-export interface Trend {
-  date: string;
-  revenue: number;
-  expenses: number;
-  net: number;
-}
-
-export interface DashboardMessage {
-  timestamp: string;
-  revenue: number;
-  expenses: number;
-  netPnL: number;
-  previousRevenue: number;
-  previousExpenses: number;
-  previousNetPnL: number;
-  trendsData: Trend[];
-  costBreakdown: Cost[];
-  agentAttribution: Agent[];
-}
-
-export interface StreamError {
-  message: string;
-  code?: string;
-  timestamp?: string;
-}
-
-export interface Ledger {
-  timestamp: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  netPnL: number;
-  breakdown: { trades: number; costs: number; revenue: number };
-  components: { openTradeCount: number; closedTradeCount: number; recentDeals: unknown };
-  metadata: { dataPoints: number; computedAt: number };
-  epoch: string;
-  seq: number;
-}
-
-export interface LedgerDelta {
-  timestamp: number;
-  netPnLDelta: number;
-  kalshiDelta: number;
-  costsDelta: number;
-  revenueDelta: number;
-  changePercent: number;
-  seq: number;
-  prevSeq: number;
-}
-
-export type LedgerMessage =
-  | { type: 'snapshot'; data: Ledger; timestamp: number }
-  | { type: 'delta'; data: LedgerDelta; timestamp: number };
-
-export interface Breaker {
+export interface BreakerState {
   state: 'CLOSED' | 'OPEN' | 'HALF_OPEN';
   failureCount: number;
   lastFailureTime: number | null;
@@ -207,18 +55,36 @@ export interface Breaker {
   nextAttemptTime: number | null;
 }
 
-export interface BreakerStatus {
+/** One breaker for each upstream; times in ms since the epoch. */
+export interface Breakers {
   timestamp: string;
-  services: Record<string, Breaker>;
-  config: { failureThreshold: number; resetTimeout: number };
+  services: BreakerServices;
+  config: BreakerConfig;
 }
 
-export interface CacheTier {
-  hits?: number;
-  misses?: number;
-  size?: number;
-  p50Ms?: number;
-  p99Ms?: number;
+export interface BriefCacheStats {
+  hitRate: string;
+  hits: number;
+  misses: number;
+  total: number;
+}
+
+export interface BriefHealth {
+  status: 'ok';
+  timestamp: number;
+  connectedClients: number;
+  cacheStats: BriefCacheStats;
+  uptime: number;
+}
+
+export interface CacheCleared {
+  cleared: true;
+}
+
+export interface CacheServices {
+  processCache: string;
+  redis: string;
+  sqlite: string;
 }
 
 export interface CacheStats {
@@ -231,35 +97,167 @@ export interface CacheStats {
   hitRate: string;
   processCacheSize: number;
   timestamp: string;
-  tiers: Record<string, CacheTier>;
-  keys: Record<string, unknown>;
+  tiers: TiersStats;
 }
 
-export interface HealthPart {
-  state: string;
-  ok: boolean;
-  since: string;
-  detail?: string;
+export interface Components {
+  kalshi: KalshiComponent;
+  anthropic: AnthropicComponent;
+  johns: JohnsComponent;
 }
 
+export interface CostEntry {
+  name: string;
+  value: number;
+  percentage: number;
+}
+
+/** `id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only. */
+export interface ErrorDetail {
+  message: string;
+  code: string;
+  id: string;
+  retryAfter?: number | null;
+  stack?: string | null;
+}
+
+export interface Failure {
+  success: false;
+  error: ErrorDetail;
+  timestamp: string;
+}
+
+/** `unhealthy` (503) when the loop has stopped or the store cannot be written. */
 export interface Health {
   status: 'healthy' | 'unhealthy';
   timestamp: string;
   uptime: number;
   environment: string;
+  services: HealthServices;
   demo?: boolean;
+  /** Parts that are not well. */
   degraded?: string[];
   parts?: Record<string, HealthPart>;
-  services: {
-    cache: { processCache: string; redis: string; sqlite: string };
-    aggregator: string;
-  };
 }
 
-export interface ApiHealth {
-  status: string;
+/** One part of the server: what it is doing and since when; `detail` outside production only. */
+export interface HealthPart {
+  state: string;
+  ok: boolean;
+  since: string;
+  detail?: string | null;
+}
+
+export interface HealthServices {
+  cache: CacheServices;
+  aggregator: string;
+}
+
+/** Oldest first: snapshots when asked by limit, rows when asked by range. */
+export interface History {
+  count: number;
+  data: Snapshot[] | HistoryRow[];
+  timestamp: string;
+}
+
+/** One moment, or one interval: net P&L with its course, and the last of the rest; USD. */
+export interface HistoryRow {
   timestamp: number;
-  connectedClients: number;
-  cacheStats: { hitRate: string; hits: number; misses: number; total: number };
-  uptime: number;
+  netPnL: number;
+  kalshiPnL: number;
+  costs: number;
+  revenue: number;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  count: number;
+}
+
+/** Invoiced and collected revenue; USD. */
+export interface JohnsComponent {
+  invoiced: number;
+  collected: number;
+  /** Deals not yet won; counted nowhere. */
+  pipeline?: number;
+}
+
+/** Trading: cash, open markets, P&L before fees, fees; USD. */
+export interface KalshiComponent {
+  balance: number;
+  positions: number;
+  pnl: number;
+  realizedPnl: number;
+  unrealizedPnl: number;
+  fees: number;
+  /** How many open positions each kind of mark valued. */
+  marks?: Record<string, number>;
+}
+
+export interface Probe {
+  status: 'live' | 'ready' | 'starting' | 'draining';
+}
+
+/** One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet. */
+export interface Snapshot {
+  totalRevenue: number;
+  totalExpenses: number;
+  netPnL: number;
+  grossMargin: number;
+  dailyTrend: number;
+  components: Components;
+  timestamp: string;
+  calculatedAt: number;
+  epoch: string;
+  seq: number;
+  degraded: string[];
+  sources: Sources;
+  /** The demo: every figure is invented. */
+  simulated?: boolean;
+  /** False while the ledger could not be written. */
+  stored?: boolean;
+  /** Only where a period was asked for. */
+  period?: 'all' | 'mtd' | 'today';
+}
+
+/** Where a source's figures come from and how old they are. */
+export interface SourceState {
+  status: 'live' | 'stale' | 'degraded';
+  tier: 'live' | 'memory' | 'redis' | 'sqlite' | 'fallback';
+  asOf: string | null;
+  ageMs: number | null;
+  error: string | null;
+  /** Priced by us, for want of the upstream's own figure. */
+  estimated?: boolean;
+  /** What an estimate lacks. */
+  notes?: string[];
+}
+
+export interface Sources {
+  kalshi: SourceState;
+  anthropic: SourceState;
+  johns: SourceState;
+}
+
+/** The four sums; USD, and percent for the margin. */
+export interface Summary {
+  totalRevenue: number;
+  totalExpenses: number;
+  netPnL: number;
+  grossMargin: number;
+}
+
+export interface TierStats {
+  hits: number;
+  misses: number;
+  size?: number | null;
+  p50Ms?: number | null;
+  p99Ms?: number | null;
+}
+
+export interface TiersStats {
+  memory: TierStats;
+  redis: TierStats;
+  sqlite: TierStats;
+  fallback: TierStats;
 }

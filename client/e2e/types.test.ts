@@ -1,0 +1,24 @@
+/** The types in src/types/wire.ts are what the server describes; `npm run types` writes them anew. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { generate, type Description } from './generate';
+import { startServer, type RunningServer } from './server';
+
+const FILE = new URL('../src/types/wire.ts', import.meta.url).pathname;
+let server: RunningServer;
+
+beforeAll(async () => void (server = await startServer()));
+afterAll(() => server?.dispose());
+
+it('the types are those of the descriptions', async () => {
+  const [openapi, asyncapi] = await Promise.all(
+    ['/openapi.json', '/asyncapi.json'].map(async (path) => {
+      const response = await fetch(server.url + path);
+      return response.ok ? ((await response.json()) as Description) : {};
+    }),
+  );
+  const made = generate(openapi ?? {}, asyncapi ?? {});
+  if (process.env['WRITE_TYPES']) writeFileSync(FILE, made);
+  expect(readFileSync(FILE, 'utf8')).toBe(made);
+});
