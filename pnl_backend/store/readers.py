@@ -84,12 +84,19 @@ class Readers:
                 yield
             finally:
                 for _ in range(taken):
-                    self._slots.put_nowait(None)
+                    self._slots.put_nowait(await self._connect_again())
 
     async def close(self) -> None:
         """Close every connection, once the reads in hand are through; later reads raise StoreError."""
         async with self.paused():
             self._open = False
+
+    async def _connect_again(self) -> aiosqlite.Connection | None:
+        """A connection, or None where there is nothing to connect to: the next read then tries again."""
+        try:
+            return await self._connect() if self._open else None
+        except StoreError:
+            return None
 
     async def _connect(self) -> aiosqlite.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"

@@ -8,6 +8,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -54,12 +55,24 @@ async def filled(store: Store, record: MakeRecord) -> Store:
     return store
 
 
+HOLD = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 async def test_another_process_holds_the_write_lock(filled: Store, record: MakeRecord, path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        await fails(filled, record, "another process holds the write lock")
-        assert len(await filled.newest(10)) == 3
-        other.execute("ROLLBACK")
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, str(path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    await fails(filled, record, "another process holds the write lock")
+    assert len(await filled.newest(10)) == 3
+    await holder.communicate(b"")
     await works(filled, record)
     await is_whole(filled, path)
 
