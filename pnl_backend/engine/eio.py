@@ -271,6 +271,8 @@ class EngineServer:
             self.opened(session)
             return session.open_packet()
         known = self.sessions.get(sid)
+        if known is not None and self.unanswered.overdue(known):
+            known.expire()
         if known is None or known.state == CLOSED:
             raise Refusal(400, "Session ID unknown", code=1)
         if known.connection is not None:

@@ -160,7 +160,7 @@ class Session:
     def beat(self) -> None:
         """It is time for a ping."""
         self.pinged = True
-        self.engine.unanswered.add(self)
+        self.engine.unanswered.add(self, start=self.engine.resting.due)
         self.send(packets.PING_MESSAGE)
 
     def expire(self) -> None:

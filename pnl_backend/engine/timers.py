@@ -9,27 +9,34 @@ from loguru import logger
 
 Item = TypeVar("Item", bound=Hashable)
 
-GRANULARITY = 0.02
-"""Seconds between two wakings at least: a thousand deadlines cost fifty wakings a second, each at most this late."""
+GRANULARITY = 0.002
+"""Seconds between two wakings at least: however many deadlines there are, five hundred wakings a second."""
 
 
 class Deadlines(Generic[Item]):
     """Items that expire a fixed delay after they were added, in the order in which they came."""
 
-    __slots__ = ("_entries", "_expired", "_timers", "delay")
+    __slots__ = ("_entries", "_expired", "_timers", "delay", "due")
 
     def __init__(self, timers: "Timers", delay: float, expired: Callable[[Item], None]) -> None:
         self.delay = delay
+        self.due = 0.0
+        """When the item that is expiring just now was due."""
         self._timers = timers
         self._expired = expired
         # Ordered with O(1) at its head; a plain dict would walk over everything deleted there.
         self._entries: OrderedDict[Item, float] = OrderedDict()
 
-    def add(self, item: Item) -> None:
-        """Start the item's delay, or start it again."""
+    def add(self, item: Item, start: float | None = None) -> None:
+        """Start the item's delay, or start it again; `start` when it began a moment ago."""
         self._entries.pop(item, None)
-        due = self._entries[item] = self._timers.now() + self.delay
+        due = self._entries[item] = (self._timers.now() if start is None else start) + self.delay
         self._timers.arm(due)
+
+    def overdue(self, item: Item) -> bool:
+        """Whether the item's time is up though nobody has been told yet."""
+        due = self._entries.get(item)
+        return due is not None and due <= self._timers.now()
 
     def discard(self, item: Item) -> None:
         self._entries.pop(item, None)
@@ -48,6 +55,7 @@ class Deadlines(Generic[Item]):
             if due > now:
                 return due
             del entries[item]
+            self.due = due
             try:
                 self._expired(item)
             except Exception as error:
@@ -61,6 +69,7 @@ class Timers:
     def __init__(self) -> None:
         self.queues: list[Deadlines[object]] = []
         self._handle: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._ran = 0.0
 
     def queue(self, delay: float, expired: Callable[[Item], None]) -> Deadlines[Item]:
@@ -75,9 +84,10 @@ class Timers:
         """Wake at `due`, or sooner."""
         due = max(due, self._ran + GRANULARITY)
         if self._handle is not None:
-            if self._handle.when() <= due:
+            if self._due <= due:
                 return
             self._handle.cancel()
+        self._due = due
         self._handle = asyncio.get_running_loop().call_at(due, self._run)
 
     def stop(self) -> None:

@@ -161,6 +161,14 @@ class TestHeartbeat:
         assert engine.server.stats().ping_timeouts == 1
         await client.leave()
 
+    async def test_the_timeout_is_kept_to_the_millisecond(self, start: Start) -> None:
+        """As the protocol's own suite has it: asleep for interval and timeout, then the session is gone."""
+        engine = await start(ping_interval=0.3, ping_timeout=0.2)
+        for _ in range(4):
+            client = await engine.client("polling")
+            await asyncio.sleep(0.5)
+            assert (await client.poll())[0] == 400
+
     async def test_the_timeout_closes_the_websocket(self, start: Start) -> None:
         engine = await start(ping_interval=0.2, ping_timeout=0.3)
         client = await engine.connected("websocket")
