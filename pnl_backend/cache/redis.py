@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from loguru import logger
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from pnl_backend.cache.base import Entry, TierDown, TierError, TierStatus
+from pnl_backend.cache.redis_client import BATCH, FAILURES, Redis, connect, count, is_refusal, read, reason, sweep
 from pnl_backend.domain.readings import Tier
-from pnl_backend.errors import ConfigError
 
 Result = TypeVar("Result")
 
@@ -30,11 +24,9 @@ CALL_TIMEOUT = 0.25
 SWEEP_TIMEOUT = 2.0
 PROBE_INTERVAL = 0.5
 COUNT_INTERVAL = 10.0
-HEALTH_CHECK_INTERVAL = 20
 POOL_SIZE = 16
+READ_TOGETHER = 100
 MAX_OWED = 1000
-SCAN_BATCH = 500
-_FAILURES = (RedisError, OSError, TimeoutError)
 
 
 class RedisTier:
@@ -59,15 +51,17 @@ class RedisTier:
         self._call_timeout = call_timeout
         self._probe_interval = probe_interval
         self._clock = clock
-        self._client = _client(url, POOL_SIZE, call_timeout) if url else None
+        self._client = connect(url, POOL_SIZE, call_timeout) if url else None
         # The probe has a connection of its own: a pool that is merely busy must not look like a dead server.
-        self._prober = _client(url, 1, call_timeout) if url else None
+        self._prober = connect(url, 1, call_timeout) if url else None
         self.status: TierStatus = "down" if url else "disabled"
         self._trusted = False
         self._announced = False
         self._wake = asyncio.Event()
         self._closed = False
         self._probing: asyncio.Task[None] | None = None
+        self._asked: list[tuple[str, asyncio.Future[Entry | None]]] = []
+        self._reading: asyncio.Task[None] | None = None
         self._owed: set[str] = set()
         self._owes_all = False
         self._down_since = 0.0
@@ -84,22 +78,12 @@ class RedisTier:
         self._probing = asyncio.create_task(self._keep_probing(), name="redis-probe")
 
     async def get(self, key: str) -> Entry | None:
-        async def read(client: Redis) -> tuple[int, bytes | None]:
-            # The life before the value: a write in between can only make the value seem older than it is. No MULTI,
-            # because a Redis that is full refuses even reads inside one.
-            async with client.pipeline(transaction=False) as pipeline:
-                pipeline.pttl(self._prefix + key)
-                pipeline.get(self._prefix + key)
-                remaining, value = await pipeline.execute()
-                return remaining, value
-
-        ttl_ms, stored = await self._call(read)
-        if stored is None or ttl_ms <= 0:
-            return None
-        header = _header(key)
-        if not stored.startswith(header):
-            raise TierError(f"Redis holds a value of another kind under {self._prefix}{key}")
-        return Entry(stored[len(header) :], ttl_ms / 1000)
+        self._refuse_while_down()
+        answer: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+        self._asked.append((key, answer))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_asked(), name="redis-read")
+        return await answer
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         async def write(client: Redis) -> object:
@@ -122,11 +106,8 @@ class RedisTier:
             raise
 
     async def delete_prefix(self, prefix: str) -> None:
-        async def sweep(client: Redis) -> None:
-            await _sweep(client, self._prefix + prefix)
-
         try:
-            await self._call(sweep, timeout=SWEEP_TIMEOUT)
+            await self._call(partial(sweep, prefix=self._prefix + prefix), timeout=SWEEP_TIMEOUT)
         except TierError:
             self._owes_all = True
             raise
@@ -143,28 +124,54 @@ class RedisTier:
             self._probing = None
         if self.status != "disabled":
             self.status, self._trusted = "down", False
+        if self._reading is not None:
+            await self._reading
         for client in (self._client, self._prober):
             if client is not None:
-                with contextlib.suppress(*_FAILURES):
+                with contextlib.suppress(*FAILURES):
                     await client.aclose()
                     await client.connection_pool.disconnect()
 
     def size(self) -> int | None:
         return self._size
 
-    async def _call(self, operation: Callable[[Redis], Awaitable[Result]], *, timeout: float | None = None) -> Result:
-        if self._client is None or not self._trusted:
+    async def _read_asked(self) -> None:
+        """Answer everybody who asked meanwhile with one round trip, as long as somebody asks."""
+        while self._asked:
+            asked, self._asked = self._asked[:READ_TOGETHER], self._asked[READ_TOGETHER:]
+            keys = [self._prefix + key for key, _ in asked]
+            try:
+                found = await self._call(partial(read, keys=keys))
+            except TierError as error:
+                for _, answer in asked:
+                    if not answer.done():
+                        answer.set_exception(type(error)(str(error)))
+                continue
+            for (key, answer), (ttl_ms, stored) in zip(asked, found, strict=True):
+                if answer.done():
+                    continue
+                try:
+                    answer.set_result(_entry(key, ttl_ms, stored))
+                except TierError as error:
+                    answer.set_exception(error)
+
+    def _refuse_while_down(self) -> None:
+        if not self._trusted:
             self._skipped += 1
             raise TierDown("Redis is down")
+
+    async def _call(self, operation: Callable[[Redis], Awaitable[Result]], *, timeout: float | None = None) -> Result:
+        self._refuse_while_down()
+        assert self._client is not None  # noqa: S101 - nothing is trusted without a URL
         try:
             async with asyncio.timeout(timeout or self._call_timeout):
                 return await operation(self._client)
-        except _FAILURES as error:
-            # A refusal (out of memory, read-only replica) comes from a server that is there.
-            if isinstance(error, RedisConnectionError) or not isinstance(error, ResponseError):
+        except Exception as error:
+            # Whatever the client library raises: a refusal comes from a server that is there.
+            if not is_refusal(error):
                 self._trusted = False
                 self._wake.set()
-            raise TierError(f"Redis: {_reason(error)}") from error
+            raise TierError(f"Redis: {reason(error)}") from error
 
     def _owe(self, key: str) -> None:
         self._owed.add(key)
@@ -187,7 +194,7 @@ class RedisTier:
             async with asyncio.timeout(self._call_timeout):
                 await self._prober.ping()
             await self._settle(self._prober)
-        except _FAILURES as error:
+        except Exception as error:  # whatever it is, this task must live on to see the end of it
             await self._mark_down(error)
         else:
             self._mark_up()
@@ -196,15 +203,15 @@ class RedisTier:
         """Pay the deletions that are owed, then count our keys now and again; both before anything is trusted."""
         async with asyncio.timeout(SWEEP_TIMEOUT):
             if self._owes_all:
-                await _sweep(client, self._prefix)
+                await sweep(client, self._prefix)
                 self._owes_all = False
                 self._owed.clear()
             while self._owed:
-                batch = [*self._owed][:SCAN_BATCH]
+                batch = [*self._owed][:BATCH]
                 await client.unlink(*(self._prefix + key for key in batch))
                 self._owed.difference_update(batch)
             if self._clock() - self._counted_at >= COUNT_INTERVAL:
-                self._size = await _count(client, self._prefix)
+                self._size = await count(client, self._prefix)
                 self._counted_at = self._clock()
 
     def _mark_up(self) -> None:
@@ -223,58 +230,24 @@ class RedisTier:
             self.status, self._down_since, self._size = "down", self._clock(), None
             self._counted_at = float("-inf")
             assert self._client is not None  # noqa: S101 - probing starts only where there is a URL
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(*FAILURES):
                 await self._client.connection_pool.disconnect()
         if not self._announced:
             self._announced = True
-            logger.warning("Redis is down, the cache goes on without it: {}", _reason(error))
+            logger.warning("Redis is down, the cache goes on without it: {}", reason(error))
 
 
-def _client(url: str, connections: int, call_timeout: float) -> Redis:
-    options: dict[str, object] = {
-        "max_connections": connections,
-        "timeout": call_timeout,
-        "socket_timeout": call_timeout,
-        "retry": Retry(ConstantBackoff(0.01), 1),
-        "health_check_interval": HEALTH_CHECK_INTERVAL,
-        # With these on, redis-py 8 no longer checks a pooled connection for an answer that nobody read.
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-    }
-    if not url.startswith("unix:"):
-        options["socket_connect_timeout"] = call_timeout
-    try:
-        pool = BlockingConnectionPool.from_url(url, **options)
-    except (ValueError, TypeError):
-        # What the parser says may quote the password.
-        raise ConfigError(["REDIS_URL is not a redis://, rediss:// or unix:// address"]) from None
-    return Redis(connection_pool=pool)
+def _entry(key: str, ttl_ms: object, stored: object) -> Entry | None:
+    for answer in (ttl_ms, stored):
+        if isinstance(answer, Exception):
+            raise TierError(f"Redis: {reason(answer)}")
+    if not isinstance(stored, bytes) or not isinstance(ttl_ms, int) or ttl_ms <= 0:
+        return None
+    header = _header(key)
+    if not stored.startswith(header):
+        raise TierError(f"Redis holds a value of another kind under {key}")
+    return Entry(stored[len(header) :], ttl_ms / 1000)
 
 
 def _header(key: str) -> bytes:
     return b"pnl1 " + key.encode() + b"\n"
-
-
-def _pattern(prefix: str) -> str:
-    return re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
-
-
-async def _sweep(client: Redis, prefix: str) -> None:
-    batch: list[bytes] = []
-    async for key in client.scan_iter(match=_pattern(prefix), count=SCAN_BATCH):
-        batch.append(key)
-        if len(batch) >= SCAN_BATCH:
-            await client.unlink(*batch)
-            batch.clear()
-    if batch:
-        await client.unlink(*batch)
-
-
-async def _count(client: Redis, prefix: str) -> int | None:
-    """Our keys, or None in a keyspace too large to walk for a mere figure."""
-    if await client.dbsize() > 20 * SCAN_BATCH:
-        return None
-    return len({key async for key in client.scan_iter(match=_pattern(prefix), count=SCAN_BATCH)})
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
