@@ -6,8 +6,10 @@ SQLite file, complete in itself; `sqlite3` opens it as well as `restore` does.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +32,8 @@ REPLAY_ROWS = 5000
 PRUNE_BATCH = 500
 COPY_PAGES = 2500
 """About 10 MB a step."""
+CHECK_STEPS = 1_000_000
+"""Instructions of SQLite's machine between two looks at whether to go on: some milliseconds."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -59,6 +63,21 @@ def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) 
     connection.executemany("DELETE FROM payloads WHERE seq = ?", rows)
     connection.executemany("DELETE FROM snapshots WHERE seq = ?", rows)
     return len(rows)
+
+
+async def backup_beside(path: Path, directory: Path, *, keep_days: int, now: float, progress: Progress) -> Path:
+    """`backup` on a thread beside the loop; a cancelled one is given up at its next step and leaves nothing behind."""
+    given_up = threading.Event()
+
+    def step(what: str, done: int, of: int) -> None:
+        if given_up.is_set():
+            raise StoreError("the backup was given up")
+        progress(what, done, of)
+
+    try:
+        return await asyncio.to_thread(backup, path, directory, keep_days=keep_days, now=now, progress=step)
+    finally:
+        given_up.set()
 
 
 def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress: Progress) -> Path:
@@ -104,6 +123,7 @@ def verify(file: Path, progress: Progress) -> int:
     with _plainly(file), closing(sqlite3.connect(_read_only(file), uri=True)) as connection:
         ledger_file.refuse_foreign(connection, file)
         progress("Checking", 0, 1)
+        connection.set_progress_handler(lambda: progress("Checking", 0, 1), CHECK_STEPS)  # what it raises interrupts
         findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
         if findings != ["ok"]:
             raise StoreError(f"{file} is damaged: {findings[0]}")

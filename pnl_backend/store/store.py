@@ -230,13 +230,8 @@ class Store:
 
     async def backup(self, directory: Path, *, keep_days: int) -> Path:
         """Write and verify a backup while the server runs; those older than `keep_days` are removed."""
-        return await asyncio.to_thread(
-            maintenance.backup,
-            self._database.path,
-            directory,
-            keep_days=keep_days,
-            now=self._clock(),
-            progress=ProgressLog(),
+        return await maintenance.backup_beside(
+            self._database.path, directory, keep_days=keep_days, now=self._clock(), progress=self._progress
         )
 
     def health(self) -> Health:

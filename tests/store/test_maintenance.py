@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -105,6 +106,31 @@ async def test_a_backup_taken_during_writes_is_a_whole_prefix(
     assert [one.seq for one in await again.newest(10_000)] == list(range(1, last + 1))
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("SELECT sum(count) FROM rollups WHERE span = 60000").fetchone() == (last,)
+
+
+@pytest.mark.parametrize("stage", ["COPY_PAGES", "CHECK_STEPS"])
+async def test_a_backup_that_is_cancelled_leaves_nothing_behind(
+    store: Store, record: MakeRecord, place: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr(f"pnl_backend.store.maintenance.{stage}", 1)
+    await fill(store, record, 50)
+    told, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    word = {"COPY_PAGES": "Copying", "CHECK_STEPS": "Checking"}[stage]
+
+    def hold_up(_log: object, what: str, done: int, of: int) -> None:
+        if what == word and done < of:
+            loop.call_soon_threadsafe(told.set)
+            go_on.wait(30)
+
+    monkeypatch.setattr("pnl_backend.store.maintenance.ProgressLog.__call__", hold_up)
+    task = asyncio.create_task(store.backup(place, keep_days=1))
+    await told.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    go_on.set()
+    await loop.shutdown_default_executor()
+    assert list(place.iterdir()) == []
 
 
 async def test_old_backups_go_and_other_files_stay(store: Store, record: MakeRecord, path: Path, place: Path) -> None:
