@@ -20,7 +20,7 @@ FLUSH_SIZE = 64 * 1024
 """How much of what waits is joined into one write."""
 LINGER = 0.8
 """Seconds between our close frame and hanging up on a peer that does not answer it."""
-UNSENT_LIMIT = 32 * 1024
+UNSENT_LIMIT = 16 * 1024
 """Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
 
 
