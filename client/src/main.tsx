@@ -3,7 +3,12 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import './styles/tokens.css';
-import './styles/app.css';
+import './styles/base.css';
+import './styles/frame.css';
+import './styles/blocks.css';
+import './styles/tables.css';
+import './styles/dialogs.css';
+import './styles/small.css';
 import { App } from './App';
 import { applyTheme } from './lib/preferences';
 import { pnlStore } from './pnlStore';

@@ -6,12 +6,13 @@ import { Ladder, type LadderState } from '../transports/ladder';
 import type { Cursor, Rung, Transport, TransportEvents } from '../transports/types';
 import type { Ledger } from '../types/events';
 import type { HistoryOf } from '../types/shapes';
-import type { Breakdown, Breakers, BriefHealth, CacheStats, Health, Snapshot } from '../types/wire';
+import type { Breakdown, BriefHealth, Snapshot } from '../types/wire';
 import type { Socket } from 'socket.io-client';
 import type { Credentials } from './credentials';
 import { HISTORY_LIMIT, isNewer, mergeHistory, skips, unrecovered, withLedger } from './history';
 import { keeper, restore, type KeyValueStore } from './persist';
 import { INITIAL, known, type Baseline, type PnLState } from './state';
+import { readSystem } from './system';
 
 /** How often the breakdown is fetched where it is not pushed, and snapshots behind the ledger feed. */
 const BREAKDOWN_EVERY_MS = 15_000;
@@ -243,25 +244,8 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
       retryNow: () => ladder.retryNow(),
       dismissGaps: () => set({ gaps: [] }),
       fetchSystem: async (whole = false) => {
-        const { system: before } = get();
-        const unread = <Data>(kept: Data): Promise<Data> => Promise.resolve(kept);
-        const reads = await Promise.allSettled([
-          rest.get<Breakers>('/api/circuit-breaker/status'),
-          whole ? rest.plain<Health>('/health') : unread(before.health),
-          whole ? rest.get<CacheStats>('/api/cache/stats') : unread(before.cache),
-          whole ? rest.text('/metrics').then(reconciliationIn) : unread(before.reconciliation),
-        ]);
-        const [breakers, health, cache, reconciliation] = reads;
-        set(({ system }) => ({
-          system: {
-            ...system,
-            breakers: value(breakers) ?? system.breakers,
-            health: value(health) ?? system.health,
-            cache: value(cache) ?? system.cache,
-            reconciliation: value(reconciliation),
-            readAt: breakers.status === 'fulfilled' ? now() : system.readAt,
-          },
-        }));
+        const read = await readSystem(rest, get().system, whole);
+        set(({ system }) => ({ system: { ...system, ...read, readAt: read.breakers ? now() : system.readAt } }));
       },
       resetBreaker: async (service, adminKey) => {
         await rest.post('/api/circuit-breaker/reset', service === null ? {} : { service }, adminKey ?? credentials.get());
@@ -292,14 +276,4 @@ function onTheWire(path: string): number | null {
 
 function restored(storage: KeyValueStore | null): Partial<PnLState> {
   return restore(storage) ?? {};
-}
-
-/** The gauge among the server's Prometheus metrics; NaN there means not known yet. */
-function reconciliationIn(metrics: string): number | null {
-  const gap = Number(/^pnl_reconciliation_gap_usd (\S+)/m.exec(metrics)?.[1] ?? Number.NaN);
-  return Number.isNaN(gap) ? null : gap;
-}
-
-function value<Data>(settled: PromiseSettledResult<Data>): Data | null {
-  return settled.status === 'fulfilled' ? settled.value : null;
 }
