@@ -96,7 +96,9 @@ def source_part(guard: Guarded) -> Part:
 
 
 def store_part(health: Mapping[str, Any]) -> Part:
-    return Part(str(health["state"]), ok=health["state"] == "connected", detail=health["error"])
+    waiting = f", {health['unstored']} snapshots are not stored" if health["unstored"] else ""
+    detail = f"{health['error']}{waiting}" if health["error"] else None
+    return Part(str(health["state"]), ok=health["state"] == "connected", detail=detail)
 
 
 class TickWatch:

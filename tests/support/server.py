@@ -29,10 +29,11 @@ FAST = {
 
 
 class ServerProcess:
-    """`python server.py` with given settings; `log` is all that it wrote to the console."""
+    """`python server.py` with given settings; `log` is all that it wrote to the console, `prefix` what runs it."""
 
-    def __init__(self, directory: Path, **env: str) -> None:
+    def __init__(self, directory: Path, *prefix: str, **env: str) -> None:
         self.directory = directory
+        self.prefix = prefix
         self.env = {"PORT": "0", "LOG_LEVEL": "info", **env}
         self.url = ""
         self.port = 0
@@ -46,6 +47,7 @@ class ServerProcess:
         self._ready = asyncio.Event()
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
+            *self.prefix,
             sys.executable,
             str(ROOT / "server.py"),
             cwd=self.directory,
