@@ -165,6 +165,12 @@ describe('a demo server', () => {
     await picture(page, 'phone');
     await picture(page, 'phone-first-screen', { fullPage: false });
     expect(await axe(page)).toEqual([]);
+    await page.getByRole('link', { name: 'System' }).tap();
+    await page.locator('[data-breaker=kalshi]').waitFor();
+    await page.locator('[aria-labelledby=parts] tbody tr').first().waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+    await picture(page, 'phone-system');
+    expect(await axe(page)).toEqual([]);
   });
 
   it('can be used from the keyboard alone, in a sensible order', async () => {

@@ -18,7 +18,6 @@ export function Agents(): ReactElement {
       {agents.length === 0 ? (
         <p className="soft">Nothing attributed yet</p>
       ) : (
-        <div className="scroll-x">
           <table className="table is-money">
             <thead>
               <tr>
@@ -32,20 +31,19 @@ export function Agents(): ReactElement {
               {agents.map(({ agent, revenue, expenses, net }) => (
                 <tr key={agent}>
                   <th scope="row">{agent}</th>
-                  <td>{format.money(revenue)}</td>
-                  <td>{format.money(expenses)}</td>
+                  <td data-label="Revenue">{format.money(revenue)}</td>
+                  <td data-label="Expenses">{format.money(expenses)}</td>
                   <td className={tone(net)}>{format.signedMoney(net)}</td>
                 </tr>
               ))}
               <tr className="is-total">
                 <th scope="row">Total</th>
-                <td>{format.money(sum('revenue'))}</td>
-                <td>{format.money(sum('expenses'))}</td>
+                <td data-label="Revenue">{format.money(sum('revenue'))}</td>
+                <td data-label="Expenses">{format.money(sum('expenses'))}</td>
                 <td>{format.signedMoney(sum('net'))}</td>
               </tr>
             </tbody>
           </table>
-        </div>
       )}
     </section>
   );

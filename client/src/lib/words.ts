@@ -9,7 +9,7 @@ export function breakerWord(state: BreakerState['state']): string {
 
 /** A service or a part of the server, in words. */
 export function serviceWord(service: string): string {
-  return { kalshi: 'Kalshi', anthropic: 'Anthropic', johns: 'John’s revenue', johns_revenue: 'John’s revenue', redis: 'Redis' }[service] ?? capital(service.replaceAll('_', ' '));
+  return { kalshi: 'Kalshi', anthropic: 'Anthropic', johns: 'John’s revenue', johns_revenue: 'John’s revenue', redis: 'Redis', sqlite: 'SQLite' }[service] ?? capital(service.replaceAll('_', ' '));
 }
 
 function capital(text: string): string {

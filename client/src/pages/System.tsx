@@ -77,7 +77,7 @@ function Parts(): ReactElement | null {
   if (parts.length === 0) return null;
   return (
     <Card id="parts" title="Parts">
-      <div className="scroll-x">
+      <Wide of="parts">
         <table className="table is-worded">
           <thead>
             <tr>
@@ -98,7 +98,7 @@ function Parts(): ReactElement | null {
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
     </Card>
   );
 }
@@ -117,7 +117,7 @@ function Breakers(): ReactElement {
         </button>
       }
     >
-      <div className="scroll-x">
+      <Wide of="breakers">
         <table className="table is-worded">
           <thead>
             <tr>
@@ -138,7 +138,7 @@ function Breakers(): ReactElement {
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
       {breakers !== null && (
         <p className="foot-note">
           A breaker opens after {breakers.config.failureThreshold} failures and tries again after {duration(breakers.config.resetTimeout)}.
@@ -181,7 +181,7 @@ function Cache(): ReactElement {
   const ms = (value: number | null | undefined): string => (value == null ? '—' : `${format.decimal(value, 2)} ms`);
   return (
     <Card id="cache" title="Cache tiers" tools={cache && <span className="soft">{cache.hitRate} hits</span>}>
-      <div className="scroll-x">
+      <Wide of="cache">
         <table className="table">
           <thead>
             <tr>
@@ -206,8 +206,17 @@ function Cache(): ReactElement {
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
     </Card>
+  );
+}
+
+/** A table that may be wider than the screen: it can be scrolled from the keyboard, too. `of` is its card's id. */
+function Wide({ of, children }: { of: string; children: ReactNode }): ReactElement {
+  return (
+    <div className="scroll-x" role="group" aria-labelledby={of} tabIndex={0}>
+      {children}
+    </div>
   );
 }
 
