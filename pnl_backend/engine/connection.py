@@ -196,6 +196,9 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the peer; what comes behind a `pause` is kept."""
+        if self.halted:
+            self.reader.buffer += data
+            return
         try:
             for opcode, payload in self.reader.feed(data):
                 if self.state == OPEN:

@@ -355,6 +355,8 @@ class Server(socketio.AsyncServer):
     async def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         """Authenticate, plan, run the connect handlers, answer. Nothing is in the books before the key is known."""
         key = await self._identify(client, auth)
+        if client.state != OPEN:
+            return
         if key is None:
             self._refuse(client, namespace, {"message": self.config.refusal})
             return
@@ -487,9 +489,8 @@ class Server(socketio.AsyncServer):
     def _failed(self, what: str, error: Exception) -> None:
         """Log the first failure of each handler with its trace; count them all."""
         self.eio.wiring.counters.handler_errors += 1
-        if what not in self._logged:
-            if len(self._logged) < 100:
-                self._logged.add(what)
+        if what not in self._logged and len(self._logged) < 100:
+            self._logged.add(what)
             logger.opt(exception=error).error("The handler of {!r} failed; further failures are counted", what[:80])
 
 

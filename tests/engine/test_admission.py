@@ -142,6 +142,22 @@ class TestCaps:
         await third.send('40{"key":"a"}')
         assert str(await third.packet()).startswith("40{")
 
+    async def test_a_client_that_goes_while_it_is_checked_takes_no_place(self, start: Start) -> None:
+        gate = asyncio.Event()
+
+        async def authenticate(environ: Environ, auth: Any) -> str | None:
+            await gate.wait()
+            return "a"
+
+        engine = await start(max_connections_per_key=1, options={"authenticate": authenticate})
+        first = await engine.client("websocket")
+        await first.send("40")
+        await first.leave()
+        await engine.until(lambda: engine.server.stats().clients == 0)
+        gate.set()
+        second = await engine.connected("websocket")
+        await second.leave()
+
     async def test_a_revoked_key_closes_its_clients(self, start: Start) -> None:
         engine = await start(options={"authenticate": lambda environ, auth: auth["key"]})
         clients = {}
