@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.times import DAY_MS, business_date, day_start
-from pnl_backend.errors import BadRequest, StoreError
-from pnl_backend.store.ledger_file import APPLICATION_ID
-from pnl_backend.store.migrations import VERSION
-from pnl_backend.store.readers import Readers, Reads
+from pnl_backend.errors import BadRequest
+from pnl_backend.store.readers import Reads
 from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
 
 Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
@@ -106,22 +101,6 @@ class History:
             raise BadRequest("from must not be later than to")
         span = SPANS.get(resolution)
         return span, start if span is None else self._calendar.start(span, start)
-
-
-@asynccontextmanager
-async def open_history(path: Path, *, timezone: str = "UTC") -> AsyncIterator[History]:
-    """The ranges of a ledger file, whether or not a server has it open; StoreError if it is not one."""
-    readers = Readers(path, count=1)
-    await readers.open()
-    try:
-        for name, expected in (("application_id", APPLICATION_ID), ("user_version", VERSION)):
-            if await readers.read(f"PRAGMA {name}") != [(expected,)]:
-                raise StoreError(
-                    f"{path} is no ledger of this version: start the server on it once, or look at the path"
-                )
-        yield History(readers, Calendar(ZoneInfo(timezone)))
-    finally:
-        await readers.close()
 
 
 def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:

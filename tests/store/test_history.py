@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pnl_backend.errors import BadRequest, StoreError
+from pnl_backend.errors import BadRequest
 from pnl_backend.store import Store
-from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution, open_history
+from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution
 from tests.store.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
@@ -150,22 +150,3 @@ async def test_an_export_of_rollups_equals_the_history(hour: Store, monkeypatch:
     for resolution in ("raw", "1m", "5m", "1h", "1d"):
         exported = [row async for chunk in hour.export(NOON, END, resolution) for row in chunk]
         assert exported == await hour.history(NOON, END, resolution)
-
-
-async def test_a_ledger_is_read_from_beside_a_running_server_and_after_it(hour: Store, path: Path) -> None:
-    expected = await hour.history(NOON, END, "5m")
-    async with open_history(path) as history:
-        assert [row async for chunk in history.chunks(NOON, END, "5m") for row in chunk] == expected
-    await hour.close()
-    async with open_history(path) as history:
-        assert await history.rows(NOON, END, "5m", None) == expected
-
-
-async def test_what_is_no_ledger_is_not_read(tmp_path: Path) -> None:
-    missing, foreign = tmp_path / "missing.db", tmp_path / "foreign.db"
-    with closing(sqlite3.connect(foreign)) as other:
-        other.execute("CREATE TABLE theirs (a)")
-    for path, words in ((missing, "cannot be opened"), (foreign, "no ledger of this version")):
-        with pytest.raises(StoreError, match=words):
-            async with open_history(path):
-                pass
