@@ -20,8 +20,8 @@ SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1
 MOST_ROWS = 10_100
 """Rows of one answer, a week of minutes with its ends; the export streams any number."""
 
-LAST_INSTANT = 253_402_300_799_999
-"""The end of the year 9999, the last one that a date can name."""
+LAST_INSTANT = 253_370_764_799_999
+"""The end of the year 9998: in every time zone there is a day after it that has a name."""
 
 CHUNK = 5000
 

@@ -13,7 +13,7 @@ import pytest
 
 from pnl_backend.errors import BadRequest
 from pnl_backend.store import Store
-from pnl_backend.store.history import CHUNK, MOST_ROWS, Resolution
+from pnl_backend.store.history import CHUNK, LAST_INSTANT, MOST_ROWS, Resolution
 from tests.store.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
@@ -118,6 +118,16 @@ async def test_daily_closes_reach_over_days_without_snapshots(
 
 async def test_an_empty_ledger_has_no_closes(store: Store) -> None:
     assert await store.daily_closes(30) == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
+async def test_the_ends_of_time_are_empty_in_every_zone(open_store: OpenStore, zone: str) -> None:
+    store = await open_store(timezone=zone)
+    for resolution in ("raw", "1m", "1h", "1d"):
+        assert await store.history(0, 0, resolution) == []
+        assert await store.history(LAST_INSTANT, LAST_INSTANT, resolution) == []
+        with pytest.raises(BadRequest, match="to must be"):
+            await store.history(0, LAST_INSTANT + 1, resolution)
 
 
 async def stuff(store: Store, path: Path, count: int) -> None:
