@@ -73,7 +73,7 @@ async function updates() {
   const events = [];
   devtools.on('Tracing.dataCollected', ({ value }) => events.push(...value));
   const complete = new Promise((told) => devtools.once('Tracing.tracingComplete', told));
-  await devtools.send('Tracing.start', { categories: 'toplevel', transferMode: 'ReportEvents' });
+  await devtools.send('Tracing.start', { categories: 'toplevel,blink,devtools.timeline', transferMode: 'ReportEvents' });
   const began = await sequence();
   await new Promise((passed) => setTimeout(passed, TRACED_MS));
   const counted = (await sequence()) - began;
@@ -88,13 +88,17 @@ async function sequence() {
   return (await response.json()).data.seq;
 }
 
-/** CPU time (ms) of every task that the page's main thread ran; the busiest renderer's, as there may be a spare one. */
+/** CPU time (ms) of everything that the page's main thread did; nested events are in those around them. */
 function mainThreadMs(events) {
-  const mains = events.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain');
-  const sums = mains.map(({ pid, tid }) =>
-    events.filter((event) => event.pid === pid && event.tid === tid && event.name === 'ThreadControllerImpl::RunTask').reduce((sum, { tdur = 0 }) => sum + tdur, 0),
-  );
-  return Math.max(...sums) / 1_000;
+  const { pid, tid } = events.find(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain');
+  const mine = events.filter((event) => event.ph === 'X' && event.pid === pid && event.tid === tid).sort((a, b) => a.ts - b.ts || b.dur - a.dur);
+  let [sum, end] = [0, 0];
+  for (const { ts, dur = 0, tdur = 0 } of mine) {
+    if (ts < end) continue;
+    sum += tdur;
+    end = ts + dur;
+  }
+  return sum / 1_000;
 }
 
 const result = { firstNumberMs: await firstNumbers(), ...(await updates()) };

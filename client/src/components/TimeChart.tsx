@@ -22,12 +22,16 @@ interface TimeChartProps {
 }
 
 const DAY_S = 86_400;
+const LINE_PX = 1.75;
+/** From here on the line is one device pixel wide: it reads better, and is drawn several times faster. */
+const DENSE_POINTS = 4_000;
 
 export function TimeChart({ label, data, least, format, describe, onPoint }: TimeChartProps): ReactElement {
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
   const scheme = useColourScheme();
+  const dense = data[0].length > DENSE_POINTS;
   const newest = useRef({ data, onPoint });
   newest.current = { data, onPoint };
 
@@ -38,7 +42,7 @@ export function TimeChart({ label, data, least, format, describe, onPoint }: Tim
       setAt(index);
       newest.current.onPoint(index);
     };
-    const made = new uPlot(options(element, { format, least, onPoint: point }), newest.current.data, element);
+    const made = new uPlot(options(element, { format, least, dense, onPoint: point }), newest.current.data, element);
     chart.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: element.clientHeight }));
     observer.observe(element);
@@ -48,7 +52,7 @@ export function TimeChart({ label, data, least, format, describe, onPoint }: Tim
       point(null);
       chart.current = null;
     };
-  }, [format, scheme, least]);
+  }, [format, scheme, least, dense]);
 
   useEffect(() => {
     if (chart.current !== null && chart.current.data !== data) chart.current.setData(data);
@@ -90,7 +94,7 @@ export function TimeChart({ label, data, least, format, describe, onPoint }: Tim
   );
 }
 
-function options(element: HTMLElement, { format, least, onPoint }: Pick<TimeChartProps, 'format' | 'least' | 'onPoint'>): uPlot.Options {
+function options(element: HTMLElement, { format, least, dense, onPoint }: Pick<TimeChartProps, 'format' | 'least' | 'onPoint'> & { dense: boolean }): uPlot.Options {
   const style = getComputedStyle(element);
   const token = (name: string): string => style.getPropertyValue(name).trim();
   const font = `12px ${style.fontFamily}`;
@@ -119,7 +123,7 @@ function options(element: HTMLElement, { format, least, onPoint }: Pick<TimeChar
       {},
       {
         stroke: line,
-        width: 1.75,
+        width: dense ? 1 / devicePixelRatio : LINE_PX,
         fill: (chart) => fade(chart, line),
         spanGaps: false,
         points: { show: (chart) => chart.data[0].length <= 2, size: 7, fill: line },
