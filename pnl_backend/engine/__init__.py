@@ -5,8 +5,9 @@ from pnl_backend.engine.feeds import FeedConnection, FeedHandler, open_event_str
 from pnl_backend.engine.listener import Listener, attach, listen
 from pnl_backend.engine.packets import Message
 from pnl_backend.engine.process import prepare_process
+from pnl_backend.engine.protocol import ConnectPlan, ConnectRequest
 from pnl_backend.engine.requests import Environ, Refusal
-from pnl_backend.engine.server import ConnectPlan, ConnectRequest, EngineStats, Server, create_server
+from pnl_backend.engine.server import EngineStats, Server, create_server
 
 __all__ = [
     "ConnectPlan",

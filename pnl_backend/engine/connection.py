@@ -1,10 +1,6 @@
 """One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
 
 import asyncio
-import contextlib
-import os
-import socket
-import struct
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,13 +11,10 @@ from pnl_backend.engine.packets import Message, ProtocolError
 from pnl_backend.engine.timers import Deadlines, Timers
 
 OPEN, CLOSING, CLOSED = range(3)
-RECEIVE_SIZE = 64 * 1024
 FLUSH_SIZE = 64 * 1024
 """How much of what waits is joined into one write."""
 LINGER = 0.8
 """Seconds between our close frame and hanging up on a peer that does not answer it."""
-UNSENT_LIMIT = 16 * 1024
-"""Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
 
 
 @dataclass(slots=True)
@@ -100,12 +93,6 @@ class Outbox:
     def take(self) -> list[Message]:
         messages, self.messages, self.size = self.messages, [], 0
         return messages
-
-
-def limit_unsent(sock: socket.socket) -> None:
-    """Keep the kernel from hoarding what a client does not read."""
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
 
 
 class Connection:
@@ -304,168 +291,3 @@ class RawFrames(Message):
     def __init__(self, data: bytes) -> None:
         super().__init__(())
         self._frame = self._event = data
-
-
-class SocketConnection(Connection):
-    """A connection over a plain TCP socket of its own: no transport, no task, one descriptor."""
-
-    __slots__ = ("loop", "rest", "sock")
-
-    def __init__(self, wiring: Wiring, owner: Owner, sock: socket.socket) -> None:
-        super().__init__(wiring, owner)
-        self.loop = asyncio.get_running_loop()
-        self.sock = sock
-        self.rest: bytes | memoryview | None = None
-        self.direct = sock.fileno()
-        limit_unsent(sock)
-        self.loop.add_reader(self.direct, self._readable)
-
-    def blocked(self) -> bool:
-        return self.rest is not None
-
-    def write(self, data: bytes) -> None:
-        try:
-            sent = os.write(self.sock.fileno(), data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self.fail()
-            return
-        if sent != len(data):
-            self.hold(data, sent)
-
-    def hold(self, data: bytes, sent: int) -> None:
-        """Keep what the kernel did not take and wait until it takes more."""
-        self.rest = memoryview(data)[sent:]
-        self.direct = -1
-        if self.outbox is None:
-            self.outbox = Outbox()
-        self.loop.add_writer(self.sock.fileno(), self._writable)
-        if self not in self.wiring.behind:
-            self.wiring.behind.add(self)
-
-    def fail(self) -> None:
-        """A write failed: the end comes in its own turn of the loop, never inside of somebody's broadcast."""
-        self.direct = -1
-        self.rest = b""
-        self.loop.call_soon(self.ended)
-
-    def _writable(self) -> None:
-        if self.state == CLOSED:
-            return
-        rest, self.rest = self.rest, None
-        if rest:
-            try:
-                sent = os.write(self.sock.fileno(), rest)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError:
-                self.ended()
-                return
-            if sent < len(rest):
-                self.rest = rest[sent:]
-                return
-        self.flush()
-        if self.rest is None and self.state != CLOSED:
-            self.loop.remove_writer(self.sock.fileno())
-            self.wiring.behind.discard(self)
-            if self.state == OPEN:
-                self.direct = self.sock.fileno()
-
-    def _readable(self) -> None:
-        try:
-            data = self.sock.recv(RECEIVE_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        if data:
-            self.feed(data)
-        else:
-            self.ended()
-
-    def say_no_more(self) -> None:
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_WR)
-
-    def listen(self, *, to: bool) -> None:
-        if to:
-            self.loop.add_reader(self.sock.fileno(), self._readable)
-        else:
-            self.loop.remove_reader(self.sock.fileno())
-
-    def hang_up(self, *, politely: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
-        fd = self.sock.fileno()
-        self.loop.remove_reader(fd)
-        self.loop.remove_writer(fd)
-        if self.rest is not None:
-            # A reset: else the kernel would go on holding what this peer does not read.
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.rest = None
-        self.sock.close()
-
-
-class TransportConnection(Connection, asyncio.Protocol):
-    """A connection over an asyncio transport: TLS, and sockets that aiohttp accepted."""
-
-    __slots__ = ("paused", "transport", "under")
-
-    def __init__(
-        self, wiring: Wiring, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
-    ) -> None:
-        """`under` is the protocol that had the transport before; it learns when the connection is lost."""
-        super().__init__(wiring, owner)
-        self.transport = transport
-        self.under = under
-        self.paused = False
-        transport.set_write_buffer_limits(high=FLUSH_SIZE)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            limit_unsent(sock)
-        transport.set_protocol(self)
-
-    def blocked(self) -> bool:
-        return self.paused
-
-    def write(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def data_received(self, data: bytes) -> None:
-        self.feed(data)
-
-    def pause_writing(self) -> None:
-        self.paused = True
-        if self not in self.wiring.behind:
-            self.wiring.behind.add(self)
-
-    def resume_writing(self) -> None:
-        self.paused = False
-        self.flush()
-        if not self.paused:
-            self.wiring.behind.discard(self)
-
-    def say_no_more(self) -> None:
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-
-    def listen(self, *, to: bool) -> None:
-        if self.transport.is_closing():
-            return
-        if to:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended()
-        if self.under is not None:
-            self.under.connection_lost(exc)
-            self.under = None
-
-    def hang_up(self, *, politely: bool) -> None:
-        if not politely:
-            self.transport.abort()
-            return
-        self.transport.close()
-        if self.transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(LINGER, self.transport.abort)

@@ -8,6 +8,8 @@ from typing import Protocol
 from pnl_backend.engine.connection import Connection, Counters
 from pnl_backend.engine.packets import Message
 
+VARIANTS = 9
+"""Encodings of one broadcast at most: plain, and with up to eight different offsets."""
 CHUNK = 256
 """Clients served before the loop gets its turn: about two milliseconds."""
 

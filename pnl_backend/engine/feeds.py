@@ -13,7 +13,8 @@ from pnl_backend.engine.requests import Environ, Refusal, behind_proxies, check_
 from pnl_backend.engine.takeover import BorrowedConnection
 
 if TYPE_CHECKING:
-    from pnl_backend.engine.server import Server, SocketEngine
+    from pnl_backend.engine.clients import SocketEngine
+    from pnl_backend.engine.server import Server
 
 COMMENT_INTERVAL = 15.0
 COMMENT = RawFrames(b": keep-alive\n\n")

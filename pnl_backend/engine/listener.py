@@ -14,15 +14,11 @@ from typing import cast
 from aiohttp import web
 from loguru import logger
 
-from pnl_backend.engine.connection import (
-    Connection,
-    Owner,
-    SocketConnection,
-    TransportConnection,
-)
+from pnl_backend.engine.connection import Connection, Owner
 from pnl_backend.engine.eio import environ_of
 from pnl_backend.engine.requests import Environ, Refusal, clean_upgrade
 from pnl_backend.engine.server import Server
+from pnl_backend.engine.sockets import SocketConnection, TransportConnection
 from pnl_backend.engine.takeover import BorrowedConnection
 
 HEAD_LIMIT = 16 * 1024

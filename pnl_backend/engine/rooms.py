@@ -4,16 +4,18 @@ Where python-socketio's own scans every room of a namespace when one client leav
 """
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnl_backend.engine.connection import Connection
 from pnl_backend.engine.events import EVENT
-from pnl_backend.engine.fanout import Broadcast, Fanout
+from pnl_backend.engine.fanout import VARIANTS, Broadcast, Fanout
 from pnl_backend.engine.packets import Message
 
 if TYPE_CHECKING:
-    from pnl_backend.engine.server import Client, Server
+    from pnl_backend.engine.clients import Client
+    from pnl_backend.engine.server import Server
 
 PENDING, CONNECTED, LEAVING = range(3)
 Room = str | Sequence[str] | None
@@ -208,7 +210,7 @@ class Rooms:
         elif len(audience) == 1:
             self.tell(audience[0], self.encode(event, data, namespace))
         elif audience:
-            await self.finish(self.fanout.publish(audience, [self.encode(event, data, namespace)] * 2))
+            await self.finish(self.fanout.publish(audience, [self.encode(event, data, namespace)] * VARIANTS))
 
     @staticmethod
     async def finish(broadcast: Broadcast) -> None:
@@ -228,6 +230,12 @@ class Rooms:
         """One event as python-socketio's encoder writes it."""
         arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
         return self.server.packet(EVENT, namespace, [event, *arguments], ack_id=ack_id, key=key)
+
+    @staticmethod
+    def with_argument(message: Message, argument: str) -> Message:
+        """The same event with one more argument at its end, as the encoder would have written it."""
+        text, *attachments = message.packets
+        return Message((f"{str(text)[:-1]},{json.dumps(argument)}]", *attachments), key=message.key)
 
     def _expect(self, member: Member, callback: Callable[..., Any]) -> int:
         if member.callbacks is None:

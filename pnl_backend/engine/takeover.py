@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from pnl_backend.engine.connection import CLOSED, Owner, TransportConnection, Wiring
+from pnl_backend.engine.connection import CLOSED, Owner, Wiring
+from pnl_backend.engine.sockets import TransportConnection
 
 
 class _Tail:

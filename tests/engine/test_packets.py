@@ -48,6 +48,13 @@ def test_the_fast_frame_is_the_ordinary_encoders(event: str, namespace: str, arg
     assert message.payload == Payload(packets=[EioPacket(EIO_MESSAGE, part.data) for part in parts]).encode()
 
 
+@given(event=st.text(min_size=1, max_size=30), arguments=st.lists(DATA, max_size=3), offset=st.text(max_size=12))
+def test_an_offset_is_the_ordinary_encoders_last_argument(event: str, arguments: list[Any], offset: str) -> None:
+    rooms = create_server().manager
+    extended = rooms.with_argument(rooms.encode(event, tuple(arguments), "/n"), offset)
+    assert extended.frame == rooms.encode(event, (*arguments, offset), "/n").frame
+
+
 def masked(opcode: int, payload: bytes, mask: bytes = b"\1\2\3\4", *, final: bool = True) -> bytes:
     """A client frame, by another library's hand where it allows the mask to be chosen."""
     body = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))

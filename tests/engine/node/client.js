@@ -45,7 +45,7 @@ const scenarios = {
   },
   unknownNamespace: async (socket) => { const [error] = await wait(socket.io.socket("/nowhere"), "connect_error"); return error.message; },
   lockedNamespace: async (socket) => { const [error] = await wait(socket.io.socket("/locked"), "connect_error"); return error.message; },
-  survivesPings: async (socket) => { await wait(socket, "connect"); let pings = 0; socket.io.on("ping", () => pings++); await new Promise((resolve) => setTimeout(resolve, 1100)); return { connected: socket.connected, pinged: pings >= 2 }; },
+  survivesPings: async (socket) => { await wait(socket, "connect"); let pings = 0; socket.io.on("ping", () => pings++); await new Promise((resolve) => setTimeout(resolve, 2000)); return { connected: socket.connected, pinged: pings >= 2 }; },
   tooBig: async (socket) => { await wait(socket, "connect"); socket.io.opts.reconnection = false; socket.io.reconnection(false); socket.emit("message", "x".repeat(20000)); await wait(socket, "disconnect"); return "disconnected"; },
 };
 
@@ -58,7 +58,7 @@ async function main() {
     for (const [scenario, play] of Object.entries(scenarios))
       runs.push((async () => {
         const options = { transports: list, forceNew: true, auth: { token: "t" } };
-        if (scenario.startsWith("retries")) Object.assign(options, { retries: 5, ackTimeout: 200 });
+        if (scenario.startsWith("retries")) Object.assign(options, { retries: 5, ackTimeout: 700 });
         const socket = io(url, options);
         const result = await limited(play(socket));
         const upgraded = name === "upgrade" && scenario === "survivesPings" ? socket.io.engine && socket.io.engine.transport.name : undefined;

@@ -1,0 +1,84 @@
+"""Engine.IO sessions with their Socket.IO state, and the Engine.IO server that keeps them."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from pnl_backend.engine import events
+from pnl_backend.engine.admission import RETRY_AFTER
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.eio import EngineServer
+from pnl_backend.engine.fanout import Fanout
+from pnl_backend.engine.feeds import COMMENT_INTERVAL, FeedConnection
+from pnl_backend.engine.requests import Environ, Refusal
+from pnl_backend.engine.rooms import Member
+from pnl_backend.engine.session import Session
+from pnl_backend.engine.timers import Deadlines
+
+if TYPE_CHECKING:
+    from pnl_backend.engine.protocol import Protocol
+
+
+class Client(Session):
+    """An Engine.IO session with its Socket.IO state."""
+
+    __slots__ = ("assembling", "keys", "members", "parked", "running")
+
+    def __init__(self, engine: EngineServer, sid: str, environ: Environ) -> None:
+        super().__init__(engine, sid, environ)
+        self.members: dict[str, Member] = {}
+        self.assembling: events.Packet | None = None
+        self.keys: tuple[str, ...] = ()
+        self.running = 0
+        self.parked: asyncio.Future[None] | None = None
+
+
+class SocketEngine(EngineServer):
+    """The Engine.IO server with Socket.IO above it."""
+
+    session_class = Client
+    sessions: dict[str, Client]  # type: ignore[assignment] # its own class of sessions
+    layer: "Protocol"
+
+    def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:
+        super().__init__(config=config, async_handlers=async_handlers)
+        self.fanout = Fanout(self.wiring.counters)
+        self.unconnected: Deadlines[Client] = self.wiring.timers.queue(config.connect_timeout, self._late)
+        self.commenting: Deadlines[FeedConnection] = self.wiring.timers.queue(COMMENT_INTERVAL, FeedConnection.beat)
+        self.feeds: set[FeedConnection] = set()
+
+    @staticmethod
+    def _late(client: Client) -> None:
+        """No CONNECT within the connect timeout."""
+        client.end("transport error")
+
+    def new_session(self, environ: Environ) -> Session:
+        cap = self.config.max_unauthenticated
+        if cap and len(self.unconnected) >= cap:
+            raise Refusal(503, "Too many connections that have not connected", retry_after=RETRY_AFTER)
+        return super().new_session(environ)
+
+    def opened(self, session: Session) -> None:
+        self.resting.add(session)
+        self.layer.client_opened(cast(Client, session))
+
+    def message(self, session: Session, data: str | bytes) -> None:
+        self.layer.client_sent(cast(Client, session), data)
+
+    def closed(self, session: Session, reason: str) -> None:
+        super().closed(session, reason)
+        self.layer.client_closed(cast(Client, session), reason)
+
+    async def ready(self, session: Session) -> None:
+        parked = cast(Client, session).parked
+        if parked is not None:
+            await asyncio.shield(parked)
+
+    def settle(self, session: Session) -> None:
+        if self.fanout.active:
+            for member in cast(Client, session).members.values():
+                self.fanout.settle(member)
+
+    def upgraded(self, session: Session) -> None:
+        for member in cast(Client, session).members.values():
+            if member.held is None:
+                member.connection = session.connection
