@@ -135,6 +135,17 @@ describe('nothing is missed', () => {
     expect(store.getState().pnl.seq).toBe(5);
   });
 
+  it('follows a server that began again, whatever its clock says', async () => {
+    const { store, websocket } = build();
+    await store.getState().initSocket();
+    websocket.up();
+    send(websocket, 900);
+    send(websocket, 1, { epoch: 'new' });
+    expect(store.getState().pnl).toMatchObject({ epoch: 'new', seq: 1 });
+    send(websocket, 2, { epoch: 'new' });
+    expect(store.getState().pnl.seq).toBe(2);
+  });
+
   it('notes a stretch that the server no longer holds', async () => {
     const { store, websocket, rest } = build();
     await store.getState().initSocket();

@@ -47,7 +47,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   const events: Omit<TransportEvents, 'up' | 'down'> = {
     snapshot: (snapshot, timestamp) => {
       const before = session;
-      accept([snapshot], timestamp);
+      accept([snapshot], timestamp, before !== null && before.epoch !== snapshot.epoch);
       if (before !== null && isNewer(snapshot, before) && skips(before, snapshot)) catchUp(before);
       if (get().transport !== 'websocket') refreshBreakdown();
     },
@@ -89,13 +89,15 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     void measureLatency();
   }
 
-  /** Take snapshots in, newest shown; `timestamp` is the envelope's. */
-  function accept(snapshots: readonly Snapshot[], timestamp: string): void {
+  /**
+   * Take snapshots in, newest shown; `timestamp` is the envelope's. `anew`: a server that began again sent this one, so
+   * it is shown whatever its clock says.
+   */
+  function accept(snapshots: readonly Snapshot[], timestamp: string, anew = false): void {
     const { history, pnl } = get();
     const newest = snapshots.reduce<Snapshot | null>((best, one) => (best === null || isNewer(one, best) ? one : best), null);
     if (newest === null) return;
-    const shown = session ?? null;
-    const advances = shown === null || isNewer(newest, shown);
+    const advances = anew || session === null || isNewer(newest, session);
     if (advances) session = newest;
     set({
       history: mergeHistory(history, snapshots),
@@ -177,7 +179,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     const started = performance.now();
     try {
       const api = await rest.plain<BriefHealth>('/api/health');
-      const latencyMs = onTheWire('/api/health') ?? performance.now() - started;
+      const latencyMs = onTheWire('/api/health', started) ?? performance.now() - started;
       if (get().connected) set({ latencyMs, system: { ...get().system, api } });
     } catch {
       set({ latencyMs: null });
@@ -266,12 +268,11 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   return Object.assign(store, { flush: kept.flush });
 }
 
-/** ms between request and answer of the last fetch of `path`, without the page's own work; null where no browser tells. */
-function onTheWire(path: string): number | null {
+/** ms between request and answer of the fetch of `path` since `started`, without the page's own work; null where nobody tells. */
+function onTheWire(path: string, started: number): number | null {
   const entries = performance.getEntriesByType('resource') as PerformanceResourceTiming[];
-  const { requestStart, responseStart } = entries.findLast(({ name }) => name.endsWith(path)) ?? { requestStart: 0, responseStart: 0 };
-  performance.clearResourceTimings?.(); // Its buffer is small and would fill.
-  return requestStart > 0 && responseStart > requestStart ? responseStart - requestStart : null;
+  const timing = entries.findLast(({ name, startTime }) => startTime >= started && name.endsWith(path));
+  return timing !== undefined && timing.requestStart > 0 ? timing.responseStart - timing.requestStart : null;
 }
 
 function restored(storage: KeyValueStore | null): Partial<PnLState> {
