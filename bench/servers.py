@@ -50,6 +50,11 @@ class Running:
                 total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
 
+    def kernel(self) -> float:
+        """Seconds of that which were spent in the kernel, to the tick."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[12]) / os.sysconf("SC_CLK_TCK")
+
     def resident(self) -> int:
         """Bytes of resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
