@@ -160,6 +160,7 @@ async def _guards(
     if settings.demo_mode:
         credentials = _demo(await stack.enter_async_context(Simulator(seed=settings.demo_seed)))
         since = settings.pnl_since or store.first_run - DEMO_HISTORY
+        await store.forget_account()
     session = await stack.enter_async_context(aiohttp.ClientSession())
     client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
     fetchers = build_fetchers(

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from loguru import logger
 
 from pnl_backend.domain.ledger_facts import Transfer
-from pnl_backend.domain.money import ZERO, number
+from pnl_backend.domain.money import CENT, ZERO, number
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
 from pnl_backend.domain.snapshot import AgedOut
@@ -25,7 +25,7 @@ from pnl_backend.errors import StoreError
 
 TOLERANCE = Decimal(1)
 HOUR = 3600.0
-AGAIN = 60.0
+AGAIN = 5.0
 """Seconds until a comparison is tried again for which a source was missing."""
 
 State = Literal["unknown", "reconciled", "gap"]
@@ -187,7 +187,7 @@ class Reconciler:
 
 
 def _words(found: Reconciliation) -> str:
-    valued = f", {found.valuation:.2f} of it by valuing positions differently" if found.valuation else ""
+    valued = f", {found.valuation:.2f} of it by valuing positions differently" if abs(found.valuation) >= CENT else ""
     return (
         f"equity {found.equity:.2f} less net deposits {found.net_deposits:.2f} is {found.gap:+.2f} USD off "
         f"P&L {found.pnl:.2f} less fees {found.fees:.2f}{valued}"

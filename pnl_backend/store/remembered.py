@@ -29,6 +29,10 @@ class Markets:
         for ticker, realized, fees, quantity, cost in rows:
             self._held[ticker] = Decimal(realized), Decimal(fees), Decimal(quantity), Decimal(cost)
 
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        self._held.clear()
+
     def changed(self, positions: Iterable[Position]) -> dict[str, Known]:
         """What of `positions` differs from what is remembered; marks are not remembered."""
         told = {p.ticker: (p.realized_pnl, p.fees, p.quantity, p.cost) for p in positions}

@@ -233,6 +233,18 @@ class Store:
             self._database.path, directory, keep_days=keep_days, now=self._clock(), progress=self._progress
         )
 
+    async def forget_account(self) -> None:
+        """Forget what is known of the account and of deals, snapshots and costs aside.
+
+        For the demo, whose invented account begins anew with every start: what an earlier one held is no part of it.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            for table in ("positions", "fills", "settlements", "transfers", "deals"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+
+        await self._database.write(work, self._markets.forget)
+
     def health(self) -> Health:
         """What the last write told about the ledger."""
         return {

@@ -1,6 +1,8 @@
 """What happened on the account, in the ledger's file and in the health report of a running server."""
 
 import re
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import aiohttp
@@ -18,6 +20,10 @@ def count(server, table):
 
 def own(rows):
     return [row for row in rows if row.subaccount == 0]
+
+
+def all_live(answer):
+    return all(source["status"] == "live" for source in answer["data"]["sources"].values())
 
 
 async def metric(server, name):
@@ -95,5 +101,29 @@ async def test_facts_that_cannot_be_fetched_delay_no_tick_and_are_fetched_later(
         assert later["sources"]["kalshi"]["status"] == "live"
         assert (await server.get("/api/circuit-breaker/status"))["data"]["services"]["kalshi"]["state"] == "CLOSED"
         assert await server.stop() == 0
+    finally:
+        await server.close()
+
+
+async def test_a_demo_s_account_begins_anew_and_its_snapshots_stay(tmp_path):
+    """The invented account is another one tomorrow: what this one held must not be counted on top of it."""
+    server = await ServerProcess(tmp_path, **FAST | {"KALSHI_POLL_MS": "1000"}).start()
+    try:
+        health = await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
+        assert health["demo"] is True
+        last = (await server.until("/api/pnl/current", all_live))["data"]
+        assert await server.stop() == 0
+        with closing(sqlite3.connect(tmp_path / "data" / "pnl-demo.db")) as connection:
+            connection.execute("INSERT INTO positions VALUES ('OLD-MARKET', '5000', '10', 1, '0', '0')")
+            connection.execute("INSERT INTO fills VALUES ('old', 'o', 'OLD-MARKET', 'yes', '1', '0.5', '10', 1, 1)")
+            connection.execute("INSERT INTO deals VALUES ('old', 1, 'Old', '9000', 'recognized', 1)")
+            connection.commit()
+        await server.start()
+        health = await server.until("/health", lambda h: h["reconciliation"]["differences"].keys() >= {"fees", "costs"})
+        assert health["reconciliation"]["state"] == "reconciled"
+        assert all(abs(amount) < 1 for amount in health["reconciliation"]["differences"].values())
+        now = (await server.until("/api/pnl/current", all_live))["data"]
+        assert abs(now["netPnL"] - last["netPnL"]) < 1000
+        assert (now["epoch"], now["seq"] > last["seq"]) == (last["epoch"], True)
     finally:
         await server.close()
