@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
@@ -261,6 +262,16 @@ class Store:
         await self._database.write(
             lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", probed)
         )
+
+    async def secret(self) -> bytes:
+        """A random secret of this ledger's own, made once: what it seals can be told again after a restart."""
+
+        def work(connection: sqlite3.Connection) -> str:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_hex(32),))
+            (held,) = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()
+            return str(held)
+
+        return bytes.fromhex(await self._database.write(work))
 
     async def close(self) -> None:
         """Finish what is being written, write the log back into the file, let it go."""
