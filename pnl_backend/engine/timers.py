@@ -11,6 +11,8 @@ Item = TypeVar("Item", bound=Hashable)
 
 GRANULARITY = 0.002
 """Seconds between two wakings at least: however many deadlines there are, five hundred wakings a second."""
+TURN = 50
+"""Deadlines of a kind met in one waking: a thousand slow clients cut at once must not hold up the others' broadcast."""
 
 
 class Deadlines(Generic[Item]):
@@ -48,12 +50,14 @@ class Deadlines(Generic[Item]):
         return len(self._entries)
 
     def run(self, now: float) -> float | None:
-        """Expire what is due; the next deadline, None when nothing waits."""
+        """Expire what is due, a turn's worth of it; the next deadline, None when nothing waits."""
         entries = self._entries
+        expired = 0
         while entries:
             item, due = next(iter(entries.items()))
-            if due > now:
+            if due > now or expired == TURN:
                 return due
+            expired += 1
             del entries[item]
             self.due = due
             try:
