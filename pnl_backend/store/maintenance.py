@@ -36,6 +36,8 @@ CHECK_STEPS = 1_000_000
 """Instructions of SQLite's machine between two looks at whether to go on: some milliseconds."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
+_PARTIAL_LIFE = 86_400
+"""Seconds after which an unfinished backup is one that was killed."""
 
 
 async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: int, replay_rows: int) -> int:
@@ -98,16 +100,19 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-    for old in backups(path, directory):
-        if old != target and taken_at(old) < now - keep_days * 86_400:
+    past = [old for old in backups(path, directory) if taken_at(old) < now - keep_days * 86_400]
+    killed = [left for left in backups(path, directory, ".partial") if taken_at(left) < now - _PARTIAL_LIFE]
+    for old in (*past, *killed):
+        if old != target:
             old.unlink(missing_ok=True)
     return target
 
 
-def backups(path: Path, directory: Path) -> list[Path]:
-    """The backups of this ledger, oldest first."""
-    found = directory.glob(f"{path.stem}-*.db") if directory.is_dir() else ()
-    return sorted((file for file in found if _stamp(file) is not None), key=taken_at)
+def backups(path: Path, directory: Path, suffix: str = ".db") -> list[Path]:
+    """The backups of this ledger, oldest first; those of another one may lie in the same directory."""
+    found = directory.glob(f"{path.stem}-*{suffix}") if directory.is_dir() else ()
+    own = (file for file in found if file.stem.rpartition("-")[0] == path.stem and _stamp(file) is not None)
+    return sorted(own, key=taken_at)
 
 
 def taken_at(file: Path) -> float:

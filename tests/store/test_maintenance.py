@@ -277,3 +277,19 @@ async def test_upkeep_goes_on_after_a_failure(store: Store, path: Path, tmp_path
     await upkeep.stop()
     logger.remove(sink)
     assert maintenance.backups(path, place / "backups")
+
+
+async def test_another_ledger_s_backups_and_unfinished_ones_are_told_apart(
+    store: Store, record: MakeRecord, path: Path, place: Path
+) -> None:
+    await fill(store, record, 2)
+    place.mkdir()
+    others = place / "pnl-demo-20200101T000000Z.db"
+    killed = place / "pnl-20200101T000000Z.partial"
+    under_way = place / "pnl-20260225T115900Z.partial"
+    for file in (others, killed, under_way):
+        file.touch()
+    assert maintenance.backups(path, place) == []
+    made = back_up(path, place, keep_days=1)
+    assert maintenance.backups(path, place) == [made]
+    assert set(place.iterdir()) == {made, others, under_way}
