@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from pnl_backend import __version__, engine
 from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
+from pnl_backend.asyncapi import asyncapi
 from pnl_backend.books import Books
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
@@ -198,6 +199,7 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
         cache=core.cache,
         health=health,
         metrics=core.metrics,
+        asyncapi=lambda: asyncapi(version=__version__),
     )
     app = create_api(ports, options=_http_options(settings, keys, core.metrics), extra=[feeds.route()])
     engine.attach(feeds.server, app)

@@ -33,8 +33,8 @@ export function snapshot(n: number, change: Partial<Snapshot> = {}): Snapshot {
 }
 
 export function breakdown(n: number): Breakdown {
-  const { components, totalRevenue, totalExpenses, netPnL, grossMargin, timestamp } = snapshot(n);
-  return { ...components, summary: { totalRevenue, totalExpenses, netPnL, grossMargin }, costBreakdown: [], agentAttribution: [], timestamp };
+  const { components, totalRevenue, totalExpenses, netPnL, grossMargin, timestamp, epoch, seq } = snapshot(n);
+  return { ...components, summary: { totalRevenue, totalExpenses, netPnL, grossMargin }, costBreakdown: [], agentAttribution: [], timestamp, epoch, seq };
 }
 
 export function bucket(timestamp: number, netPnL: number): HistoryRow {

@@ -78,14 +78,25 @@ def _operation(path: str, method: str, operation: Json) -> str:
 
 def _feeds(asyncapi: Json) -> list[str]:
     parts = ["<h2>Feeds</h2>"]
+    told = {ref["$ref"]: o["action"] for o in asyncapi.get("operations", {}).values() for ref in o["messages"]}
+    described = asyncapi.get("components", {}).get("messages", {})
     for name, channel in asyncapi.get("channels", {}).items():
-        text = orjson.dumps(channel, option=orjson.OPT_INDENT_2).decode()
-        title = escape(str(channel.get("address") or name))
+        title, address = escape(str(channel.get("title", name))), escape(str(channel.get("address", name)))
+        rows = [
+            _feed_message(described[key], told.get(f"#/channels/{name}/messages/{key}"))
+            for key in channel.get("messages", {})
+        ]
         parts.append(
-            f'<section class="card"><h3><code>{title}</code></h3><p>{_text(str(channel.get("description", "")))}</p>'
-            f"<details><summary>Definition</summary><pre>{escape(text)}</pre></details></section>"
+            f'<section class="card"><h3>{title} <code>{address}</code></h3>'
+            f"<p>{_text(str(channel.get('description', '')))}</p>"
+            f"{_table(('Message', '', 'Payload', ''), rows)}</section>"
         )
     return parts
+
+
+def _feed_message(message: Json, action: str | None) -> tuple[str, ...]:
+    direction = {"send": "to the client", "receive": "from the client"}.get(str(action), "in answer")
+    return (f"<code>{escape(message['name'])}</code>", direction, _type(message["payload"]), _text(message["summary"]))
 
 
 def _schema(name: str, schema: Json) -> str:

@@ -122,6 +122,8 @@ class Breakdown(Message):
     costBreakdown: list[CostEntry]
     agentAttribution: list[AgentEntry]
     timestamp: str = IsoTime
+    epoch: str
+    seq: int = Field(ge=0)
 
 
 class HistoryRow(Message):

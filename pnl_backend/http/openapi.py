@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from pnl_backend.http.models import Failure
 from pnl_backend.http.routing import Answer, Route
+from pnl_backend.http.schemas import model_schemas
+from pnl_backend.http.schemas import schema_ref as _ref
 
 Json = dict[str, Any]
 
-_REF = "#/components/schemas/{model}"
 _KEYS: list[Json] = [{"header": []}, {"bearer": []}, {"query": []}]
 _SCHEMES: Json = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -30,13 +30,6 @@ _INTRODUCTION = (
     "One true profit and loss out of Kalshi trading, Anthropic spend and invoiced revenue. Money is USD with at most "
     "two decimals. A client makes a set number of requests a minute; `RateLimit-*` headers say how many are left."
 )
-
-
-class _Plain(GenerateJsonSchema):
-    """Titles that only repeat a field's name are left out."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        return False
 
 
 def openapi(routes: Iterable[Route], *, version: str) -> Json:
@@ -115,13 +108,4 @@ def _schemas(routes: Iterable[Route]) -> Json:
     for route in routes:
         models += [answer.model for answer in route.answers if answer.model is not None]
         models += [route.body] if route.body is not None else []
-    unique = list(dict.fromkeys(models))
-    _, document = models_json_schema(
-        [(model, "validation") for model in unique], ref_template=_REF, schema_generator=_Plain
-    )
-    schemas: Json = document["$defs"]
-    return schemas
-
-
-def _ref(model: type[BaseModel]) -> Json:
-    return {"$ref": _REF.format(model=model.__name__)}
+    return model_schemas(models)

@@ -1,7 +1,7 @@
 /** The first rung: Socket.IO over a WebSocket, with the server's recovery and, past that, replay from the last update seen. */
 
 import { io, type Socket } from 'socket.io-client';
-import type { ComponentsUpdate, DashboardMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/events';
+import type { ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/events';
 import type { Cursor, Down, Transport, TransportEvents } from './types';
 
 /** What a server without one of the feeds answers; the page does without it. */
@@ -64,7 +64,7 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
   socket.on('components_update', (update: ComponentsUpdate) => events?.components(update.data, update.timestamp));
   socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
   socket.on('stream_error', (error: StreamError) => events?.fault(error.message));
-  socket.on('error', ({ code, message }: StreamError) => {
+  socket.on('error', ({ code, message }: ErrorMessage) => {
     if (code !== UNKNOWN_EVENT) events?.fault(message);
   });
 

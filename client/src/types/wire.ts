@@ -16,6 +16,12 @@ export interface AnthropicComponent {
   totalSpend: number;
 }
 
+/** The key, as the first message of a client that gave none in the address. */
+export interface Auth {
+  type: 'auth';
+  apiKey: string;
+}
+
 /** The components with their sums, what the costs consist of, and whose they are. */
 export interface Breakdown {
   kalshi: KalshiComponent;
@@ -25,6 +31,8 @@ export interface Breakdown {
   costBreakdown: CostEntry[];
   agentAttribution: AgentEntry[];
   timestamp: string;
+  epoch: string;
+  seq: number;
 }
 
 export interface BreakerConfig {
@@ -106,10 +114,80 @@ export interface Components {
   johns: JohnsComponent;
 }
 
+/** The breakdown of the snapshot with the same `seq`. */
+export interface ComponentsUpdate {
+  data: Breakdown;
+  timestamp: string;
+  source: 'initial' | 'stream' | 'replay';
+}
+
+/** The `auth` of a connection. Socket.IO's own clients add `pid` and `offset` when they come back after a cut. */
+export interface ConnectAuth {
+  /** The read key; `?apiKey=` in the address does as well. */
+  apiKey?: string | null;
+  /** Whether broadcasts carry an offset; without it the client's User-Agent decides. */
+  recovery?: boolean | null;
+  /** Of the connection that was cut, as its CONNECT answer gave it. */
+  pid?: string | null;
+  /** The last argument of the last broadcast that arrived. */
+  offset?: string | null;
+}
+
+/** Why a connection was refused. */
+export interface ConnectError {
+  message: string;
+}
+
+/** The greeting. */
+export interface ConnectSuccess {
+  message: string;
+  clientId: string;
+  timestamp: string;
+  transport: 'websocket' | 'polling';
+}
+
+/** The CONNECT answer; `pid` only where the connection can be recovered. */
+export interface Connected {
+  sid: string;
+  pid?: string | null;
+}
+
 export interface CostEntry {
   name: string;
   value: number;
   percentage: number;
+}
+
+/** The sums beside the last ones of the day before; USD. The first one, and the day's first, bring 30 days. */
+export interface DashboardMessage {
+  timestamp: string;
+  revenue: number;
+  expenses: number;
+  netPnL: number;
+  previousRevenue: number;
+  previousExpenses: number;
+  previousNetPnL: number;
+  trendsData: Trend[];
+  costBreakdown: CostEntry[];
+  agentAttribution: AgentEntry[];
+  epoch: string;
+  seq: number;
+}
+
+/** One of John's deals; USD. */
+export interface Deal {
+  id: string;
+  name: string;
+  amount: number;
+  status: string;
+  closedDate: string | null;
+}
+
+/** A change by a cent or more. */
+export interface DeltaMessage {
+  type: 'delta';
+  data: LedgerDelta;
+  timestamp: number;
 }
 
 /** `id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only. */
@@ -121,10 +199,22 @@ export interface ErrorDetail {
   stack?: string | null;
 }
 
+/** What could not be understood, or came too often. */
+export interface ErrorMessage {
+  message: string;
+  code: string;
+}
+
 export interface Failure {
   success: false;
   error: ErrorDetail;
   timestamp: string;
+}
+
+/** What could not be understood; the third of them closes with 1008. */
+export interface FeedError {
+  type: 'error';
+  message: string;
 }
 
 /** `unhealthy` (503) when the loop has stopped or the store cannot be written. */
@@ -194,8 +284,80 @@ export interface KalshiComponent {
   marks?: Record<string, number>;
 }
 
+/** netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD. */
+export interface Ledger {
+  timestamp: number;
+  kalshiPnL: number;
+  totalCosts: number;
+  totalRevenue: number;
+  netPnL: number;
+  breakdown: LedgerParts;
+  components: LedgerCounts;
+  metadata: LedgerMetadata;
+  epoch: string;
+  seq: number;
+}
+
+export interface LedgerCounts {
+  openTradeCount: number;
+  closedTradeCount: number;
+  recentDeals: Deal[];
+}
+
+/** What changed since the message with `prevSeq`; not to be applied to anything else. */
+export interface LedgerDelta {
+  timestamp: number;
+  netPnLDelta: number;
+  kalshiDelta: number;
+  costsDelta: number;
+  revenueDelta: number;
+  changePercent: number;
+  seq: number;
+  prevSeq: number;
+}
+
+export interface LedgerMetadata {
+  dataPoints: number;
+  computedAt: number;
+}
+
+export interface LedgerParts {
+  trades: number;
+  costs: number;
+  revenue: number;
+}
+
+export interface Ping {
+  type: 'ping';
+}
+
+/** A whole snapshot: the newest at a subscription, one that was missed, or the next. */
+export interface PnLUpdate {
+  data: Snapshot;
+  timestamp: string;
+  source: 'initial' | 'stream' | 'replay';
+}
+
+export interface Pong {
+  type: 'pong';
+  timestamp: number;
+}
+
 export interface Probe {
   status: 'live' | 'ready' | 'starting' | 'draining';
+}
+
+/** The acknowledgement of what was answered with an `error`. */
+export interface RefusedAck {
+  message: string;
+  code: string;
+  ok: false;
+}
+
+/** The last update that a subscriber saw. */
+export interface Since {
+  epoch: string;
+  seq: number;
 }
 
 /** One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet. */
@@ -220,6 +382,13 @@ export interface Snapshot {
   period?: 'all' | 'mtd' | 'today';
 }
 
+/** The whole ledger: first, every 60 s, and after any gap. */
+export interface SnapshotMessage {
+  type: 'snapshot';
+  data: Ledger;
+  timestamp: number;
+}
+
 /** Where a source's figures come from and how old they are. */
 export interface SourceState {
   status: 'live' | 'stale' | 'degraded';
@@ -237,6 +406,25 @@ export interface Sources {
   kalshi: SourceState;
   anthropic: SourceState;
   johns: SourceState;
+}
+
+/** Updates have stopped; it comes once. */
+export interface StreamError {
+  message: string;
+  timestamp: string;
+}
+
+/** With `since`, every update after it is replayed while it is held. */
+export interface Subscribe {
+  since?: Since | null;
+}
+
+/** `seq` is the newest update; `recovered` says that nothing between `since` and it is missing. */
+export interface SubscribeAck {
+  ok: true;
+  epoch: string;
+  seq: number;
+  recovered: boolean;
 }
 
 /** The four sums; USD, and percent for the margin. */
@@ -260,4 +448,16 @@ export interface TiersStats {
   redis: TierStats;
   sqlite: TierStats;
   fallback: TierStats;
+}
+
+/** One business day: the totals as they stood at its end, today's as they stand; USD. */
+export interface Trend {
+  date: string;
+  revenue: number;
+  expenses: number;
+  net: number;
+}
+
+export interface UnsubscribeAck {
+  ok: true;
 }

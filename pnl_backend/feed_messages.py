@@ -1,0 +1,240 @@
+"""The messages of the feeds as models, beside those that they share with REST; /asyncapi.json is built from them."""
+# ruff: noqa: N815 - fields are the names that stand on the wire
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pnl_backend.http.models import AgentEntry, Breakdown, CostEntry, IsoTime, Message, Snapshot
+
+Source = Literal["initial", "stream", "replay"]
+Day = Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-02-25"])
+
+
+# Socket.IO: what a client sends.
+
+
+class ConnectAuth(Message):
+    """The `auth` of a connection. Socket.IO's own clients add `pid` and `offset` when they come back after a cut."""
+
+    apiKey: str | None = Field(default=None, description="The read key; `?apiKey=` in the address does as well.")
+    recovery: bool | None = Field(
+        default=None, description="Whether broadcasts carry an offset; without it the client's User-Agent decides."
+    )
+    pid: str | None = Field(default=None, description="Of the connection that was cut, as its CONNECT answer gave it.")
+    offset: str | None = Field(default=None, description="The last argument of the last broadcast that arrived.")
+
+
+class Since(Message):
+    """The last update that a subscriber saw."""
+
+    epoch: str = Field(min_length=1, max_length=64)
+    seq: int = Field(ge=0)
+
+
+class Subscribe(Message):
+    """With `since`, every update after it is replayed while it is held."""
+
+    since: Since | None = None
+
+
+# Socket.IO: what the server sends.
+
+
+class Connected(Message):
+    """The CONNECT answer; `pid` only where the connection can be recovered."""
+
+    sid: str
+    pid: str | None = None
+
+
+class ConnectError(Message):
+    """Why a connection was refused."""
+
+    message: str = Field(examples=["Invalid or missing API key"])
+
+
+class ConnectSuccess(Message):
+    """The greeting."""
+
+    message: str
+    clientId: str
+    timestamp: str = IsoTime
+    transport: Literal["websocket", "polling"]
+
+
+class PnLUpdate(Message):
+    """A whole snapshot: the newest at a subscription, one that was missed, or the next."""
+
+    data: Snapshot
+    timestamp: str = IsoTime
+    source: Source
+
+
+class ComponentsUpdate(Message):
+    """The breakdown of the snapshot with the same `seq`."""
+
+    data: Breakdown
+    timestamp: str = IsoTime
+    source: Source
+
+
+class SubscribeAck(Message):
+    """`seq` is the newest update; `recovered` says that nothing between `since` and it is missing."""
+
+    ok: Literal[True]
+    epoch: str
+    seq: int = Field(ge=0)
+    recovered: bool
+
+
+class UnsubscribeAck(Message):
+    ok: Literal[True]
+
+
+class ErrorMessage(Message):
+    """What could not be understood, or came too often."""
+
+    message: str
+    code: str = Field(examples=["unknown_event", "bad_payload", "rate_limited"])
+
+
+class RefusedAck(ErrorMessage):
+    """The acknowledgement of what was answered with an `error`."""
+
+    ok: Literal[False]
+
+
+class StreamError(Message):
+    """Updates have stopped; it comes once."""
+
+    message: str
+    timestamp: str = IsoTime
+
+
+# The dashboard's flat message.
+
+
+class Trend(Message):
+    """One business day: the totals as they stood at its end, today's as they stand; USD."""
+
+    date: str = Day
+    revenue: float
+    expenses: float
+    net: float
+
+
+class DashboardMessage(Message):
+    """The sums beside the last ones of the day before; USD. The first one, and the day's first, bring 30 days."""
+
+    timestamp: str = IsoTime
+    revenue: float
+    expenses: float
+    netPnL: float
+    previousRevenue: float
+    previousExpenses: float
+    previousNetPnL: float
+    trendsData: list[Trend]
+    costBreakdown: list[CostEntry]
+    agentAttribution: list[AgentEntry]
+    epoch: str
+    seq: int = Field(ge=0)
+
+
+# The ledger feed; its times are ms since the epoch.
+
+
+class LedgerParts(Message):
+    trades: float
+    costs: float = Field(le=0)
+    revenue: float
+
+
+class Deal(Message):
+    """One of John's deals; USD."""
+
+    id: str
+    name: str
+    amount: float
+    status: str
+    closedDate: str | None
+
+
+class LedgerCounts(Message):
+    openTradeCount: int = Field(ge=0)
+    closedTradeCount: int = Field(ge=0)
+    recentDeals: list[Deal]
+
+
+class LedgerMetadata(Message):
+    dataPoints: int = Field(ge=0)
+    computedAt: int = Field(ge=0)
+
+
+class Ledger(Message):
+    """netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD."""
+
+    timestamp: int = Field(ge=0)
+    kalshiPnL: float
+    totalCosts: float
+    totalRevenue: float
+    netPnL: float
+    breakdown: LedgerParts
+    components: LedgerCounts
+    metadata: LedgerMetadata
+    epoch: str
+    seq: int = Field(ge=0)
+
+
+class LedgerDelta(Message):
+    """What changed since the message with `prevSeq`; not to be applied to anything else."""
+
+    timestamp: int = Field(ge=0)
+    netPnLDelta: float
+    kalshiDelta: float
+    costsDelta: float
+    revenueDelta: float
+    changePercent: float
+    seq: int = Field(ge=0)
+    prevSeq: int = Field(ge=0)
+
+
+class SnapshotMessage(Message):
+    """The whole ledger: first, every 60 s, and after any gap."""
+
+    type: Literal["snapshot"]
+    data: Ledger
+    timestamp: int = Field(ge=0)
+
+
+class DeltaMessage(Message):
+    """A change by a cent or more."""
+
+    type: Literal["delta"]
+    data: LedgerDelta
+    timestamp: int = Field(ge=0)
+
+
+class Auth(Message):
+    """The key, as the first message of a client that gave none in the address."""
+
+    type: Literal["auth"]
+    apiKey: str
+
+
+class Ping(Message):
+    type: Literal["ping"]
+
+
+class Pong(Message):
+    type: Literal["pong"]
+    timestamp: int = Field(ge=0)
+
+
+class FeedError(Message):
+    """What could not be understood; the third of them closes with 1008."""
+
+    type: Literal["error"]
+    message: str
