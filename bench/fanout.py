@@ -42,6 +42,8 @@ ONLY = os.environ.get("FANOUT_ONLY", "").split(",") if os.environ.get("FANOUT_ON
 """Names of figures: fanout, connect, idle, deflate, slow, storm."""
 WARM, MEASURED = 40, 60
 IDLE_SECONDS = 50.0
+SETTLE = 3.0
+"""Seconds after its first answer in which a server may still be busy with its start."""
 Result = dict[str, float]
 
 
@@ -85,6 +87,7 @@ class Bench:
     def connect(self, kind: Kind, count: int) -> Result:
         """Connects with subscription a second, with nothing else to do, and memory a client."""
         with serving(kind, interval_ms=int(NEVER), sample=self.sample) as server:
+            time.sleep(SETTLE)
             before, cpu = server.resident(), server.cpu()
             for line in self.load(server, count):
                 if line["ev"] == "ready":
