@@ -40,6 +40,7 @@ from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
 from pnl_backend.store import Store
 from pnl_backend.store.upkeep import Upkeep
+from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
 
 DIST = Path(__file__).resolve().parents[1] / "client" / "dist"
@@ -86,7 +87,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         core = await _core(stack, settings)
         keys = _keys(settings)
-        feeds = Feeds(core.hub, _engine_config(settings), authenticate=Doorkeeper(keys))
+        feeds, dashboard = await _feeds(core, keys)
         server = feeds.server
         keys.watch(lambda revoked: _close_revoked(server, revoked))
         health = _health(core, server)
@@ -94,6 +95,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         core.metrics.watch(_live(core, server))
         if not await core.aggregator.restore():
             await core.aggregator.tick()
+        await dashboard.prepare(core.hub.latest)
         await core.recent.warm(int(time.time() * 1000))
         url, port = await _open_doors(stack, core, feeds, keys, health)
         await stack.enter_async_context(health.watching())
@@ -181,6 +183,22 @@ def _upkeep(settings: Settings, store: Store) -> Upkeep:
         backup_dir=settings.backup_dir,
         backup_keep_days=settings.backup_keep_days,
     )
+
+
+async def _feeds(core: Core, keys: Keys) -> tuple[Feeds, Dashboard]:
+    settings = core.settings
+    zone = ZoneInfo(settings.business_timezone)
+    dashboard = Dashboard(core.store, previous_day=lambda: core.aggregator.previous_day, zone=zone)
+    feeds = Feeds(
+        core.hub,
+        _engine_config(settings),
+        authenticate=Doorkeeper(keys),
+        dashboard=dashboard,
+        secret=await core.store.secret(),
+        recovery_window=settings.recovery_window_ms / 1000,
+        dashboard_broadcast=settings.dashboard_broadcast,
+    )
+    return feeds, dashboard
 
 
 async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Keys, health: Health) -> tuple[str, int]:

@@ -9,24 +9,42 @@ from pnl_backend.adapters import key_name
 from pnl_backend.http.headers import security_headers
 from pnl_backend.http.middleware import GRANT, REQUEST_ID
 from pnl_backend.http.routing import Answer, Route
+from pnl_backend.stream.dashboard import Dashboard, DashboardFeed
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import LedgerFeed
 from pnl_backend.stream.socketio import SocketFeed
 from pnl_backend.stream.sse import LedgerStream
+from pnl_backend.stream.topics import COMPONENTS, PNL
 from pnl_backend.stream.websocket import Authenticate, PlainSockets
 
 
 class Feeds:
     """The server that clients connect to, and the route of the API that streams."""
 
-    def __init__(self, hub: Hub, config: engine.EngineConfig, *, authenticate: Authenticate) -> None:
-        self.server = engine.create_server(config, authenticate=authenticate)
-        self.sockets = SocketFeed(self.server, hub)
+    def __init__(
+        self,
+        hub: Hub,
+        config: engine.EngineConfig,
+        *,
+        authenticate: Authenticate,
+        dashboard: Dashboard,
+        secret: bytes,
+        recovery_window: float,
+        dashboard_broadcast: bool = False,
+    ) -> None:
+        broadcast = (dashboard.name,) if dashboard_broadcast else ()
+        self.sockets = SocketFeed(
+            hub, (PNL, COMPONENTS, dashboard), secret=secret, window=recovery_window, broadcast=broadcast
+        )
+        self.server = engine.create_server(config, authenticate=authenticate, on_connect=self.sockets.plan)
+        self.sockets.mount(self.server)
         self.ledger = LedgerFeed(self.server, hub)
-        for sink in (self.sockets, self.ledger):
+        self.dashboard = DashboardFeed(self.server, hub, dashboard)
+        for sink in (dashboard, self.sockets, self.ledger, self.dashboard):  # the dashboard learns of a new day first
             hub.attach(sink)
         patience = config.connect_timeout
         PlainSockets(self.server, self.ledger, authenticate=authenticate, patience=patience).mount("/", "/ws")
+        PlainSockets(self.server, self.dashboard, authenticate=authenticate, patience=patience).mount("/pnl-stream")
         self._events = LedgerStream(self.server, self.ledger, headers=_headers)
 
     def route(self) -> Route:

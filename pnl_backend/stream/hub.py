@@ -6,6 +6,7 @@ that a subscriber who says what it saw last gets exactly what it missed, or is t
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
@@ -27,9 +28,11 @@ RING = 1000
 class Publication:
     """One snapshot on its way out; each shape is built once, when the first transport asks for it."""
 
-    def __init__(self, snapshot: Snapshot, record: Record) -> None:
+    def __init__(self, snapshot: Snapshot, record: Record, *, published: float | None = None) -> None:
+        """`published` is when, on the monotonic clock of this process."""
         self.snapshot = snapshot
         self.record = record
+        self.published = published
 
     @classmethod
     def of(cls, record: Record) -> Publication:
@@ -124,7 +127,7 @@ class Hub:
 
     async def publish(self, snapshot: Snapshot, record: Record) -> None:
         """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
-        publication = Publication(snapshot, record)
+        publication = Publication(snapshot, record, published=time.monotonic())
         if self._latest is not None and publication.seq != self._latest.seq + 1:
             self._ring.clear()
         self._latest = publication

@@ -1,15 +1,14 @@
-"""Socket.IO: namespaces, rooms and acknowledgements over the hub, as the wire contract has them.
+"""Socket.IO: namespaces, greetings, subscriptions and recovery over the hub, as the wire contract has them.
 
-Each (namespace, topic) is a channel. A channel's `current` moves in the same step in which its broadcast takes its
-recipients, and a subscriber is let in only when it has seen `current`: so nobody misses an update or sees one twice,
-however subscriptions and broadcasts interleave.
+A client is greeted, and in a topic's namespace subscribed, by the plan of its connection: both travel right behind the
+CONNECT answer, without a task or a handler for each connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import socketio
@@ -17,68 +16,18 @@ from loguru import logger
 
 from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import Json
+from pnl_backend.engine import ConnectPlan, ConnectRequest, Message
 from pnl_backend.errors import BadRequest
+from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication
-from pnl_backend.stream.inbound import Budget, Since, parse_since
-from pnl_backend.stream.topics import COMPONENTS, PNL, TOPICS, Origin, Topic
+from pnl_backend.stream.inbound import Budget, parse_since
+from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
+from pnl_backend.stream.topics import Topic
 
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"
 LONGEST_NAME = 64
-
-
-class Channel:
-    """One topic in one namespace: who is in its room gets each update exactly once, in order."""
-
-    def __init__(self, server: Any, hub: Hub, topic: Topic, namespace: str) -> None:
-        self.topic = topic
-        self.room = topic.name
-        self._server = server
-        self._hub = hub
-        self._namespace = namespace
-        self._current: Publication | None = None
-
-    @property
-    def current(self) -> Publication:
-        return self._current or self._hub.latest
-
-    async def publish(self, publication: Publication) -> None:
-        self._current = publication
-        await self._server.broadcast(
-            self.topic.event,
-            self.topic.message(publication, "stream"),
-            room=self.room,
-            namespace=self._namespace,
-            replace_key=self.topic.name,
-        )
-
-    async def subscribe(self, sid: str, since: Since | None) -> Json:
-        """Send what is due, then let the socket into the room; answers the acknowledgement."""
-        await self._server.leave_room(sid, self.room, namespace=self._namespace)
-        missed = None if since is None else await self._hub.missed(since.epoch, since.seq)
-        recovered = missed is not None
-        if since is None or missed is None:
-            cursor = await self._send(sid, self.current, "initial")
-        else:
-            cursor = since.seq
-            for publication in missed:
-                if publication.seq <= self.current.seq:
-                    cursor = await self._send(sid, publication, "replay")
-        while cursor < self.current.seq:
-            for publication in self._hub.after(cursor) or [self.current]:
-                if publication.seq <= self.current.seq:
-                    cursor = await self._send(sid, publication, "replay" if recovered else "stream")
-        await self._server.enter_room(sid, self.room, namespace=self._namespace)
-        return {"ok": True, "epoch": self.current.record.epoch, "seq": cursor, "recovered": recovered}
-
-    async def unsubscribe(self, sid: str) -> Json:
-        await self._server.leave_room(sid, self.room, namespace=self._namespace)
-        return {"ok": True}
-
-    async def _send(self, sid: str, publication: Publication, source: Origin) -> int:
-        message = self.topic.message(publication, source)
-        await self._server.emit(self.topic.event, message, to=sid, namespace=self._namespace)
-        return publication.seq
+Replay = list[Message | tuple[str, Any]]
 
 
 class Refusal(Exception):
@@ -90,15 +39,14 @@ class Refusal(Exception):
 
 
 class FeedNamespace(socketio.AsyncNamespace):
-    """The default namespace: subscriptions by event; every event gets an answer, unknown ones an `error`."""
+    """Subscriptions by event; every event gets an answer, unknown ones an `error`."""
 
-    def __init__(self, server: Any, namespace: str, channels: list[Channel], *, clock: Callable[[], float]) -> None:
-        super().__init__(namespace)  # type: ignore[no-untyped-call]  # python-socketio has no annotations
-        self._io = server
-        self._clock = clock
+    def __init__(self, group: ChannelGroup) -> None:
+        super().__init__(group.namespace)  # type: ignore[no-untyped-call]  # python-socketio has no annotations
+        self._group = group
         self._budgets: dict[str, Budget] = {}
         self._handlers: dict[str, Callable[[str, object], Awaitable[Json]]] = {}
-        for channel in channels:
+        for channel in group.channels:
             self._handlers[f"subscribe_{channel.topic.name}"] = self._subscriber(channel)
             self._handlers[f"unsubscribe_{channel.topic.name}"] = self._unsubscriber(channel)
 
@@ -106,14 +54,14 @@ class FeedNamespace(socketio.AsyncNamespace):
         """Every packet of this namespace comes through here; what it returns is the acknowledgement."""
         sid = args[0]
         if event == "connect":
-            return self.connected(sid)
+            return None
         if event == "disconnect":
-            return self._budgets.pop(sid, None) and None
+            return self._forget(sid)
         try:
             return await self._handle(sid, event, args[1:])
         except Refusal as refusal:
             error = {"message": str(refusal), "code": refusal.code}
-            await self._io.emit("error", error, to=sid, namespace=self.namespace)
+            await self._group.server.emit("error", error, to=sid, namespace=self.namespace)
             return {"ok": False, **error}
 
     async def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> Json:
@@ -128,28 +76,21 @@ class FeedNamespace(socketio.AsyncNamespace):
         except BadRequest as error:
             raise Refusal("bad_payload", f"{event}: {error}") from error
 
-    def connected(self, sid: str) -> None:
-        """Greet once the CONNECT answer is on its way, so that a client sees them in that order."""
-        self._budgets[sid] = Budget()
-        self._io.start_background_task(self._greet, sid)
-
-    async def _greet(self, sid: str) -> None:
-        greeting = {
-            "message": GREETING,
-            "clientId": sid,
-            "timestamp": iso(int(self._clock() * 1000)),
-            "transport": self._io.transport(sid, namespace=self.namespace),
-        }
-        await self._io.emit("connect_success", greeting, to=sid, namespace=self.namespace)
-
     async def _spend(self, sid: str) -> None:
         budget = self._budgets.get(sid)
-        if budget is None or budget.spend():
+        if budget is None:
+            budget = self._budgets[sid] = Budget()
+        if budget.spend():
             return
         if budget.exhausted:
-            logger.warning("socket {} was closed: it went on sending after it was told to slow down", sid)
-            await self._io.disconnect(sid, namespace=self.namespace)
+            logger.debug("socket {} was closed: it went on sending after it was told to slow down", sid)
+            await self._group.server.disconnect(sid, namespace=self.namespace)
         raise Refusal("rate_limited", "Too many messages")
+
+    def _forget(self, sid: str) -> None:
+        self._budgets.pop(sid, None)
+        for channel in self._group.channels:
+            channel.forget(sid)
 
     def _subscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[Json]]:
         async def subscribe(sid: str, payload: object) -> Json:
@@ -159,44 +100,121 @@ class FeedNamespace(socketio.AsyncNamespace):
 
     def _unsubscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[Json]]:
         async def unsubscribe(sid: str, payload: object) -> Json:  # noqa: ARG001 - old clients may send one
-            return await channel.unsubscribe(sid)
+            if await channel.leave(sid):
+                self._group.tell_rooms(sid)
+            return {"ok": True}
 
         return unsubscribe
 
 
-class TopicNamespace(FeedNamespace):
-    """A namespace that is a subscription: connecting to it subscribes at once."""
-
-    def __init__(self, server: Any, channel: Channel, *, clock: Callable[[], float]) -> None:
-        super().__init__(server, f"/{channel.topic.name}", [channel], clock=clock)
-        self._channel = channel
-
-    async def _greet(self, sid: str) -> None:
-        await super()._greet(sid)
-        await self._channel.subscribe(sid, None)
-
-
 class SocketFeed:
-    """The hub's Socket.IO sink."""
+    """The hub's Socket.IO sink, and what plans its connections."""
 
-    def __init__(self, server: Any, hub: Hub, *, clock: Callable[[], float] = time.time) -> None:
-        self._server = server
+    def __init__(
+        self,
+        hub: Hub,
+        topics: Sequence[Topic],
+        *,
+        secret: bytes,
+        window: float = 120.0,
+        broadcast: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`broadcast` names topics that go to every socket unasked; `window` in seconds, 0 recovers nothing."""
+        self._hub = hub
+        self._topics = topics
+        self._seal = Seal(secret) if window > 0 else None
+        self._window = window
+        self._broadcast = broadcast
         self._clock = clock
-        default = [Channel(server, hub, topic, "/") for topic in TOPICS]
-        server.register_namespace(FeedNamespace(server, "/", default, clock=clock))
-        self._channels = list(default)
-        for topic in (PNL, COMPONENTS):
-            channel = Channel(server, hub, topic, f"/{topic.name}")
-            server.register_namespace(TopicNamespace(server, channel, clock=clock))
-            self._channels.append(channel)
+        self._groups: dict[str, ChannelGroup] = {}
+        self._subscribed: dict[str, list[Channel]] = {}
         self._turn = asyncio.Lock()
+
+    def mount(self, server: Any) -> None:
+        """Register the default namespace and one for each topic."""
+        self._server = server  # python-socketio's methods have no annotations
+        self._groups["/"] = ChannelGroup(self._server, self._hub, "/", self._topics, self._topics)
+        for topic in self._topics:
+            self._groups[f"/{topic.name}"] = ChannelGroup(
+                self._server, self._hub, f"/{topic.name}", [topic], self._topics
+            )
+        for namespace, group in self._groups.items():
+            self._server.register_namespace(FeedNamespace(group))
+            unasked = [c for c in group.channels if namespace != "/" or c.topic.name in self._broadcast]
+            self._subscribed[namespace] = unasked
 
     async def publish(self, publication: Publication) -> None:
         async with self._turn:
-            for channel in self._channels:
-                await channel.publish(publication)
+            for group in self._groups.values():
+                for channel in group.channels:
+                    await channel.publish(publication)
 
     async def stream_error(self) -> None:
         message = {"message": STREAM_ERROR, "timestamp": iso(int(self._clock() * 1000))}
-        for namespace in ("/", *(f"/{topic.name}" for topic in TOPICS)):
+        for namespace in self._groups:
             await self._server.emit("stream_error", message, namespace=namespace)
+
+    def plan(self, request: ConnectRequest) -> ConnectPlan | Coroutine[Any, Any, ConnectPlan]:
+        """How to take a client in: as the one it was before a cut, or as a new one."""
+        if self._seal is None or not wants_offsets(request.auth, request.environ):
+            return self._fresh(request, None)
+        if isinstance(request.auth, dict) and "pid" in request.auth:
+            sid = self._seal.sid(request.auth["pid"], namespace=request.namespace, key=request.key)
+            seen = Offset.parse(request.auth.get("offset"))
+            if sid is not None and seen is not None:
+                return self._again(request, self._seal, sid, seen)
+        return self._fresh(request, self._seal)
+
+    def _fresh(self, request: ConnectRequest, seal: Seal | None) -> ConnectPlan:
+        group, subscribed = self._groups[request.namespace], self._subscribed[request.namespace]
+        rooms = [channel.room for channel in subscribed]
+        sid = self._server.eio.generate_id()
+        if seal is None:
+            greeting = self._greeting(request, sid)
+            return ConnectPlan(sid=sid, rooms=rooms, replay=[greeting, *(c.initial(None) for c in subscribed)])
+        variant = group.variant(rooms)
+        offset = group.offset_of(variant - 1)
+        greeting = self._greeting(request, sid, group.offset_of(0))
+        replay: Replay = [greeting, *(channel.initial(offset) for channel in subscribed)]
+        payload = {"pid": seal.pid(sid, namespace=request.namespace, key=request.key)}
+        return ConnectPlan(sid=sid, rooms=rooms, payload=payload, variant=variant, replay=replay)
+
+    async def _again(self, request: ConnectRequest, seal: Seal, sid: str, seen: Offset) -> ConnectPlan:
+        """The same socket once more, with what it missed; a new one where that is not held or too long ago."""
+        group = self._groups[request.namespace]
+        channels = {channel.letter: channel for channel in group.channels}
+        lowest = min([seen.newest - 1, *seen.cursors.values()])
+        missed = await self._hub.missed(seen.epoch, lowest) if seen.cursors.keys() <= channels.keys() else None
+        last = next((p for p in missed or () if p.seq == seen.newest), None)
+        if missed is None or last is None or self._age(last) > self._window:
+            return self._fresh(request, seal)
+        former = group.member(sid)
+        if former is not None:
+            former.client.end("recovered elsewhere")
+        replay: Replay = [self._greeting(request, sid, seen)]
+        level = seen
+        held = [channel for letter, channel in channels.items() if letter in seen.cursors]
+        for publication in missed:
+            for channel in held:
+                if channel.lacks(publication, seen):
+                    message, level = channel.replayed(publication, level)
+                    replay.append(message)
+        rooms = [channel.room for channel in held]
+        payload = {"pid": seal.pid(sid, namespace=request.namespace, key=request.key)}
+        return ConnectPlan(sid=sid, rooms=rooms, payload=payload, variant=group.variant(rooms), replay=replay)
+
+    def _age(self, publication: Publication) -> float:
+        """Seconds since it was published: by the monotonic clock where this process did, else by the wall clock."""
+        if publication.published is not None:
+            return time.monotonic() - publication.published
+        return self._clock() - publication.record.at / 1000
+
+    def _greeting(self, request: ConnectRequest, sid: str, offset: Offset | None = None) -> tuple[str, Any]:
+        greeting = {
+            "message": GREETING,
+            "clientId": sid,
+            "timestamp": iso(int(self._clock() * 1000)),
+            "transport": request.environ.query.get("transport", "polling"),
+        }
+        return "connect_success", (greeting,) if offset is None else (greeting, str(offset))

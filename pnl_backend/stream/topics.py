@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from pnl_backend.domain.views import Json
 from pnl_backend.stream.hub import Publication
@@ -12,19 +12,37 @@ from pnl_backend.stream.hub import Publication
 Origin = Literal["initial", "stream", "replay"]
 
 
+class Topic(Protocol):
+    """`event` is what clients listen to; the first letters of the names differ, offsets use them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def event(self) -> str: ...
+
+    def message(self, publication: Publication, source: Origin) -> Json:
+        """What a client is sent."""
+
+    def replace_key(self, publication: Publication) -> str | None:
+        """Under which an update replaces what waits for a client that lags; None: it must not be replaced."""
+
+
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """`event` is what clients listen to, `view` takes the topic's data from a publication."""
+class SnapshotTopic:
+    """`view` takes the topic's data from a publication; every update is whole."""
 
     name: str
     event: str
     view: Callable[[Publication], Json]
 
     def message(self, publication: Publication, source: Origin) -> Json:
-        """The wire message: the data, when it was computed, and how it came."""
+        """The data, when it was computed, and how it came."""
         return {"data": self.view(publication), "timestamp": publication.timestamp, "source": source}
 
+    def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - the same for all of them
+        return self.name
 
-PNL = Topic("pnl", "pnl_update", lambda publication: publication.pnl)
-COMPONENTS = Topic("components", "components_update", lambda publication: publication.components)
-TOPICS = (PNL, COMPONENTS)
+
+PNL = SnapshotTopic("pnl", "pnl_update", lambda publication: publication.pnl)
+COMPONENTS = SnapshotTopic("components", "components_update", lambda publication: publication.components)
