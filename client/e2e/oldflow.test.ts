@@ -3,9 +3,8 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'zustand4';
-import type { ConnectSuccess, DashboardMessage } from '../src/types/events';
 import type { HistoryOf } from '../src/types/shapes';
-import type { Breakdown, Snapshot } from '../src/types/wire';
+import type { Breakdown, ConnectSuccess, DashboardMessage, Snapshot } from '../src/types/wire';
 import { until } from './browser';
 import { startServer, type RunningServer } from './server';
 

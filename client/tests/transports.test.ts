@@ -5,7 +5,7 @@ import { pollingTransport } from '../src/transports/polling';
 import { ApiError, createRest } from '../src/transports/rest';
 import { applyDelta, sseTransport } from '../src/transports/sse';
 import type { TransportEvents } from '../src/transports/types';
-import type { Ledger } from '../src/types/events';
+import type { Ledger } from '../src/types/wire';
 import { snapshot } from './fixtures';
 
 type Recorded = { [Name in keyof TransportEvents]: Mock<TransportEvents[Name]> };

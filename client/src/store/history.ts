@@ -1,7 +1,6 @@
 /** The last snapshots, in order: merging what arrives twice, late or in bulk, and saying where something is missing. */
 
-import type { Ledger } from '../types/events';
-import type { Snapshot } from '../types/wire';
+import type { Ledger, Snapshot } from '../types/wire';
 
 export const HISTORY_LIMIT = 100;
 

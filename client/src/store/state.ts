@@ -3,9 +3,8 @@
 import type { Socket } from 'socket.io-client';
 import type { LadderState } from '../transports/ladder';
 import type { TransportName } from '../transports/types';
-import type { DashboardMessage } from '../types/events';
 import type { HistoryOf } from '../types/shapes';
-import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, Health, Snapshot, SourceState } from '../types/wire';
+import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SourceState } from '../types/wire';
 import type { Keeping } from './credentials';
 import type { Gap } from './history';
 

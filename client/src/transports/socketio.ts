@@ -1,7 +1,7 @@
 /** The first rung: Socket.IO over a WebSocket, with the server's recovery and, past that, replay from the last update seen. */
 
 import { io, type Socket } from 'socket.io-client';
-import type { ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/events';
+import type { ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/wire';
 import type { Cursor, Down, Transport, TransportEvents } from './types';
 
 /** What a server without one of the feeds answers; the page does without it. */

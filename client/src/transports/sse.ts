@@ -1,6 +1,7 @@
 /** The second rung: the ledger feed as Server-Sent Events. It carries totals; the store fetches the rest of a snapshot. */
 
-import type { Ledger, LedgerDelta, LedgerMessage } from '../types/events';
+import type { Ledger, LedgerDelta } from '../types/wire';
+import type { LedgerMessage } from '../types/shapes';
 import type { Transport, TransportEvents } from './types';
 
 /** The server repeats a snapshot every 60 s, and EventSource hides its comments: longer silence is a dead connection. */

@@ -1,7 +1,6 @@
 /** What a transport is to the rest: something that opens, says when it is up or down, and passes messages on. */
 
-import type { DashboardMessage, Ledger } from '../types/events';
-import type { Breakdown, Snapshot } from '../types/wire';
+import type { Breakdown, DashboardMessage, Ledger, Snapshot } from '../types/wire';
 
 /** The rungs of the ladder, best first. */
 export type Rung = 'websocket' | 'sse' | 'polling';

@@ -1,6 +1,6 @@
 /** Shapes around the wire's schemas that a schema does not name. */
 
-import type { History, Sources } from './wire';
+import type { DeltaMessage, History, SnapshotMessage, Sources } from './wire';
 
 export type SourceName = keyof Sources;
 
@@ -15,3 +15,6 @@ export interface Envelope<Data> {
 
 /** A history is asked for by limit and holds snapshots, or by range and holds rows. */
 export type HistoryOf<Row> = Omit<History, 'data'> & { data: Row[] };
+
+/** What the ledger feed sends by itself. */
+export type LedgerMessage = SnapshotMessage | DeltaMessage;
