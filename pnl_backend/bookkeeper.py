@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from loguru import logger
 
@@ -31,6 +31,10 @@ SOONEST = 2.0
 LONGEST_BACKOFF = 900.0
 END = 253_402_300_799_999  # ms, the last instant of the year 9999
 
+BATCH = 500
+"""Facts a transaction."""
+
+Dated = TypeVar("Dated", Fill, Settlement)
 Kind = Literal["fill", "settlement", "transfer", "cost", "deal"]
 
 
@@ -247,12 +251,25 @@ class Bookkeeper:
     async def _fetch_trades(self, account: Account) -> None:
         """What happened since the newest that is known; everything at the first time."""
         newest_fill = await self._facts.fills(0, END, limit=1)
-        fills = await account.fills(_since(newest_fill))
-        await self._recorded("fill", [fill.ticker for fill in await self._facts.add_fills(fills)])
+        await self._add("fill", await account.fills(_since(newest_fill)), self._facts.add_fills)
         newest_settlement = await self._facts.settlements(0, END, limit=1)
         settlements = await account.settlements(_since(newest_settlement))
-        new = await self._facts.add_settlements(settlements)
-        await self._recorded("settlement", [settlement.ticker for settlement in new])
+        await self._add("settlement", settlements, self._facts.add_settlements)
+
+    async def _add(
+        self, kind: Kind, facts: Sequence[Dated], add: Callable[[Sequence[Dated]], Awaitable[Sequence[Dated]]]
+    ) -> None:
+        """In batches short enough for snapshots to be written in between.
+
+        The oldest first: an import that ends half-way has the older half, and the next one asks for the rest.
+        """
+        ordered = sorted(facts, key=lambda fact: fact.at)
+        new: list[Dated] = []
+        try:
+            for start in range(0, len(ordered), BATCH):
+                new += await add(ordered[start : start + BATCH])
+        finally:
+            await self._recorded(kind, [fact.ticker for fact in new])
 
     async def _fetch_transfers(self, account: Account) -> None:
         """All of them: one that is under way becomes final without a new date."""
