@@ -70,6 +70,9 @@ function Server(): ReactElement {
   );
 }
 
+/** States that are neither good nor bad. */
+const QUIET: ReadonlySet<string> = new Set(['disabled', 'unknown', 'starting']);
+
 /** Each part of the server as it describes itself. */
 function Parts(): ReactElement | null {
   const format = useFormatter();
@@ -91,7 +94,7 @@ function Parts(): ReactElement | null {
               <tr key={name}>
                 <th scope="row">{serviceWord(name)}</th>
                 <td>
-                  <span className={`pill is-${ok ? 'gain' : 'warn'}`}>{state}</span> {detail && <span className="soft detail">{detail}</span>}
+                  <span className={`pill is-${ok ? (QUIET.has(state) ? 'quiet' : 'gain') : 'warn'}`}>{state}</span> {detail && <span className="soft detail">{detail}</span>}
                 </td>
                 <td>{format.dateTime(Date.parse(since))}</td>
               </tr>
