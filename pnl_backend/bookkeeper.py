@@ -7,28 +7,22 @@ anyway. Nothing here delays or fails a tick: readings are overheard, and everyth
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from loguru import logger
 
+from pnl_backend.chore import Chore
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
-from pnl_backend.errors import FetchError, PnLError
 
 EVERY = 60.0
 OVERLAP_MS = 3_600_000
 """An upstream may tell late what happened early; what is known already costs nothing."""
 
-SOONEST = 2.0
-"""Seconds between two rounds that changed positions ask for."""
-
-LONGEST_BACKOFF = 900.0
 END = 253_402_300_799_999  # ms, the last instant of the year 9999
 
 BATCH = 500
@@ -81,21 +75,6 @@ class Watcher(Protocol):
         """
 
 
-@dataclass(slots=True)
-class Chore:
-    """Something to be done again and again; `due` and `begun` by the monotonic clock.
-
-    `read_at` (ms) is when the last run that succeeded began.
-    """
-
-    name: str
-    run: Callable[[], Awaitable[None]]
-    due: float = 0.0
-    begun: float = float("-inf")
-    failures: int = 0
-    read_at: int | None = None
-
-
 class Bookkeeper:
     """Keeps the ledger's facts. Without an account only deals and costs are recorded. Durations are in seconds.
 
@@ -116,21 +95,21 @@ class Bookkeeper:
     ) -> None:
         self._facts = facts
         self.watchers = list(watchers)
-        self._told = told
         self._every = every
-        self._clock = clock
         self._monotonic = monotonic
         self._heard: dict[str, Reading[Any]] = {}
         self._known: dict[str, object] = {}
         self._positions: object = None
         self._costs: dict[date, tuple[CostRow, ...]] = {}
         self._deals: tuple[Deal, ...] = ()
-        self._records = Chore("deals and costs", self._record)
+        chore = partial(Chore, retry=every, clock=clock, monotonic=monotonic)
+        self._records = chore("deals and costs", self._record, every=0.0)
         self._fetched: dict[str, Chore] = {}
         if account is not None:
+            fetched = partial(chore, every=every, told=told)
             self._fetched = {
-                "transfers": Chore("deposits and withdrawals", partial(self._fetch_transfers, account)),
-                "trades": Chore("fills and settlements", partial(self._fetch_trades, account)),
+                "transfers": fetched("deposits and withdrawals", partial(self._fetch_transfers, account)),
+                "trades": fetched("fills and settlements", partial(self._fetch_trades, account)),
             }
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -144,8 +123,8 @@ class Bookkeeper:
 
     def hurry(self) -> None:
         """Fetch everything again soon: something moved that nothing known explains."""
-        for name in self._fetched:
-            self._bring_forward(name)
+        for chore in self._fetched.values():
+            chore.bring_forward()
         self._news.set()
 
     def start(self) -> None:
@@ -165,10 +144,9 @@ class Bookkeeper:
             if "kalshi" in new and isinstance(account.value, KalshiPortfolio):
                 self._look_for_trades(account.value)
             for chore in self._fetched.values():
-                if self._monotonic() >= chore.due:
-                    await self._do(chore)
-        if new and self._monotonic() >= self._records.due:
-            await self._do(self._records)
+                await chore.do_if_due()
+        if new:
+            await self._records.do_if_due()
         if new:
             self._known["kalshi"] = account and account.value
             for watcher in self.watchers:
@@ -213,40 +191,8 @@ class Bookkeeper:
         seen = {(p.ticker, p.quantity, p.realized_pnl, p.fees) for p in portfolio.positions}
         moved = self._positions is not None and seen != self._positions
         self._positions = seen
-        if moved:
-            self._bring_forward("trades")
-
-    def _bring_forward(self, name: str) -> None:
-        """Do it soon; what fails waits for its turn all the same."""
-        chore = self._fetched.get(name)
-        if chore is not None and not chore.failures:
-            chore.due = min(chore.due, max(self._monotonic(), chore.begun + SOONEST))
-
-    async def _do(self, chore: Chore) -> None:
-        chore.begun, at = self._monotonic(), int(self._clock() * 1000)
-        try:
-            await chore.run()
-        except PnLError as error:
-            chore.failures += 1
-            if chore.failures == 1:
-                logger.warning("{} could not be recorded, it is tried again: {}", chore.name.capitalize(), error)
-            chore.due = self._monotonic() + self._backoff(chore.failures, error)
-            self._tell(chore, error.code)
-        else:
-            if chore.failures:
-                logger.info("{} are recorded again after {} failures", chore.name.capitalize(), chore.failures)
-            chore.failures, chore.read_at = 0, at
-            chore.due = 0.0 if chore is self._records else self._monotonic() + self._every
-            self._tell(chore, None)
-
-    def _backoff(self, failures: int, error: PnLError) -> float:
-        asked = error.retry_after if isinstance(error, FetchError) else None
-        pause = min(self._every * 2.0 ** min(failures - 1, 8), LONGEST_BACKOFF)
-        return asked or pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
-
-    def _tell(self, chore: Chore, code: str | None) -> None:
-        if self._told is not None and chore is not self._records:
-            self._told(self._monotonic() - chore.begun, code)
+        if moved and "trades" in self._fetched:
+            self._fetched["trades"].bring_forward()
 
     async def _fetch_trades(self, account: Account) -> None:
         """What happened since the newest that is known; everything at the first time."""

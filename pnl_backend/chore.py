@@ -1,0 +1,82 @@
+"""Something that is done again and again: when it is due, how it backs off, and what is said of its failures."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from loguru import logger
+
+from pnl_backend.errors import FetchError, PnLError
+
+SOONEST = 2.0
+"""Seconds between two runs that something asked for before their time."""
+
+LONGEST_BACKOFF = 900.0
+
+
+class Chore:
+    """Runs `run` every `every` seconds, while somebody asks `do_if_due`; after a failure from `retry` seconds on later.
+
+    A failure (PnLError) is logged once and counted, the end of it too. `told(seconds, code)` hears of every run, with
+    the error's code where it failed. `read_at` is when the last run that succeeded began, in ms.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[], Awaitable[None]],
+        *,
+        every: float,
+        retry: float,
+        told: Callable[[float, str | None], None] | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._run = run
+        self._every = every
+        self._retry = retry
+        self._told = told
+        self._clock = clock
+        self._monotonic = monotonic
+        self._begun = float("-inf")
+        self._failures = 0
+        self.due = float("-inf")
+        self.read_at: int | None = None
+
+    def bring_forward(self) -> None:
+        """Do it soon; what fails waits for its turn all the same."""
+        if not self._failures:
+            self.due = min(self.due, max(self._monotonic(), self._begun + SOONEST))
+
+    async def do_if_due(self) -> None:
+        if self._monotonic() < self.due:
+            return
+        self._begun, at = self._monotonic(), int(self._clock() * 1000)
+        code: str | None = None
+        try:
+            await self._run()
+        except PnLError as error:
+            code = error.code
+            self._failed(error)
+        else:
+            self._succeeded(at)
+        if self._told is not None:
+            self._told(self._monotonic() - self._begun, code)
+
+    def _succeeded(self, at: int) -> None:
+        if self._failures:
+            logger.info("{} are recorded again after {} failures", self._name.capitalize(), self._failures)
+        self._failures, self.read_at = 0, at
+        self.due = self._monotonic() + self._every
+
+    def _failed(self, error: PnLError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            logger.warning("{} could not be recorded, it is tried again: {}", self._name.capitalize(), error)
+        asked = error.retry_after if isinstance(error, FetchError) else None
+        pause = min(self._retry * 2.0 ** min(self._failures - 1, 8), LONGEST_BACKOFF)
+        jittered = pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+        self.due = self._monotonic() + (asked or jittered)
