@@ -68,16 +68,17 @@ _CONNECTION = (
     _Message("connect_error", said.ConnectError, "The refusal of a CONNECT."),
     _Message("connect_success", said.ConnectSuccess, "The greeting, first of all events."),
 )
-_TROUBLE = (
+_TOLD = (
+    _Message("subscriptions", said.Subscriptions, "To clients that take offsets, after a change that sends nothing."),
     _Message("error", said.ErrorMessage, "To what could not be understood, never silence.", key="socket_error"),
     _Message("stream_error", said.StreamError, "Once, when updates stop."),
 )
 
 
-def _subscription(topic: str, model: type[BaseModel] | None) -> tuple[_Message, ...]:
+def _subscription(topic: str) -> tuple[_Message, ...]:
     asked, left = (_SUBSCRIBED, _REFUSED), (_UNSUBSCRIBED, _REFUSED)
     return (
-        _Message(f"subscribe_{topic}", model, "Ask for the topic.", sent=False, optional=True, replies=asked),
+        _Message(f"subscribe_{topic}", said.Subscribe, "Ask for it.", sent=False, optional=True, replies=asked),
         _Message(f"unsubscribe_{topic}", None, "Leave it.", sent=False, replies=left),
     )
 
@@ -104,14 +105,14 @@ _SOCKET_KEYS = ("connectAuth", "query", "header", "bearer")
 _PLAIN_KEYS = ("query", "header", "bearer", "firstMessage")
 
 
-def _namespace(topic: str, update: _Message, model: type[BaseModel] | None) -> _Channel:
+def _namespace(topic: str, update: _Message) -> _Channel:
     return _Channel(
         f"socketio_{topic}",
         f"/{topic}",
         "socketio",
         f"Socket.IO namespace /{topic}",
         f"Connecting to it subscribes to `{update.name}` at once.",
-        (*_CONNECTION, update, *_subscription(topic, model), *_TROUBLE),
+        (*_CONNECTION, update, *_subscription(topic), *_TOLD),
         _SOCKET_KEYS,
     )
 
@@ -125,16 +126,16 @@ _CHANNELS = (
         f"Subscriptions by event, each with an acknowledgement if asked for. {_RECOVERY}",
         (
             *_CONNECTION,
-            *(_PNL, *_subscription("pnl", said.Subscribe)),
-            *(_COMPONENTS, *_subscription("components", said.Subscribe)),
-            *(_DASHBOARD, *_subscription("dashboard", None)),
-            *_TROUBLE,
+            *(_PNL, *_subscription("pnl")),
+            *(_COMPONENTS, *_subscription("components")),
+            *(_DASHBOARD, *_subscription("dashboard")),
+            *_TOLD,
         ),
         _SOCKET_KEYS,
     ),
-    _namespace("pnl", _PNL, said.Subscribe),
-    _namespace("components", _COMPONENTS, said.Subscribe),
-    _namespace("dashboard", _DASHBOARD, None),
+    _namespace("pnl", _PNL),
+    _namespace("components", _COMPONENTS),
+    _namespace("dashboard", _DASHBOARD),
     _Channel(
         "ledger",
         "/ws",

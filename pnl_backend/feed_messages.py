@@ -107,6 +107,12 @@ class RefusedAck(ErrorMessage):
     ok: Literal[False]
 
 
+class Subscriptions(Message):
+    """What a client is subscribed to; it brings the offset where a change of that brings no update."""
+
+    topics: list[Literal["pnl", "components", "dashboard"]]
+
+
 class StreamError(Message):
     """Updates have stopped; it comes once."""
 

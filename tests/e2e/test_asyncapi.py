@@ -1,6 +1,7 @@
 """The description of the feeds: it is AsyncAPI 3.0, and what the feeds send and take is what it says."""
 
 import copy
+import json
 
 import aiohttp
 import jsonschema_rs
@@ -190,14 +191,17 @@ async def test_the_default_namespace_says_what_is_described(server):
         fits("subscribe_pnl", since)
         fits("subscribed", await client.io.call("subscribe_pnl", since))
         fits("subscribed", await client.io.call("subscribe_components"))
+        fits("subscribed", await client.io.call("subscribe_dashboard"))
         await client.until(lambda c: {u["source"] for u in c.of("pnl_update")} == {"initial", "replay", "stream"})
-        await client.until(lambda c: len(c.of("components_update")) >= 2)
+        await client.until(lambda c: len(c.of("components_update")) >= 2 and len(c.of("pnl-update")) >= 2)
         fits("unsubscribed", await client.io.call("unsubscribe_pnl"))
         fits("refused", await client.io.call("subscribe_everything"))
-        hold_events("socketio", client, {"connect_success", "pnl_update", "components_update", "error"})
+        hold_events("socketio", client, {"connect_success", "pnl_update", "components_update", "pnl-update", "error"})
 
 
-@pytest.mark.parametrize(("topic", "event"), [("pnl", "pnl_update"), ("components", "components_update")])
+@pytest.mark.parametrize(
+    ("topic", "event"), [("pnl", "pnl_update"), ("components", "components_update"), ("dashboard", "pnl-update")]
+)
 async def test_a_namespace_says_what_is_described(server, topic, event):
     client = Listener()
     client.io.on("*", client._note, namespace=f"/{topic}")
@@ -209,20 +213,46 @@ async def test_a_namespace_says_what_is_described(server, topic, event):
         await client.io.disconnect()
 
 
-async def test_the_plain_feed_says_what_is_described(server, simulator):
-    async with plain_socket(server.url) as client:
-        for sent in ({"type": "ping"}, {"type": "auth", "apiKey": "any"}, "nonsense"):
-            await client.send(sent)
+async def test_a_client_that_takes_offsets_gets_what_is_described(server):
+    async with plain_socket(server.url, "/socket.io/?EIO=4&transport=websocket") as raw:
+        auth = {"recovery": True}
+        fits("connect", auth)
+        await raw.raw.recv()
+        await raw.send("40" + json.dumps(auth))
+        connected = json.loads((await raw.raw.recv()).removeprefix("40"))
+        fits("connected", connected)
+        assert "pid" in connected
+        await raw.send('42["subscribe_pnl"]')
+        await raw.send('42["unsubscribe_pnl"]')
         seen = {}
-        while not {"snapshot", "delta", "pong", "error"} <= seen.keys():
+        while "subscriptions" not in seen:
+            event, payload, offset = json.loads((await raw.raw.recv()).removeprefix("42"))
+            assert offset.startswith(payload.get("data", {}).get("epoch", ""))
+            seen[event] = payload
+        assert seen.keys() == {"connect_success", "pnl_update", "subscriptions"}
+        for event, payload in seen.items():
+            fits(event, payload)
+        fits("connect", {"pid": connected["pid"], "offset": offset})
+
+
+@pytest.mark.parametrize(("path", "channel"), [("/ws", "ledger"), ("/pnl-stream", "dashboard")])
+async def test_a_plain_feed_says_what_is_described(server, simulator, path, channel):
+    keys = keys_of(channel, "send")
+    seen = {}
+    async with plain_socket(server.url, path) as client:
+        for key, sent in (("ping", {"type": "ping"}), ("auth", {"type": "auth", "apiKey": "any"})):
+            fits(key, sent)
+            await client.send(sent)
+        await client.send("nonsense")
+        while len(seen) < len(keys):
             if "delta" not in seen:
                 simulator.step(5)
             message = await client.read()
-            seen[message["type"]] = message
-    fits("auth", {"type": "auth", "apiKey": "any"})
-    fits("ping", {"type": "ping"})
-    for kind, message in seen.items():
-        fits("feed_error" if kind == "error" else kind, message)
+            kind = message.get("type", "pnl-update")
+            seen["feed_error" if kind == "error" else kind] = message
+    assert seen.keys() == set(keys)
+    for key, message in seen.items():
+        fits(key, message)
 
 
 async def test_the_event_stream_says_what_is_described(server, simulator):

@@ -427,6 +427,11 @@ export interface SubscribeAck {
   recovered: boolean;
 }
 
+/** What a client is subscribed to; it brings the offset where a change of that brings no update. */
+export interface Subscriptions {
+  topics: ('pnl' | 'components' | 'dashboard')[];
+}
+
 /** The four sums; USD, and percent for the margin. */
 export interface Summary {
   totalRevenue: number;
