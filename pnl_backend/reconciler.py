@@ -86,6 +86,7 @@ class Reconciler:
         self._gap_said = False
         self._differences: tuple[Difference, ...] = ()
         self._differing: frozenset[str] = frozenset()
+        self._archived: Decimal | None = None
         self._failed = False
 
     @property
@@ -153,12 +154,24 @@ class Reconciler:
         self._audit_due = self._monotonic() + (self._audit_every if whole else min(AGAIN, self._audit_every))
         found = [one for one in (fees, costs, collected) if one is not None]
         self._differences = tuple(found)
-        differing = {one.name: one for one in found if abs(one.amount) > TOLERANCE}
+        if fees is not None and self._archived is None:
+            self._archived = self._past(fees)
+        differing = {one.name: one for one in found if self._is_wrong(one)}
         for name in sorted(differing.keys() - self._differing):
             logger.warning("The ledger differs from its source: {}", _differs(differing[name]))
         for name in sorted(self._differing - differing.keys()):
             logger.info("The ledger agrees with its source again: {}", name)
         self._differing = frozenset(differing)
+
+    def _past(self, fees: Difference) -> Decimal:
+        """Fees of fills that the upstream had archived before it was first asked: they are lacking for ever."""
+        if fees.amount < -TOLERANCE:
+            logger.info("Fills with {:.2f} USD of fees had been archived before this ledger began", -fees.amount)
+        return min(ZERO, fees.amount)
+
+    def _is_wrong(self, one: Difference) -> bool:
+        expected = self._archived or ZERO if one.name == "fees" else ZERO
+        return abs(one.amount - expected) > TOLERANCE
 
     async def _fees(self) -> Difference | None:
         """Fees of all fills, and of all positions."""

@@ -341,3 +341,18 @@ async def test_the_ledger_is_held_against_its_sources_once_an_hour(
     assert problem is not None
     assert problem.startswith("collected ")
     assert len([line for line in lines if "The ledger differs from its source" in line]) == 1
+
+
+async def test_fills_that_were_archived_before_are_told_and_no_problem(
+    office: Office, simulator: Simulator, lines: list[str]
+) -> None:
+    held = of_subaccount_0(list(simulator.world.account.positions.values()))[0]
+    held.fees_paid += 30  # of fills that no list has any more
+    for _ in range(3):
+        await office.look(3601)
+    assert office.reconciler.report()["differences"]["fees"] == -30
+    assert office.reconciler.problem() is None
+    assert len([line for line in lines if "had been archived before this ledger began" in line]) == 1
+    held.fees_paid += 5
+    await office.look(3601)
+    assert "(-35.00 USD)" in (office.reconciler.problem() or "")
