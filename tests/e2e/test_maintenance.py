@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -141,3 +142,34 @@ async def test_a_backup_that_fails_is_in_the_health_report_and_is_no_end(idle, t
     assert health["parts"]["upkeep"]["state"] == "failing"
     assert "backup" in health["parts"]["upkeep"]["detail"]
     assert idle.log.count("Upkeep of the ledger failed") == 1
+
+
+async def test_raw_rows_past_their_time_go_while_the_feed_goes_on(idle, tmp_path):
+    await idle.start()
+    assert await idle.stop() == 0
+    old, newer = 1200, 5000  # the newest 5,000 may still be asked for by clients
+    begin = int((datetime.now(UTC) - timedelta(days=40)).timestamp() * 1000)
+    with closing(sqlite3.connect(tmp_path / "data" / "pnl.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        for column, table in (
+            ("seq", "snapshots"),
+            ("seq", "payloads"),
+            ("first_seq", "rollups"),
+            ("last_seq", "rollups"),
+        ):
+            # Away and back, so that no number is taken while another one moves to it.
+            connection.execute(f"UPDATE {table} SET {column} = -{column} - {old + newer}")
+            connection.execute(f"UPDATE {table} SET {column} = -{column}")
+        rows = [(seq, begin + seq * 1000, seq, seq, 0, 0) for seq in range(1, old + newer + 1)]
+        connection.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", rows)
+        shown = connection.execute("SELECT data, detail FROM payloads LIMIT 1").fetchone()
+        connection.executemany("INSERT INTO payloads VALUES (?, ?, ?)", [(row[0], *shown) for row in rows])
+        connection.execute("COMMIT")
+    await idle.start()
+    await until(lambda: "raw snapshots older than 30 days were let go" in idle.log)
+    await idle.until("/api/pnl/current", lambda a: a["data"]["seq"] > old + newer + 3)
+    held = [seq for (seq,) in idle.rows("SELECT seq FROM snapshots ORDER BY seq")]
+    assert held[0] == 1, "the first of all is what the first day is measured against"
+    assert held[1] > old
+    assert held[1:] == list(range(held[1], held[-1] + 1))
+    assert (await idle.get("/health"))["status"] == "healthy"
