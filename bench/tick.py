@@ -127,14 +127,14 @@ async def reading_cost(simulator: Simulator, given: Any) -> float:
             answers.append(json.dumps(answer, default=float))
             return answer
 
-        client.get_json = keep  # type: ignore[method-assign]
+        client.get_json = keep  # type: ignore[method-assign]  # listens in, to play the answers again
         await fetcher.fetch()
         replay = iter(())
 
         async def again(*_: Any, **__: Any) -> Any:
             return json.loads(next(replay), parse_float=Decimal)
 
-        client.get_json = again  # type: ignore[method-assign]
+        client.get_json = again  # type: ignore[method-assign]  # plays what was heard
         costs = []
         for _ in range(10):
             replay = iter(answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -86,7 +87,7 @@ class Breakers:
 
     def parts(self) -> dict[str, Callable[[], Part]]:
         """Each source as a part of the health report: degraded while its breaker is not closed."""
-        return {name: lambda guard=guard: source_part(guard) for name, guard in self._guards.items()}  # type: ignore[misc]
+        return {name: partial(source_part, guard) for name, guard in self._guards.items()}
 
 
 def source_part(guard: Guarded) -> Part:
