@@ -50,6 +50,8 @@ class Offset:
             return None
         epoch, newest, rest = found.groups()
         cursors = {part[0]: int(part[1:]) for part in rest.split("_")[1:]}
+        if any(seq > int(newest) for seq in cursors.values()):
+            return None
         return cls(epoch, int(newest), cursors)
 
 

@@ -164,6 +164,23 @@ async def test_a_foreign_origin_is_refused_before_the_upgrade(locked):
             assert (await client.read())["type"] == "snapshot"
 
 
+async def test_the_dashboard_s_socket_is_kept_by_the_same_rules(locked):
+    async with plain_socket(locked.url, f"/pnl-stream?apiKey={KEY}") as client:
+        message = await client.read()
+        assert message["netPnL"] == round(message["revenue"] - message["expenses"], 2)
+        assert message["trendsData"][-1]["net"] == message["netPnL"]
+        assert {"costBreakdown", "agentAttribution", "previousNetPnL"} <= message.keys()
+        later = await client.until(lambda m: m["seq"] > message["seq"])
+        assert len(later["trendsData"]) == 1
+    async with plain_socket(locked.url, "/pnl-stream?apiKey=wrong") as client:
+        assert await client.closed() == (4401, "Invalid API key")
+    async with plain_socket(locked.url, "/pnl-stream") as client:
+        assert await client.closed() == (4401, "Missing API key")
+    with pytest.raises(InvalidStatus):
+        async with plain_socket(locked.url, f"/pnl-stream?apiKey={KEY}", origin="https://evil.example"):
+            pass
+
+
 async def answers(client):
     """What a client is told beside the feed itself."""
     return await client.until(lambda message: message["type"] not in ("snapshot", "delta"))
