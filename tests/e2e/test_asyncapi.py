@@ -10,6 +10,7 @@ import socketio
 
 from pnl_backend import __version__
 from pnl_backend.asyncapi import asyncapi
+from tests.stream.stage import staged
 from tests.support.clients import Listener, listening
 from tests.support.feeds import event_stream, plain_socket
 from tests.support.server import FAST, ServerProcess, upstream_env
@@ -262,6 +263,13 @@ async def test_the_event_stream_says_what_is_described(server, simulator):
             assert message["type"] == kind
             fits(kind, message)
             simulator.step(10)
+
+
+async def test_a_stop_of_updates_is_said_as_described(tmp_path):
+    async with staged(tmp_path / "pnl.db") as stage, listening(stage.url) as client:
+        await stage.hub.stream_error()
+        (message,) = await client.until(lambda c: c.of("stream_error"))
+        fits("stream_error", message)
 
 
 async def test_what_is_not_described_does_not_fit(server):
