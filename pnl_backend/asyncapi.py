@@ -110,7 +110,7 @@ def _namespace(topic: str, update: _Message) -> _Channel:
         f"socketio_{topic}",
         f"/{topic}",
         "socketio",
-        f"Socket.IO namespace /{topic}",
+        "Socket.IO, a topic's namespace",
         f"Connecting to it subscribes to `{update.name}` at once.",
         (*_CONNECTION, update, *_subscription(topic), *_TOLD),
         _SOCKET_KEYS,
