@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from loguru import logger
 
-from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.domain.attribution import AgentRules, SpendSums, summarise
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import AgedOut, Snapshot, compute
@@ -122,6 +122,8 @@ class Aggregator:
         self._dropped = 0
         self._failures = 0
         self._ticked = False
+        self._summed: AnthropicSpend | None = None
+        self._sums: SpendSums | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -186,6 +188,7 @@ class Aggregator:
             baseline=self._baseline,
             aged_out=self._aged_out(readings.kalshi.value),
             rules=self._rules,
+            sums=self._spend_sums(readings.anthropic.value),
             simulated=self._simulated,
         )
         record = to_record(snapshot)
@@ -254,6 +257,13 @@ class Aggregator:
             self._previous = self._latest
             self._baseline = self._latest.net_pnl
         self._day = today if self._day is None else max(self._day, today)
+
+    def _spend_sums(self, spend: AnthropicSpend | None) -> SpendSums | None:
+        """Summed again only when the reading is a new one."""
+        if spend is not self._summed:
+            self._summed = spend
+            self._sums = None if spend is None else summarise(spend.rows, self._rules)
+        return self._sums
 
     def _aged_out(self, portfolio: KalshiPortfolio | None) -> AgedOut:
         if portfolio is None:

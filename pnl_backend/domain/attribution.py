@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from pnl_backend.domain.money import CENT, HUNDRED, ZERO, apportion
 from pnl_backend.domain.readings import CostRow
@@ -55,6 +57,7 @@ class AgentEntry:
         return self.revenue - self.expenses
 
 
+@lru_cache(maxsize=1024)
 def model_family(model: str | None) -> str:
     """`claude-opus-4-5-20251101` and `claude-3-opus` are of the family `Claude Opus`; no model is `Other`."""
     if not model:
@@ -65,13 +68,36 @@ def model_family(model: str | None) -> str:
     return f"Claude {words[0].capitalize()}"
 
 
-def cost_breakdown(fees: Decimal, spend: Decimal, rows: Iterable[CostRow]) -> tuple[CostEntry, ...]:
+@dataclass(frozen=True, slots=True)
+class SpendSums:
+    """Anthropic's rows summed exactly, once for a reading: a year of them would weigh on every tick."""
+
+    total: Decimal
+    by_day: Mapping[date, Decimal]
+    by_family: Mapping[str, Decimal]
+    by_agent: Mapping[str, Decimal]
+
+
+def summarise(rows: Iterable[CostRow], rules: AgentRules) -> SpendSums:
+    total = ZERO
+    days: dict[date, Decimal] = {}
+    families: dict[str, Decimal] = {}
+    agents: dict[str, Decimal] = {}
+    for row in rows:
+        family, agent = model_family(row.model), rules.spender(row)
+        total += row.amount
+        days[row.day] = days.get(row.day, ZERO) + row.amount
+        families[family] = families.get(family, ZERO) + row.amount
+        agents[agent] = agents.get(agent, ZERO) + row.amount
+    return SpendSums(total, days, families, agents)
+
+
+def cost_breakdown(fees: Decimal, spend: Decimal, families: Mapping[str, Decimal]) -> tuple[CostEntry, ...]:
     """Expenses by name, largest first after the fees: values in whole cents that sum to `fees + spend`.
 
-    `fees` and `spend` are in whole cents already; `rows` are exact. Percentages have one decimal and sum to 100.0
+    `fees` and `spend` are in whole cents already; `families` are exact. Percentages have one decimal and sum to 100.0
     (largest remainder); they are all zero while nothing was spent.
     """
-    families = _sums((model_family(row.model), row.amount) for row in rows)
     names = sorted(
         (name for name in families if families[name] or name != OTHER), key=lambda n: (n == OTHER, -families[n], n)
     )
@@ -86,7 +112,13 @@ def cost_breakdown(fees: Decimal, spend: Decimal, rows: Iterable[CostRow]) -> tu
 
 
 def attribute(
-    rules: AgentRules, *, pnl: Decimal, fees: Decimal, collected: Decimal, spend: Decimal, rows: Iterable[CostRow]
+    rules: AgentRules,
+    *,
+    pnl: Decimal,
+    fees: Decimal,
+    collected: Decimal,
+    spend: Decimal,
+    spenders: Mapping[str, Decimal],
 ) -> tuple[AgentEntry, ...]:
     """Revenue and expenses by agent; all amounts in whole cents, summing exactly to the totals.
 
@@ -97,15 +129,8 @@ def attribute(
     revenue[rules.johns] += collected
     expenses = dict.fromkeys(revenue, ZERO)
     expenses[rules.kalshi] += fees
-    spenders = _sums((rules.spender(row), row.amount) for row in rows) or {rules.anthropic: spend}
+    spenders = spenders or {rules.anthropic: spend}
     agents = sorted(spenders)
     for agent, part in zip(agents, apportion([spenders[a] for a in agents], spend, CENT), strict=True):
         expenses[agent] = expenses.get(agent, ZERO) + part
     return tuple(AgentEntry(a, revenue.get(a, ZERO), e) for a, e in expenses.items())
-
-
-def _sums(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
-    sums: dict[str, Decimal] = {}
-    for name, amount in pairs:
-        sums[name] = sums.get(name, ZERO) + amount
-    return sums

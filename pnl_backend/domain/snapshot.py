@@ -14,7 +14,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from pnl_backend.domain.attribution import AgentEntry, AgentRules, CostEntry, attribute, cost_breakdown
+from pnl_backend.domain.attribution import (
+    AgentEntry,
+    AgentRules,
+    CostEntry,
+    SpendSums,
+    attribute,
+    cost_breakdown,
+    summarise,
+)
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
 from pnl_backend.domain.readings import (
     SOURCES,
@@ -151,19 +159,23 @@ def compute(
     baseline: Decimal | None = None,
     aged_out: AgedOut | None = None,
     rules: AgentRules | None = None,
+    sums: SpendSums | None = None,
     simulated: bool = False,
 ) -> Snapshot:
-    """One snapshot from three readings. `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against."""
+    """One snapshot from three readings. `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against.
+
+    `sums` are those of the Anthropic reading under the same rules, where they are at hand already.
+    """
     rules = rules or AgentRules()
     portfolio = readings.kalshi.value or KalshiPortfolio(ZERO, ())
     spend = readings.anthropic.value
     revenue = readings.johns.value or Revenue(ZERO, ZERO)
     kalshi = _kalshi(portfolio, aged_out or AgedOut(), collected=revenue.collected)
-    anthropic = _anthropic(spend, utc_date(at), fees=_fees(portfolio, aged_out or AgedOut()))
+    sums = sums or summarise(spend.rows if spend else (), rules)
+    anthropic = _anthropic(sums, utc_date(at), fees=_fees(portfolio, aged_out or AgedOut()))
     johns = JohnsFigures(
         cents(revenue.invoiced), cents(revenue.collected), cents(revenue.pipeline), _recent(revenue.deals)
     )
-    rows = spend.rows if spend else ()
     net = kalshi.pnl + johns.collected - anthropic.total_spend - kalshi.fees
     return Snapshot(
         epoch=epoch,
@@ -178,14 +190,14 @@ def compute(
             "anthropic": _state(readings.anthropic, at),
             "johns": _state(readings.johns, at),
         },
-        costs=cost_breakdown(kalshi.fees, anthropic.total_spend, rows),
+        costs=cost_breakdown(kalshi.fees, anthropic.total_spend, sums.by_family),
         agents=attribute(
             rules,
             pnl=kalshi.pnl,
             fees=kalshi.fees,
             collected=johns.collected,
             spend=anthropic.total_spend,
-            rows=rows,
+            spenders=sums.by_agent,
         ),
         simulated=simulated,
     )
@@ -217,12 +229,14 @@ def _kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut, *, collected: Decimal
     )
 
 
-def _anthropic(spend: AnthropicSpend | None, today: date, *, fees: Decimal) -> AnthropicFigures:
-    """`today` is the snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend."""
-    if spend is None:
+def _anthropic(sums: SpendSums, today: date, *, fees: Decimal) -> AnthropicFigures:
+    """`today` is the snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend.
+
+    The total is what the expenses leave beside the fees; before any reading there are no rows and both are zero.
+    """
+    if not sums.by_day:
         return AnthropicFigures(ZERO, ZERO)
-    expenses = cents(spend.total_spend + fees)
-    return AnthropicFigures(cents(spend.spent_on(today)), expenses - cents(fees))
+    return AnthropicFigures(cents(sums.by_day.get(today, ZERO)), cents(sums.total + fees) - cents(fees))
 
 
 def _recent(deals: tuple[Deal, ...]) -> tuple[Deal, ...]:

@@ -104,6 +104,10 @@ class Rooms:
         skipped = {skip} if isinstance(skip, str) else set(skip)
         return [member for sid, member in found.items() if sid not in skipped]
 
+    def anyone(self, namespace: str, room: str) -> bool:
+        """Whether a broadcast to a room has anybody to go to: what nobody gets need not be made."""
+        return bool(self._room(namespace, room))
+
     def _room(self, namespace: str, room: str) -> dict[str, Member]:
         found = self._rooms.get(namespace, {}).get(room)
         if found is not None:

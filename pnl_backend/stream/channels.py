@@ -46,6 +46,8 @@ class Channel:
         if publication.seq <= self.current.seq:
             return
         self._current = publication
+        if not self._group.server.manager.anyone(self._group.namespace, self.room):
+            return
         await self._group.server.broadcast(
             self.topic.event,
             self.topic.message(publication, "stream"),
