@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.support.node import run_script
+from tests.support.node import needs_node, run_script
+
+pytestmark = needs_node
 
 STORE_FLOW = """
 import { io } from "socket.io-client";
@@ -68,8 +70,10 @@ socket.on("pnl_update", () => { if (connects === 2) { socket.disconnect(); proce
 
 
 async def test_a_client_comes_back_by_itself_when_the_server_is_restarted(server):
-    running = asyncio.create_task(run_script(RECONNECT, server.url))
-    await server.until("/api/health", lambda a: a["connectedClients"] == 1)
+    greeted = asyncio.Event()
+    running = asyncio.create_task(run_script(RECONNECT, server.url, seen=lambda _: greeted.set()))
+    async with asyncio.timeout(30):
+        await greeted.wait()
     server.env["PORT"] = str(server.port)
     assert await server.stop() == 0
     await server.start()

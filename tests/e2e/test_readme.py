@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.support.node import run_script
+from tests.support.node import needs_node, run_script
 from tests.support.server import FAST, ROOT, ServerProcess
 
 README = (ROOT / "README.md").read_text()
@@ -49,6 +49,7 @@ async def shell(line, directory):
     return process.returncode, output.decode()
 
 
+@needs_node
 async def test_the_client_of_the_readme_receives_updates(tmp_path):
     (example,) = blocks("js")
     server = await ServerProcess(tmp_path, **FAST, API_KEY="your-api-key").start()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.clients import Listener, listening
-from tests.support.node import run_script
+from tests.support.node import needs_node, run_script
 from tests.support.server import FAST, ServerProcess, upstream_env
 
 CUT = """
@@ -47,6 +47,7 @@ def gap_free(seqs):
     return seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
+@needs_node
 async def test_a_connection_that_was_cut_is_recovered_with_all_it_missed(server):
     _, seen = await run_script(CUT, server.url, "600")
     assert seen["recovered"] == [False, True]
@@ -58,6 +59,7 @@ async def test_a_connection_that_was_cut_is_recovered_with_all_it_missed(server)
     assert seen["dashboards"] > 12
 
 
+@needs_node
 async def test_recovery_survives_a_restart_of_the_server(server):
     server.env["PORT"] = str(server.port)
     running = asyncio.create_task(run_script(CUT, server.url, "1500"))
@@ -70,6 +72,7 @@ async def test_recovery_survives_a_restart_of_the_server(server):
     assert gap_free(seen["seqs"])
 
 
+@needs_node
 async def test_what_is_too_old_starts_afresh(tmp_path, simulator):
     env = FAST | upstream_env(simulator, simulator.credentials()) | {"RECOVERY_WINDOW_MS": "200"}
     server = await ServerProcess(tmp_path, **env).start()
@@ -95,6 +98,7 @@ socket.on("connect", () => {
 """
 
 
+@needs_node
 @pytest.mark.parametrize(
     ("pid", "offset"),
     [

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import socketio
 
 from pnl_backend.engine import Server
 from tests.engine.conftest import Running, Start
+from tests.support.node import node_modules
 
 NODE = Path(__file__).parent / "node"
 needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="Node is not here")
@@ -21,9 +21,7 @@ needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="Node is not
 @pytest.fixture(scope="session")
 def installed() -> Path:
     """The JavaScript packages at their locked versions."""
-    if not (NODE / "node_modules" / ".package-lock.json").exists():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True, capture_output=True)
-    return NODE
+    return node_modules()
 
 
 def handlers(server: Server) -> None:

@@ -7,16 +7,20 @@ import fcntl
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js 20 or newer; the build has it")
 PACKAGE = Path(__file__).resolve().parents[1] / "engine" / "node"
 
 
 def node_modules() -> Path:
     """The folder to run scripts in; parallel test workers install once."""
     npm = shutil.which("npm")
-    assert npm, "these tests need Node.js 20 or newer with npm"
+    assert npm is not None, "mark the test with needs_node"
     with (PACKAGE / ".install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         installed = PACKAGE / "node_modules" / ".package-lock.json"
@@ -26,19 +30,34 @@ def node_modules() -> Path:
     return PACKAGE
 
 
-async def run_script(script: str, *arguments: str, timeout: float = 60.0) -> list[Any]:
-    """Run an ES module in that folder; answers the JSON lines that it printed, its other output is in the error."""
+async def run_script(
+    script: str, *arguments: str, timeout: float = 60.0, seen: Callable[[Any], None] | None = None
+) -> list[Any]:
+    """Run an ES module in that folder; answers the JSON lines that it printed, its other output is in the error.
+
+    `seen` is called with each of them as it comes.
+    """
     folder = await asyncio.to_thread(node_modules)
     process = await asyncio.create_subprocess_exec(
         "node", "--input-type=module", "-e", script, "--", *arguments,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    complaints = asyncio.create_task(process.stderr.read())
+    output: list[str] = []
+    found: list[Any] = []
     try:
         async with asyncio.timeout(timeout):
-            output, errors = await process.communicate()
+            async for line in process.stdout:
+                output.append(line.decode())
+                if output[-1].startswith(("{", "[")):
+                    found.append(json.loads(output[-1]))
+                    if seen is not None:
+                        seen(found[-1])
+            await process.wait()
     except TimeoutError:
         process.kill()
-        output, errors = await process.communicate()
-        raise AssertionError(f"the script did not end:\n{output.decode()}\n{errors.decode()}") from None
-    assert process.returncode == 0, f"{output.decode()}\n{errors.decode()}"
-    return [json.loads(line) for line in output.decode().splitlines() if line.startswith(("{", "["))]
+        raise AssertionError(f"the script did not end:\n{''.join(output)}\n{(await complaints).decode()}") from None
+    assert process.returncode == 0, f"{''.join(output)}\n{(await complaints).decode()}"
+    return found
