@@ -20,6 +20,13 @@ def number(amount: Decimal) -> float:
     return float(cents(amount)) or 0.0
 
 
+def decimal_text(amount: Decimal) -> str:
+    """USD with every digit it has, two decimals at least and no exponent: `1374.504999`, `12.50`."""
+    digits = format(amount, "f")
+    whole, _, fraction = digits.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
 def percent(part: Decimal, whole: Decimal) -> Decimal:
     """`part / whole x 100` with two decimals; `whole` must not be zero."""
     return cents(part / whole * HUNDRED)

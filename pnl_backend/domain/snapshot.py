@@ -1,9 +1,9 @@
 """The snapshot: three readings in, one P&L out, by a pure function.
 
-Inside, money is exact. `Snapshot` is what is published: whole cents that add up as they are shown, so that a client
-that subtracts expenses from revenue gets the net we sent. Revenue and expenses are each the exact figure rounded half
-up; the parts that are booked to the cent (realized P&L, fees, collected) are rounded on their own, and the part that is
-an estimate or a fraction by nature (unrealized P&L, Anthropic spend) takes the remaining fraction of a cent.
+Inside, money is exact. `Snapshot` is what is published: each line (realized, unrealized, fees, spend, collected) is
+rounded once to cents, half up, and every total is the sum of its lines as shown. So each line equals its upstream's
+figure to the cent and every column adds up; a total can differ by a cent or two from the rounded exact total, which
+`exact_net_pnl` gives.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Snapshot:
     """One P&L, in whole cents. The sums are properties, so they cannot disagree with their parts.
 
     `stored` is False for the rare snapshot that had to be published while the ledger could not be written.
+    `exact_net_pnl` is the net P&L before any rounding, in USD; None in ledgers that did not keep it yet.
     """
 
     epoch: str
@@ -110,6 +111,7 @@ class Snapshot:
     agents: tuple[AgentEntry, ...]
     simulated: bool = False
     stored: bool = True
+    exact_net_pnl: Decimal | None = None
 
     @property
     def total_revenue(self) -> Decimal:
@@ -167,12 +169,15 @@ def compute(
     `sums` are those of the Anthropic reading under the same rules, where they are at hand already.
     """
     rules = rules or AgentRules()
+    aged_out = aged_out or AgedOut()
     portfolio = readings.kalshi.value or KalshiPortfolio(ZERO, ())
     spend = readings.anthropic.value
     revenue = readings.johns.value or Revenue(ZERO, ZERO)
-    kalshi = _kalshi(portfolio, aged_out or AgedOut(), collected=revenue.collected)
     sums = sums or summarise(spend.rows if spend else (), rules)
-    anthropic = _anthropic(sums, utc_date(at), fees=_fees(portfolio, aged_out or AgedOut()))
+    lines = _exact_kalshi(portfolio, aged_out)
+    kalshi = _kalshi(portfolio, lines)
+    # The snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend.
+    anthropic = AnthropicFigures(cents(sums.by_day.get(utc_date(at), ZERO)), cents(sums.total))
     johns = JohnsFigures(
         cents(revenue.invoiced), cents(revenue.collected), cents(revenue.pipeline), _recent(revenue.deals)
     )
@@ -200,18 +205,29 @@ def compute(
             spenders=sums.by_agent,
         ),
         simulated=simulated,
+        exact_net_pnl=lines.realized + lines.unrealized + revenue.collected - sums.total - lines.fees,
     )
 
 
-def _fees(portfolio: KalshiPortfolio, aged_out: AgedOut) -> Decimal:
-    return sum((p.fees for p in portfolio.positions), aged_out.fees)
+@dataclass(frozen=True, slots=True)
+class _ExactKalshi:
+    """The account's lines before rounding, in USD."""
+
+    realized: Decimal
+    unrealized: Decimal
+    fees: Decimal
 
 
-def _kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut, *, collected: Decimal) -> KalshiFigures:
-    realized = sum((p.realized_pnl for p in portfolio.positions), aged_out.realized_pnl)
+def _exact_kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut) -> _ExactKalshi:
+    return _ExactKalshi(
+        realized=sum((p.realized_pnl for p in portfolio.positions), aged_out.realized_pnl),
+        unrealized=sum((p.unrealized_pnl for p in portfolio.positions if p.is_open), ZERO),
+        fees=sum((p.fees for p in portfolio.positions), aged_out.fees),
+    )
+
+
+def _kalshi(portfolio: KalshiPortfolio, lines: _ExactKalshi) -> KalshiFigures:
     held = [p for p in portfolio.positions if p.is_open]
-    unrealized = sum((p.unrealized_pnl for p in held), ZERO)
-    revenue = cents(realized + unrealized + collected)
     marks: dict[str, int] = {}
     for position in held:
         source = position.mark_source or "cost"
@@ -220,23 +236,13 @@ def _kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut, *, collected: Decimal
     return KalshiFigures(
         balance=cents(portfolio.balance),
         positions=len(held),
-        realized_pnl=cents(realized),
-        unrealized_pnl=revenue - cents(collected) - cents(realized),
-        fees=cents(_fees(portfolio, aged_out)),
+        realized_pnl=cents(lines.realized),
+        unrealized_pnl=cents(lines.unrealized),
+        fees=cents(lines.fees),
         closed_positions=len(portfolio.positions) - len(held),
         marks=dict(sorted(marks.items())),
         portfolio_value=None if worth is None else cents(worth),
     )
-
-
-def _anthropic(sums: SpendSums, today: date, *, fees: Decimal) -> AnthropicFigures:
-    """`today` is the snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend.
-
-    The total is what the expenses leave beside the fees; before any reading there are no rows and both are zero.
-    """
-    if not sums.by_day:
-        return AnthropicFigures(ZERO, ZERO)
-    return AnthropicFigures(cents(sums.by_day.get(today, ZERO)), cents(sums.total + fees) - cents(fees))
 
 
 def _recent(deals: tuple[Deal, ...]) -> tuple[Deal, ...]:

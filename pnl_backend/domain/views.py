@@ -14,7 +14,7 @@ import orjson
 
 from pnl_backend.domain.attribution import AgentEntry, CostEntry
 from pnl_backend.domain.delta import Delta
-from pnl_backend.domain.money import HUNDRED, number
+from pnl_backend.domain.money import HUNDRED, decimal_text, number
 from pnl_backend.domain.readings import SOURCES, Deal
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import (
@@ -45,6 +45,7 @@ def snapshot_view(s: Snapshot) -> Json:
         "sources": {name: _source(s.sources[name]) for name in SOURCES},
         "simulated": s.simulated,
         "stored": s.stored,
+        **_exact(s.exact_net_pnl),
     }
 
 
@@ -141,6 +142,9 @@ def period_view(s: Snapshot, base: Snapshot | None, period: Period) -> Json:
     revenue, expenses = s.total_revenue - base.total_revenue, s.total_expenses - base.total_expenses
     view["totalRevenue"], view["totalExpenses"] = number(revenue), number(expenses)
     view["netPnL"], view["grossMargin"] = number(revenue - expenses), number(gross_margin(revenue, expenses))
+    view.pop("exact", None)
+    if s.exact_net_pnl is not None and base.exact_net_pnl is not None:
+        view |= _exact(s.exact_net_pnl - base.exact_net_pnl)
     kalshi, anthropic, johns = (view["components"][name] for name in SOURCES)
     kalshi["pnl"] = number(s.kalshi.pnl - base.kalshi.pnl)
     kalshi["realizedPnl"] = number(s.kalshi.realized_pnl - base.kalshi.realized_pnl)
@@ -220,7 +224,13 @@ def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
         ),
         simulated=data["simulated"],
         stored=data["stored"],
+        exact_net_pnl=Decimal(data["exact"]["netPnL"]) if "exact" in data else None,
     )
+
+
+def _exact(net: Decimal | None) -> Json:
+    """The net P&L before rounding, where it is known."""
+    return {} if net is None else {"exact": {"netPnL": decimal_text(net)}}
 
 
 def _kalshi(k: KalshiFigures) -> Json:

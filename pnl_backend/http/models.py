@@ -83,6 +83,12 @@ class Summary(Message):
     grossMargin: float
 
 
+class Exact(Message):
+    """Figures before rounding, as decimal text; USD."""
+
+    netPnL: str = Field(pattern=r"^-?\d+\.\d{2,}$", examples=["1374.504999"])
+
+
 class Snapshot(Summary):
     """One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet."""
 
@@ -96,6 +102,11 @@ class Snapshot(Summary):
     sources: Sources
     simulated: bool = Field(default=False, description="The demo: every figure is invented.")
     stored: bool = Field(default=True, description="False while the ledger could not be written.")
+    exact: Exact | None = Field(
+        default=None,
+        description="The net P&L before rounding; absent where the ledger did not keep it.",
+        json_schema_extra=_without_default,
+    )
     period: Literal["all", "mtd", "today"] = Field(default="all", description="Only where a period was asked for.")
 
 

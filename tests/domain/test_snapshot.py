@@ -1,5 +1,7 @@
 """The invariants of the accounting, for any readings."""
 
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -8,8 +10,16 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.attribution import AgentRules, model_family
 from pnl_backend.domain.delta import apply, diff, sums
-from pnl_backend.domain.money import CENT, apportion, cents, number
-from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, Revenue
+from pnl_backend.domain.money import CENT, apportion, cents, decimal_text, number
+from pnl_backend.domain.readings import (
+    AnthropicSpend,
+    CostRow,
+    KalshiPortfolio,
+    Position,
+    Reading,
+    Readings,
+    Revenue,
+)
 from pnl_backend.domain.snapshot import AgedOut, compute, gross_margin, trend
 from pnl_backend.domain.views import breakdown_view, from_record, ledger_view, period_view, snapshot_view, to_record
 from tests.domain.strategies import NOW, portfolios, positive, readings, usd
@@ -22,8 +32,14 @@ def snapshot(taken, **more):
     return compute(taken, epoch="e1", seq=7, at=NOW, **more)
 
 
+def half_up(amount):
+    """The test's own rounding to cents: half a cent and more goes away from zero."""
+    sign = -1 if amount < 0 else 1
+    return sign * Decimal(int(abs(amount) * 100 + Decimal("0.5"))) / 100
+
+
 @given(readings(), AGED)
-def test_published_figures_add_up_to_the_cent_and_stay_within_a_cent_of_the_exact_ones(taken, aged):
+def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_of_lines(taken, aged):
     shown = snapshot(taken, aged_out=aged)
     portfolio = taken.kalshi.value or KalshiPortfolio(Decimal(0), ())
     realized = sum((p.realized_pnl for p in portfolio.positions), aged.realized_pnl)
@@ -32,14 +48,20 @@ def test_published_figures_add_up_to_the_cent_and_stay_within_a_cent_of_the_exac
     collected = taken.johns.value.collected if taken.johns.value else Decimal(0)
     spend = taken.anthropic.value.total_spend if taken.anthropic.value else Decimal(0)
 
-    if taken.anthropic.value is not None:
-        assert shown.total_expenses == cents(spend + fees)
-    assert shown.total_revenue == cents(realized + unrealized + collected)
-    assert shown.kalshi.realized_pnl == cents(realized)
-    assert shown.kalshi.fees == cents(fees)
-    assert abs(shown.kalshi.unrealized_pnl - unrealized) < 2 * CENT
-    assert abs(shown.anthropic.total_spend - spend) < CENT
-    assert abs(shown.net_pnl - (realized + unrealized + collected - spend - fees)) <= CENT
+    lines = {
+        "realized": (shown.kalshi.realized_pnl, realized),
+        "unrealized": (shown.kalshi.unrealized_pnl, unrealized),
+        "fees": (shown.kalshi.fees, fees),
+        "spend": (shown.anthropic.total_spend, spend),
+        "collected": (shown.johns.collected, collected),
+    }
+    assert {name: line for name, (line, _) in lines.items()} == {
+        name: half_up(exact) for name, (_, exact) in lines.items()
+    }
+    assert shown.total_revenue == half_up(realized) + half_up(unrealized) + half_up(collected)
+    assert shown.total_expenses == half_up(spend) + half_up(fees)
+    assert shown.exact_net_pnl == realized + unrealized + collected - spend - fees
+    assert abs(shown.net_pnl - shown.exact_net_pnl) <= Decimal("0.025"), "five lines, half a cent each"
 
     view = snapshot_view(shown)
     assert round(view["totalRevenue"] - view["totalExpenses"], 2) == view["netPnL"]
@@ -47,6 +69,38 @@ def test_published_figures_add_up_to_the_cent_and_stay_within_a_cent_of_the_exac
     assert round(kalshi["pnl"] + johns["collected"], 2) == view["totalRevenue"]
     assert round(kalshi["realizedPnl"] + kalshi["unrealizedPnl"], 2) == kalshi["pnl"]
     assert round(view["components"]["anthropic"]["totalSpend"] + kalshi["fees"], 2) == view["totalExpenses"]
+
+
+@given(readings())
+def test_the_exact_net_is_published_as_text_with_every_digit(taken):
+    shown = snapshot(taken)
+    assert Decimal(snapshot_view(shown)["exact"]["netPnL"]) == shown.exact_net_pnl
+    assert "exact" not in snapshot_view(replace(shown, exact_net_pnl=None)), "an older ledger did not keep it"
+
+
+def spent(*amounts):
+    day = date(2026, 2, 25)
+    rows = tuple(CostRow(day, "claude-opus-4-5", None, Decimal(amount)) for amount in amounts)
+    account = KalshiPortfolio(Decimal(0), (Position("T", Decimal(0), Decimal(0), Decimal(0), Decimal("0.004")),))
+    return Readings(
+        Reading("kalshi", account, NOW, NOW, "live"),
+        Reading("anthropic", AnthropicSpend(day, day, rows), NOW, NOW, "live"),
+        Reading("johns", Revenue(Decimal(0), Decimal("0.004")), NOW, NOW, "live"),
+    )
+
+
+@pytest.mark.parametrize("amounts", [["0.005"], ["1.2345", "0.0005"], ["0.004", "0.004"]])
+def test_a_day_never_costs_more_than_all_days(amounts):
+    figures = snapshot(spent(*amounts)).anthropic
+    assert figures.daily_spend == figures.total_spend == half_up(sum(map(Decimal, amounts)))
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("1374.504999", "1374.504999"), ("12.5", "12.50"), ("-0.1000", "-0.10"), ("0E-8", "0.00"), ("1E+3", "1000.00")],
+)
+def test_exact_amounts_as_text(amount, text):
+    assert decimal_text(Decimal(amount)) == text
 
 
 @given(readings())
@@ -110,6 +164,8 @@ def test_periods_add_up(first, second, now):
     assert whole["netPnL"] == number(current.net_pnl)
     assert round(since_base["netPnL"] - until_middle["netPnL"] - since_middle["netPnL"], 2) == 0
     assert round(whole["netPnL"] - since_base["netPnL"], 2) == number(base.net_pnl)
+    exact = [Decimal(view["exact"]["netPnL"]) for view in (since_base, until_middle, since_middle)]
+    assert exact[0] == exact[1] + exact[2]
 
 
 @given(readings())

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from decimal import Decimal
 
 import orjson
 import pytest
@@ -82,12 +83,15 @@ async def test_a_change_upstream_reaches_the_client_to_the_cent(server, simulato
             )
 
         data = (await client.next("pnl_update", all_arrived))["data"]
-    revenue = truth.kalshi.pnl - truth.kalshi.aged_realized_pnl + truth.johns.collected
-    since = date.fromisoformat(server.env["PNL_SINCE"])
-    expenses = truth.anthropic.total_since(since) + truth.kalshi.fees - truth.kalshi.aged_fees
+    realized = truth.kalshi.realized_pnl - truth.kalshi.aged_realized_pnl
+    revenue = cents(realized) + cents(truth.kalshi.unrealized_pnl) + cents(truth.johns.collected)
+    spend = truth.anthropic.total_since(date.fromisoformat(server.env["PNL_SINCE"]))
+    fees = truth.kalshi.fees - truth.kalshi.aged_fees
+    exact = realized + truth.kalshi.unrealized_pnl + truth.johns.collected - spend - fees
     assert data["totalRevenue"] == number(revenue)
-    assert data["totalExpenses"] == number(expenses)
-    assert data["netPnL"] == number(cents(revenue) - cents(expenses))
+    assert data["totalExpenses"] == number(cents(spend) + cents(fees))
+    assert data["netPnL"] == number(revenue - cents(spend) - cents(fees))
+    assert Decimal(data["exact"]["netPnL"]) == exact
     assert data["components"]["kalshi"]["positions"] == truth.kalshi.positions
     assert data["components"]["johns"]["invoiced"] == number(truth.johns.invoiced)
     assert data["seq"] > before["seq"]

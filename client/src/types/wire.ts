@@ -205,6 +205,11 @@ export interface ErrorMessage {
   code: string;
 }
 
+/** Figures before rounding, as decimal text; USD. */
+export interface Exact {
+  netPnL: string;
+}
+
 export interface Failure {
   success: false;
   error: ErrorDetail;
@@ -378,6 +383,8 @@ export interface Snapshot {
   simulated?: boolean;
   /** False while the ledger could not be written. */
   stored?: boolean;
+  /** The net P&L before rounding; absent where the ledger did not keep it. */
+  exact?: Exact | null;
   /** Only where a period was asked for. */
   period?: 'all' | 'mtd' | 'today';
 }
