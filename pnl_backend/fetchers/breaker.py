@@ -1,14 +1,18 @@
-"""pybreaker with a typed face and without its clock: when a trial may be made is the guard's decision.
+"""pybreaker on a monotonic clock: the fetch runs inside it, and its state, count and timeout decide.
 
-pybreaker compares wall-clock times and lets everyone in while it is half-open. Neither happens here: outcomes are
-only reported while it is closed or half-open, where it looks at no clock, and `begin_trial` half-opens it for the
-one fetch that the guard has under way.
+pybreaker compares wall-clock times; `_Storage` keeps the moment of opening on the monotonic clock and hands pybreaker
+the wall-clock time that lies as long ago, so that a jump of the wall clock neither opens nor closes anything.
+pybreaker admits every caller while it is half-open: the guard has at most one fetch under way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from typing import Literal, NoReturn
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pybreaker
 
@@ -22,10 +26,19 @@ _STATES: dict[str, BreakerState] = {
 
 
 class Breaker:
-    """Opens after `failure_threshold` failures in a row; then one trial at a time decides."""
+    """Opens after `failure_threshold` failures in a row; `reset_timeout` seconds later one trial at a time decides."""
 
-    def __init__(self, name: str, *, failure_threshold: int) -> None:
-        self._breaker = pybreaker.CircuitBreaker(fail_max=failure_threshold, name=name, throw_new_error_on_trip=False)
+    def __init__(
+        self, name: str, *, failure_threshold: int, reset_timeout: float, monotonic: Callable[[], float]
+    ) -> None:
+        self._storage = _Storage(monotonic)
+        self._breaker = pybreaker.CircuitBreaker(
+            fail_max=failure_threshold,
+            reset_timeout=reset_timeout,
+            state_storage=self._storage,
+            name=name,
+            throw_new_error_on_trip=False,
+        )
 
     @property
     def state(self) -> BreakerState:
@@ -36,33 +49,79 @@ class Breaker:
         """Failures in a row."""
         return self._breaker.fail_counter
 
-    def begin_trial(self) -> None:
-        """An open breaker becomes half-open; a closed one stays closed."""
-        if self.state == "OPEN":
-            self._breaker.half_open()
+    @property
+    def reset_timeout(self) -> float:
+        """Seconds for which it stays open."""
+        return self._breaker.reset_timeout
 
-    def succeed(self) -> None:
-        """Report a success: closes the breaker."""
-        self._breaker.call(_nothing)
+    @property
+    def wait(self) -> float:
+        """Seconds until the next call is admitted; 0 when it would be now."""
+        if self.state != "OPEN":
+            return 0.0
+        return max(self.reset_timeout - self._storage.open_for, 0.0)
 
-    def fail(self, error: Exception) -> None:
-        """Report a failure: the fifth in a row, or a trial's only one, opens the breaker."""
-        with contextlib.suppress(type(error)):
-            self._breaker.call(_raise, error)
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Run the block under the breaker: what it raises counts as a failure, its end as a success.
 
-    def abandon(self) -> None:
-        """The fetch was cancelled, which says nothing about the upstream: an undecided trial is undone."""
-        if self.state == "HALF_OPEN":
-            self._breaker.open()
+        A block that is cancelled says nothing about the upstream and leaves the breaker as it was. Raises
+        pybreaker.CircuitBreakerError without running the block while `wait` is not over.
+        """
+        before = self._breaker.current_state, self._breaker.fail_counter, self._storage.opened
+        try:
+            with self._breaker.calling():
+                yield
+        except asyncio.CancelledError:
+            self._restore(*before)
+            raise
 
     def reset(self) -> None:
         """Close it and forget the failures."""
         self._breaker.close()
 
+    def _restore(self, state: str, failures: int, opened: float) -> None:
+        self._storage.state = state
+        self._breaker.state = state  # entering a state resets the counter, so that comes after it
+        self._storage.restore(failures, opened)
 
-def _nothing() -> None:
-    return None
 
+class _Storage(pybreaker.CircuitMemoryStorage):
+    """State and counters in memory; `opened` is when the breaker opened, in seconds of the monotonic clock."""
 
-def _raise(error: Exception) -> NoReturn:
-    raise error
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        super().__init__(pybreaker.STATE_CLOSED)
+        self._monotonic = monotonic
+        self.opened = -math.inf
+        self.failures = 0
+
+    @property
+    def open_for(self) -> float:
+        """Seconds since it opened."""
+        return self._monotonic() - self.opened
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """The wall-clock time that lies as long ago as the breaker opened; pybreaker compares it with now."""
+        if self.opened == -math.inf:
+            return None
+        return datetime.now(UTC) - timedelta(microseconds=math.ceil(self.open_for * 1e6))
+
+    @opened_at.setter
+    def opened_at(self, _: datetime) -> None:
+        self.opened = self._monotonic()
+
+    @property
+    def counter(self) -> int:
+        return self.failures
+
+    def increment_counter(self) -> None:
+        self.failures += 1
+
+    def reset_counter(self) -> None:
+        self.failures = 0
+
+    def restore(self, failures: int, opened: float) -> None:
+        """Take back what a cancelled call changed."""
+        self.failures = failures
+        self.opened = opened

@@ -79,11 +79,12 @@ class Guard(Generic[Value]):
         self._fetcher: Fetcher[Value] = fetcher
         self._poll_interval = poll_interval
         self._timeout = timeout
-        self._reset_timeout = reset_timeout
         self._clock = clock
         self._monotonic = monotonic
         self._on_outcome = on_outcome
-        self._breaker = Breaker(self.service, failure_threshold=failure_threshold)
+        self._breaker = Breaker(
+            self.service, failure_threshold=failure_threshold, reset_timeout=reset_timeout, monotonic=monotonic
+        )
         self._held: _Held[Value] | None = None
         self._error: FetchError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,8 +103,8 @@ class Guard(Generic[Value]):
         Any number of callers share one fetch, and none of them can cancel it. Never raises for an upstream or
         the cache.
         """
-        if self._task is None and not self._closed and self._monotonic() >= self._next_attempt:
-            self._begin()
+        if self._task is None and not self._closed and self._wait() <= 0:
+            self._task = asyncio.create_task(self._attempt(), name=f"fetch-{self.service}")
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=patience)
         return await self._reading()
@@ -111,13 +112,12 @@ class Guard(Generic[Value]):
     def status(self) -> BreakerStatus:
         """The breaker as clients see it."""
         state = self._breaker.state
-        wait = max(self._next_attempt - self._monotonic(), 0.0)
         return BreakerStatus(
             state=state,
             failure_count=self._breaker.failure_count,
             last_failure_time=self._last_failure,
             last_success_time=self._last_success,
-            next_attempt_time=int((self._clock() + wait) * 1000) if state == "OPEN" else None,
+            next_attempt_time=int((self._clock() + self._wait()) * 1000) if state == "OPEN" else None,
         )
 
     def reset(self) -> None:
@@ -134,19 +134,17 @@ class Guard(Generic[Value]):
         pending = {task for task in (self._task, self._saving) if task is not None}
         await asyncio.gather(*pending, return_exceptions=True)
 
-    def _begin(self) -> None:
-        self._breaker.begin_trial()
-        self._task = asyncio.create_task(self._attempt(), name=f"fetch-{self.service}")
+    def _wait(self) -> float:
+        """Seconds until the upstream may be asked again: the poll interval or backoff, and the breaker's timeout."""
+        return max(self._next_attempt - self._monotonic(), self._breaker.wait, 0.0)
 
     async def _attempt(self) -> None:
-        """One fetch from beginning to verdict."""
+        """One fetch under the breaker, its deadline inside of it."""
         begun = self._monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                fetched = await self._fetcher.fetch()
-        except asyncio.CancelledError:
-            self._breaker.abandon()
-            raise
+            with self._breaker.calling():
+                async with asyncio.timeout(self._timeout):
+                    fetched = await self._fetcher.fetch()
         except Exception as error:
             self._failed(begun, self._as_fetch_error(error))
         else:
@@ -155,7 +153,6 @@ class Guard(Generic[Value]):
             self._task = None
 
     def _succeeded(self, begun: float, fetched: Fetched[Value]) -> None:
-        self._breaker.succeed()
         self._error = None
         self._rate_limited = 0
         self._last_success = self._now()
@@ -168,13 +165,12 @@ class Guard(Generic[Value]):
         self._tell(begun, None)
 
     def _failed(self, begun: float, error: FetchError) -> None:
-        self._breaker.fail(error)
         self._error = error
         self._last_failure = self._now()
         self._next_attempt = self._next_after(begun, error)
         self._log.failed(error)
         if self._breaker.state == "OPEN":
-            self._log.opened(self._reset_timeout)
+            self._log.opened(self._breaker.reset_timeout)
         self._tell(begun, error)
 
     def _next_after(self, begun: float, error: FetchError) -> float:
@@ -183,13 +179,11 @@ class Guard(Generic[Value]):
         if isinstance(error, UpstreamRateLimited):
             self._rate_limited += 1
         if error.retry_after is not None:
-            at = now + min(error.retry_after, _LONGEST_RETRY_AFTER)
-        elif isinstance(error, UpstreamRateLimited):
+            return now + min(error.retry_after, _LONGEST_RETRY_AFTER)
+        if isinstance(error, UpstreamRateLimited):
             pause = min(self._poll_interval, _RETRY) * 2.0 ** min(self._rate_limited, 16)
-            at = now + min(pause, _LONGEST_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
-        else:
-            at = begun + _after(min(self._poll_interval, _RETRY))
-        return max(at, now + self._reset_timeout) if self._breaker.state == "OPEN" else at
+            return now + min(pause, _LONGEST_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+        return begun + _after(min(self._poll_interval, _RETRY))
 
     def _as_fetch_error(self, error: Exception) -> FetchError:
         if isinstance(error, FetchError):

@@ -28,9 +28,17 @@ class Script:
         self.answers: list[object] = []
         self.gate: asyncio.Event | None = None
         self.cancelled = 0
+        self._called = asyncio.Condition()
+
+    async def asked(self, times: int) -> None:
+        """Wait until so many fetches have begun."""
+        async with self._called:
+            await self._called.wait_for(lambda: self.calls >= times)
 
     async def fetch(self) -> Fetched[Revenue]:
-        self.calls += 1
+        async with self._called:
+            self.calls += 1
+            self._called.notify_all()
         try:
             if self.gate is not None:
                 await self.gate.wait()
@@ -222,7 +230,7 @@ async def test_five_failures_open_the_breaker_and_one_trial_closes_it(guard, scr
     script.answers, script.gate = [8], asyncio.Event()
     mono.at += 0.1
     readers = [asyncio.create_task(guard.read()) for _ in range(50)]
-    await asyncio.sleep(0)
+    await script.asked(6)
     assert guard.status().state == "HALF_OPEN"
     script.gate.set()
     readings = await asyncio.gather(*readers)
