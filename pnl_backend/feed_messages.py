@@ -21,7 +21,8 @@ class ConnectAuth(Message):
 
     apiKey: str | None = Field(default=None, description="The read key; `?apiKey=` in the address does as well.")
     recovery: bool | None = Field(
-        default=None, description="Whether broadcasts carry an offset; without it the client's User-Agent decides."
+        default=None,
+        description="Whether broadcasts end with an offset; without it those to browsers and to Node's polling do.",
     )
     pid: str | None = Field(default=None, description="Of the connection that was cut, as its CONNECT answer gave it.")
     offset: str | None = Field(default=None, description="The last argument of the last broadcast that arrived.")

@@ -18,8 +18,11 @@ from hashlib import sha256
 
 from pnl_backend.engine import Environ
 
-WITHOUT = ("Python/", "python-requests/", "websocket-client")
-"""User agents of clients that hand every argument to the handler: they get no offset unless they ask for it."""
+OFFSET_AGENTS = ("Mozilla/", "node-XMLHttpRequest")
+"""How the User-Agent of a client begins that takes offsets unasked: browsers, and the JavaScript client in Node.
+
+Most other clients hand every argument to the handler, where one more breaks it; many send no User-Agent at all.
+"""
 
 _OFFSET = re.compile(r"([a-z0-9]{1,32})-([0-9]{1,15})((?:_[a-z][0-9]{1,15})*)", re.ASCII)
 _LONGEST = 256
@@ -29,7 +32,7 @@ def wants_offsets(auth: object, environ: Environ) -> bool:
     """Whether a client takes an offset as last argument: as it says, else by its user agent."""
     if isinstance(auth, Mapping) and isinstance(auth.get("recovery"), bool):
         return bool(auth["recovery"])
-    return not environ.header("User-Agent").startswith(WITHOUT)
+    return environ.header("User-Agent").startswith(OFFSET_AGENTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ CUT = """
 import { io } from "socket.io-client";
 const [url, pause] = process.argv.slice(-2);
 const times = { reconnectionDelay: Number(pause), reconnectionDelayMax: Number(pause) + 1, randomizationFactor: 0 };
-const socket = io(url, { ...times, transports: ["websocket"] });
+const socket = io(url, { ...times, transports: ["websocket"], auth: { recovery: true } });
 const seen = { ids: [], recovered: [], seqs: [], components: [], sources: [], dashboards: 0 };
 setTimeout(() => { console.log(JSON.stringify({ ...seen, late: true })); process.exit(0); }, 30000);
 let wanted = Infinity;
@@ -88,7 +88,7 @@ async def test_what_is_too_old_starts_afresh(tmp_path, simulator):
 FORGED = """
 import { io } from "socket.io-client";
 const [url, pid, offset] = process.argv.slice(-3);
-const socket = io(url, { transports: ["websocket"], reconnection: false });
+const socket = io(url, { transports: ["websocket"], reconnection: false, auth: { recovery: true } });
 socket._pid = pid;
 socket._lastOffset = offset;
 socket.on("connect", () => {
