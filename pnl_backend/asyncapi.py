@@ -95,8 +95,8 @@ _PLAIN = (
 )
 _RECOVERY = (
     "A client that comes back within the recovery window gets its id, its rooms and what it missed: connection state "
-    "recovery. An offset is then the last argument of each broadcast: for clients whose auth says `recovery: true`, and "
-    "where it says nothing for those whose User-Agent begins with `Mozilla/` or `node-XMLHttpRequest`."
+    "recovery. An offset is then the last argument of each broadcast: for clients whose auth says `recovery: true`, "
+    "and where it says nothing for those whose User-Agent begins with `Mozilla/` or `node-XMLHttpRequest`."
 )
 _KEY_FIRST = (
     "The key is `?apiKey=`, or the first message within 5 s; else close 4401. A message is 16 KiB at most. The server "

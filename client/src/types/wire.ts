@@ -125,7 +125,7 @@ export interface ComponentsUpdate {
 export interface ConnectAuth {
   /** The read key; `?apiKey=` in the address does as well. */
   apiKey?: string | null;
-  /** Whether broadcasts end with an offset; without it those to browsers and to Node's polling do. */
+  /** Whether broadcasts end with an offset; without it browsers and Node's polling get it. */
   recovery?: boolean | null;
   /** Of the connection that was cut, as its CONNECT answer gave it. */
   pid?: string | null;
