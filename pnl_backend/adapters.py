@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from pnl_backend.access.keys import Grant, Keys, presented_key
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
@@ -19,7 +20,6 @@ from pnl_backend.domain.times import business_date, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
 from pnl_backend.fetchers.guard import Outcome
-from pnl_backend.http.auth import Grant, Keys, presented_key
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Metrics
 

@@ -19,6 +19,8 @@ from loguru import logger
 from pydantic import SecretStr
 
 from pnl_backend import __version__, engine
+from pnl_backend.access.addresses import ClientAddresses, group
+from pnl_backend.access.keys import Keys
 from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.asyncapi import asyncapi
@@ -29,7 +31,6 @@ from pnl_backend.config import Settings
 from pnl_backend.feeds import Feeds
 from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.http.api import create_api
-from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
@@ -305,7 +306,8 @@ def _engine_config(settings: Settings) -> engine.EngineConfig:
         ping_timeout=settings.ping_timeout_ms / 1000,
         connect_timeout=settings.connect_timeout_ms / 1000,
         cors_allowed_origins=(lambda origin: origin != "null") if settings.origins == ["*"] else settings.origins,
-        trusted_proxies=settings.trusted_proxies,
+        resolve_client=ClientAddresses(settings.trusted_proxies).resolve,
+        group_address=group,
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
         slow_client_timeout=settings.slow_client_timeout_ms / 1000,

@@ -241,7 +241,9 @@ class Settings(BaseSettings):
         False, "send pnl-update to every socket without asking", allowed="true or false"
     )
     max_connections: int = setting(20000, "sockets of every kind; 0 is no cap", allowed="0 or more", ge=0)
-    max_connections_per_ip: int = setting(500, "the same for one address", allowed="0 or more", ge=0)
+    max_connections_per_ip: int = setting(
+        500, "the same for one address; of IPv6 for one /64", allowed="0 or more", ge=0
+    )
     ping_interval_ms: Millis = setting(25000, "Engine.IO and WebSocket pings, in ms", allowed=f"{MS}, 1 or more")
     ping_timeout_ms: Millis = setting(20000, "how long a pong may take, in ms", allowed=f"{MS}, 1 or more")
     connect_timeout_ms: Millis = setting(

@@ -16,7 +16,7 @@ class Admission:
         self._config = config
         self.total = 0
         self.closed = False
-        self._by_peer: Counter[str] = Counter()
+        self._by_group: Counter[str] = Counter()
         self._by_key: Counter[str] = Counter()
 
     def enter(self, peer: str) -> None:
@@ -26,16 +26,18 @@ class Admission:
         if self._config.max_connections and self.total >= self._config.max_connections:
             raise Refusal(503, "Too many connections", retry_after=RETRY_AFTER)
         cap = self._config.max_connections_per_ip
-        if cap and self._by_peer[peer] >= cap:
+        group = self._config.group_address(peer)
+        if cap and self._by_group[group] >= cap:
             raise Refusal(429, "Too many connections from this address", retry_after=RETRY_AFTER)
         self.total += 1
-        self._by_peer[peer] += 1
+        self._by_group[group] += 1
 
     def leave(self, peer: str) -> None:
         self.total -= 1
-        self._by_peer[peer] -= 1
-        if not self._by_peer[peer]:
-            del self._by_peer[peer]
+        group = self._config.group_address(peer)
+        self._by_group[group] -= 1
+        if not self._by_group[group]:
+            del self._by_group[group]
 
     def enter_key(self, key: str) -> bool:
         """Count a client in under its key; False when the key has as many as it may."""

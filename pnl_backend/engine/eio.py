@@ -21,10 +21,9 @@ from pnl_backend.engine.packets import ProtocolError
 from pnl_backend.engine.requests import (
     Environ,
     Refusal,
-    behind_proxies,
     check_origin,
+    from_client,
     handshake,
-    networks,
 )
 from pnl_backend.engine.session import CLOSED, OPEN, Probe, Session
 from pnl_backend.engine.timers import Deadlines
@@ -54,7 +53,6 @@ class EngineServer:
         self.config = config
         self.wiring = Wiring(config)
         self.admission = Admission(config)
-        self.proxies = networks(config.trusted_proxies)
         self.sessions: dict[str, Session] = {}
         self.handlers: dict[str, Handler] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -226,7 +224,7 @@ class EngineServer:
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a long-polling request; upgrades do not come here."""
-        environ = behind_proxies(environ_of(request), self.proxies)
+        environ = from_client(environ_of(request), self.config)
         headers = {"Cache-Control": "no-store"}
         try:
             headers |= self._cors(check_origin(environ, self.config.cors_allowed_origins))

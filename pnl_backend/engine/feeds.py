@@ -9,7 +9,7 @@ from pnl_backend.engine import frames
 from pnl_backend.engine.connection import CLOSING, OPEN, Connection, RawFrames
 from pnl_backend.engine.eio import environ_of
 from pnl_backend.engine.packets import Message
-from pnl_backend.engine.requests import Environ, Refusal, behind_proxies, check_origin, handshake
+from pnl_backend.engine.requests import Environ, Refusal, check_origin, from_client, handshake
 from pnl_backend.engine.takeover import BorrowedConnection
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ async def open_event_stream(
     server: "Server", request: web.Request, handler: FeedHandler, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
     """Turn an aiohttp request into an event stream; returns when it is over. Refusals are answered."""
-    environ = behind_proxies(environ_of(request), server.eio.proxies)
+    environ = from_client(environ_of(request), server.config)
     try:
         check_origin(environ, server.config.cors_allowed_origins)
         server.eio.admission.enter(environ.peer)

@@ -2,16 +2,14 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import parse_qsl, urlsplit
 
-from pnl_backend.engine.config import Origins
+from pnl_backend.engine.config import EngineConfig, Origins
 from pnl_backend.engine.frames import accept_key
 
 _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
-Networks = Sequence[IPv4Network | IPv6Network]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +118,13 @@ def clean_upgrade(head: bytes) -> bool:
     return b"\r\ncontent-length:" not in lowered and b"\r\ntransfer-encoding:" not in lowered
 
 
-def networks(proxies: Sequence[str]) -> Networks:
-    return [ip_network(proxy, strict=False) for proxy in proxies]
-
-
-def trusted(address: str, proxies: Networks) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in proxies)
-
-
-def behind_proxies(environ: Environ, proxies: Networks) -> Environ:
-    """The same request with the peer and scheme that a trusted proxy vouches for: its rightmost untrusted hop."""
-    if not proxies or not trusted(environ.peer, proxies):
+def from_client(environ: Environ, config: EngineConfig) -> Environ:
+    """The same request with the client's address and scheme in place of its peer's."""
+    forwarded_for, forwarded_proto = environ.header("X-Forwarded-For"), environ.header("X-Forwarded-Proto")
+    address, secure = config.resolve_client(environ.peer, environ.secure, forwarded_for, forwarded_proto)
+    if (address, secure) == (environ.peer, environ.secure):
         return environ
-    peer = environ.peer
-    for hop in reversed([hop.strip() for hop in environ.header("X-Forwarded-For").split(",")]):
-        try:
-            peer = str(ip_address(hop))
-        except ValueError:
-            break
-        if not trusted(peer, proxies):
-            break
-    scheme = environ.header("X-Forwarded-Proto").rpartition(",")[2].strip()
-    return Environ(environ.raw, peer, secure=scheme == "https" if scheme else environ.secure)
+    return Environ(environ.raw, address, secure=secure)
 
 
 def check_origin(environ: Environ, allowed: Origins) -> str | None:

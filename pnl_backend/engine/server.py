@@ -15,7 +15,7 @@ from pnl_backend.engine.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
 from pnl_backend.engine.packets import MESSAGE, Message
 from pnl_backend.engine.protocol import Authenticate, OnConnect, Protocol
-from pnl_backend.engine.requests import Environ, Refusal, behind_proxies
+from pnl_backend.engine.requests import Environ, Refusal, from_client
 from pnl_backend.engine.rooms import Room, Rooms
 
 
@@ -105,7 +105,7 @@ class Server(socketio.AsyncServer):
 
     def open_upgrade(self, environ: Environ) -> tuple[Owner, bytes]:
         """Judge an upgrade before it is answered: its owner and the answer; Refusal when it is not taken."""
-        environ = behind_proxies(environ, self.eio.proxies)
+        environ = from_client(environ, self.config)
         try:
             accept = self.feeds.get(environ.path)
             if accept is None:

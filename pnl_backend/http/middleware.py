@@ -10,19 +10,21 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from pnl_backend.access.addresses import ClientAddresses
+from pnl_backend.access.keys import Grant, presented_key
+from pnl_backend.access.ratelimit import RateLimiter, Verdict
 from pnl_backend.errors import Forbidden, PnLError, RateLimited
 from pnl_backend.http.accesslog import AccessLog
-from pnl_backend.http.auth import Grant, presented_key
 from pnl_backend.http.cors import check_preflight
 from pnl_backend.http.failures import Failures
 from pnl_backend.http.headers import HSTS, NO_STORE, security_headers
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.peer import Peers
-from pnl_backend.http.ratelimit import RateLimiter, Verdict
+from pnl_backend.http.peer import client_of, is_loopback
 from pnl_backend.http.routing import Access, Guard, Handler, Route
 
 REQUEST_ID = web.RequestKey("request_id", str)
 ADDRESS = web.RequestKey("address", str)
+SECURE = web.RequestKey("secure", bool)
 GRANT = web.RequestKey("grant", Grant)
 _VERDICT = web.RequestKey("verdict", Verdict)
 _STARTED = web.RequestKey("started", web.StreamResponse)
@@ -44,7 +46,7 @@ class Gate:
         self._guards: dict[Handler, Guard] = {route.handler: route.guard for route in routes}
         self._options = options
         self.access_log = AccessLog()
-        self._peers = Peers(options.trusted_proxies)
+        self._addresses = ClientAddresses(options.trusted_proxies)
         self._failures = Failures(production=options.production)
         self._observe = options.observe
         self._limiter = None
@@ -62,7 +64,8 @@ class Gate:
             return await handler(request)
         start = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request)
-        address = request[ADDRESS] = self._peers.address(request)
+        address, request[SECURE] = client_of(request, self._addresses)
+        request[ADDRESS] = address
         status, size = 499, None  # the status that stays when the client goes away before an answer
         try:
             try:
@@ -95,7 +98,7 @@ class Gate:
             headers["X-Request-ID"] = request_id
         if (verdict := request.get(_VERDICT)) is not None:
             headers.update(verdict.headers())
-        if hdrs.STRICT_TRANSPORT_SECURITY not in headers and self._peers.is_secure(request):
+        if hdrs.STRICT_TRANSPORT_SECURITY not in headers and request.get(SECURE, request.secure):
             headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
 
     def _is_elsewhere(self, request: web.Request) -> bool:
@@ -133,7 +136,7 @@ class Gate:
 
     def _check(self, request: web.Request, access: Access) -> Grant:
         if access == "metrics" and self._options.metrics_access == "loopback":
-            if self._peers.is_loopback(request):
+            if is_loopback(request, self._addresses):
                 return Grant(b"", frozenset({"read"}))
             raise Forbidden("Metrics are read from this machine only")
         key = presented_key(request.headers, request.query if request.query_string else {})

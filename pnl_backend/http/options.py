@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pnl_backend.http.auth import Keys
+from pnl_backend.access.keys import Keys
 
 
 def wall_ms() -> int:

@@ -9,12 +9,15 @@ import aiohttp
 import pytest
 
 import pnl_backend.engine
-from pnl_backend.engine.requests import Environ, Refusal, behind_proxies, check_origin, clean_upgrade, networks
+from pnl_backend.access.addresses import ClientAddresses
+from pnl_backend.engine import EngineConfig
+from pnl_backend.engine.requests import Environ, Refusal, check_origin, clean_upgrade, from_client
 from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
 
 OPEN = "EIO=4&transport=websocket"
 POLL = "EIO=4&transport=polling"
+BEHIND_LOOPBACK = ClientAddresses(["127.0.0.1"]).resolve
 
 
 async def refused(engine: Running, **kwargs: Any) -> int:
@@ -72,21 +75,25 @@ class TestPeer:
     )
     def test_only_trusted_proxies_are_believed(self, peer: str, forwarded: str, expected: str) -> None:
         environ = Environ(f"GET / HTTP/1.1\r\nX-Forwarded-For: {forwarded}\r\n".encode(), peer)
-        proxies = networks(["127.0.0.0/8", "10.0.0.0/24"])
-        assert behind_proxies(environ, proxies)["REMOTE_ADDR"] == expected
+        config = EngineConfig(resolve_client=ClientAddresses(["127.0.0.0/8", "10.0.0.0/24"]).resolve)
+        assert from_client(environ, config)["REMOTE_ADDR"] == expected
 
     def test_the_scheme_too(self) -> None:
         raw = b"GET / HTTP/1.1\r\nHost: dash\r\nOrigin: https://dash\r\nX-Forwarded-Proto: https\r\n"
-        trusted = behind_proxies(Environ(raw, "127.0.0.1"), networks(["127.0.0.1"]))
-        assert check_origin(trusted, ()) == "https://dash"
+
+        def seen(trusted: str) -> Environ:
+            config = EngineConfig(resolve_client=ClientAddresses([trusted]).resolve)
+            return from_client(Environ(raw, "127.0.0.1"), config)
+
+        assert check_origin(seen("127.0.0.1"), ()) == "https://dash"
         with pytest.raises(Refusal):
-            check_origin(behind_proxies(Environ(raw, "127.0.0.1"), networks(["10.0.0.1"])), ())
+            check_origin(seen("10.0.0.1"), ())
 
     @pytest.mark.parametrize("transport", ["websocket", "polling"])
     async def test_handlers_see_the_real_peer(self, start: Start, transport: str) -> None:
         seen: list[str] = []
         options = {"authenticate": lambda environ, auth: seen.append(environ["REMOTE_ADDR"]) or "k"}
-        engine = await start(trusted_proxies=["127.0.0.1"], options=options)
+        engine = await start(resolve_client=BEHIND_LOOPBACK, options=options)
         engine.http.headers["X-Forwarded-For"] = "6.6.6.6, 7.7.7.7"
         await engine.connected(transport)
         assert seen == ["7.7.7.7"]
@@ -107,7 +114,7 @@ class TestCaps:
         await engine.connected("websocket")
 
     async def test_per_address(self, start: Start) -> None:
-        engine = await start(max_connections_per_ip=2, trusted_proxies=["127.0.0.1"])
+        engine = await start(max_connections_per_ip=2, resolve_client=BEHIND_LOOPBACK)
         headers = {"X-Forwarded-For": "6.6.6.6"}
         clients = [await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers) for _ in range(2)]
         assert await refused(engine, headers=headers) == 429

@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from pnl_backend.access.keys import Keys
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -31,7 +32,6 @@ from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import breakdown_view, period_view, to_record
 from pnl_backend.errors import NotFound
 from pnl_backend.http.api import create_api
-from pnl_backend.http.auth import Keys
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
 from pnl_backend.http.routes.pnl import STEP_MS

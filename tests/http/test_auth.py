@@ -3,8 +3,8 @@
 import pytest
 from aiohttp import web
 
+from pnl_backend.access.keys import AdminRequired, Keys
 from pnl_backend.errors import Forbidden, Unauthorized
-from pnl_backend.http.auth import AdminRequired, Keys
 from tests.http.support import ADMIN, ADMIN_KEY, READ, READ_KEY, House, serving
 
 DATA_ROUTES = [

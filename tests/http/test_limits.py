@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnl_backend.http.ratelimit import WINDOW, RateLimiter, bucket
+from pnl_backend.access.ratelimit import WINDOW, RateLimiter
 from tests.http.support import ADMIN, READ, exchange, listening, serving
 
 CURRENT = "/api/pnl/current"
@@ -151,19 +151,6 @@ def test_memory_is_bounded_and_the_longest_unseen_client_is_forgotten():
     assert len(limiter) == 3
     assert not limiter.take(b"", "192.0.2.1").admitted
     assert limiter.take(b"", "192.0.2.2").admitted
-
-
-@pytest.mark.parametrize(
-    ("address", "client"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:0:1::5", "2001:db8:0:1::/64"),
-        ("local", "local"),
-    ],
-)
-def test_what_counts_as_one_address(address, client):
-    assert bucket(address) == client
 
 
 def test_a_limit_of_nothing_is_refused():

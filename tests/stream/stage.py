@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pnl_backend import engine
+from pnl_backend.access.keys import Keys
 from pnl_backend.adapters import Doorkeeper
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
@@ -19,7 +20,6 @@ from pnl_backend.domain.snapshot import Snapshot, compute
 from pnl_backend.domain.views import to_record
 from pnl_backend.feeds import Feeds
 from pnl_backend.http.api import create_api
-from pnl_backend.http.auth import Keys
 from pnl_backend.http.runner import ApiRunner
 from pnl_backend.store import Store
 from pnl_backend.stream.dashboard import Dashboard

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+
+from pnl_backend.access.addresses import group
 
 WINDOW = 60.0
 
@@ -59,7 +59,7 @@ class RateLimiter:
     def take(self, digest: bytes, address: str) -> Verdict:
         """Count one request of the client that a key's digest and an address make."""
         now = self._clock()
-        times = self._of((digest, bucket(address)))
+        times = self._of((digest, group(address)))
         while times and now - times[0] >= WINDOW:
             times.popleft()
         if len(times) >= self.limit:
@@ -77,17 +77,3 @@ class RateLimiter:
         if len(self._admitted) > self._clients:
             self._admitted.popitem(last=False)
         return times
-
-
-@lru_cache(maxsize=4096)
-def bucket(address: str) -> str:
-    """The part of an address that one client holds: all of IPv4, the /64 network of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((parsed, 64), strict=False))
-    return address

@@ -1,0 +1,1 @@
+"""Who may connect and ask: keys, client addresses behind proxies, limits; one implementation for REST and sockets."""
