@@ -134,6 +134,31 @@ def test_it_answers_as_the_ledger_does(
     asyncio.run(scenario())
 
 
+async def test_a_block_is_closed_by_the_first_instant_of_the_next_one_and_not_before(house: House) -> None:
+    next_hour = EPOCH_HOUR + HOUR_MS
+    asked: Asked = (EPOCH_HOUR, next_hour - 1, "1m")
+    await house.publish(next_hour - 1, 1)
+    await house.same(*asked)
+    await house.publish(next_hour - 1, 2)  # the same instant once more: the hour was still open
+    assert (await house.same(*asked))[-1]["netPnL"] == 0.02
+    await house.publish(next_hour, 3)
+    await house.same(*asked)
+    house.reads = 0
+    assert len(await house.same(*asked)) == 1
+    assert house.reads == 0
+
+
+async def test_a_range_that_ends_at_the_first_instant_of_a_block_has_its_row(house: House) -> None:
+    for hour in range(3):
+        await house.publish(EPOCH_HOUR + hour * HOUR_MS, hour)
+    for hours, reads in ((1, 0), (2, 1)):  # ending in a closed block, which is cached, and in the open one
+        asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + hours * HOUR_MS, "1m")
+        await house.same(*asked)
+        house.reads = 0
+        assert len(await house.same(*asked)) == hours + 1
+        assert house.reads == reads
+
+
 async def test_days_are_cached_by_the_hour(house: House) -> None:
     day = EPOCH_HOUR // DAY_MS * DAY_MS
     for hour in range(0, 60, 3):

@@ -140,6 +140,25 @@ def test_a_promoted_value_lives_no_longer_than_it_was_given(ttl: float, waits: l
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("ttl", [0.5, 10.0, 3000.0])
+@pytest.mark.parametrize("found_in", ["redis", "sqlite"])
+async def test_a_promoted_value_has_exactly_the_rest_of_its_life(house: House, ttl: float, found_in: str) -> None:
+    lower = house.redis if found_in == "redis" else house.sqlite
+    await lower.set("kalshi:reading", b"1", ttl)
+    house.clock.now += ttl / 2
+    assert await house.cache.get("kalshi:reading") == CacheHit(b"1", lower.name)
+    above = [house.memory] if found_in == "redis" else [house.memory, house.redis]
+    for tier in above:
+        entry = await tier.get("kalshi:reading")
+        assert entry is not None
+        assert entry.ttl == pytest.approx(ttl / 2)
+    await lower.clear()
+    house.clock.now += ttl * 0.49
+    assert await house.cache.get("kalshi:reading") == CacheHit(b"1", "memory")
+    house.clock.now += ttl * 0.02
+    assert await house.cache.get("kalshi:reading") is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["set", "get", "delete", "wait", "fail"]))))
 def test_what_is_read_is_the_last_written_or_nothing(steps: list[tuple[str, str]]) -> None:
     async def scenario() -> None:
