@@ -323,7 +323,6 @@ def _http_options(settings: Settings, keys: Keys, metrics: Metrics) -> HttpOptio
         trusted_proxies=tuple(settings.trusted_proxies),
         metrics_access=settings.metrics_access,
         dist=DIST,
-        raw_interval_ms=settings.update_interval_ms,
         observe=metrics.request,
         version=__version__,
     )

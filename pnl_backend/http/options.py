@@ -38,9 +38,6 @@ class HttpOptions:
     """Origins beside its own that the dashboard may connect to."""
     passthrough: tuple[str, ...] = ("/socket.io/",)
     """Path prefixes of handlers that do their own auth, limits and CORS."""
-    raw_interval_ms: int = 5000
-    """The usual distance of two snapshots, to judge how many raw rows a range holds."""
-    max_history_rows: int = 10_100
     max_body: int = 16 * 1024
     body_timeout: float = 10.0
     access_log: bool = True

@@ -38,7 +38,10 @@ class History(Protocol):
     async def history(
         self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
     ) -> Sequence[HistoryRow]:
-        """The rows of start <= timestamp <= end (ms), oldest first; with a limit the newest of them."""
+        """The rows of start <= timestamp <= end (ms), oldest first; with a limit the newest of them.
+
+        Raises BadRequest where there is no limit and the range holds more rows than one answer does.
+        """
 
     def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]:
         """The same rows in batches, however many there are, in flat memory."""

@@ -55,7 +55,7 @@ class History:
         if len(rows) > MOST_ROWS and limit is None:
             raise BadRequest(
                 f"resolution {resolution} over this range makes more than {MOST_ROWS} rows: "
-                "choose a coarser resolution, a shorter range or a limit"
+                "choose a coarser resolution, a shorter range, a limit, or /api/pnl/export"
             )
         return rows[::-1]
 

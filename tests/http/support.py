@@ -34,10 +34,10 @@ from pnl_backend.errors import NotFound
 from pnl_backend.http.api import create_api
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
-from pnl_backend.http.routes.pnl import STEP_MS
 from pnl_backend.http.routing import Route
 from pnl_backend.http.runner import ApiRunner
 
+STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
 NOW = 1_772_058_240_000
 STEP = 5000
 READ_KEY = "read-key-for-tests-0123456789abcdef"

@@ -120,7 +120,6 @@ async def test_history_by_range_with_bounds_and_limit():
         ("/api/pnl/history?from=2000&to=1000", "from"),
         (f"/api/pnl/history?from={NOW + 1}", "from"),
         ("/api/pnl/history?resolution=2m", "resolution"),
-        ("/api/pnl/history?from=0&resolution=1m", "resolution"),
         ("/api/pnl/export?format=xml", "format"),
         ("/api/pnl/export?resolution=10s", "resolution"),
         ("/api/pnl/export?from=x", "from"),

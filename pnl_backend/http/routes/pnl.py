@@ -19,7 +19,6 @@ from pnl_backend.http.ports import Ports, Resolution
 from pnl_backend.http.routing import Answer, Route
 
 HOUR_MS = 3_600_000
-STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": HOUR_MS, "1d": 24 * HOUR_MS}
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 
@@ -87,7 +86,6 @@ class PnlRoutes:
         limit = LIMIT.read(request)
         if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
             start, end, resolution = self._range(request)
-            self._bound(start, end, resolution, limit)
             rows = await self._ports.history.history(start, end, resolution, limit=limit)
             return self._listing(len(rows), orjson.dumps(list(rows)))
         records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
@@ -125,16 +123,6 @@ class PnlRoutes:
         if start > end:
             raise BadRequest("from must not be later than to")
         return start, end, resolution
-
-    def _bound(self, start: int, end: int, resolution: Resolution, limit: int | None) -> None:
-        """Refuse a range whose rows one answer should not hold; the export streams any number."""
-        rows = (end - start) // STEP_MS.get(resolution, self._options.raw_interval_ms)
-        most = self._options.max_history_rows
-        if limit is None and rows > most:
-            raise BadRequest(
-                f"resolution {resolution} over this range makes about {rows} rows, at most {most} are answered: "
-                "choose a coarser resolution, a shorter range, a limit, or /api/pnl/export"
-            )
 
 
 def _published(data: bytes | None) -> bytes:
