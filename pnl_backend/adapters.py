@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from pnl_backend.domain.times import business_date, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
 from pnl_backend.fetchers.guard import Outcome
+from pnl_backend.http.ports import HistoryRow, Resolution
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Metrics
 
@@ -38,6 +40,45 @@ class Unconfigured:
 
     async def fetch(self) -> Any:
         raise UpstreamAuthError(self._message, hint=self._hint)
+
+
+class _Ledger(Protocol):
+    """What REST reads of the ledger; rows of start <= timestamp <= end (ms)."""
+
+    async def newest(self, limit: int, /) -> Sequence[Record]: ...
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[HistoryRow]: ...
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]: ...
+
+
+class TimedLedger:
+    """The ledger's answers to REST; `observe` is given the name of each query and its seconds, failed ones too."""
+
+    def __init__(self, ledger: _Ledger, observe: Callable[[str, float], None]) -> None:
+        self._ledger = ledger
+        self._observe = observe
+        self.export = ledger.export
+
+    async def newest(self, limit: int, /) -> Sequence[Record]:
+        with self._timed("newest"):
+            return await self._ledger.newest(limit)
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[HistoryRow]:
+        with self._timed("range"):
+            return await self._ledger.history(start, end, resolution, limit=limit)
+
+    @contextmanager
+    def _timed(self, query: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._observe(query, time.monotonic() - began)
 
 
 class Guarded(Protocol):

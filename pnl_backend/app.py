@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from pnl_backend import __version__, engine
 from pnl_backend.access.addresses import ClientAddresses, group
 from pnl_backend.access.keys import Keys
-from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, fetch_outcome, store_part
+from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, TimedLedger, fetch_outcome, store_part
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.asyncapi import asyncapi
 from pnl_backend.books import Books
@@ -132,7 +132,7 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
     stack.push_async_callback(cache.close)
     guards, books = await _guards(stack, settings, store, cache, metrics)
     hub = Hub(store)
-    recent = Recent(cache, store)
+    recent = Recent(cache, TimedLedger(store, metrics.ledger_query))
     hub.attach(recent)
     stack.push_async_callback(recent.close)
     books.tell(recent.observed)

@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 FETCH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-WORK_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+WORK_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 5.0)
 CALL_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5)
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _BREAKER_STATES = ("CLOSED", "HALF_OPEN", "OPEN")
@@ -129,7 +129,18 @@ class Metrics:
             registry=registry,
         )
         self._cache_seconds = Histogram(
-            "pnl_cache_tier_seconds", "One call to a cache tier", ["tier"], buckets=CALL_BUCKETS, registry=registry
+            "pnl_cache_tier_seconds",
+            "One call to a cache tier",
+            ["tier", "operation"],
+            buckets=CALL_BUCKETS,
+            registry=registry,
+        )
+        self._ledger_queries = Histogram(
+            "pnl_ledger_query_seconds",
+            "One read of the ledger for REST: the newest snapshots, or a range",
+            ["query"],
+            buckets=WORK_BUCKETS,
+            registry=registry,
         )
         self._loop_lag = Histogram(
             "pnl_loop_lag_seconds", "How late the event loop is", buckets=WORK_BUCKETS, registry=registry
@@ -182,7 +193,11 @@ class Metrics:
         """Fits the cache's `on_event`."""
         self._cache_calls.labels(tier, family, operation).inc()
         if seconds:
-            self._cache_seconds.labels(tier).observe(seconds)
+            self._cache_seconds.labels(tier, operation).observe(seconds)
+
+    def ledger_query(self, query: str, seconds: float) -> None:
+        """One read of the ledger: `newest` or `range`."""
+        self._ledger_queries.labels(query).observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
         self._loop_lag.observe(seconds)

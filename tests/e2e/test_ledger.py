@@ -128,3 +128,14 @@ async def test_a_demo_s_account_begins_anew_and_its_snapshots_stay(tmp_path):
         assert (now["epoch"], now["seq"] > last["seq"]) == (last["epoch"], True)
     finally:
         await server.close()
+
+
+async def test_what_rest_reads_of_the_ledger_is_timed(server):
+    async def timed(query):
+        return await metric(server, f'pnl_ledger_query_seconds_count{{query="{query}"}}')
+
+    await server.get("/api/pnl/history?limit=1")
+    newest, ranges = await timed("newest"), await timed("range")
+    await server.get("/api/pnl/history?limit=5")
+    await server.get("/api/pnl/history?resolution=raw&limit=5")
+    assert (await timed("newest"), await timed("range")) == (newest + 1, ranges + 1)

@@ -79,6 +79,7 @@ def test_what_happens_is_counted() -> None:
     metrics.cache_event("redis", "kalshi", "hit", 0.001)
     metrics.cache_event("redis", "kalshi", "miss", 0.0)
     metrics.loop_lag(0.02)
+    metrics.ledger_query("newest", 0.001)
     metrics.request("GET", "/api/pnl/current", 200, 0.002)
     found = read(metrics)
     assert math.isnan(found["pnl_reconciliation_gap_usd", ()])
@@ -96,7 +97,8 @@ def test_what_happens_is_counted() -> None:
         ("pnl_source_live", (("source", "johns"),)): 0,
         ("pnl_unstored_snapshots", ()): 4,
         ("pnl_cache_tier_calls_total", (("family", "kalshi"), ("operation", "hit"), ("tier", "redis"))): 1,
-        ("pnl_cache_tier_seconds_count", (("tier", "redis"),)): 1,
+        ("pnl_cache_tier_seconds_count", (("operation", "hit"), ("tier", "redis"))): 1,
+        ("pnl_ledger_query_seconds_count", (("query", "newest"),)): 1,
         ("pnl_loop_lag_seconds_count", ()): 1,
         ("pnl_reconciliation_gap_usd", ()): -0.75,
         (
@@ -166,6 +168,7 @@ def exposed() -> Metrics:
     metrics.stage("commit", 0.1)
     metrics.tick(Snapshot(1, {"kalshi": State("live", 1)}), 0.1)
     metrics.cache_event("redis", "kalshi", "hit", 0.001)
+    metrics.ledger_query("newest", 0.1)
     metrics.request("GET", "/", 200, 0.1)
     return metrics
 
