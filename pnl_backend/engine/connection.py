@@ -7,6 +7,7 @@ from typing import Protocol
 from pnl_backend.engine import frames
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.frames import FrameError, FrameReader
+from pnl_backend.engine.outbox import Outbox
 from pnl_backend.engine.packets import Message, ProtocolError
 from pnl_backend.engine.timers import Deadlines, Timers
 
@@ -69,32 +70,6 @@ class Wiring:
             self._empty.set()
 
 
-class Outbox:
-    """Messages that wait for one client, bounded; a whole message replaces those under its key."""
-
-    __slots__ = ("messages", "size")
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.size = 0
-
-    def put(self, message: Message, wiring: Wiring) -> bool:
-        """Queue a message; False when that would pass the bounds."""
-        if message.key is not None:
-            kept = [waiting for waiting in self.messages if waiting.key != message.key]
-            wiring.counters.dropped += len(self.messages) - len(kept)
-            if len(kept) != len(self.messages):
-                self.messages = kept
-                self.size = sum(len(waiting.frame) for waiting in kept)
-        self.messages.append(message)
-        self.size += len(message.frame)
-        return len(self.messages) <= wiring.config.max_queue_events and self.size <= wiring.config.max_queue_bytes
-
-    def take(self) -> list[Message]:
-        messages, self.messages, self.size = self.messages, [], 0
-        return messages
-
-
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
@@ -150,6 +125,14 @@ class Connection:
         """Whether something waits for the client to read."""
         return self.outbox is not None or self.blocked()
 
+    def backlog(self) -> Outbox | None:
+        """What must be emptied before more of a replay is sent; None when the socket takes more."""
+        if self.state == CLOSED or not self.lags():
+            return None
+        if self.outbox is None:
+            self.outbox = Outbox()
+        return self.outbox
+
     def send(self, message: Message) -> None:
         """Write now when nothing waits, else queue within bounds; a client that passes them is cut."""
         if self.state != OPEN:
@@ -166,6 +149,7 @@ class Connection:
         """Write what waits, as far as the socket takes it."""
         while self.outbox is not None and self.state != CLOSED:
             if not self.outbox.messages:
+                self.outbox.release()
                 self.outbox = None
                 break
             if self.blocked():
@@ -269,7 +253,9 @@ class Connection:
             return
         self.state = CLOSED
         self.direct = -1
-        self.outbox = None
+        if self.outbox is not None:
+            self.outbox.release()
+            self.outbox = None
         self.wiring.gone(self)
         self.wiring.behind.discard(self)
         self.wiring.linger.discard(self)

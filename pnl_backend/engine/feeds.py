@@ -69,6 +69,14 @@ class FeedConnection:
         self.engine.wiring.counters.messages_sent += 1
         self.deliver(Message.text(message) if isinstance(message, str) else message)
 
+    async def writable(self) -> bool:
+        """Wait until the client takes more of a replay; False when the connection is over."""
+        while self.connection is not None:
+            if (backlog := self.connection.backlog()) is None:
+                return True
+            await backlog.emptied()
+        return False
+
     def deliver(self, message: Message) -> None:
         if self.connection is not None:
             self.connection.send(message)

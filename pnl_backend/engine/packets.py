@@ -11,6 +11,8 @@ from pnl_backend.engine.frames import BINARY, TEXT, frame
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 SEPARATOR = "\x1e"
+MAX_PAYLOAD_PACKETS = 16
+"""Packets in one answer to a poll: python-engineio's client refuses more."""
 PACKET_TYPES = frozenset("0123456")
 
 

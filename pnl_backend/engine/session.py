@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pnl_backend.engine import packets
-from pnl_backend.engine.connection import Connection, Outbox
+from pnl_backend.engine.connection import FLUSH_SIZE, Connection
+from pnl_backend.engine.outbox import Outbox
 from pnl_backend.engine.packets import Message, ProtocolError
 from pnl_backend.engine.requests import Environ, Refusal
 
 if TYPE_CHECKING:
     from pnl_backend.engine.eio import EngineServer
 
-OPEN, CLOSING, CLOSED = range(3)
+OPEN, CLOSING, CLOSED, OVERFLOWED = range(4)
+"""Overflowed: the queue's limits were passed, so nothing more is sent; `cut` follows in its own turn of the loop."""
 
 
 class Session:
@@ -68,7 +70,8 @@ class Session:
         if not self.outbox.put(message, self.engine.wiring):
             # In its own turn of the loop: this may be the middle of somebody's broadcast.
             asyncio.get_running_loop().call_soon(self.cut)
-            self.outbox.take()
+            self.state = OVERFLOWED
+            self._drop()
         elif self.probe is None or not self.probe.answered:
             self.wake()
 
@@ -78,10 +81,43 @@ class Session:
             self.poll.set_result(None)
 
     def take(self) -> str:
-        """All that waits, as one polling payload."""
-        self.engine.late.discard(self)
-        outbox, self.outbox = self.outbox, None
-        return packets.SEPARATOR.join(waiting.payload for waiting in outbox.messages) if outbox else ""
+        """What waits, as one polling payload; what does not fit is for the next poll, which has its own deadline."""
+        if self.outbox is None:
+            return ""
+        taken = self.outbox.take(packets.MAX_PAYLOAD_PACKETS)
+        if not self.outbox.messages:
+            self.engine.late.discard(self)
+            self._drop()
+            if self.state == CLOSING:
+                self.forget()
+        elif self.state == OPEN:
+            self.engine.late.add(self)
+        elif self.state == CLOSING:
+            self.engine.departing.add(self)
+        return packets.SEPARATOR.join(message.payload for message in taken)
+
+    async def writable(self) -> bool:
+        """Wait until the client takes more of a replay; False when the session is over."""
+        while self.state == OPEN:
+            if (backlog := self._backlog()) is None:
+                return True
+            await backlog.emptied()
+        return False
+
+    def _backlog(self) -> Outbox | None:
+        """What must be taken before more of a replay is sent: a poll's answer is filled, not the queue."""
+        if self.connection is not None:
+            return self.connection.backlog()
+        waiting = self.outbox
+        if waiting is None or (len(waiting.messages) < packets.MAX_PAYLOAD_PACKETS and waiting.size < FLUSH_SIZE):
+            return None
+        return waiting
+
+    def _drop(self) -> None:
+        """Forget what waits."""
+        if self.outbox is not None:
+            self.outbox.release()
+            self.outbox = None
 
     # In.
 
@@ -138,10 +174,7 @@ class Session:
                 self.poll = None
         if self.outbox is None or (self.probe is not None and self.probe.answered):
             return packets.NOOP
-        payload = self.take()
-        if self.state == CLOSING:
-            self.forget()
-        return payload
+        return self.take()
 
     def upgrade(self, connection: Connection) -> None:
         """Go on over the WebSocket that the probe opened."""
@@ -150,10 +183,11 @@ class Session:
         connection.owner = self
         self.wake()
         self.engine.late.discard(self)
-        outbox, self.outbox = self.outbox, None
+        waiting = self.outbox.messages if self.outbox is not None else []
+        self._drop()
         self.engine.upgraded(self)
-        for waiting in outbox.messages if outbox else ():
-            connection.send(waiting)
+        for message in waiting:
+            connection.send(message)
 
     # Pings.
 
@@ -170,6 +204,8 @@ class Session:
 
     def cut(self) -> None:
         """What waits for the next poll has waited too long, or has grown too much."""
+        if self.state == OVERFLOWED:
+            self.state = OPEN
         if self.state == OPEN:
             self.engine.wiring.counters.slow_disconnects += 1
         self.end("slow client")
@@ -196,7 +232,7 @@ class Session:
 
     def depart(self, reason: str, *, code: int = 1000) -> None:
         """End politely: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
-        if self.state == OPEN and self.connection is None and self.poll is None:
+        if self.state == OPEN and self.connection is None and (self.poll is None or self.outbox is not None):
             self.send(packets.CLOSE_MESSAGE)
             if self.state == OPEN:
                 self.state = CLOSING
@@ -209,6 +245,8 @@ class Session:
         """Leave the engine's books."""
         self.state = CLOSED
         self.engine.late.discard(self)
+        if self.outbox is not None:
+            self.outbox.release()
         self.engine.forget(self)
 
 

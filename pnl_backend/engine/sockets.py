@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 
-from pnl_backend.engine.connection import CLOSED, FLUSH_SIZE, LINGER, OPEN, Connection, Outbox, Owner, Wiring
+from pnl_backend.engine.connection import CLOSED, FLUSH_SIZE, LINGER, OPEN, Connection, Owner, Wiring
+from pnl_backend.engine.outbox import Outbox
 
 RECEIVE_SIZE = 64 * 1024
 UNSENT_LIMIT = 16 * 1024
