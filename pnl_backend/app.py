@@ -222,7 +222,7 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
     )
     app = create_api(ports, options=_http_options(settings, keys, core.metrics), extra=[feeds.route()])
     engine.attach(feeds.server, app)
-    runner = ApiRunner(app, shutdown_timeout=2.0)
+    runner = ApiRunner(app, shutdown_timeout=2.0, fold_path=engine.fold_path)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     listener = await engine.listen(feeds.server, runner, host=settings.bind_host, port=settings.port)

@@ -54,7 +54,12 @@ class _Channel:
     security: tuple[str, ...]
 
 
-_REFUSED = _Message("acknowledgement", said.RefusedAck, "It was answered with an `error`.", key="refused")
+_REFUSED = _Message(
+    "acknowledgement",
+    said.RefusedAck,
+    "It was not done; unless the event is unknown, an `error` says so too.",
+    key="refused",
+)
 _SUBSCRIBED = _Message("acknowledgement", said.SubscribeAck, "The subscription stands.", key="subscribed")
 _UNSUBSCRIBED = _Message("acknowledgement", said.UnsubscribeAck, "It has ended.", key="unsubscribed")
 
@@ -70,7 +75,7 @@ _CONNECTION = (
 )
 _TOLD = (
     _Message("subscriptions", said.Subscriptions, "To clients that take offsets, after a change that sends nothing."),
-    _Message("error", said.ErrorMessage, "To what could not be understood, never silence.", key="socket_error"),
+    _Message("error", said.ErrorMessage, "To a `since` that is none, and past a limit.", key="socket_error"),
     _Message("stream_error", said.StreamError, "Once, when updates stop."),
 )
 

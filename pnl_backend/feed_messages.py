@@ -96,14 +96,14 @@ class UnsubscribeAck(Message):
 
 
 class ErrorMessage(Message):
-    """What could not be understood, or came too often."""
+    """A `since` that is none, or too many messages."""
 
     message: str
-    code: str = Field(examples=["unknown_event", "bad_payload", "rate_limited"])
+    code: str = Field(examples=["bad_payload", "rate_limited"])
 
 
 class RefusedAck(ErrorMessage):
-    """The acknowledgement of what was answered with an `error`."""
+    """The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`)."""
 
     ok: Literal[False]
 

@@ -6,7 +6,7 @@ from pnl_backend.engine.listener import Listener, attach, listen
 from pnl_backend.engine.packets import Message
 from pnl_backend.engine.process import prepare_process
 from pnl_backend.engine.protocol import ConnectPlan, ConnectRequest
-from pnl_backend.engine.requests import Environ, Refusal
+from pnl_backend.engine.requests import Environ, Refusal, fold_path
 from pnl_backend.engine.server import EngineStats, Server, create_server
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Server",
     "attach",
     "create_server",
+    "fold_path",
     "listen",
     "open_event_stream",
     "prepare_process",

@@ -30,6 +30,7 @@ class Counters:
     protocol_errors: int = 0
     handler_errors: int = 0
     ping_timeouts: int = 0
+    unknown_events: int = 0
 
 
 class Owner(Protocol):

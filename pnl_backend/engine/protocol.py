@@ -254,7 +254,9 @@ class Protocol:
         except Exception as error:
             self._failed(str(packet.data[0]), error)
         else:
-            if packet.id is not None and result is not NOT_HANDLED:
+            if result is NOT_HANDLED:
+                self.eio.wiring.counters.unknown_events += 1
+            elif packet.id is not None:
                 data = [] if result is None else list(result) if isinstance(result, tuple) else [result]
                 self.manager.tell(member, self.server.packet(events.ACK, member.namespace, data, ack_id=packet.id))
         finally:

@@ -101,6 +101,13 @@ class Environ(Mapping[str, object]):
         return len(self._wsgi())
 
 
+def fold_path(path: str) -> str:
+    """The form under which paths are compared, as Express does: case does not matter, nor one slash at the end."""
+    if len(path) > 1 and path.endswith("/") and not path.endswith("//"):
+        path = path[:-1]
+    return path.lower() if path.isascii() else path
+
+
 def parse_query(query: str) -> dict[str, str]:
     """First value for each name; a query too long or too odd to be ours reads as empty."""
     try:

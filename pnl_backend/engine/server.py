@@ -15,7 +15,7 @@ from pnl_backend.engine.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
 from pnl_backend.engine.packets import MESSAGE, Message
 from pnl_backend.engine.protocol import Authenticate, OnConnect, Protocol
-from pnl_backend.engine.requests import Environ, Refusal, from_client
+from pnl_backend.engine.requests import Environ, Refusal, fold_path, from_client
 from pnl_backend.engine.rooms import Room, Rooms
 
 
@@ -37,6 +37,7 @@ class EngineStats:
     protocol_errors: int
     handler_errors: int
     ping_timeouts: int
+    unknown_events: int
 
 
 class Server(socketio.AsyncServer):
@@ -97,23 +98,28 @@ class Server(socketio.AsyncServer):
 
     def add_feed(self, path: str, accept: Accept) -> None:
         """Take WebSocket upgrades at a path for a plain feed."""
-        self.feeds[path] = accept
+        self.feeds[fold_path(path)] = accept
 
     def takes(self, path: str) -> bool:
         """Whether WebSocket upgrades at this path are for the engine."""
-        return path == self.config.path or path in self.feeds
+        folded = fold_path(path)
+        return folded == fold_path(self.config.path) or folded in self.feeds
 
     def open_upgrade(self, environ: Environ) -> tuple[Owner, bytes]:
         """Judge an upgrade before it is answered: its owner and the answer; Refusal when it is not taken."""
         environ = from_client(environ, self.config)
         try:
-            accept = self.feeds.get(environ.path)
+            accept = self.feeds.get(fold_path(environ.path))
             if accept is None:
                 return self.eio.open_websocket(environ)
             return open_feed(self.eio, environ, accept)
         except Refusal:
             self.eio.wiring.counters.refused += 1
             raise
+
+    def count_unknown_event(self) -> None:
+        """For an application that takes every event and knows only some."""
+        self.eio.wiring.counters.unknown_events += 1
 
     def stats(self) -> EngineStats:
         websocket = sum(client.connection is not None for client in self.clients.values())

@@ -158,6 +158,7 @@ class History(Message):
     count: int = Field(ge=0)
     data: list[Snapshot] | list[HistoryRow]
     timestamp: str = IsoTime
+    limited: bool = Field(default=False, description="True where `limit` asked for more than is answered at most.")
 
 
 class BreakerState(Message):

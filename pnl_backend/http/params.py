@@ -14,6 +14,7 @@ from pnl_backend.errors import BadRequest, PnLError
 
 MAX_TIME_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _INTEGER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
 
 
 class PayloadTooLarge(PnLError):
@@ -63,6 +64,30 @@ class IntParam:
         if not _INTEGER.fullmatch(text) or not self.minimum <= (value := int(text)) <= self.maximum:
             raise BadRequest(f"{self.name} must be a whole number from {self.minimum} to {self.maximum}")
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class LimitParam:
+    """How many at most: a whole number above 0, None when absent; what exceeds `maximum` is cut to it."""
+
+    name: str
+    description: str
+    maximum: int
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": 1}
+
+    def read(self, request: web.Request) -> tuple[int | None, bool]:
+        """The limit, and whether it was cut."""
+        text = _one(request, self.name)
+        if text is None:
+            return None, False
+        digits = text.lstrip("0")
+        if not _DIGITS.fullmatch(text) or not digits:
+            raise BadRequest(f"{self.name} must be a whole number above 0")
+        if len(digits) > len(str(self.maximum)) or int(digits) > self.maximum:
+            return self.maximum, True
+        return int(digits), False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,30 +28,61 @@ class ApiRunner(web.AppRunner):
     """An AppRunner whose connections answer malformed requests as every other failure is answered."""
 
     def __init__(
-        self, app: web.Application, *, shutdown_timeout: float = 10.0, now_ms: Callable[[], int] = wall_ms
+        self,
+        app: web.Application,
+        *,
+        shutdown_timeout: float = 10.0,
+        now_ms: Callable[[], int] = wall_ms,
+        fold_path: Callable[[str], str] = str,
     ) -> None:
+        """Paths match a route without placeholders where `fold_path` gives the same for both."""
         super().__init__(app, access_log=None, shutdown_timeout=shutdown_timeout)
         self._now_ms = now_ms
+        self._fold_path = fold_path
 
     @property
     def server(self) -> web.Server | None:
         """What makes a protocol for each connection; None before `setup`."""
         counting = super().server
-        return None if counting is None else _Protocols(counting, self._now_ms)
+        if counting is None:
+            return None
+        plain = [r.canonical for r in self.app.router.resources() if isinstance(r, web.PlainResource)]
+        served = {self._fold_path(path): path for path in reversed(plain)}
+        return _Protocols(counting, self._now_ms, _ServedPath(counting.request_factory, self._fold_path, served))
+
+
+class _ServedPath:
+    """Makes requests whose path is written as the route that it matches, so that all that follows sees one form."""
+
+    def __init__(
+        self, make: Callable[..., web.BaseRequest], fold: Callable[[str], str], served: dict[str, str]
+    ) -> None:
+        """`served` are the routes' paths by their folded form."""
+        self._make = make
+        self._fold = fold
+        self._served = served
+
+    def __call__(self, message: Any, *rest: Any) -> web.BaseRequest:
+        path, mark, query = message.path.partition("?")
+        served = self._served.get(self._fold(path), path)
+        if served != path:
+            url = message.url.with_path(served, encoded=True, keep_query=True)
+            message = message._replace(path=served + mark + query, url=url)
+        return self._make(message, *rest)
 
 
 class _Protocols(web.Server):
     """Makes our connections in the name of the application's server, which counts them and closes them at the end."""
 
-    def __init__(self, counting: web.Server, now_ms: Callable[[], int]) -> None:
-        super().__init__(counting.request_handler, request_factory=counting.request_factory)
+    def __init__(self, counting: web.Server, now_ms: Callable[[], int], make_request: _ServedPath) -> None:
+        super().__init__(counting.request_handler, request_factory=make_request)
         self._counting = counting
         self._now_ms = now_ms
 
     def __call__(self) -> web.RequestHandler:
         loop = asyncio.get_running_loop()
         settings: dict[str, Any] = {"keepalive_timeout": KEEPALIVE, "lingering_time": LINGERING, "access_log": None}
-        return _Connection(self._counting, self._now_ms, loop=loop, **settings)
+        return _Connection(self._counting, self._now_ms, self.request_factory, loop=loop, **settings)
 
 
 class _Connection(web.RequestHandler):
@@ -59,8 +90,15 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_now_ms",)
 
-    def __init__(self, manager: web.Server, now_ms: Callable[[], int], **settings: Any) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        now_ms: Callable[[], int],
+        make_request: Callable[..., web.BaseRequest],
+        **settings: Any,
+    ) -> None:
         super().__init__(manager, **settings)
+        self._request_factory = make_request
         self._now_ms = now_ms
 
     def handle_error(

@@ -44,6 +44,7 @@ _ENGINE_COUNTERS = (
     ("protocol_errors", "pnl_protocol_errors", "Messages that were none"),
     ("handler_errors", "pnl_handler_errors", "Client events whose handling failed"),
     ("ping_timeouts", "pnl_ping_timeouts", "Clients that stopped answering pings"),
+    ("unknown_events", "pnl_unknown_events", "Events from clients that nothing handles"),
 )
 
 

@@ -24,11 +24,12 @@ class Since:
 
 
 def parse_since(payload: object) -> Since | None:
-    """The `since` of a subscription's payload, None where there is none; raises BadRequest that names the field."""
-    if payload is None:
-        return None
+    """The `since` of a subscription's payload; raises BadRequest that names the field.
+
+    None where there is none: a payload that is no object means nothing, as does an object without it.
+    """
     if not isinstance(payload, dict):
-        raise BadRequest("the payload must be an object or nothing")
+        return None
     since = payload.get("since")
     if since is None:
         return None

@@ -39,7 +39,10 @@ class Refusal(Exception):
 
 
 class FeedNamespace(socketio.AsyncNamespace):
-    """Subscriptions by event; every event gets an answer, unknown ones an `error`."""
+    """Subscriptions by event. Of the payloads the first counts, what it does not mean is ignored.
+
+    An unknown event is answered only where an acknowledgement is asked for: old clients show every `error`.
+    """
 
     def __init__(self, group: ChannelGroup) -> None:
         super().__init__(group.namespace)  # type: ignore[no-untyped-call]  # python-socketio has no annotations
@@ -62,15 +65,14 @@ class FeedNamespace(socketio.AsyncNamespace):
         except Refusal as refusal:
             error = {"message": str(refusal), "code": refusal.code}
             await self._group.server.emit("error", error, to=sid, namespace=self.namespace)
-            return {"ok": False, **error}
+            return _refused(refusal.code, str(refusal))
 
     async def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> Json:
         await self._spend(sid)
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
-            raise Refusal("unknown_event", f"Unknown event: {str(event)[:LONGEST_NAME]}")
-        if len(payloads) > 1:
-            raise Refusal("bad_payload", f"{event}: one payload at most")
+            self._group.server.count_unknown_event()
+            return _refused("unknown_event", f"Unknown event: {str(event)[:LONGEST_NAME]}")
         try:
             return await handler(sid, payloads[0] if payloads else None)
         except BadRequest as error:
@@ -105,6 +107,11 @@ class FeedNamespace(socketio.AsyncNamespace):
             return {"ok": True}
 
         return unsubscribe
+
+
+def _refused(code: str, message: str) -> Json:
+    """The acknowledgement of what was not done."""
+    return {"ok": False, "message": message, "code": code}
 
 
 class SocketFeed:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.deploy.proxy import Proxy
 from tests.support.clients import Listener
@@ -113,6 +114,16 @@ async def test_rest_and_the_dashboard(browser: aiohttp.ClientSession) -> None:
     async with browser.get("/") as page:
         assert page.status == 200
         assert page.content_type == "text/html"
+
+
+async def test_metrics_are_for_this_machine_however_the_path_is_written(proxy: Proxy) -> None:
+    trusted = ssl.create_default_context(cafile=str(proxy.directory / "fullchain.pem"))
+    for source, status in (("127.0.0.1", 200), ("127.0.0.2", 403)):
+        connector = aiohttp.TCPConnector(ssl=trusted, local_addr=(source, 0))
+        async with aiohttp.ClientSession(proxy.url, connector=connector, headers={"X-API-Key": KEY}) as session:
+            for path in ("/metrics", "/metrics/", "/METRICS", "/Metrics/", "/%6Detrics?x=1"):
+                async with session.get(URL(path, encoded=True)) as answer:
+                    assert answer.status == status, (source, path)
 
 
 async def test_plain_http_is_sent_to_tls_without_the_query(proxy: Proxy) -> None:

@@ -198,6 +198,7 @@ async def test_the_default_namespace_says_what_is_described(server):
         await client.until(lambda c: len(c.of("components_update")) >= 2 and len(c.of("pnl-update")) >= 2)
         fits("unsubscribed", await client.io.call("unsubscribe_pnl"))
         fits("refused", await client.io.call("subscribe_everything"))
+        fits("refused", await client.io.call("subscribe_pnl", {"since": "yesterday"}))
         hold_events("socketio", client, {"connect_success", "pnl_update", "components_update", "pnl-update", "error"})
 
 

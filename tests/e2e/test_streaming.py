@@ -4,6 +4,7 @@ import asyncio
 from datetime import date
 from decimal import Decimal
 
+import aiohttp
 import orjson
 import pytest
 import socketio
@@ -110,22 +111,48 @@ async def test_unsubscribing_stops_one_topic_and_not_the_other(server):
 @pytest.mark.parametrize(
     ("event", "payload", "code"),
     [
-        ("subscribe_everything", None, "unknown_event"),
-        ("subscribe_pnl", "everything", "bad_payload"),
         ("subscribe_pnl", {"since": 5}, "bad_payload"),
+        ("subscribe_pnl", {"since": [1, 2]}, "bad_payload"),
         ("subscribe_pnl", {"since": {"epoch": "x", "seq": -1}}, "bad_payload"),
         ("subscribe_pnl", {"since": {"epoch": "x" * 100, "seq": 1}}, "bad_payload"),
         ("subscribe_pnl", {"since": {"epoch": "x", "seq": True}}, "bad_payload"),
-        ("subscribe_components", [1, 2], "bad_payload"),
+        ("subscribe_dashboard", {"since": "yesterday"}, "bad_payload"),
     ],
 )
-async def test_what_cannot_be_understood_gets_an_error_never_silence(server, event, payload, code):
+async def test_a_since_that_is_none_gets_an_error(server, event, payload, code):
     async with listening(server.url) as client:
         answer = await client.io.call(event, payload)
         (error,) = await client.until(lambda c: c.of("error"))
         assert error["code"] == code
         assert answer == {"ok": False, **error}
         assert (await client.io.call("subscribe_pnl"))["ok"] is True
+
+
+MEANINGLESS = ("everything", [1, 2], [{"since": 5}], 7, True, 0.5, b"bytes", {}, {"since": None}, {"room": "all"})
+
+
+@pytest.mark.parametrize("topic", ["pnl", "components", "dashboard"])
+async def test_payloads_that_mean_nothing_are_ignored(server, topic):
+    event = "pnl-update" if topic == "dashboard" else f"{topic}_update"
+    for payload in (*MEANINGLESS, ({}, {"since": 5}), ("one", "two", "three"), ({"since": None}, "more")):
+        async with listening(server.url) as client:
+            await client.io.emit(f"subscribe_{topic}", payload)
+            await client.until(lambda c: len(c.of(event)) >= 2)
+            assert (await client.io.call(f"unsubscribe_{topic}", payload)) == {"ok": True}
+            assert (await client.io.call(f"subscribe_{topic}", payload))["ok"] is True
+            assert client.of("error") == []
+
+
+async def test_an_unknown_event_is_counted_and_answered_only_where_an_acknowledgement_is_asked_for(server):
+    async with listening(server.url) as client:
+        for event in ("subscribe_everything", "ping", "message", ""):
+            await client.io.emit(event, {"room": "all"})
+            answer = await client.io.call(event)
+            assert answer == {"ok": False, "message": f"Unknown event: {event}", "code": "unknown_event"}
+        assert (await client.io.call("subscribe_pnl"))["ok"] is True
+        assert client.of("error") == []
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/metrics") as answer:
+        assert "pnl_unknown_events_total 8.0" in await answer.text()
 
 
 async def test_a_client_that_floods_is_told_and_then_closed(server):

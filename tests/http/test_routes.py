@@ -98,13 +98,37 @@ async def test_history_by_range_with_bounds_and_limit():
 
 
 @pytest.mark.parametrize(
+    ("limit", "count", "limited"),
+    [
+        ("1", 1, False), ("007", 7, False), ("999", 999, False), ("1000", 1000, False), ("0001000", 1000, False),
+        ("1001", 1000, True), ("5000", 1000, True), ("9" * 5000, 1000, True),
+    ],
+)  # fmt: skip
+async def test_a_limit_above_a_thousand_is_cut_and_says_so(limit, count, limited):
+    house = House(records=1200)
+    async with serving(house) as http:
+        for bounds in ({}, {"from": "0", "resolution": "raw"}):
+            async with http.get("/api/pnl/history", params={**bounds, "limit": limit}, headers=READ) as answer:
+                assert answer.status == 200
+                data = (await answer.json())["data"]
+            assert data["count"] == len(data["data"]) == count
+            assert data.get("limited", False) is limited
+            newest = data["data"][-1]
+            assert newest.get("calculatedAt", newest["timestamp"]) == NOW
+
+
+@pytest.mark.parametrize(
     ("path", "name"),
     [
         ("/api/pnl/current?period=week", "period"),
         ("/api/pnl/current?period=", "period"),
         ("/api/pnl/current?period=all&period=mtd", "period"),
         ("/api/pnl/history?limit=0", "limit"),
-        ("/api/pnl/history?limit=1001", "limit"),
+        ("/api/pnl/history?limit=000", "limit"),
+        ("/api/pnl/history?limit=-5000", "limit"),
+        ("/api/pnl/history?limit=%2B5", "limit"),
+        ("/api/pnl/history?limit=5%20", "limit"),
+        ("/api/pnl/history?limit=1e3", "limit"),
         ("/api/pnl/history?limit=-5", "limit"),
         ("/api/pnl/history?limit=ten", "limit"),
         ("/api/pnl/history?limit=1.5", "limit"),
@@ -112,7 +136,6 @@ async def test_history_by_range_with_bounds_and_limit():
         ("/api/pnl/history?limit=1_0", "limit"),
         ("/api/pnl/history?limit=", "limit"),
         ("/api/pnl/history?limit=5&limit=6", "limit"),
-        ("/api/pnl/history?limit=99999999999999999999999999", "limit"),
         ("/api/pnl/history?from=yesterday", "from"),
         ("/api/pnl/history?from=-1", "from"),
         ("/api/pnl/history?to=NaN", "to"),

@@ -42,6 +42,7 @@ ENGINE = {
     "protocol_errors": 5,
     "handler_errors": 6,
     "ping_timeouts": 7,
+    "unknown_events": 8,
 }
 
 

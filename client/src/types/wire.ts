@@ -199,7 +199,7 @@ export interface ErrorDetail {
   stack?: string | null;
 }
 
-/** What could not be understood, or came too often. */
+/** A `since` that is none, or too many messages. */
 export interface ErrorMessage {
   message: string;
   code: string;
@@ -253,6 +253,8 @@ export interface History {
   count: number;
   data: Snapshot[] | HistoryRow[];
   timestamp: string;
+  /** True where `limit` asked for more than is answered at most. */
+  limited?: boolean;
 }
 
 /** One moment, or one interval: net P&L with its course, and the last of the rest; USD. */
@@ -352,7 +354,7 @@ export interface Probe {
   status: 'live' | 'ready' | 'starting' | 'draining';
 }
 
-/** The acknowledgement of what was answered with an `error`. */
+/** The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`). */
 export interface RefusedAck {
   message: string;
   code: string;

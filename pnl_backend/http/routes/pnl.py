@@ -14,7 +14,7 @@ from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.http import models
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam
+from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam, LimitParam
 from pnl_backend.http.ports import Ports, Resolution
 from pnl_backend.http.routing import Answer, Route
 
@@ -23,7 +23,9 @@ MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 
 PERIOD = ChoiceParam("period", "Since the beginning, the month's, or the business day's.", get_args(Period), "all")
-LIMIT = IntParam("limit", "How many of the newest to answer with; 100 snapshots without it.", 1, MAX_LIMIT)
+LIMIT = LimitParam(
+    "limit", f"How many of the newest: {DEFAULT_LIMIT} snapshots without it, {MAX_LIMIT} at most.", MAX_LIMIT
+)
 FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, MAX_TIME_MS)
 TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, MAX_TIME_MS)
 RESOLUTION = ChoiceParam("resolution", "What one row covers.", get_args(Resolution), "1m")
@@ -83,13 +85,14 @@ class PnlRoutes:
         return success(_published(self._ports.latest.json("breakdown")), self._options.now_ms())
 
     async def history(self, request: web.Request) -> web.StreamResponse:
-        limit = LIMIT.read(request)
+        limit, limited = LIMIT.read(request)
         if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
             start, end, resolution = self._range(request)
             rows = await self._ports.history.history(start, end, resolution, limit=limit)
-            return self._listing(len(rows), orjson.dumps(list(rows)))
+            return self._listing(len(rows), orjson.dumps(list(rows)), limited=limited)
         records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
-        return self._listing(len(records), b"[" + b",".join([record.data for record in records]) + b"]")
+        rows_json = b"[" + b",".join([record.data for record in records]) + b"]"
+        return self._listing(len(records), rows_json, limited=limited)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)
@@ -110,9 +113,10 @@ class PnlRoutes:
         await response.write_eof()
         return response
 
-    def _listing(self, count: int, rows: bytes) -> web.Response:
+    def _listing(self, count: int, rows: bytes, *, limited: bool) -> web.Response:
         now = self._options.now_ms()
-        data = b'{"count":%d,"data":%b,"timestamp":"%b"}' % (count, rows, iso(now).encode())
+        cut = b',"limited":true' if limited else b""
+        data = b'{"count":%d,"data":%b,"timestamp":"%b"%b}' % (count, rows, iso(now).encode(), cut)
         return success(data, now)
 
     def _range(self, request: web.Request) -> tuple[int, int, Resolution]:
