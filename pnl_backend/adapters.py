@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from pnl_backend.access.keys import Grant, Keys, presented_key
+from pnl_backend.access.keys import Grant, presented_key
+from pnl_backend.access.wrongkeys import Authenticator, TooManyWrongKeys
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, iso, month_start
 from pnl_backend.domain.views import Json, Period, from_record, period_view
+from pnl_backend.engine import Refusal
 from pnl_backend.errors import FetchError, Forbidden, NotFound, Unauthorized, UpstreamAuthError
 from pnl_backend.fetchers.guard import Outcome
 from pnl_backend.http.ports import HistoryRow, Resolution
@@ -245,16 +247,18 @@ class Periods:
         return base
 
 
-class Doorkeeper:
-    """Checks the key of a Socket.IO handshake: `auth: {apiKey}`, else the query or a header of the request."""
+class SocketAuthenticator:
+    """Checks the key of a socket: `auth: {apiKey}` or the first message, else the query or a header of the request."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
-    def __call__(self, environ: Mapping[str, Any], auth: object) -> str | None:
-        """The key's digest as hex where it opens the door (`open` where no key is needed), else None."""
+    def __call__(self, environ: Mapping[str, Any], auth: object) -> str | Refusal | None:
+        """The key's digest as hex (`open` where no key is needed); None, or a Refusal with the reason, without one."""
         try:
-            grant = self._keys.check(self._presented(environ, auth))
+            grant = self._authenticator.check(self._presented(environ, auth), str(environ["REMOTE_ADDR"]))
+        except TooManyWrongKeys as error:
+            return Refusal(error.status, str(error), retry_after=error.retry_after)
         except (Unauthorized, Forbidden):
             return None
         return key_name(grant)

@@ -21,7 +21,16 @@ from pydantic import SecretStr
 from pnl_backend import __version__, engine
 from pnl_backend.access.addresses import ClientAddresses, group
 from pnl_backend.access.keys import Keys
-from pnl_backend.adapters import Breakers, Doorkeeper, Periods, TickWatch, TimedLedger, fetch_outcome, store_part
+from pnl_backend.access.wrongkeys import Authenticator
+from pnl_backend.adapters import (
+    Breakers,
+    Periods,
+    SocketAuthenticator,
+    TickWatch,
+    TimedLedger,
+    fetch_outcome,
+    store_part,
+)
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.asyncapi import asyncapi
 from pnl_backend.books import Books
@@ -88,7 +97,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         core = await _core(stack, settings)
         keys = _keys(settings)
-        feeds, dashboard = await _feeds(core, keys)
+        authenticator = Authenticator(keys, on_wrong=core.metrics.wrong_key)
+        feeds, dashboard = await _feeds(core, authenticator)
         server = feeds.server
         keys.watch(lambda revoked: _close_revoked(server, revoked))
         health = _health(core, server)
@@ -98,7 +108,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await core.aggregator.tick()
         await dashboard.prepare(core.hub.latest)
         await core.recent.warm(int(time.time() * 1000))
-        url, port = await _open_doors(stack, core, feeds, keys, health)
+        url, port = await _open_doors(stack, core, feeds, authenticator, health)
         await stack.enter_async_context(health.watching())
         await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
         core.aggregator.start()
@@ -186,14 +196,14 @@ def _upkeep(settings: Settings, store: Store) -> Upkeep:
     )
 
 
-async def _feeds(core: Core, keys: Keys) -> tuple[Feeds, Dashboard]:
+async def _feeds(core: Core, authenticator: Authenticator) -> tuple[Feeds, Dashboard]:
     settings = core.settings
     zone = ZoneInfo(settings.business_timezone)
     dashboard = Dashboard(core.store, previous_day=lambda: core.aggregator.previous_day, zone=zone)
     feeds = Feeds(
         core.hub,
         _engine_config(settings),
-        authenticate=Doorkeeper(keys),
+        authenticate=SocketAuthenticator(authenticator),
         dashboard=dashboard,
         secret=await core.store.secret(),
         recovery_window=settings.recovery_window_ms / 1000,
@@ -202,7 +212,9 @@ async def _feeds(core: Core, keys: Keys) -> tuple[Feeds, Dashboard]:
     return feeds, dashboard
 
 
-async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Keys, health: Health) -> tuple[str, int]:
+async def _open_doors(
+    stack: AsyncExitStack, core: Core, feeds: Feeds, authenticator: Authenticator, health: Health
+) -> tuple[str, int]:
     """Answers the address to show and the port."""
     settings = core.settings
     ports = Ports(
@@ -220,7 +232,7 @@ async def _open_doors(stack: AsyncExitStack, core: Core, feeds: Feeds, keys: Key
         metrics=core.metrics,
         asyncapi=lambda: asyncapi(version=__version__),
     )
-    app = create_api(ports, options=_http_options(settings, keys, core.metrics), extra=[feeds.route()])
+    app = create_api(ports, options=_http_options(settings, authenticator, core.metrics), extra=[feeds.route()])
     engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=2.0, fold_path=engine.fold_path)
     await runner.setup()
@@ -314,9 +326,9 @@ def _engine_config(settings: Settings) -> engine.EngineConfig:
     )
 
 
-def _http_options(settings: Settings, keys: Keys, metrics: Metrics) -> HttpOptions:
+def _http_options(settings: Settings, authenticator: Authenticator, metrics: Metrics) -> HttpOptions:
     return HttpOptions(
-        keys=keys,
+        authenticator=authenticator,
         production=settings.production,
         cors_origins=tuple(settings.origins),
         rate_limit_per_minute=settings.rate_limit_per_minute,

@@ -109,7 +109,8 @@ class RateLimited(PnLError):
     code = "rate_limited"
     status = 429
     retryable = True
+    reason = "Too many requests"
 
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
-        super().__init__("Too many requests")
+        super().__init__(self.reason)

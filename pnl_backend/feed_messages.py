@@ -51,10 +51,18 @@ class Connected(Message):
     pid: str | None = None
 
 
+class ConnectErrorData(Message):
+    """As HTTP says it; `retryAfter` in seconds."""
+
+    status: int
+    retryAfter: int | None = None
+
+
 class ConnectError(Message):
-    """Why a connection was refused."""
+    """Why a connection was refused; `data` after too many wrong keys."""
 
     message: str = Field(examples=["Invalid or missing API key"])
+    data: ConnectErrorData | None = None
 
 
 class ConnectSuccess(Message):

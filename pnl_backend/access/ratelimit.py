@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pnl_backend.access.addresses import group
 
 WINDOW = 60.0
+CLIENTS = 10_000
+_Times = deque[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +42,84 @@ class Verdict:
 
 
 class RateLimiter:
-    """Remembers when each client's admitted requests of the last minute were made: exact, whatever their rhythm.
+    """Remembers when each client's admitted requests of the last `window` s were made: exact, whatever their rhythm.
 
-    A refused request is not remembered. Clients beyond `clients` push out the one not seen for longest.
+    A refused request is not remembered. Clients with a key and clients without are remembered apart, `clients` of each
+    at most, so that addresses without a key never displace a key. Beyond that number the client without a request for
+    longest is forgotten, but none that is being refused; where every one is, newcomers share one budget.
     """
 
-    def __init__(self, limit: int, *, clients: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        clients: int = CLIENTS,
+        window: float = WINDOW,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if limit < 1:
             raise ValueError("a rate limit must allow at least one request")
         self.limit = limit
-        self._clients = clients
+        self._window = window
         self._clock = clock
-        self._admitted: OrderedDict[tuple[bytes, str], deque[float]] = OrderedDict()
+        self._with_key = _Clients(limit, clients, window)
+        self._without = _Clients(limit, clients, window)
 
     def __len__(self) -> int:
-        return len(self._admitted)
+        return len(self._with_key) + len(self._without)
 
     def take(self, digest: bytes, address: str) -> Verdict:
-        """Count one request of the client that a key's digest and an address make."""
+        """Count one request of the client that a key's digest (empty: no key) and an address make."""
         now = self._clock()
-        times = self._of((digest, group(address)))
-        while times and now - times[0] >= WINDOW:
-            times.popleft()
+        clients = self._with_key if digest else self._without
+        client = (digest, group(address))
+        times = clients.times(client, now)
         if len(times) >= self.limit:
-            wait = max(1, math.ceil(WINDOW - (now - times[0])))
+            wait = max(1, math.ceil(self._window - (now - times[0])))
             return Verdict(self.limit, 0, wait, wait)
-        times.append(now)
-        return Verdict(self.limit, self.limit - len(times), math.ceil(WINDOW - (now - times[0])))
+        clients.admit(client, times, now)
+        return Verdict(self.limit, self.limit - len(times), math.ceil(self._window - (now - times[0])))
 
-    def _of(self, client: tuple[bytes, str]) -> deque[float]:
-        times = self._admitted.get(client)
-        if times is not None:
-            self._admitted.move_to_end(client)
-            return times
-        times = self._admitted[client] = deque()
-        if len(self._admitted) > self._clients:
-            self._admitted.popitem(last=False)
+
+class _Clients:
+    """The times of admitted requests by client; those at their limit are kept apart, to outlive the others."""
+
+    def __init__(self, limit: int, most: int, window: float) -> None:
+        self._limit = limit
+        self._most = most
+        self._window = window
+        # Both in the order of the last admission.
+        self._below: OrderedDict[tuple[bytes, str], _Times] = OrderedDict()
+        self._at_limit: OrderedDict[tuple[bytes, str], _Times] = OrderedDict()
+        self._shared: _Times = deque()
+
+    def __len__(self) -> int:
+        return len(self._below) + len(self._at_limit)
+
+    def times(self, client: tuple[bytes, str], now: float) -> _Times:
+        """The client's admissions within the window; the shared ones where there is no room to remember it."""
+        times = self._below.get(client) or self._at_limit.get(client)
+        if times is None:
+            times = deque() if len(self) < self._most or self._forget_one(now) else self._shared
+        while times and now - times[0] >= self._window:
+            times.popleft()
         return times
+
+    def admit(self, client: tuple[bytes, str], times: _Times, now: float) -> None:
+        times.append(now)
+        if times is self._shared:
+            return
+        self._below.pop(client, None)
+        self._at_limit.pop(client, None)
+        (self._below if len(times) < self._limit else self._at_limit)[client] = times
+
+    def _forget_one(self, now: float) -> bool:
+        """Drop a client whose admissions are all past, else the oldest that is below its limit."""
+        for clients in (self._at_limit, self._below):
+            if clients and now - next(iter(clients.values()))[-1] >= self._window:
+                clients.popitem(last=False)
+                return True
+        if self._below:
+            self._below.popitem(last=False)
+            return True
+        return False

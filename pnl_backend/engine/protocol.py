@@ -17,14 +17,16 @@ from pnl_backend.engine.clients import Client
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.dispatch import NOT_HANDLED, call, dispatch
 from pnl_backend.engine.packets import Message, ProtocolError
-from pnl_backend.engine.requests import Environ
+from pnl_backend.engine.requests import Environ, Refusal
 from pnl_backend.engine.rooms import CONNECTED, LEAVING, Member
 from pnl_backend.engine.session import OPEN
 
 if TYPE_CHECKING:
     from pnl_backend.engine.server import Server
 
-Authenticate = Callable[[Environ, Any], "Awaitable[str | None] | str | None"]
+Identity = str | Refusal | None
+"""The name of a key; None or a Refusal for one that opens nothing."""
+Authenticate = Callable[[Environ, Any], Awaitable[Identity] | Identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,8 @@ class Protocol:
         key = await self._identify(client, auth)
         if client.state != OPEN:
             return
-        if key is None:
-            self._refuse(client, namespace, {"message": self.config.refusal})
+        if key is None or isinstance(key, Refusal):
+            self._refuse_key(client, namespace, key)
             return
         if key not in client.keys:
             if not self.eio.admission.enter_key(key):
@@ -211,7 +213,7 @@ class Protocol:
             member.held = [*replay, *(member.held or [])]
             member.admit(self.server.packet(events.CONNECT, namespace, {"sid": member.sid, **plan.payload}))
 
-    async def _identify(self, client: Client, auth: Any) -> str | None:
+    async def _identify(self, client: Client, auth: Any) -> Identity:
         if self._authenticate is None:
             return ""
         try:
@@ -239,6 +241,16 @@ class Protocol:
             self._failed("connect", error)
             return {"message": "Unable to connect"}
         return {"message": "Connection rejected by server"} if answer is False else None
+
+    def _refuse_key(self, client: Client, namespace: str, refusal: Refusal | None) -> None:
+        """Answer a CONNECT with a wrong key; a client that gets a Refusal and has no namespace is disconnected."""
+        if refusal is None:
+            self._refuse(client, namespace, {"message": self.config.refusal})
+            return
+        data = {"status": refusal.status, "retryAfter": refusal.retry_after}
+        self._refuse(client, namespace, {"message": refusal.message, "data": data})
+        if not client.members:
+            client.depart("server disconnect")
 
     def _refuse(self, client: Client, namespace: str, reason: Any) -> None:
         self.eio.wiring.counters.refused += 1

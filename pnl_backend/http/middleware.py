@@ -123,7 +123,7 @@ class Gate:
         digest = b""
         if guard.access != "public":
             try:
-                grant = request[GRANT] = self._check(request, guard.access)
+                grant = request[GRANT] = self._check(request, guard.access, address)
                 digest = grant.digest
             except PnLError as error:
                 denied = error
@@ -134,13 +134,13 @@ class Gate:
         if denied is not None:
             raise denied
 
-    def _check(self, request: web.Request, access: Access) -> Grant:
+    def _check(self, request: web.Request, access: Access, address: str) -> Grant:
         if access == "metrics" and self._options.metrics_access == "loopback":
             if is_loopback(request, self._addresses):
                 return Grant(b"", frozenset({"read"}))
             raise Forbidden("Metrics are read from this machine only")
         key = presented_key(request.headers, request.query if request.query_string else {})
-        return self._options.keys.check(key, scope="admin" if access == "admin" else "read")
+        return self._options.authenticator.check(key, address, scope="admin" if access == "admin" else "read")
 
     def _guard(self, request: web.Request) -> Guard:
         match = request.match_info

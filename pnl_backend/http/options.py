@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pnl_backend.access.keys import Keys
+from pnl_backend.access.wrongkeys import Authenticator
 
 
 def wall_ms() -> int:
@@ -19,7 +19,8 @@ def wall_ms() -> int:
 class HttpOptions:
     """Settings of the HTTP room; times in the unit that the name says."""
 
-    keys: Keys
+    authenticator: Authenticator
+    """Checks keys; the one that the sockets use too."""
     production: bool = False
     """Hides the detail of 5xx answers and sends HSTS whatever the connection."""
     cors_origins: tuple[str, ...] = ()

@@ -156,6 +156,14 @@ class Metrics:
             buckets=REQUEST_BUCKETS,
             registry=registry,
         )
+        self._wrong_keys = Counter(
+            "pnl_wrong_keys",
+            "Wrong API keys on every transport: refused, or limited beyond the limit of an address",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("refused", "limited"):
+            self._wrong_keys.labels(result)
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
         # NaN is "not known yet": no alert fires on it, and no reader takes it for a zero.
         self._gap.set(math.nan)
@@ -205,6 +213,10 @@ class Metrics:
 
     def reconciled(self, gap_usd: float) -> None:
         self._gap.set(gap_usd)
+
+    def wrong_key(self, result: str) -> None:
+        """One wrong key was presented; "refused", or "limited" beyond the limit of its address."""
+        self._wrong_keys.labels(result).inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One answered request; `route` is the pattern, never the path that a client made up."""

@@ -20,8 +20,8 @@ MAX_WAITING = 1000
 RETRY_AFTER = 5
 BAD_MESSAGES = 3
 
-Authenticate = Callable[[Environ, object], str | None]
-"""Takes a request and an `auth` object; the name of the key that opens the door, else None."""
+Authenticate = Callable[[Environ, object], str | Refusal | None]
+"""Takes a request and an `auth` object; the name of a right key, None, or a Refusal after too many wrong ones."""
 
 
 class Channel(Protocol):
@@ -58,6 +58,8 @@ class PlainSockets:
     def accept(self, environ: Environ) -> PlainSocket | Refusal:
         """Check the key that the request brings; one without may send it first, unless too many are about to."""
         name = self.authenticate(environ, None)
+        if isinstance(name, Refusal):
+            return name
         if name is None and self.waiting >= MAX_WAITING:
             return Refusal(503, "Too many connections without a key", retry_after=RETRY_AFTER)
         return PlainSocket(self, name)
@@ -111,6 +113,8 @@ class PlainSocket:
         name = self._feed.authenticate(connection.environ, {"apiKey": message.get("apiKey")})
         if name is None:
             connection.close(UNAUTHENTICATED, "Invalid API key")
+        elif isinstance(name, Refusal):
+            connection.close(UNAUTHENTICATED, name.message)
         elif self._name is None:
             self._known()
             self._name = name

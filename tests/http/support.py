@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 from pnl_backend.access.keys import Keys
+from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -229,11 +230,12 @@ class House:
 
 def options(**changes: Any) -> HttpOptions:
     given: dict[str, Any] = {
-        "keys": Keys(read=[READ_KEY], admin=[ADMIN_KEY]),
         "now_ms": lambda: NOW,
         "rate_limit_per_minute": 0,
         **changes,
     }
+    keys = given.pop("keys", None) or Keys(read=[READ_KEY], admin=[ADMIN_KEY])
+    given.setdefault("authenticator", Authenticator(keys))
     return HttpOptions(**given)
 
 

@@ -4,14 +4,18 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.http.support import ADMIN_KEY, House, listening
+from pnl_backend.access.keys import Keys
+from pnl_backend.access.wrongkeys import Authenticator
+from tests.http.support import ADMIN_KEY, READ_KEY, House, listening
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PROGRAM = "import sys; from schemathesis.cli import schemathesis; sys.exit(schemathesis())"
 
 
 async def test_schemathesis_finds_no_failure(tmp_path):
-    async with listening(House(records=200)) as port:
+    # It expects 401 or 403 for every wrong key, however many it tries.
+    authenticator = Authenticator(Keys(read=[READ_KEY], admin=[ADMIN_KEY]), limit=100_000)
+    async with listening(House(records=200), authenticator=authenticator) as port:
         options = ["--checks", "all", "--max-examples", "15", "--seed", "1"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM, "--config-file", str(CONFIG), "--no-color", "run", f"http://127.0.0.1:{port}/openapi.json",

@@ -142,15 +142,40 @@ def test_no_minute_admits_more_than_the_limit_nothing_less_is_refused_and_the_wa
                 clock.now += verdict.retry_after
 
 
-def test_memory_is_bounded_and_the_longest_unseen_client_is_forgotten():
-    limiter = RateLimiter(1, clients=3)
+def test_memory_is_bounded_and_the_client_without_a_request_for_longest_is_forgotten():
+    limiter = RateLimiter(2, clients=3)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
-        assert limiter.take(b"", address).admitted
-    assert not limiter.take(b"", "192.0.2.1").admitted  # seen again, so 192.0.2.2 is now the oldest
-    assert limiter.take(b"", "192.0.2.4").admitted
+        assert limiter.take(b"", address).remaining == 1
+    assert limiter.take(b"", "192.0.2.1").remaining == 0
+    assert limiter.take(b"", "192.0.2.4").remaining == 1  # in place of 192.0.2.2
     assert len(limiter) == 3
-    assert not limiter.take(b"", "192.0.2.1").admitted
-    assert limiter.take(b"", "192.0.2.2").admitted
+    assert limiter.take(b"", "192.0.2.3").remaining == 0
+    assert limiter.take(b"", "192.0.2.2").remaining == 1  # in place of 192.0.2.4
+
+
+def test_who_is_refused_is_never_forgotten_and_newcomers_share_what_is_left():
+    clock = Clock()
+    limiter = RateLimiter(2, clients=100, clock=clock)
+    full = [f"192.0.2.{i}" for i in range(100)]
+    for address in full * 2:
+        assert limiter.take(b"", address).admitted
+    others = [f"198.51.{i // 250}.{i % 250}" for i in range(5000)]
+    assert sum(limiter.take(b"", address).admitted for address in others) == 2
+    assert len(limiter) == 100
+    assert not any(limiter.take(b"", address).admitted for address in full)
+    clock.now += WINDOW
+    assert all(limiter.take(b"", address).admitted for address in [*others[:100], *full[:100]])
+    assert len(limiter) == 100
+
+
+def test_addresses_without_a_key_displace_none_with_one():
+    limiter = RateLimiter(2, clients=10)
+    assert limiter.take(b"key", "192.0.2.1").remaining == 1
+    for i in range(1000):
+        limiter.take(b"", f"198.51.{i // 250}.{i % 250}")
+    assert limiter.take(b"key", "192.0.2.1").remaining == 0
+    assert limiter.take(b"key", "192.0.2.2").remaining == 1
+    assert len(limiter) == 12
 
 
 def test_a_limit_of_nothing_is_refused():

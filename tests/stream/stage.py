@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from pnl_backend import engine
 from pnl_backend.access.keys import Keys
-from pnl_backend.adapters import Doorkeeper
+from pnl_backend.access.wrongkeys import Authenticator
+from pnl_backend.adapters import SocketAuthenticator
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, compute
@@ -87,12 +88,12 @@ async def staged(path: Path, *, ring: int = 1000, **config: Any) -> AsyncIterato
     stage: Stage | None = None
     store = await Store.open(path, origin="live", clock=lambda: stage.now / 1000 if stage else NOON / 1000)
     hub = Hub(store, ring=ring)
-    keys = Keys(open_read=True)
+    authenticator = Authenticator(Keys(open_read=True))
     dashboard = Dashboard(store, previous_day=lambda: stage.previous if stage else None, zone=ZoneInfo("UTC"))
     feeds = Feeds(
         hub,
         engine.EngineConfig(**config),
-        authenticate=Doorkeeper(keys),
+        authenticate=SocketAuthenticator(authenticator),
         dashboard=dashboard,
         secret=await store.secret(),
         recovery_window=120.0,
@@ -105,7 +106,7 @@ async def staged(path: Path, *, ring: int = 1000, **config: Any) -> AsyncIterato
     else:
         await stage.publish(1000)
     await dashboard.prepare(hub.latest)
-    app = create_api(House().ports, options=options(keys=keys), extra=[feeds.route()])
+    app = create_api(House().ports, options=options(authenticator=authenticator), extra=[feeds.route()])
     engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=1)
     await runner.setup()

@@ -125,7 +125,7 @@ export interface ComponentsUpdate {
 export interface ConnectAuth {
   /** The read key; `?apiKey=` in the address does as well. */
   apiKey?: string | null;
-  /** Whether broadcasts end with an offset; without it browsers and Node's polling get it. */
+  /** Whether broadcasts end with an offset; without it those to browsers and to Node's polling do. */
   recovery?: boolean | null;
   /** Of the connection that was cut, as its CONNECT answer gave it. */
   pid?: string | null;
@@ -133,9 +133,16 @@ export interface ConnectAuth {
   offset?: string | null;
 }
 
-/** Why a connection was refused. */
+/** Why a connection was refused; `data` after too many wrong keys. */
 export interface ConnectError {
   message: string;
+  data?: ConnectErrorData | null;
+}
+
+/** As HTTP says it; `retryAfter` in seconds. */
+export interface ConnectErrorData {
+  status: number;
+  retryAfter?: number | null;
 }
 
 /** The greeting. */
