@@ -1,3 +1,3 @@
 """Real-time profit-and-loss streaming server."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
