@@ -50,6 +50,8 @@ class ConnectPlan:
     variant: int = 0
     replay: Iterable[tuple[str, Any] | Message] = ()
     """Events, each with its data as in `emit`, or encoded already."""
+    admitted: Callable[[Member], None] | None = None
+    """Called right behind the replay: from then on the member can be sent more."""
 
 
 _NO_PLAN = ConnectPlan()
@@ -212,6 +214,8 @@ class Protocol:
             ]
             member.held = [*replay, *(member.held or [])]
             member.admit(self.server.packet(events.CONNECT, namespace, {"sid": member.sid, **plan.payload}))
+            if plan.admitted is not None:
+                plan.admitted(member)
 
     async def _identify(self, client: Client, auth: Any) -> Identity:
         if self._authenticate is None:

@@ -17,6 +17,7 @@ _SELECT = (
 )
 NEWEST = _SELECT + "ORDER BY s.seq DESC LIMIT ?"
 AFTER = _SELECT + "WHERE s.seq > ? ORDER BY s.seq LIMIT ?"
+COUNT = "SELECT count(*) FROM snapshots WHERE seq > ? AND seq <= ?"
 LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
 

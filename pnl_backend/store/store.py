@@ -163,21 +163,25 @@ class Store:
         return self._epochs.records(rows[::-1])
 
     async def since(self, epoch: str, seq: int, *, limit: int = 1000) -> list[Record] | None:
-        """Every snapshot after `(epoch, seq)`, oldest first.
+        """The next snapshots after `(epoch, seq)`, oldest first, `limit` at most: one page of a replay.
 
-        None when that is not exactly known: another epoch, in the future, no longer held, a gap, more than `limit`.
+        None when they are not exactly known: another epoch, in the future, no longer held, a gap.
         """
         if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= self._last_seq:
             return None
-        missed = self._last_seq - seq
-        if missed == 0:
+        due = min(self._last_seq - seq, limit)
+        if due == 0:
             return []
-        if missed > limit:
-            return None
-        rows = await self._database.read(snapshots.AFTER, (seq, limit + 1))
-        records = self._epochs.records(rows)
-        whole = len(records) >= missed and records[-1].seq - seq == len(records) <= limit
+        records = self._epochs.records(await self._database.read(snapshots.AFTER, (seq, limit)))
+        whole = len(records) >= due and records[-1].seq - seq == len(records)
         return records if whole else None
+
+    async def holds(self, epoch: str, seq: int, last: int) -> bool:
+        """Whether every snapshot after `(epoch, seq)` up to `last` is held."""
+        if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= last <= self._last_seq:
+            return False
+        ((count,),) = await self._database.read(snapshots.COUNT, (seq, last))
+        return bool(count == last - seq)
 
     async def last_before(self, at_ms: int) -> Record | None:
         """The last snapshot before an instant."""

@@ -7,7 +7,8 @@ broadcasts interleave.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pnl_backend.domain.views import Json
@@ -16,6 +17,7 @@ from pnl_backend.engine.rooms import Rooms
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset
+from pnl_backend.stream.replay import Replay
 from pnl_backend.stream.topics import Origin, Topic
 
 SUBSCRIPTIONS = "subscriptions"
@@ -33,7 +35,8 @@ class Channel:
         self._group = group
         self._current: Publication | None = None
         self._initial: tuple[Publication, Message] | None = None
-        self._replaying: dict[str, object] = {}
+        self._asking: dict[str, object] = {}
+        self._moved = asyncio.Event()
 
     @property
     def current(self) -> Publication:
@@ -46,6 +49,8 @@ class Channel:
         if publication.seq <= self.current.seq:
             return
         self._current = publication
+        self._moved.set()
+        self._moved.clear()
         if not self._group.server.manager.anyone(self._group.namespace, self.room):
             return
         await self._group.server.broadcast(
@@ -60,75 +65,66 @@ class Channel:
     async def subscribe(self, sid: str, since: Since | None) -> Json:
         """Let the socket in with what is due; answers the acknowledgement. A later call for the socket wins."""
         await self.leave(sid)
-        missed = None
+        held = False
         if since is not None:
-            turn = self._replaying[sid] = object()
-            missed = await self._missed(since)
-            if self._replaying.get(sid) is not turn:
+            turn = self._asking[sid] = object()
+            held = await self._group.hub.holds(since.epoch, since.seq)
+            if self._asking.get(sid) is not turn:
                 return self._acknowledgement(recovered=False)
-            del self._replaying[sid]
+            del self._asking[sid]
         member = self._group.member(sid)
         if member is None:
             return self._acknowledgement(recovered=False)
-        await self._group.enter(member, self)
-        offset = self._group.offset(member) if member.variant else None
-        due = [self.initial(offset)] if missed is None else list(self.replay(missed, offset))
-        for message in due:
-            self._group.server.manager.tell(member, message)
-        if not due:
-            self._group.tell_rooms(sid)
-        return self._acknowledgement(recovered=missed is not None)
+        if since is None or not held:
+            await self.begin(member)
+            return self._acknowledgement(recovered=False)
+        return self._acknowledgement(recovered=await (await self._group.replay(member, self, since)))
 
-    async def _missed(self, since: Since) -> list[Publication] | None:
-        """Everything after `since` up to this very step, however many updates came while older ones were read."""
-        held = await self._group.hub.missed(since.epoch, since.seq)
-        if held is None:
-            return None
-        newer = self._group.hub.after(held[-1].seq if held else since.seq)
-        return None if newer is None else [*held, *newer]
+    async def begin(self, member: Any) -> None:
+        """Let the member in with the newest update, behind a replay that it is being sent."""
+        replay = self._group.replay_of(member)
+        if replay is None or not member.variant:
+            await self._group.enter(member, self)
+        else:
+            replay.follow(self, self.current.seq)
+        offset = self._group.offset(member) if member.variant else None
+        self._group.server.manager.tell(member, self.initial(offset))
+
+    async def reached(self, seq: int) -> None:
+        """Wait until the current update is `seq` or newer: a client may know one that is on its way to subscribers."""
+        while self.current.seq < seq:
+            await self._moved.wait()
 
     async def leave(self, sid: str) -> bool:
         """Take the socket out; whether it was in."""
         self.forget(sid)
         member = self._group.member(sid)
-        if member is None or self.room not in member.rooms:
+        if member is None:
+            return False
+        replay = self._group.replay_of(member)
+        if replay is not None and replay.drop(self):
+            return True
+        if self.room not in member.rooms:
             return False
         await self._group.leave(member, self)
         return True
 
     def forget(self, sid: str) -> None:
-        """Give up a replay that is being read for the socket."""
-        self._replaying.pop(sid, None)
+        """Give up a subscription that is being looked up for the socket."""
+        self._asking.pop(sid, None)
 
     def initial(self, offset: Offset | None) -> Message:
         """The current update for one who comes new; encoded once for all of them."""
         if self._initial is None or self._initial[0] is not self.current:
-            self._initial = self.current, self._encode(self.current, "initial", None)
+            self._initial = self.current, self.encode(self.current, "initial", None)
         message = self._initial[1]
         return message if offset is None else Rooms.with_argument(message, str(offset))
 
-    def replay(self, missed: Iterable[Publication], offset: Offset | None) -> Iterable[Message]:
-        """What was missed up to the current update: the broadcast of anything newer is still to come."""
-        for publication in missed:
-            if publication.seq <= self.current.seq:
-                yield self._encode(publication, "replay", offset)
-
-    def lacks(self, publication: Publication, offset: Offset) -> bool:
-        """Whether a client that stands at `offset` is still owed this update."""
-        return offset.cursors[self.letter] < publication.seq <= self.current.seq
-
-    def replayed(self, publication: Publication, offset: Offset) -> tuple[Message, Offset]:
-        """One update for a client that is recovered, and where it then stands."""
-        cursors = {**offset.cursors, self.letter: publication.seq}
-        level = Offset(offset.epoch, max(offset.newest, publication.seq), cursors)
-        return self._encode(publication, "replay", level), level
-
-    def _encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message:
+    def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message:
+        """An update as an event of the namespace; the offset is where its reader then stands."""
         arguments: tuple[Any, ...] = (self.topic.message(publication, source),)
         if offset is not None:
-            # Cut in the middle of a replay, the client says how far it came.
-            cursors = {**offset.cursors, self.letter: publication.seq}
-            arguments += (str(Offset(offset.epoch, offset.newest, cursors)),)
+            arguments += (str(offset),)
         encoded: Message = self._group.server.manager.encode(self.topic.event, arguments, self._group.namespace)
         return encoded
 
@@ -148,6 +144,7 @@ class ChannelGroup:
         self.namespace = namespace
         self.channels = [Channel(self, topic, 1 << all_topics.index(topic)) for topic in topics]
         self._masks = 1 << len(all_topics)
+        self._replays: dict[str, Replay] = {}
 
     def member(self, sid: str) -> Any:
         return self.server.manager.find(sid, self.namespace)
@@ -166,12 +163,16 @@ class ChannelGroup:
         return 1 + sum(channel.bit for channel in self.channels if channel.room in names)
 
     def offset(self, member: Any) -> Offset:
-        """Where a member with offsets stands: level with every channel that it is in."""
-        return self.offset_of(member.variant - 1)
+        """Where a member with offsets stands: level with every channel that it is in, or in the middle of a replay."""
+        replay = self.replay_of(member)
+        return self.offset_of(member.variant - 1) if replay is None else replay.offset()
 
     def offset_of(self, mask: int) -> Offset:
-        cursors = {channel.letter: channel.current.seq for channel in self.channels if channel.bit & mask}
-        newest = max(channel.current.seq for channel in self.channels)
+        return self.offset_at({channel.letter: channel.current.seq for channel in self.channels if channel.bit & mask})
+
+    def offset_at(self, cursors: Mapping[str, int]) -> Offset:
+        """The offset of a member that has these seqs, by topic letter."""
+        newest = max([*cursors.values(), *(channel.current.seq for channel in self.channels)])
         return Offset(self.hub.latest.record.epoch, newest, cursors)
 
     def offsets(self) -> list[str]:
@@ -182,9 +183,48 @@ class ChannelGroup:
         """Where no update says that a member's rooms changed, let it have the offset that does."""
         member = self.member(sid)
         if member is not None and member.variant:
-            topics = [channel.room for channel in self.channels if channel.room in member.rooms]
+            replay = self.replay_of(member)
+            within = replay.channels if replay is not None else []
+            topics = [c.room for c in self.channels if c.room in member.rooms or c in within]
             arguments = ({"topics": topics}, str(self.offset(member)))
             self.server.manager.tell(member, self.server.manager.encode(SUBSCRIPTIONS, arguments, self.namespace))
+
+    # Replays.
+
+    def replay_of(self, member: Any) -> Replay | None:
+        """The replay that a member is being sent."""
+        replay = self._replays.get(member.sid)
+        return replay if replay is not None and replay.member is member else None
+
+    async def replay(self, member: Any, channel: Channel, since: Since) -> asyncio.Future[bool]:
+        """Send a member what it missed of a channel; the future tells whether that was all.
+
+        An offset names every channel that its reader is in. So a member with offsets is sent all of them by the replay.
+        """
+        replay = self.replay_of(member) or self._start(Replay(self, member, since.epoch))
+        if member.variant:
+            self.server.eio.settle(member.client)
+            for joined in [joined for joined in self.channels if joined.room in member.rooms]:
+                replay.follow(joined, joined.current.seq)
+                await self.leave(member, joined)
+        return replay.add(channel, since.seq)
+
+    def recover(self, member: Any, seen: Offset) -> None:
+        """Send a member that is recovered what it missed of the channels that it was in."""
+        replay = Replay(self, member, seen.epoch, recovery=True)
+        for channel in self.channels:
+            if channel.letter in seen.cursors:
+                replay.follow(channel, seen.cursors[channel.letter])
+        self._start(replay)
+
+    def _start(self, replay: Replay) -> Replay:
+        self._replays[replay.member.sid] = replay
+        self.server.eio.spawn(replay.run())
+        return replay
+
+    def finished(self, replay: Replay) -> None:
+        if self._replays.get(replay.member.sid) is replay:
+            del self._replays[replay.member.sid]
 
     def _tune(self, member: Any) -> None:
         if member.variant:

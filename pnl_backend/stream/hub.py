@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Protocol
 
 import orjson
@@ -23,6 +24,8 @@ from pnl_backend.domain.views import Json, breakdown_view, from_record, ledger_v
 from pnl_backend.errors import PnLError
 
 RING = 1000
+PAGE = 16
+"""Publications that a replay reads at once: encoding them takes about as long as a broadcast's turn of the loop."""
 
 
 class Publication:
@@ -78,9 +81,13 @@ class Publication:
 
 
 class Replay(Protocol):
-    """What the hub asks of the store: everything after `(epoch, seq)`, or None when that is not held."""
+    """What the hub asks of the store."""
 
-    async def since(self, epoch: str, seq: int, *, limit: int) -> Sequence[Record] | None: ...
+    async def since(self, epoch: str, seq: int, *, limit: int) -> Sequence[Record] | None:
+        """The next records after `(epoch, seq)`, `limit` at most; None when they are not held."""
+
+    async def holds(self, epoch: str, seq: int, last: int) -> bool:
+        """Whether every record after `(epoch, seq)` up to `last` is held."""
 
 
 class Sink(Protocol):
@@ -137,35 +144,43 @@ class Hub:
     async def stream_error(self) -> None:
         await self._tell(lambda sink: sink.stream_error())
 
-    def after(self, seq: int) -> list[Publication] | None:
-        """Everything newer than `seq` from the ring alone, oldest first; None when the ring does not reach back."""
-        ring = self._ring
-        if not ring or seq > self.latest.seq or seq < ring[0].seq - 1:
-            return None
-        missed = min(self.latest.seq - seq, len(ring))
-        return [ring[i] for i in range(len(ring) - missed, len(ring))]
+    async def holds(self, epoch: str, seq: int) -> bool:
+        """Whether everything after `(epoch, seq)` can be replayed: in the ring, or in the ledger up to where it begins.
 
-    async def missed(self, epoch: str, seq: int) -> list[Publication] | None:
-        """Everything after `(epoch, seq)` up to the newest, oldest first.
-
-        None for another epoch, the future, and whatever is not held without a gap. What the store holds and what only
-        the ring does (published meanwhile, or while the ledger could not be written) are put together.
+        False for another epoch, the future, and whatever is not held without a gap.
         """
-        if epoch != self.latest.record.epoch or not 0 <= seq <= self.latest.seq:
-            return None
-        held = self.after(seq)
-        if held is not None:
-            return held
+        if not self._comparable(epoch, seq):
+            return False
+        if self._ring_reaches(seq):
+            return True
         try:
-            records = await self._replay.since(epoch, seq, limit=RING)
+            return await self._replay.holds(epoch, seq, self._ring[0].seq - 1)
+        except PnLError as error:
+            logger.warning("what a client missed could not be read: {}", error)
+            return False
+
+    async def page(self, epoch: str, seq: int, *, limit: int = PAGE) -> list[Publication] | None:
+        """The next publications after `(epoch, seq)`, oldest first; none when that is the newest, None when not held.
+
+        A replay reads page after page, the older ones from the ledger, so that it takes as little memory as a page.
+        """
+        if not self._comparable(epoch, seq):
+            return None
+        if self._ring_reaches(seq):
+            start = seq + 1 - self._ring[0].seq
+            return list(islice(self._ring, start, start + limit))
+        try:
+            records = await self._replay.since(epoch, seq, limit=limit)
         except PnLError as error:
             logger.warning("what a client missed could not be read: {}", error)
             return None
-        if records is None:
-            return None
-        stored = [Publication.of(record) for record in records]
-        newer = self.after(stored[-1].seq if stored else seq)
-        return None if newer is None else stored + newer
+        return [Publication.of(record) for record in records] if records else None
+
+    def _comparable(self, epoch: str, seq: int) -> bool:
+        return epoch == self.latest.record.epoch and 0 <= seq <= self.latest.seq
+
+    def _ring_reaches(self, seq: int) -> bool:
+        return seq >= self._ring[0].seq - 1
 
     async def _tell(self, call: Callable[[Sink], Awaitable[None]]) -> None:
         for sink in self._sinks:

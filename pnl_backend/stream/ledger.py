@@ -7,6 +7,7 @@ the delta with its own `prevSeq`, encoded once for the group.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,20 +56,38 @@ class LedgerFeed:
         self._follow(connection, newest.seq)
 
     async def resume(self, connection: FeedConnection, since: Since) -> None:
-        """Send the deltas after what the client saw last, or a snapshot where they are not held."""
-        missed = await self._hub.missed(since.epoch, since.seq - 1) if since.seq else None
-        if not connection.open:
-            return
-        if not missed or missed[0].seq != since.seq:
+        """Send the deltas after what the client saw last, or a snapshot where they are not held.
+
+        They are read page by page as the client takes them; it joins the others when it is level with them.
+        """
+        epoch, cursor = since.epoch, since.seq - 1
+        held: Publication | None = None
+        page = await self._hub.page(epoch, cursor) if await self._hub.holds(epoch, cursor) else None
+        while page is not None:
+            for publication in page:
+                held = await self._step(connection, held, publication)
+                cursor = publication.seq
+            if not connection.open:
+                return
+            if held is not None and cursor == self._hub.latest.seq:
+                self._follow(connection, held.seq)
+                return
+            await asyncio.sleep(0)
+            page = await self._hub.page(epoch, cursor) if held is not None else None
+        if connection.open:
             self.join(connection)
-            return
-        held = missed[0]
-        for publication in missed[1:]:
-            delta = diff(held.sums, publication.sums)
-            if not delta.is_empty:
-                connection.send(_delta_message(delta, publication))
-                held = publication
-        self._follow(connection, held.seq)
+
+    @staticmethod
+    async def _step(connection: FeedConnection, held: Publication | None, publication: Publication) -> Publication:
+        """Send what changed since `held`, if anything did; what the client then holds."""
+        if held is None:
+            return publication
+        delta = diff(held.sums, publication.sums)
+        if delta.is_empty:
+            return held
+        if await connection.writable():
+            connection.send(_delta_message(delta, publication))
+        return publication
 
     def leave(self, connection: FeedConnection) -> None:
         for held, followers in self._followers.items():

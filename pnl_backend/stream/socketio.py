@@ -190,26 +190,27 @@ class SocketFeed:
     async def _again(self, request: ConnectRequest, seal: Seal, sid: str, seen: Offset) -> ConnectPlan:
         """The same socket once more, with what it missed; a new one where that is not held or too long ago."""
         group = self._groups[request.namespace]
-        channels = {channel.letter: channel for channel in group.channels}
-        lowest = min([seen.newest - 1, *seen.cursors.values()])
-        missed = await self._hub.missed(seen.epoch, lowest) if seen.cursors.keys() <= channels.keys() else None
-        last = next((p for p in missed or () if p.seq == seen.newest), None)
-        if missed is None or last is None or self._age(last) > self._window:
+        if not await self._recoverable(group, seen):
             return self._fresh(request, seal)
         former = group.member(sid)
         if former is not None:
             former.client.end("recovered elsewhere")
-        replay: Replay = [self._greeting(request, sid, seen)]
-        level = seen
-        held = [channel for letter, channel in channels.items() if letter in seen.cursors]
-        for publication in missed:
-            for channel in held:
-                if channel.lacks(publication, seen):
-                    message, level = channel.replayed(publication, level)
-                    replay.append(message)
-        rooms = [channel.room for channel in held]
-        payload = {"pid": seal.pid(sid, namespace=request.namespace, key=request.key)}
-        return ConnectPlan(sid=sid, rooms=rooms, payload=payload, variant=group.variant(rooms), replay=replay)
+        return ConnectPlan(
+            sid=sid,
+            payload={"pid": seal.pid(sid, namespace=request.namespace, key=request.key)},
+            variant=group.variant(()),
+            replay=[self._greeting(request, sid, seen)],
+            admitted=lambda member: group.recover(member, seen),
+        )
+
+    async def _recoverable(self, group: ChannelGroup, seen: Offset) -> bool:
+        """Whether what a client missed is held, and the newest update when it was cut is no older than the window."""
+        if not seen.cursors.keys() <= {channel.letter for channel in group.channels}:
+            return False
+        newest = await self._hub.page(seen.epoch, seen.newest - 1, limit=1)
+        if not newest or self._age(newest[0]) > self._window:
+            return False
+        return await self._hub.holds(seen.epoch, min(seen.cursors.values(), default=seen.newest))
 
     def _age(self, publication: Publication) -> float:
         """Seconds since it was published: by the monotonic clock where this process did, else by the wall clock."""

@@ -110,6 +110,7 @@ async def test_what_could_not_be_stored_is_a_gap_that_is_told(filled: Store, rec
     assert filled.health()["unstored"] == 3
     assert await filled.since(filled.epoch, 3) is None
     assert await filled.since(filled.epoch, 2) is None
+    assert not await filled.holds(filled.epoch, 2, filled.last_seq)
     assert await filled.since(filled.epoch, 7) == []
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("SELECT first_seq, last_seq FROM gaps").fetchall() == [(4, 6)]

@@ -63,6 +63,7 @@ async def test_old_raw_rows_go_and_what_is_measured_against_stays(
     recent = await store.history(NOON + (hours - 72) * 3_600_000, NOON + hours * 3_600_000, "raw")
     assert len(recent) == 73
     assert await store.since(store.epoch, 30) is None
+    assert not await store.holds(store.epoch, 30, store.last_seq)
 
 
 async def test_what_clients_may_ask_to_be_replayed_is_never_let_go(

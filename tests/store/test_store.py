@@ -76,8 +76,19 @@ async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, reco
     assert await store.since("another", 4) is None
     assert await store.since(store.epoch, 7) is None
     assert await store.since(store.epoch, -1) is None
-    assert await store.since(store.epoch, 2, limit=3) is None
-    assert len(await store.since(store.epoch, 3, limit=3) or []) == 3
+    assert [one.seq for one in await store.since(store.epoch, 2, limit=3) or []] == [3, 4, 5]
+    assert [one.seq for one in await store.since(store.epoch, 3, limit=3) or []] == [4, 5, 6]
+
+
+async def test_holds_says_whether_nothing_is_missing(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 6)
+    assert await store.holds(store.epoch, 0, 6)
+    assert await store.holds(store.epoch, 6, 6)
+    assert await store.holds(store.epoch, 2, 4)
+    assert not await store.holds(store.epoch, 0, 7)
+    assert not await store.holds(store.epoch, -1, 6)
+    assert not await store.holds(store.epoch, 5, 4)
+    assert not await store.holds("another", 0, 6)
 
 
 @pytest.mark.parametrize("seq", [1, 2, 4, 0, -1])

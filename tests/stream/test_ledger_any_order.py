@@ -76,13 +76,20 @@ class Disk:
     turns: int = 0
 
     async def since(self, epoch, seq, *, limit):
+        await self.read()
+        due = [record for record in self.records[-self.depth :] if record.seq > seq][:limit]
+        return due if [record.seq for record in due] == list(range(seq + 1, seq + 1 + len(due))) else None
+
+    async def holds(self, epoch, seq, last):
+        await self.read()
+        held = {record.seq for record in self.records[-self.depth :]}
+        return held.issuperset(range(seq + 1, last + 1))
+
+    async def read(self):
         for _ in range(self.turns):
             await asyncio.sleep(0)
         if self.broken:
             raise StoreError("the disk is gone")
-        held = [record for record in self.records if record.seq > seq][-self.depth :]
-        newest = self.records[-1].seq
-        return held if [record.seq for record in held] == list(range(seq + 1, newest + 1)) else None
 
 
 class Reader:
@@ -235,8 +242,10 @@ async def play(story):
     for reader in world.readers:
         if reader.connection is None:
             reader.connect(remember=True)
-    for _ in range(10):
-        await asyncio.sleep(0)  # resumptions under way come to their end
+    for _ in range(50):
+        for reader in world.readers:
+            reader.read()
+        await asyncio.sleep(0)  # replays under way come to their end
     await world.publish(change=7)
     for reader in world.readers:
         reader.read()

@@ -1,0 +1,133 @@
+"""Replays: what a socket missed, sent page by page as fast as the socket takes it, in front of anything newer.
+
+While a replay lasts its channels send the socket no broadcasts: what is published meanwhile is read like the rest. The
+socket joins their rooms in the step in which it has what every subscriber has, so nothing is lost or sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from pnl_backend.engine.rooms import CONNECTED, Member
+from pnl_backend.stream.hub import Publication
+from pnl_backend.stream.recovery import Offset
+
+if TYPE_CHECKING:
+    from pnl_backend.stream.channels import Channel, ChannelGroup
+
+
+class Replay:
+    """One socket's replay of one or more channels of its namespace."""
+
+    def __init__(self, group: ChannelGroup, member: Member, epoch: str, *, recovery: bool = False) -> None:
+        """`recovery`: the client was told in its CONNECT answer that nothing is missing."""
+        self.member = member
+        self._group = group
+        self._epoch = epoch
+        self._recovery = recovery
+        self._cursors: dict[Channel, int] = {}
+        """The last seq that the client has of each channel."""
+        self._results: dict[Channel, asyncio.Future[bool]] = {}
+        self._offset_sent = recovery
+        """Whether the last offset that the client was sent names exactly these channels."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the socket is still there to be sent something."""
+        return self.member.state == CONNECTED
+
+    @property
+    def channels(self) -> list[Channel]:
+        return list(self._cursors)
+
+    def offset(self) -> Offset:
+        """Where the client stands."""
+        return self._group.offset_at({channel.letter: seq for channel, seq in self._cursors.items()})
+
+    def add(self, channel: Channel, seq: int) -> asyncio.Future[bool]:
+        """Replay a channel after `seq`; the future tells whether all of it was sent."""
+        self.drop(channel)
+        self._cursors[channel] = seq
+        self._offset_sent = False
+        result = self._results[channel] = asyncio.get_running_loop().create_future()
+        return result
+
+    def follow(self, channel: Channel, seq: int) -> None:
+        """Go on with a channel of which the client has `seq`, without a result that anybody waits for."""
+        self._cursors[channel] = seq
+
+    def drop(self, channel: Channel) -> bool:
+        """Leave a channel out; whether it was in."""
+        self._settle(channel, whole=False)
+        return self._cursors.pop(channel, None) is not None
+
+    async def run(self) -> None:
+        """Send pages until the client is level with its channels, has gone, or what it needs is not held."""
+        try:
+            while self._cursors and await self._ready():
+                for channel, seq in list(self._cursors.items()):
+                    await channel.reached(seq)
+                if not self.active or not self._cursors:
+                    return
+                if all(seq == channel.current.seq for channel, seq in self._cursors.items()):
+                    await self._join()
+                    return
+                page = await self._group.hub.page(self._epoch, min(self._cursors.values()))
+                if page is None:
+                    if self.active:
+                        await self._lost()
+                    return
+                for publication in page:
+                    await self._send(publication)
+                await asyncio.sleep(0)
+        except Exception:
+            logger.exception("a replay failed")
+            self.member.client.end("transport error")
+        finally:
+            self._group.finished(self)
+            for channel in list(self._results):
+                self._settle(channel, whole=False)
+
+    async def _ready(self) -> bool:
+        return await self.member.client.writable() and self.active
+
+    async def _send(self, publication: Publication) -> None:
+        """Send one publication by each channel of which it is the next; others may have been added meanwhile."""
+        for channel in self._group.channels:
+            if self._due(channel, publication) and await self._ready() and self._due(channel, publication):
+                self._cursors[channel] = publication.seq
+                offset = self.offset() if self.member.variant else None
+                self._group.server.manager.tell(self.member, channel.encode(publication, "replay", offset))
+                self._offset_sent = True
+
+    def _due(self, channel: Channel, publication: Publication) -> bool:
+        return self._cursors.get(channel) == publication.seq - 1 and publication.seq <= channel.current.seq
+
+    async def _join(self) -> None:
+        """Let the socket into the rooms; nothing is awaited that lets a broadcast in between."""
+        self._group.finished(self)
+        for channel in self._cursors:
+            await self._group.enter(self.member, channel)
+            self._settle(channel, whole=True)
+        if not self._offset_sent:
+            self._group.tell_rooms(self.member.sid)
+
+    async def _lost(self) -> None:
+        """Say that what the client needs is not held: with the newest update, or by the end of the connection.
+
+        A recovered client was told that nothing is missing: it has to connect again, where it is not recovered.
+        """
+        if self._recovery:
+            self.member.client.end("transport error")
+            return
+        self._group.finished(self)
+        for channel in list(self._cursors):
+            await channel.begin(self.member)
+
+    def _settle(self, channel: Channel, *, whole: bool) -> None:
+        result = self._results.pop(channel, None)
+        if result is not None and not result.done():
+            result.set_result(whole)
