@@ -317,7 +317,7 @@ def _engine_config(settings: Settings) -> engine.EngineConfig:
         ping_interval=settings.ping_interval_ms / 1000,
         ping_timeout=settings.ping_timeout_ms / 1000,
         connect_timeout=settings.connect_timeout_ms / 1000,
-        cors_allowed_origins=(lambda origin: origin != "null") if settings.origins == ["*"] else settings.origins,
+        cors_allowed_origins=settings.origins,
         resolve_client=ClientAddresses(settings.trusted_proxies).resolve,
         group_address=group,
         max_connections=settings.max_connections,

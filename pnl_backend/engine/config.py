@@ -28,7 +28,10 @@ class EngineConfig:
     upgrade_timeout: float = 10.0
     max_http_buffer_size: int = 16 * 1024
     cors_allowed_origins: Origins = ()
-    """`"*"`, a list of origins, or a predicate; the server's own origin is always accepted."""
+    """`"*"`, a list of origins, or a predicate; the server's own origin is always accepted, `null` never.
+
+    Browsers may use credentials with origins that are listed by name.
+    """
     resolve_client: ResolveClient = direct_client
     """How the client behind a proxy is found; by default every peer is a client."""
     group_address: Callable[[str], str] = str

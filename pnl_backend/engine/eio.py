@@ -22,8 +22,10 @@ from pnl_backend.engine.requests import (
     Environ,
     Refusal,
     check_origin,
+    cors_headers,
     from_client,
     handshake,
+    preflight_headers,
 )
 from pnl_backend.engine.session import CLOSED, OPEN, Probe, Session
 from pnl_backend.engine.timers import Deadlines
@@ -227,9 +229,10 @@ class EngineServer:
         environ = from_client(environ_of(request), self.config)
         headers = {"Cache-Control": "no-store"}
         try:
-            headers |= self._cors(check_origin(environ, self.config.cors_allowed_origins))
+            allowed = self.config.cors_allowed_origins
+            headers |= cors_headers(check_origin(environ, allowed), allowed)
             if request.method == "OPTIONS":
-                return web.Response(status=204, headers=headers)
+                return web.Response(status=204, headers=headers | preflight_headers(environ))
             text = await self._polling(request, environ)
         except Refusal as refusal:
             self.wiring.counters.refused += 1
@@ -242,17 +245,6 @@ class EngineServer:
                 response.force_close()
             return response
         return web.Response(text=text, headers=headers)
-
-    def _cors(self, origin: str | None) -> dict[str, str]:
-        """Answers name the origin and never allow credentials: keys do not travel in cookies."""
-        if origin is None:
-            return {}
-        return {
-            "Access-Control-Allow-Origin": "*" if self.config.cors_allowed_origins == "*" else origin,
-            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-            "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
-            "Vary": "Origin",
-        }
 
     async def _polling(self, request: web.Request, environ: Environ) -> str:
         query = environ.query

@@ -9,7 +9,7 @@ from pnl_backend.engine import frames
 from pnl_backend.engine.connection import CLOSING, OPEN, Connection, RawFrames
 from pnl_backend.engine.eio import environ_of
 from pnl_backend.engine.packets import Message
-from pnl_backend.engine.requests import Environ, Refusal, check_origin, from_client, handshake
+from pnl_backend.engine.requests import Environ, Refusal, check_origin, cors_headers, from_client, handshake
 from pnl_backend.engine.takeover import BorrowedConnection
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ async def open_event_stream(
     """Turn an aiohttp request into an event stream; returns when it is over. Refusals are answered."""
     environ = from_client(environ_of(request), server.config)
     try:
-        check_origin(environ, server.config.cors_allowed_origins)
+        allowed = server.config.cors_allowed_origins
+        cors = cors_headers(check_origin(environ, allowed), allowed)
         server.eio.admission.enter(environ.peer)
     except Refusal as refusal:
         server.eio.wiring.counters.refused += 1
@@ -185,6 +186,7 @@ async def open_event_stream(
         "Cache-Control": "no-cache, no-transform",
         "X-Accel-Buffering": "no",
         **(headers or {}),
+        **cors,
         "Connection": "close",
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if "\n" not in value and "\r" not in value)

@@ -12,6 +12,11 @@ from pnl_backend.engine.frames import accept_key
 _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
 
 
+_HEADER_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z, ]{1,1024}")
+PREFLIGHT_MAX_AGE = 600
+"""Seconds for which browsers keep a preflight's answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal(Exception):
     """Why a connection is not taken: an HTTP status, what to say, and when to come back (s)."""
@@ -137,7 +142,11 @@ def from_client(environ: Environ, config: EngineConfig) -> Environ:
 def check_origin(environ: Environ, allowed: Origins) -> str | None:
     """The request's origin, None when it names none; Refusal for a foreign one."""
     origin = environ.headers.get("origin")
-    if origin is None or allowed in ("*", origin):
+    if origin is None:
+        return None
+    if origin == "null":  # sandboxed and local pages, whoever wrote them
+        raise Refusal(403, "Origin is not allowed", code=4)
+    if allowed in ("*", origin):
         return origin
     if callable(allowed):
         accepted = allowed(origin)
@@ -146,6 +155,27 @@ def check_origin(environ: Environ, allowed: Origins) -> str | None:
     if accepted or same_origin(environ, origin):
         return origin
     raise Refusal(403, "Origin is not allowed", code=4)
+
+
+def cors_headers(origin: str | None, allowed: Origins) -> dict[str, str]:
+    """What lets a page of an accepted origin read the answer; credentials are for origins that are listed by name."""
+    if origin is None:
+        return {}
+    listed = [allowed] if isinstance(allowed, str) else [] if callable(allowed) else allowed
+    headers = {"Access-Control-Allow-Origin": "*" if "*" in listed else origin, "Vary": "Origin"}
+    if origin in listed and "*" not in listed:
+        headers["Access-Control-Allow-Credentials"] = "true"
+    return headers
+
+
+def preflight_headers(environ: Environ) -> dict[str, str]:
+    """What a page of an accepted origin may send: the methods of long polling, and whichever headers it asks for."""
+    asked = environ.header("Access-Control-Request-Headers")
+    return {
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
+        **({"Access-Control-Allow-Headers": asked} if _HEADER_NAMES.fullmatch(asked) else {}),
+    }
 
 
 def same_origin(environ: Environ, origin: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which other origins may read the REST routes, by aiohttp-cors; never with credentials, never for `null`."""
+"""Which other origins may read the REST routes, by aiohttp-cors; `*` is never with credentials and never `null`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import aiohttp_cors
 from aiohttp import hdrs, web
 
-_ALLOWED = ("X-API-Key", "Authorization", "Content-Type", "X-Request-ID", "Cache-Control", "Last-Event-ID")
 _EXPOSED = (
     "X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition"
 )  # fmt: skip
@@ -15,18 +14,22 @@ _MAX_AGE = 600  # seconds; what browsers keep a preflight's answer for
 
 
 def add_cors(app: web.Application, routes: Iterable[web.AbstractRoute], origins: Iterable[str]) -> None:
-    """Let the origins read the routes. Keys travel in a header, so cookies and other credentials never need to."""
-    allowed = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call] # it ships no signatures
-        allow_credentials=False,
-        expose_headers=_EXPOSED,
-        allow_headers=_ALLOWED,
-        allow_methods=("GET", "HEAD", "POST"),
-        max_age=_MAX_AGE,
-    )
-    cors = aiohttp_cors.setup(app, defaults={origin: allowed for origin in origins if origin != "null"})
+    """Let the origins read the routes, with whichever headers they send; those listed by name with credentials too."""
+    defaults = {origin: _options(credentials=origin != "*") for origin in origins if origin != "null"}
+    cors = aiohttp_cors.setup(app, defaults={"*": defaults["*"]} if "*" in defaults else defaults)
     for route in routes:
         cors.add(route)
     app.on_response_prepare.append(_refuse_null)
+
+
+def _options(*, credentials: bool) -> aiohttp_cors.ResourceOptions:
+    return aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call] # it ships no signatures
+        allow_credentials=credentials,
+        expose_headers=_EXPOSED,
+        allow_headers="*",
+        allow_methods=("GET", "HEAD", "POST"),
+        max_age=_MAX_AGE,
+    )
 
 
 def check_preflight(request: web.Request) -> None:

@@ -44,13 +44,35 @@ class TestOrigin:
             async with engine.http.get(f"{engine.base}?{POLL}", headers={"Origin": origin}) as response:
                 assert response.status == 200
                 assert response.headers["Access-Control-Allow-Origin"] == origin
-                assert "Access-Control-Allow-Credentials" not in response.headers
+                listed = origin == "https://dash.example"
+                assert response.headers.get("Access-Control-Allow-Credentials") == ("true" if listed else None)
 
     async def test_a_star_is_never_with_credentials(self, start: Start) -> None:
         engine = await start(cors_allowed_origins="*")
         async with engine.http.options(f"{engine.base}?{POLL}", headers={"Origin": "https://x.example"}) as response:
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             assert "Access-Control-Allow-Credentials" not in response.headers
+        assert await refused(engine, origin="null") == 403
+
+    @pytest.mark.parametrize("allowed", ["https://dash.example", ["https://dash.example"], "*", ["*"]])
+    async def test_a_preflight_allows_the_headers_asked_for(self, start: Start, allowed: Any) -> None:
+        engine = await start(cors_allowed_origins=allowed)
+        asked = {
+            "Origin": "https://dash.example",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "x-of-my-own, authorization",
+        }
+        async with engine.http.options(f"{engine.base}?{POLL}", headers=asked) as response:
+            assert response.status == 204
+            assert response.headers["Access-Control-Allow-Headers"] == "x-of-my-own, authorization"
+            assert response.headers["Access-Control-Allow-Methods"] == "GET, POST"
+            everyone = "*" in allowed
+            assert response.headers["Access-Control-Allow-Origin"] == ("*" if everyone else "https://dash.example")
+            assert response.headers.get("Access-Control-Allow-Credentials") == (None if everyone else "true")
+        asked["Origin"] = "https://evil.example" if not everyone else "null"
+        async with engine.http.options(f"{engine.base}?{POLL}", headers=asked) as response:
+            assert response.status == 403
+            assert not any(name.startswith("Access-Control") for name in response.headers)
 
     def test_a_predicate_decides(self) -> None:
         environ = Environ(b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://b\r\n", "1.2.3.4")

@@ -16,8 +16,10 @@ def preflight(origin: str, method: str = "GET", headers: str = "x-api-key, autho
     }
 
 
-@pytest.mark.parametrize("origins", [(HOME,), ("*",), ("https://other.example", HOME)])
-async def test_an_allowed_origin_reads_with_its_key(origins):
+@pytest.mark.parametrize(
+    ("origins", "credentials"), [((HOME,), "true"), (("*",), None), (("https://other.example", HOME), "true")]
+)
+async def test_an_allowed_origin_reads_with_its_key_and_a_listed_one_with_credentials(origins, credentials):
     async with serving(cors_origins=origins) as http:
         async with http.options("/api/pnl/current", headers=preflight(HOME)) as answer:
             assert answer.status == 200
@@ -28,12 +30,12 @@ async def test_an_allowed_origin_reads_with_its_key(origins):
                 "authorization",
             }
             assert int(answer.headers["Access-Control-Max-Age"]) > 0
-            assert "Access-Control-Allow-Credentials" not in answer.headers
+            assert answer.headers.get("Access-Control-Allow-Credentials") == credentials
         async with http.get("/api/pnl/current", headers={**READ, "Origin": HOME}) as answer:
             assert answer.status == 200
             assert answer.headers[ALLOW] == HOME
             assert answer.headers["Vary"] == "Origin"
-            assert "Access-Control-Allow-Credentials" not in answer.headers
+            assert answer.headers.get("Access-Control-Allow-Credentials") == credentials
         async with http.head("/api/pnl/current", headers={**READ, "Origin": HOME}) as answer:
             assert answer.status == 200
 
@@ -81,8 +83,16 @@ async def test_a_foreign_origin_and_null_are_refused(origins, origin):
             assert ALLOW not in answer.headers
 
 
-@pytest.mark.parametrize("asked", [preflight(HOME, "DELETE"), preflight(HOME, "GET", "x-secret-header")])
-async def test_methods_and_headers_beyond_need_are_refused(asked):
+@pytest.mark.parametrize("origins", [(HOME,), ("*",)])
+async def test_headers_of_the_page_s_own_are_allowed(origins):
+    asked = preflight(HOME, "GET", "x-of-my-own, x-api-key")
+    async with serving(cors_origins=origins) as http, http.options("/api/pnl/current", headers=asked) as answer:
+        assert answer.status == 200
+        assert set(answer.headers["Access-Control-Allow-Headers"].lower().split(",")) == {"x-of-my-own", "x-api-key"}
+
+
+async def test_methods_beyond_need_are_refused():
+    asked = preflight(HOME, "DELETE")
     async with serving(cors_origins=("*",)) as http, http.options("/api/pnl/current", headers=asked) as answer:
         assert answer.status == 403
 
