@@ -1,36 +1,23 @@
 """One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
 from pnl_backend.engine import frames
 from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.counters import Counters
 from pnl_backend.engine.frames import FrameError, FrameReader
 from pnl_backend.engine.outbox import Outbox
-from pnl_backend.engine.packets import Message, ProtocolError
+from pnl_backend.engine.packets import Message, ProtocolError, RawFrames
 from pnl_backend.engine.timers import Deadlines, Timers
 
 OPEN, CLOSING, CLOSED = range(3)
 FLUSH_SIZE = 64 * 1024
 """How much of what waits is joined into one write."""
-LINGER = 0.8
-"""Seconds between our close frame and hanging up on a peer that does not answer it."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the engine counts since its start."""
-
-    messages_sent: int = 0
-    messages_received: int = 0
-    dropped: int = 0
-    slow_disconnects: int = 0
-    refused: int = 0
-    protocol_errors: int = 0
-    handler_errors: int = 0
-    ping_timeouts: int = 0
-    unknown_events: int = 0
+LINGER = 2.0
+"""Seconds for the peer to answer our close frame."""
+DRAIN = 1.0
+"""Seconds for a peer that did not to end its half of the connection after ours."""
 
 
 class Owner(Protocol):
@@ -55,7 +42,8 @@ class Wiring:
         self.counters = Counters()
         self.timers = Timers()
         self.behind: Deadlines[Connection] = self.timers.queue(config.slow_client_timeout, Connection.cut)
-        self.linger: Deadlines[Connection] = self.timers.queue(LINGER, Connection.abort)
+        self.linger: Deadlines[Connection] = self.timers.queue(LINGER, Connection.unanswered)
+        self.draining: Deadlines[Connection] = self.timers.queue(DRAIN, Connection.abort)
         self.open: set[Connection] = set()
         self._empty: asyncio.Event | None = None
 
@@ -108,8 +96,8 @@ class Connection:
         """A write to `direct` failed."""
         raise NotImplementedError
 
-    def say_no_more(self) -> None:
-        """End our half of the connection."""
+    def shutdown_write(self) -> None:
+        """End our half of the connection behind what was written."""
         raise NotImplementedError
 
     def listen(self, *, to: bool) -> None:
@@ -164,6 +152,12 @@ class Connection:
             self.outbox.size -= size
             self.write(b"".join(map(self.encode, batch)))
 
+    def caught_up(self) -> None:
+        """Nothing waits for the socket any more."""
+        self.wiring.behind.discard(self)
+        if self.state == CLOSING:
+            self.wiring.linger.add(self)
+
     # In.
 
     def feed(self, data: bytes) -> None:
@@ -183,6 +177,10 @@ class Connection:
             self._offended(error.code, str(error))
         except ProtocolError as error:
             self._offended(frames.POLICY, str(error))
+        else:
+            return
+        if self.state == CLOSING:
+            self.feed(b"")  # the peer's own close frame may have come with the error
 
     def pause(self) -> None:
         """Take nothing more until `resume`."""
@@ -215,22 +213,34 @@ class Connection:
         if self.state == OPEN:
             self.wiring.counters.protocol_errors += 1
             self.close(code, reason)
-            if self.state == CLOSING and not self.lags():
-                # The offender sees the end at once; what it still sends is read away, or a reset could eat our frame.
-                self.say_no_more()
             self.owner.lost("transport error")
 
     # The end.
 
     def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
-        """Say goodbye behind what waits; hang up when the peer has, or shortly after."""
+        """Send a close frame behind what waits; the socket is closed when the peer has answered, or shortly after.
+
+        Until then the socket is read and our half of it stays open: a client that finds it closed, or reset because of
+        unread data, while it answers the close frame reports 1006 in place of our code.
+        """
         if self.state != OPEN:
             return
         self.send(RawFrames(frames.close_frame(code, reason)))
-        if self.state == OPEN:
-            self.state = CLOSING
-            self.direct = -1
+        if self.state != OPEN:
+            return
+        self.state = CLOSING
+        self.direct = -1
+        if self.halted:
+            self.halted = False
+            self.listen(to=True)
+        if not self.lags():
             self.wiring.linger.add(self)
+
+    def unanswered(self) -> None:
+        """The peer has not answered our close frame: end our half; it has a moment to end its own."""
+        if self.state != CLOSED:
+            self.wiring.draining.add(self)
+            self.shutdown_write()
 
     def cut(self) -> None:
         """End a client that does not keep up."""
@@ -260,6 +270,7 @@ class Connection:
         self.wiring.gone(self)
         self.wiring.behind.discard(self)
         self.wiring.linger.discard(self)
+        self.wiring.draining.discard(self)
         self.hang_up(politely=politely)
 
     def ended(self) -> None:
@@ -268,13 +279,3 @@ class Connection:
         self.abort()
         if was == OPEN:
             self.owner.lost("transport close")
-
-
-class RawFrames(Message):
-    """Frames that are no Engine.IO packets: pongs and closes."""
-
-    __slots__ = ()
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(())
-        self._frame = self._event = data

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from os import write
 from typing import Protocol
 
-from pnl_backend.engine.connection import Connection, Counters
+from pnl_backend.engine.connection import Connection
+from pnl_backend.engine.counters import Counters
 from pnl_backend.engine.packets import Message
 
 VARIANTS = 9

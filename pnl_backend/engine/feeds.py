@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp import web
 
 from pnl_backend.engine import frames
-from pnl_backend.engine.connection import CLOSING, OPEN, Connection, RawFrames
+from pnl_backend.engine.connection import CLOSING, OPEN, Connection
 from pnl_backend.engine.eio import environ_of
-from pnl_backend.engine.packets import Message
+from pnl_backend.engine.packets import Message, RawFrames
 from pnl_backend.engine.requests import Environ, Refusal, check_origin, cors_headers, from_client, handshake
 from pnl_backend.engine.takeover import BorrowedConnection
 

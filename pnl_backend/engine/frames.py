@@ -50,19 +50,29 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 
 
 class FrameReader:
-    """Client frames in, whole messages out: (opcode, payload), text decoded, fragments joined."""
+    """Client frames in, whole messages out: (opcode, payload), text decoded, fragments joined.
 
-    __slots__ = ("buffer", "limit", "opcode", "parts", "size")
+    After a FrameError it yields nothing but the peer's close frame.
+    """
+
+    __slots__ = ("buffer", "failed", "fragments", "limit", "opcode", "parts", "unread")
 
     def __init__(self, limit: int) -> None:
+        """`limit` in bytes of one message; it may come in as many fragments, and one more that is empty."""
         self.limit = limit
         self.buffer = b""
-        self.parts: list[bytes] | None = None
+        self.parts: bytearray | None = None
+        self.fragments = 0
         self.opcode = 0
-        self.size = 0
+        self.failed = False
+        self.unread = 0
+        """Bytes to pass over, after an error, before the next frame begins."""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, str | bytes]]:
         """Yield each message that `data` completes; raises FrameError where the peer breaks the rules."""
+        if self.failed:
+            yield from self._close_frames(data)
+            return
         buffer = self.buffer + data if self.buffer else data
         self.buffer = b""
         offset, end = 0, len(buffer)
@@ -88,11 +98,32 @@ class FrameReader:
                 if message is not None:
                     yield message
         except FrameError:
-            offset = end
+            self.failed = True
+            self.parts = None
             raise
         finally:
             # Also when the reader is left in the middle: the rest comes with the next feed.
             self.buffer = buffer[offset:] if offset < end else b""
+
+    def _close_frames(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Pass over frames by their lengths alone, without keeping their payloads; yield close frames."""
+        buffer = self.buffer + data
+        while buffer:
+            passed = min(self.unread, len(buffer))
+            self.unread -= passed
+            buffer = buffer[passed:]
+            if len(buffer) < 2:
+                break
+            length = buffer[1] & 0x7F
+            start = 2 + (2 if length == 126 else 8 if length == 127 else 0)
+            if len(buffer) < start:
+                break
+            if length >= 126:
+                length = int.from_bytes(buffer[2:start], "big")
+            if buffer[0] & 0x0F == CLOSE:
+                yield CLOSE, b""
+            self.unread = start + length + (4 if buffer[1] & 0x80 else 0)
+        self.buffer = buffer
 
     def _check(self, first: int, second: int, length: int) -> None:
         """Judge a frame by its header, before its payload is waited for."""
@@ -107,7 +138,7 @@ class FrameReader:
             return
         if opcode > BINARY or (opcode == CONTINUATION) is (self.parts is None):
             raise FrameError(BROKEN, "bad opcode")
-        if self.size + length > self.limit:
+        if len(self.parts or b"") + length > self.limit:
             raise FrameError(TOO_BIG, "message is too big")
 
     def _message(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
@@ -119,16 +150,14 @@ class FrameReader:
             return opcode, payload
         if not first & 0x80 or opcode == CONTINUATION:
             if self.parts is None:
-                self.parts, self.opcode = [], opcode
-            self.parts.append(payload)
-            self.size += len(payload)
-            # An endless row of empty fragments is memory too.
-            if len(self.parts) > 1024:
+                self.parts, self.opcode, self.fragments = bytearray(), opcode, 0
+            self.parts += payload
+            self.fragments += 1
+            if self.fragments > self.limit + 1:
                 raise FrameError(POLICY, "too many fragments")
             if not first & 0x80:
                 return None
-            payload, opcode = b"".join(self.parts), self.opcode
-            self.parts, self.size = None, 0
+            payload, opcode, self.parts = bytes(self.parts), self.opcode, None
         return opcode, _text(payload) if opcode == TEXT else payload
 
 

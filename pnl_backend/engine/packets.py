@@ -70,6 +70,16 @@ class Message:
         return self._event
 
 
+class RawFrames(Message):
+    """Frames that are no Engine.IO packets: pongs and closes."""
+
+    __slots__ = ()
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(())
+        self._frame = self._event = data
+
+
 PING_MESSAGE = Message((PING,))
 NOOP_MESSAGE = Message((NOOP,))
 CLOSE_MESSAGE = Message((CLOSE,))

@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-from pnl_backend.engine.connection import CLOSED, FLUSH_SIZE, LINGER, OPEN, Connection, Owner, Wiring
+from pnl_backend.engine.connection import CLOSED, DRAIN, FLUSH_SIZE, OPEN, Connection, Owner, Wiring
 from pnl_backend.engine.outbox import Outbox
 
 RECEIVE_SIZE = 64 * 1024
@@ -82,7 +82,7 @@ class SocketConnection(Connection):
         self.flush()
         if self.rest is None and self.state != CLOSED:
             self.loop.remove_writer(self.sock.fileno())
-            self.wiring.behind.discard(self)
+            self.caught_up()
             if self.state == OPEN:
                 self.direct = self.sock.fileno()
 
@@ -98,7 +98,7 @@ class SocketConnection(Connection):
         else:
             self.ended()
 
-    def say_no_more(self) -> None:
+    def shutdown_write(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -156,11 +156,13 @@ class TransportConnection(Connection, asyncio.Protocol):
         self.paused = False
         self.flush()
         if not self.paused:
-            self.wiring.behind.discard(self)
+            self.caught_up()
 
-    def say_no_more(self) -> None:
+    def shutdown_write(self) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        else:
+            self.transport.close()  # TLS has no half-close
 
     def listen(self, *, to: bool) -> None:
         if self.transport.is_closing():
@@ -181,5 +183,5 @@ class TransportConnection(Connection, asyncio.Protocol):
             self.transport.abort()
             return
         self.transport.close()
-        if self.transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
+        # Also when nothing is left to write: TLS waits for the peer's own end.
+        asyncio.get_running_loop().call_later(DRAIN, self.transport.abort)

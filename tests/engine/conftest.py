@@ -1,6 +1,7 @@
 """A running engine on a free port, and clients for it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ class Running:
     http: aiohttp.ClientSession
     app: web.Application
     log: list[tuple[Any, ...]]
+    scheme: str = "http"
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}/socket.io/"
+        return f"{self.scheme}://127.0.0.1:{self.port}/socket.io/"
 
     async def client(self, transport: str) -> Any:
         """A client with its Engine.IO session open."""
@@ -94,6 +96,7 @@ async def running(
     front: bool = True,
     setup: Callable[[Server], None] | None = None,
     route: Callable[[Server, web.Application], None] | None = None,
+    tls: ssl.SSLContext | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     log: list[tuple[Any, ...]] = []
@@ -108,13 +111,13 @@ async def running(
     runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     if front:
-        listener = await listen(server, runner, host="127.0.0.1", port=0)
+        listener = await listen(server, runner, host="127.0.0.1", port=0, ssl_context=tls)
         port = listener.port
     else:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         port = runner.addresses[0][1]
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        yield Running(server, port, http, app, log)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=False)) as http:
+        yield Running(server, port, http, app, log, "http" if tls is None else "https")
         await server.shutdown(2.0)
     if front:
         await listener.close()
@@ -139,11 +142,17 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def begin(
-            *, front: bool = True, setup: Any = None, route: Any = None, options: Any = None, **config: Any
+            *,
+            front: bool = True,
+            setup: Any = None,
+            route: Any = None,
+            tls: Any = None,
+            options: Any = None,
+            **config: Any,
         ) -> Running:
             values = {"ping_interval": 0.4, "ping_timeout": 2.0, "connect_timeout": 3.0, **config}
             return await stack.enter_async_context(
-                running(EngineConfig(**values), front=front, setup=setup, route=route, **(options or {}))
+                running(EngineConfig(**values), front=front, setup=setup, route=route, tls=tls, **(options or {}))
             )
 
         yield begin

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pnl_backend.engine import EngineConfig, Message, attach, create_server, lis
 from pnl_backend.engine.fanout import CHUNK, Fanout
 from tests.engine.client import Closed, UpgradingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
+from tests.support.tls import self_signed
 
 
 async def numbers(client: Any, count: int) -> list[int]:
@@ -280,16 +280,6 @@ class TestSlowClients:
         await flood.send('42["message",2]')
         assert await numbers(flood, 1) == [2]
         assert most <= 8
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A key and its certificate for 127.0.0.1."""
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, certificate
 
 
 class TestTls:
