@@ -31,12 +31,15 @@ from pnl_backend.ops.metrics import Metrics
 class Unconfigured:
     """Stands where no fetcher could be built: every fetch fails and says which setting is missing.
 
-    `refused` tells credentials that were given and cannot be used from none given at all.
+    `refused` marks credentials that were given and cannot be used, `half` those of which a part is missing.
     """
 
-    def __init__(self, source: Any, message: str, *, hint: str | None = None, refused: bool = False) -> None:
+    def __init__(
+        self, source: Any, message: str, *, hint: str | None = None, refused: bool = False, half: bool = False
+    ) -> None:
         self.source = source
         self.refused = refused
+        self.half = half
         self._message = message
         self._hint = hint
 

@@ -7,24 +7,33 @@ command line read them.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal, Self
+from urllib.parse import unquote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pnl_backend.config_types import (
+    MS,
+    ORIGINS,
+    SOURCE_FIELDS,
+    HttpUrl,
+    Millis,
+    Networks,
+    Origins,
+    comma_list,
+    lower,
+    named_file,
+    names_of,
+    pem_file,
+    rules,
+    setting,
+    url_of,
+    zone,
+)
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.errors import ConfigError
 
@@ -37,71 +46,12 @@ SHORTEST_PRODUCTION_KEY = 32
 DOCUMENTED_KEYS = ("your-secret-key", "your-api-key", "your_api_key", "change-me", "changeme", "demo-key")
 
 
-def setting(default: Any, help_text: str, *, allowed: str, also: str = "", **checks: Any) -> Any:
-    """A field with its help, what is allowed in words, and an older or alternative name."""
-    return Field(default, description=help_text, json_schema_extra={"allowed": allowed, "also": also}, **checks)
-
-
-def _names(name: str, *also: str) -> AliasChoices:
-    return AliasChoices(name, *also)
-
-
-def _comma_list(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError("not a URL of an allowed scheme")
-        return value.rstrip("/")
-
-    return AfterValidator(check)
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if value != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/")):
-        raise ValueError("not an origin")
-    return value.rstrip("/").lower()
-
-
-def _network(value: str) -> str:
-    return str(ipaddress.ip_network(value, strict=False))
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("not a time zone") from error
-    return value
-
-
-def _rules(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-Millis = Annotated[int, Field(ge=1)]
-Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_comma_list)]
-Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_comma_list)]
-HttpUrl = Annotated[str, _url("http", "https")]
-
-MS = "whole milliseconds"
-ORIGINS = "origins such as https://app.example.com, separated by commas, or *"
-
-
 class Settings(BaseSettings):
     """What the environment says. Read it with `config_text.load()`, which turns problems into one line a setting."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",  # with or without the mark that some editors write first
         env_ignore_empty=True,
         extra="ignore",
         case_sensitive=False,
@@ -114,27 +64,27 @@ class Settings(BaseSettings):
     host: str | None = setting(
         None, "address to listen on (127.0.0.1; 0.0.0.0 in production)", allowed="an address or host name"
     )
-    node_env: Annotated[Literal["development", "production", "test"], BeforeValidator(_lower)] = setting(
+    node_env: Annotated[Literal["development", "production", "test"], BeforeValidator(lower)] = setting(
         "development",
         "production refuses to start without API_KEY, hides error detail, sends HSTS",
         allowed="development, production or test",
         also="APP_ENV",
-        validation_alias=_names("NODE_ENV", "APP_ENV"),
+        validation_alias=names_of("NODE_ENV", "APP_ENV"),
     )
-    log_level: Annotated[Literal["trace", "debug", "info", "warning", "error"], BeforeValidator(_lower)] = setting(
+    log_level: Annotated[Literal["trace", "debug", "info", "warning", "error"], BeforeValidator(lower)] = setting(
         "info", "least severe level that is logged", allowed="trace, debug, info, warning or error"
     )
     log_dir: Path = setting(Path("./logs"), "where combined.log and error.log are written", allowed="a directory")
     log_json: bool = setting(False, "one JSON object a line in the log files", allowed="true or false")
 
     # -- keys and access
-    api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_list)] = setting(
+    api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
         [],
         "the read key, or several separated by commas while one is rotated out; without it, development on loopback "
         "is open and says so",
         allowed="any text; in production at least 32 characters that stand in no documentation",
     )
-    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_list)] = setting(
+    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
         [], "the key for breaker reset and cache clear; without it they answer 403", allowed="as API_KEY"
     )
     cors_origin: Origins = setting([], "browser origins that may ask (* in development)", allowed=ORIGINS)
@@ -145,13 +95,13 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = setting(
         100, "REST requests a minute for each client; 0 is off", allowed="0 or more", ge=0
     )
-    metrics_access: Annotated[Literal["key", "loopback"], BeforeValidator(_lower)] = setting(
+    metrics_access: Annotated[Literal["key", "loopback"], BeforeValidator(lower)] = setting(
         "key", "who may read /metrics: holders of a key, or this machine alone", allowed="key or loopback"
     )
 
     # -- upstreams
     kalshi_api_url: HttpUrl = setting(KALSHI_REST, "Kalshi's REST base", allowed="an http or https URL")
-    kalshi_ws_url: Annotated[str, _url("ws", "wss")] = setting(
+    kalshi_ws_url: Annotated[str, url_of("ws", "wss")] = setting(
         KALSHI_WS, "Kalshi's WebSocket", allowed="a ws or wss URL"
     )
     kalshi_api_key: str | None = setting(
@@ -159,24 +109,24 @@ class Settings(BaseSettings):
         "id of a Kalshi API key; one with the read scope is enough",
         allowed="the key's id",
         also="KALSHI_API_KEY_ID",
-        validation_alias=_names("KALSHI_API_KEY", "KALSHI_API_KEY_ID"),
+        validation_alias=names_of("KALSHI_API_KEY", "KALSHI_API_KEY_ID"),
     )
-    kalshi_private_key_path: Path | None = setting(
-        None, "the key's private half: a PEM file, RSA or Ed25519", allowed="a file that can be read"
+    kalshi_private_key_path: Annotated[Path, AfterValidator(pem_file)] | None = setting(
+        None, "the key's private half: a PEM file, RSA or Ed25519", allowed="a PEM file that can be read"
     )
     kalshi_private_key: SecretStr | None = setting(
         None,
         "the same as text; \\n stands for a line break",
         allowed="PEM text",
         also="KALSHI_API_SECRET",
-        validation_alias=_names("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
+        validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
     )
     anthropic_api_key: SecretStr | None = setting(
         None,
         "an Admin key (sk-ant-admin...) or one with the read:analytics scope; Anthropic refuses a plain API key here",
         allowed="the key",
         also="ANTHROPIC_ADMIN_KEY",
-        validation_alias=_names("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
+        validation_alias=names_of("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
     )
     anthropic_api_url: HttpUrl = setting(ANTHROPIC_REST, "Anthropic's base", allowed="an http or https URL")
     johns_revenue_url: HttpUrl = setting(JOHNS_REST, "John's revenue endpoint", allowed="an http or https URL")
@@ -194,7 +144,7 @@ class Settings(BaseSettings):
         "time between two updates, in ms",
         allowed=f"{MS}, 20 or more",
         also="AGGREGATION_INTERVAL_MS",
-        validation_alias=_names("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
+        validation_alias=names_of("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
     )
     fetch_timeout_ms: Millis = setting(5000, "longest upstream call, in ms", allowed=f"{MS}, 1 or more")
     kalshi_poll_ms: Millis = setting(5000, "how often Kalshi is asked, in ms", allowed=f"{MS}, 1 or more")
@@ -209,24 +159,26 @@ class Settings(BaseSettings):
     pnl_since: date | None = setting(
         None, "first day of Anthropic spend that counts (the first day the server ever ran)", allowed="YYYY-MM-DD"
     )
-    business_timezone: Annotated[str, AfterValidator(_zone)] = setting(
+    business_timezone: Annotated[str, AfterValidator(zone)] = setting(
         "UTC", "time zone whose midnight begins a day", allowed="an IANA name such as America/New_York"
     )
-    agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(_rules)] = setting(
+    agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(rules)] = setting(
         AgentRules(),
         "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to one",
         allowed='JSON such as {"workspaces": {"wrkspc_1": "Scalper"}}',
     )
 
     # -- cache and ledger
-    redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = setting(
+    redis_url: Annotated[str, url_of("redis", "rediss", "unix")] | None = setting(
         None, "a Redis to share the cache with; the server runs without", allowed="a redis, rediss or unix URL"
     )
     use_redis: bool | None = setting(
         None, "false leaves Redis aside (true when REDIS_URL is set)", allowed="true or false"
     )
     cache_ttl: Millis = setting(300000, "how long a cached reading is fresh, in ms", allowed=f"{MS}, 1 or more")
-    db_path: Path = setting(Path("./data/pnl.db"), "the ledger; the demo keeps its own beside it", allowed="a file")
+    db_path: Annotated[Path, AfterValidator(named_file)] = setting(
+        Path("./data/pnl.db"), "the ledger; the demo keeps its own beside it", allowed="a file"
+    )
     db_synchronous: Literal["FULL", "NORMAL"] = setting(
         "FULL",
         "FULL survives a power cut; NORMAL survives kill -9, a power cut may lose what followed the last checkpoint",
@@ -261,11 +213,6 @@ class Settings(BaseSettings):
         problems = list(self._production_problems()) if self.production else []
         if self.use_redis and not self.redis_url:
             problems.append("USE_REDIS: given true, but REDIS_URL names no Redis")
-        if self.kalshi_api_key and not (self.kalshi_private_key or self.kalshi_private_key_path):
-            problems.append("KALSHI_API_KEY: given without KALSHI_PRIVATE_KEY_PATH or KALSHI_PRIVATE_KEY")
-        path = self.kalshi_private_key_path
-        if path is not None and not path.is_file():
-            problems.append(f"KALSHI_PRIVATE_KEY_PATH: given {str(path)!r}, allowed: a file that can be read")
         if not self.production and not self.api_key and not self.is_loopback:
             problems.append(f"API_KEY: needed, because HOST={self.bind_host} is open to others")
         if problems:
@@ -314,7 +261,8 @@ class Settings(BaseSettings):
 
     @property
     def any_source(self) -> bool:
-        return bool(self.kalshi_api_key or self.anthropic_api_key or "johns_revenue_url" in self.model_fields_set)
+        """Whether any name of a source is set, be it half of what the source needs."""
+        return not SOURCE_FIELDS.isdisjoint(self.model_fields_set)
 
     @property
     def database(self) -> Path:
@@ -331,7 +279,7 @@ class Settings(BaseSettings):
         """The private key's text, from the setting or from its file."""
         if self.kalshi_private_key is not None:
             return self.kalshi_private_key.get_secret_value().replace("\\n", "\n")
-        return self.kalshi_private_key_path.read_text() if self.kalshi_private_key_path else None
+        return self.kalshi_private_key_path.read_text("utf-8") if self.kalshi_private_key_path else None
 
     @property
     def secrets(self) -> list[str]:
@@ -339,5 +287,6 @@ class Settings(BaseSettings):
         held = [*self.api_key, *self.admin_api_key]
         held += [s for s in (self.kalshi_private_key, self.anthropic_api_key, self.johns_revenue_token) if s]
         values = [secret.get_secret_value() for secret in held]
-        password = urlsplit(self.redis_url).password if self.redis_url else None
-        return [value for value in (*values, password) if value]
+        urls = (self.redis_url, self.kalshi_api_url, self.kalshi_ws_url, self.anthropic_api_url, self.johns_revenue_url)
+        passwords = [password for url in urls if url and (password := urlsplit(url).password)]
+        return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]

@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from pnl_backend.config import Settings
+from pnl_backend.config_names import misspelt
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.errors import ConfigError
 
 
 def load(**overrides: Any) -> Settings:
-    """The effective settings; raises `ConfigError` with a line for each that is wrong."""
+    """The effective settings, `overrides` by field before all else; ConfigError with a line for each that is wrong."""
+    problems = set(
+        misspelt(
+            {name for field in Settings.model_fields for name in names(field)},
+            in_file=map(str.upper, _dotenv()),
+            in_environment=map(str.upper, EnvSettingsSource(Settings).env_vars),
+        )
+    )
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        raise ConfigError(sorted({_line(problem) for problem in error.errors()})) from None
+        problems.update(line for problem in error.errors() for line in _lines(problem))
+    if problems:
+        raise ConfigError(sorted(problems))
+    return settings
+
+
+def _dotenv() -> Mapping[str, str | None]:
+    """What `.env` holds, by name in lower case; ConfigError for a file that cannot be read."""
+    file = Settings.model_config.get("env_file")
+    try:
+        return DotEnvSettingsSource(Settings).env_vars
+    except UnicodeError:
+        raise ConfigError([f"{file}: not UTF-8, allowed: a text file in UTF-8"]) from None
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read ({error.strerror})"]) from None
+
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://)([^\s'\"]*@)?([^\s'\"?]*)(\?[^\s'\"]*)?", re.IGNORECASE)
+
+
+def mask_urls(text: str) -> str:
+    """The text with user, password and query of every URL in it masked; one with neither stays as it is."""
+    return _URL.sub(lambda url: f"{url[1]}{(url[2] and '****@') or ''}{url[3]}{(url[4] and '?****') or ''}", text)
 
 
 def names(field: str) -> list[str]:
@@ -33,9 +65,7 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
     shown = {field: _shown(getattr(settings, field)) for field in Settings.model_fields}
     if settings.kalshi_api_key:
         shown["kalshi_api_key"] = f"{settings.kalshi_api_key[:4]}****"
-    if settings.redis_url and urlsplit(settings.redis_url).password:
-        shown["redis_url"] = settings.redis_url.replace(f":{urlsplit(settings.redis_url).password}@", ":********@")
-    return [(names(field)[0], text) for field, text in shown.items()]
+    return [(names(field)[0], mask_urls(text)) for field, text in shown.items()]
 
 
 def example() -> str:
@@ -67,15 +97,19 @@ def _shown(value: object) -> str:
     return _plain(value) or "-"
 
 
-def _line(problem: Any) -> str:
+def _lines(problem: Any) -> list[str]:
     cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, ConfigError):
-        return str(cause)
+    return cause.problems if isinstance(cause, ConfigError) else [_line(problem)]
+
+
+def _line(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     by_name = {name.lower(): field for field in Settings.model_fields for name in names(field)}
     field = by_name.get(field.lower(), field)
     info = Settings.model_fields.get(field)
     extra = info.json_schema_extra if info and isinstance(info.json_schema_extra, dict) else {}
     given = problem["input"]
-    shown = "********" if info and "Secret" in str(info.annotation) else repr(given)
+    shown = mask_urls(repr(given))
+    if info and ("Secret" in str(info.annotation) or (field.endswith("_url") and shown == repr(given))):
+        shown = "********" if re.search(r"[@?]|Secret", f"{given}{info.annotation}") else shown
     return f"{names(field)[0] if info else field}: given {shown}, allowed: {extra.get('allowed', problem['msg'])}"

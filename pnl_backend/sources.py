@@ -94,14 +94,29 @@ def build_guards(
 
 
 def _kalshi(credentials: Credentials, client: UpstreamClient) -> Fetcher[Any]:
-    if not credentials.kalshi_key_id or not credentials.kalshi_pem:
+    key_id, pem = credentials.kalshi_key_id, credentials.kalshi_pem
+    if key_id is None and pem is None:
         return Unconfigured(
             "kalshi",
             "Kalshi is not configured",
             hint="set KALSHI_API_KEY to the key's id and KALSHI_PRIVATE_KEY_PATH to its PEM file",
         )
+    if key_id is None:
+        return Unconfigured(
+            "kalshi",
+            "Kalshi has a private key, but KALSHI_API_KEY is missing",
+            hint="set KALSHI_API_KEY to the id of that key",
+            half=True,
+        )
+    if pem is None:
+        return Unconfigured(
+            "kalshi",
+            "Kalshi has a key id, but KALSHI_PRIVATE_KEY_PATH or KALSHI_PRIVATE_KEY is missing",
+            hint="set one of them to the PEM of that key",
+            half=True,
+        )
     try:
-        signer = Signer.from_pem(credentials.kalshi_key_id, credentials.kalshi_pem)
+        signer = Signer.from_pem(key_id, pem)
     except (PnLError, ValueError) as error:
         hint = getattr(error, "hint", None)
         return Unconfigured("kalshi", f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)

@@ -7,6 +7,7 @@ import pytest
 
 from pnl_backend import config
 from pnl_backend.config import Settings
+from pnl_backend.config_names import misspelt
 from pnl_backend.config_text import describe, example, load, names
 from pnl_backend.errors import ConfigError
 
@@ -172,9 +173,6 @@ def test_every_bad_value_gets_its_line(given):
 
 def test_settings_that_contradict_each_other(given, tmp_path):
     assert problems(given, USE_REDIS="true") == ["USE_REDIS: given true, but REDIS_URL names no Redis"]
-    assert problems(given, USE_REDIS="false", KALSHI_API_KEY="id") == [
-        "KALSHI_API_KEY: given without KALSHI_PRIVATE_KEY_PATH or KALSHI_PRIVATE_KEY"
-    ]
     missing = str(tmp_path / "none.pem")
     (problem,) = problems(given, KALSHI_PRIVATE_KEY_PATH=missing)
     assert missing in problem
@@ -209,9 +207,70 @@ def test_production_defaults(given):
     assert settings.database == Path("data/pnl.db")
 
 
-def test_demo_is_off_as_soon_as_one_source_is_configured(given):
+def test_demo_is_off_as_soon_as_any_name_of_a_source_is_set(given):
     assert not given(JOHNS_REVENUE_URL="http://127.0.0.1:5000/api/revenue").demo_mode
     assert given(DEMO="true").demo_mode
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KALSHI_API_KEY", "id"),
+        ("KALSHI_API_KEY_ID", "id"),
+        ("KALSHI_PRIVATE_KEY", "pem"),
+        ("KALSHI_API_SECRET", "pem"),
+        ("KALSHI_API_URL", "http://127.0.0.1:1"),
+        ("ANTHROPIC_ADMIN_KEY", "key"),
+        ("JOHNS_REVENUE_TOKEN", "token"),
+    ],
+)
+def test_half_a_source_is_no_error_and_no_demo(given, name, value):
+    assert not given(**{name: value}).demo_mode
+
+
+def test_an_empty_name_of_a_source_is_none(given):
+    Path(".env").write_text("KALSHI_API_KEY=\nANTHROPIC_API_KEY=\n")
+    assert given(KALSHI_PRIVATE_KEY="").demo_mode
+
+
+KNOWN = {name for field in Settings.model_fields for name in names(field)}
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("KALSHI_API_KY", "KALSHI_API_KEY"),
+        ("KALSHI_APIKEY", "KALSHI_API_KEY"),
+        ("KASLHI_API_KEY", "KALSHI_API_KEY"),
+        ("ALLOWED_ORIGIN", "ALLOWED_ORIGINS"),
+        ("JOHN_REVENUE_URL", "JOHNS_REVENUE_URL"),
+        ("ANTHROPIC_APIKEYS", "ANTHROPIC_API_KEY"),
+    ],
+)
+def test_a_near_name_is_found_in_file_and_environment(given, name, near):
+    (line,) = problems(given, **{name: "x"})
+    assert line == f"{name}: no setting has this name (environment); did you mean {near}?"
+    (line,) = misspelt(KNOWN, in_file=[name], in_environment=[])
+    assert line == f"{name}: no setting has this name (.env); did you mean {near}?"
+
+
+@pytest.mark.parametrize(("name", "near"), [("PROT", "PORT"), ("API_KEYS", "API_KEY"), ("REDIS_ULR", "REDIS_URL")])
+def test_a_short_name_is_near_in_the_file_alone(given, name, near):
+    assert given(**{name: "x"}).port == 3000
+    (line,) = misspelt(KNOWN, in_file=[name], in_environment=[])
+    assert line.endswith(f"did you mean {near}?")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SOMETHING_ELSE", "VITE_API_URL", "VITE_WS_URL", "VITE_WS_SECURE", "KALSHI_API_KEY_2", "ANTHROPIC_BASE_URL",
+        "DATABASE_URL", "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "JOHN_API_BASE_URL", "DB_USER",
+    ],
+)  # fmt: skip
+def test_a_distant_name_is_nobodys_business(given, name):
+    Path(".env").write_text(f"{name}=1\n")
+    assert given(**{name: "1"}).port == 3000
 
 
 def test_secrets_are_shown_nowhere(given, tmp_path):

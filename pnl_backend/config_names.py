@@ -1,0 +1,50 @@
+"""Names that were meant as settings and are none: found in `.env` and, with more caution, in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+FOREIGN = "VITE_"
+"""Names with this prefix belong to the build of the dashboard."""
+
+
+def misspelt(known: Collection[str], *, in_file: Iterable[str], in_environment: Iterable[str]) -> Iterator[str]:
+    """One line for each name that nobody reads and that is near a known one; names in upper case.
+
+    A file holds our settings alone, so one or two letters are enough. An environment holds the names of every program
+    on the machine: there only long names count, because two short ones are easily alike by chance.
+    """
+    found: dict[str, str] = {}
+    for name in in_environment:
+        if near := _nearest(name, known, shortest=10):
+            found[name] = f"{name}: no setting has this name (environment); did you mean {near}?"
+    for name in in_file:
+        if near := _nearest(name, known, shortest=4):
+            found[name] = f"{name}: no setting has this name (.env); did you mean {near}?"
+    yield from found.values()
+
+
+def _nearest(name: str, known: Collection[str], *, shortest: int) -> str | None:
+    """The known name of at least `shortest` letters that is nearest; None for a known name and for a distant one."""
+    # KALSHI_API_KEY_2 is a second key that somebody keeps, not a slip.
+    if name in known or name.startswith(FOREIGN) or name.rstrip("0123456789").rstrip("_") in known:
+        return None
+    near = [(_distance(name, other), other) for other in known if len(other) >= shortest]
+    near = [(distance, other) for distance, other in near if distance <= (1 if len(other) < 8 else 2)]
+    return min(near)[1] if near else None
+
+
+def _distance(first: str, second: str) -> int:
+    """How many letters were left out, added, exchanged or swapped with their neighbour; underscores are no letters."""
+    a, b = first.replace("_", ""), second.replace("_", "")
+    before: list[int] = []
+    last = list(range(len(b) + 1))
+    for i, letter in enumerate(a, start=1):
+        row = [i]
+        for j, other in enumerate(b, start=1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != other))
+            if before and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]
