@@ -31,6 +31,7 @@ from pnl_backend.adapters import (
     fetch_outcome,
     store_part,
 )
+from pnl_backend.address import cannot_listen, url_of
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.asyncapi import asyncapi
 from pnl_backend.books import Books
@@ -237,9 +238,12 @@ async def _open_doors(
     runner = ApiRunner(app, shutdown_timeout=2.0, fold_path=engine.fold_path)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    listener = await engine.listen(feeds.server, runner, host=settings.bind_host, port=settings.port)
+    try:
+        listener = await engine.listen(feeds.server, runner, host=settings.bind_host, port=settings.port)
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(settings.bind_host, settings.port, error) from error
     stack.push_async_callback(listener.close)
-    return f"http://{'localhost' if settings.is_loopback else settings.bind_host}:{listener.port}", listener.port
+    return url_of(settings.bind_host, listener.port), listener.port
 
 
 def _health(core: Core, server: engine.Server) -> Health:

@@ -13,21 +13,34 @@ from typing import Any, Literal
 import aiohttp
 
 from pnl_backend.adapters import Unconfigured, plain_words
-from pnl_backend.cache.redis import RedisTier
+from pnl_backend.cache.redis_client import try_out
 from pnl_backend.config import Settings
-from pnl_backend.config_text import describe
+from pnl_backend.config_text import describe, mask_urls
 from pnl_backend.domain.readings import AnthropicSpend, ClosedCosts, CostRow, KalshiPortfolio, Revenue
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.sources import CALLS_PER_FETCH, Credentials, build_fetchers
 from pnl_backend.store import Store
 
-Verdict = Literal["ok", "note", "problem"]
+Verdict = Literal["ok", "note", "warning", "problem"]
+
+LONGEST_TRY = 30.0
+"""Seconds for one upstream at most, so that whoever starts the server after a check is not kept waiting for long."""
+
+_SUMMARY = {
+    "ok": "The server can do its job.",
+    "warning": "The server can start; what is marked with a warning does not work now.",
+    "problem": "The server could not do its job.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was tried and what came of it; a `problem` keeps the server from doing its job, a `note` does not."""
+    """What was tried and what came of it.
+
+    A `problem` is a wrong setting: it stays until somebody changes it. A `warning` is an outage, which may end by
+    itself, or half a source; the server starts all the same. A `note` is worth knowing, no more.
+    """
 
     part: str
     verdict: Verdict
@@ -52,29 +65,32 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("upstreams", "ok", "DEMO: the built-in simulator plays all three")
         return
     async with _fetchers(settings) as fetchers:
-        findings = [
-            await _upstream("kalshi", fetchers.kalshi, settings),
-            await _upstream("anthropic", fetchers.anthropic, settings),
-            await _upstream("johns_revenue", fetchers.johns, settings),
-        ]
+        findings = await asyncio.gather(
+            _upstream("kalshi", fetchers.kalshi, settings),
+            _upstream("anthropic", fetchers.anthropic, settings),
+            _upstream("johns_revenue", fetchers.johns, settings),
+        )
     for finding in findings:
         yield finding
-    if not any(finding.verdict == "ok" for finding in findings):
-        yield Finding("upstreams", "problem", "none of the three answers: there would be no figure to show")
+    if not settings.any_source:
+        yield Finding("upstreams", "problem", "no source is configured: there would be no figure to show")
+    elif not any(finding.verdict == "ok" for finding in findings):
+        yield Finding("upstreams", "warning", "none of the three answers: there is no figure to show until one does")
 
 
-async def report(settings: Settings) -> int:
-    """Print settings and findings; 1 if the server could not do its job, else 0."""
+async def report(settings: Settings, *, strict: bool = False) -> int:
+    """Print settings and findings; 1 for a problem, with `strict` for a warning too, else 0."""
     print("Settings")
     for name, value in describe(settings):
         print(f"  {name:<36}{value}")
     print("\nParts")
-    failed = False
+    worst: Verdict = "ok"
     async for finding in check(settings):
-        failed |= finding.verdict == "problem"
-        print(f"  {finding.verdict:<9}{finding.part:<15}{finding.words}", flush=True)
-    print("\nThe server could not do its job." if failed else "\nThe server can do its job.")
-    return int(failed)
+        if finding.verdict == "problem" or (finding.verdict == "warning" and worst == "ok"):
+            worst = finding.verdict
+        print(f"  {finding.verdict:<9}{finding.part:<15}{mask_urls(finding.words)}", flush=True)
+    print(f"\n{_SUMMARY[worst]}")
+    return int(worst == "problem" or (strict and worst == "warning"))
 
 
 async def _database(settings: Settings) -> Finding:
@@ -98,14 +114,12 @@ async def _database(settings: Settings) -> Finding:
 async def _redis(settings: Settings) -> Finding:
     if not settings.redis:
         return Finding("redis", "ok", "not configured; the server runs without")
-    tier = RedisTier(url=settings.redis, prefix="pnl:check:")
-    await tier.open()
-    try:
-        if tier.status == "connected":
-            return Finding("redis", "ok", "connected")
-        return Finding("redis", "note", "does not answer: the server runs without it and takes it up when it returns")
-    finally:
-        await tier.close()
+    problem = await try_out(settings.redis)
+    if problem is None:
+        return Finding("redis", "ok", "connected")
+    if problem.lasting:
+        return Finding("redis", "problem", f"{problem.words}; the server would run without it")
+    return Finding("redis", "warning", f"{problem.words}; the server runs without it and takes it up when it returns")
 
 
 @asynccontextmanager
@@ -118,14 +132,21 @@ async def _fetchers(settings: Settings) -> AsyncIterator[Any]:
 
 async def _upstream(name: str, fetcher: Any, settings: Settings) -> Finding:
     try:
-        async with asyncio.timeout(CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000):
+        async with asyncio.timeout(min(CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000, LONGEST_TRY)):
             fetched = await fetcher.fetch()
     except TimeoutError:
-        return Finding(name, "note", "did not answer in time; the server asks again by itself")
+        return Finding(name, "warning", "did not answer in time; the server asks again by itself")
     except FetchError as error:
-        lasting = not error.retryable and not (isinstance(fetcher, Unconfigured) and not fetcher.refused)
-        return Finding(name, "problem" if lasting else "note", plain_words(error))
+        return Finding(name, _verdict(fetcher, error), plain_words(error))
+    except Exception as error:  # what the settings made of a request may be none: a key with a line break in it
+        return Finding(name, "problem", f"cannot be asked with these settings ({type(error).__name__})")
     return Finding(name, "ok", _told(fetched.value))
+
+
+def _verdict(fetcher: Any, error: FetchError) -> Verdict:
+    if isinstance(fetcher, Unconfigured) and not fetcher.refused:
+        return "warning" if fetcher.half else "note"
+    return "warning" if error.retryable else "problem"
 
 
 def _told(value: KalshiPortfolio | AnthropicSpend | Revenue) -> str:

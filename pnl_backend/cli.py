@@ -15,7 +15,7 @@ from typing import Any
 
 from loguru import logger
 
-from pnl_backend import config_text
+from pnl_backend import __version__, config_text
 from pnl_backend.config import Settings
 from pnl_backend.errors import ConfigError, PnLError
 from pnl_backend.ops.logging import learn_secrets, setup_logging
@@ -23,27 +23,71 @@ from pnl_backend.ops.logging import learn_secrets, setup_logging
 STOP_WITHIN = 10.0
 """Seconds from the first signal to exit; what is not closed by then is left."""
 
+LAST_PORT_BASE = 65_532
+"""The simulator listens on this port and the three after it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; answers the process's exit code."""
+    """Run a command; answers the process's exit code.
+
+    2: the settings or the arguments are wrong. 1: it could not be done, said in one line. 130: interrupted.
+    """
     arguments = _parser().parse_args(argv)
+    setup_logging(level="warning", directory=None, json_lines=False, secrets=())
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
     except ConfigError as error:
         print("These settings must be mended first:", file=sys.stderr)
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 2
     except PnLError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        return _failed(f"{type(error).__name__}: {error}", error)
+    except BrokenPipeError:
+        return _unread()
+    except OSError as error:
+        return _failed(str(error), error)
+    except KeyboardInterrupt:
+        return 130
+    return code
 
 
-def serve(_: argparse.Namespace) -> int:
-    settings = config_text.load()
+def _failed(words: str, error: Exception) -> int:
+    """Say in one line what failed; where it failed is for LOG_LEVEL=debug alone."""
+    logger.opt(exception=error).debug("the command failed")
+    print(words.replace("\n", " "), file=sys.stderr)
+    _drop_output()
+    return 1
+
+
+def _unread() -> int:
+    """Whoever read the output has seen enough; the exit code is the one of a process that SIGPIPE ended."""
+    _drop_output()
+    return 128 + signal.SIGPIPE
+
+
+def _drop_output() -> None:
+    """What could not be written must not fail once more, with a traceback, when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _load(arguments: argparse.Namespace) -> Settings:
+    """The settings; what the command line says of them goes first."""
+    given = {name: getattr(arguments, name, None) for name in ("port", "host")}
+    settings = config_text.load(**{name: value for name, value in given.items() if value is not None})
+    learn_secrets(settings.secrets)
+    return settings
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    settings = _load(arguments)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     _set_up_logging(settings)
-    return _run(_serve(settings))
+    return _run(_serve(settings, lambda: _load(arguments)))
 
 
 def _set_up_logging(settings: Settings) -> None:
@@ -55,13 +99,13 @@ def _set_up_logging(settings: Settings) -> None:
     )
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, load: Callable[[], Settings]) -> int:
     from pnl_backend.app import running
 
     stop = asyncio.Event()
     _on_signals(stop)
     async with running(settings) as server:
-        _on_reload(server.take_keys)
+        _on_reload(server.take_keys, load)
         _announce(settings, server.url)
         await stop.wait()
     logger.info("stopped")
@@ -83,16 +127,15 @@ def _on_signals(stop: asyncio.Event) -> None:
             loop.add_signal_handler(number, received)
 
 
-def _on_reload(take_keys: Callable[[Settings], None]) -> None:
+def _on_reload(take_keys: Callable[[Settings], None], load: Callable[[], Settings]) -> None:
     """SIGHUP reads `.env` again for its keys: new ones open at once, what a removed one opened is closed."""
 
     def reload() -> None:
         try:
-            fresh = config_text.load()
+            fresh = load()
         except ConfigError as error:
             logger.error("the keys stay as they are, the settings have a problem: {}", "; ".join(error.problems))
             return
-        learn_secrets(fresh.secrets)
         take_keys(fresh)
 
     with suppress(NotImplementedError, AttributeError):  # there is no SIGHUP on Windows
@@ -115,16 +158,16 @@ def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(main_coroutine)
 
 
-def check(_: argparse.Namespace) -> int:
+def check(arguments: argparse.Namespace) -> int:
     from pnl_backend.check import report
 
-    return _run(report(config_text.load()))
+    return _run(report(_load(arguments), strict=arguments.strict))
 
 
 def backup(arguments: argparse.Namespace) -> int:
     from pnl_backend import commands
 
-    settings = config_text.load()
+    settings = _load(arguments)
     directory = arguments.to or settings.backup_dir
     if directory is None:
         raise ConfigError(["BACKUP_DIR: given nothing, allowed: a directory (or say where with --to)"])
@@ -135,14 +178,14 @@ def backup(arguments: argparse.Namespace) -> int:
 def restore(arguments: argparse.Namespace) -> int:
     from pnl_backend import commands
 
-    settings = config_text.load()
+    settings = _load(arguments)
     return commands.restore(arguments.file, settings.database, origin="demo" if settings.demo_mode else "live")
 
 
 def export(arguments: argparse.Namespace) -> int:
     from pnl_backend import commands
 
-    settings = config_text.load()
+    settings = _load(arguments)
     end = int(time.time() * 1000) if arguments.end is None else commands.instant(arguments.end)
     start = 0 if arguments.start is None else commands.instant(arguments.start)
     return _run(
@@ -162,7 +205,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from pnl_backend.simulator.run import run_forever
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(run_forever(port_base=arguments.port_base, seed=arguments.seed))
+        asyncio.run(run_forever(port_base=arguments.port_base or None, seed=arguments.seed))
     return 0
 
 
@@ -170,26 +213,47 @@ def settings_command(arguments: argparse.Namespace) -> int:
     if arguments.example:
         print(config_text.example(), end="")
         return 0
-    for name, value in config_text.describe(config_text.load()):
+    for name, value in config_text.describe(_load(arguments)):
         print(f"{name:<36}{value}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pnl-backend", description="Real-time P&L streaming server.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(run=serve)
+    _listen_options(parser)
     commands = parser.add_subparsers(title="commands")
-    commands.add_parser("serve", help="run the server (the default)").set_defaults(run=serve)
-    commands.add_parser("check", help="try every part and say in plain words what is wrong").set_defaults(run=check)
+    served = commands.add_parser("serve", help="run the server (the default)")
+    served.set_defaults(run=serve)
+    _listen_options(served)
+    checked = commands.add_parser("check", help="try every part and say in plain words what is wrong")
+    checked.add_argument("--strict", action="store_true", help="fail on outages too, not only on wrong settings")
+    checked.set_defaults(run=check)
     _ledger_commands(commands)
     played = commands.add_parser("simulate", help="play the three upstreams on loopback ports")
-    played.add_argument("--port-base", type=int, default=5000, help="first of four ports (5000)")
+    played.add_argument(
+        "--port-base", type=_port_base, default=5000, metavar="PORT", help="first of four ports (5000); 0: free ones"
+    )
     played.add_argument("--seed", type=int, default=1, help="seed of the simulator's moves (1)")
     played.set_defaults(run=simulate)
     shown = commands.add_parser("settings", help="print the effective settings, secrets masked")
     shown.add_argument("--example", action="store_true", help="print the text of .env.example instead")
     shown.set_defaults(run=settings_command)
     return parser
+
+
+def _listen_options(parser: argparse.ArgumentParser) -> None:
+    """Left out, neither is set at all: a command's own default would hide what was given before the command."""
+    left_out = argparse.SUPPRESS
+    parser.add_argument("--port", type=int, default=left_out, help="port to listen on, before the setting PORT")
+    parser.add_argument("--host", default=left_out, help="address to listen on, before the setting HOST")
+
+
+def _port_base(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= LAST_PORT_BASE:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"given {text!r}, allowed: 0 to {LAST_PORT_BASE}")
 
 
 def _ledger_commands(commands: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pnl_backend.domain.export import Format, Rows, encoded
-from pnl_backend.errors import BadRequest
+from pnl_backend.errors import BadRequest, OutputError
 from pnl_backend.store import maintenance
 from pnl_backend.store.history import Resolution
 from pnl_backend.store.ledger_file import Origin
@@ -62,15 +62,24 @@ async def export(
             with suppress(BrokenPipeError):  # whoever read it has seen enough
                 await _write(pieces, sys.stdout.buffer)
             return 0
-        partial = out.with_name(out.name + ".partial")
         try:
-            with partial.open("wb") as file:
-                await _write(pieces, file)
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
+            await _write_whole(pieces, out)
+        except OSError as error:
+            raise OutputError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
     print(out)
     return 0
+
+
+async def _write_whole(pieces: AsyncIterator[bytes], out: Path) -> None:
+    """The file is there only when all of it is; what is left of an attempt is removed."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            await _write(pieces, file)
+        partial.replace(out)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 async def _write(pieces: AsyncIterator[bytes], to: BinaryIO) -> None:

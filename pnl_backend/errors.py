@@ -25,6 +25,18 @@ class ConfigError(PnLError):
         super().__init__("\n".join(problems))
 
 
+class StartError(PnLError):
+    """The server, or the simulator, cannot listen where it was asked to; the message says which setting to change."""
+
+    code = "start_error"
+
+
+class OutputError(PnLError):
+    """A file that a command should write cannot be written."""
+
+    code = "output_error"
+
+
 class FetchError(PnLError):
     """One upstream call failed; the last good reading stands.
 

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
-from collections.abc import Sequence
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from pnl_backend.errors import ConfigError
 
-__all__ = ["BATCH", "FAILURES", "Redis", "connect", "count", "is_refusal", "read", "reason", "sweep"]
+__all__ = ["BATCH", "FAILURES", "Redis", "connect", "count", "is_refusal", "read", "reason", "sweep", "try_out"]
 
 HEALTH_CHECK_INTERVAL = 20
 BATCH = 500
 """Keys in one command."""
 
 FAILURES = (RedisError, OSError, TimeoutError)
+
+TRY_TIMEOUT = 3.0
+"""Seconds for `try_out`, where somebody waits for the answer and a TLS handshake may take its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why Redis cannot be used; `lasting` until somebody changes a setting, here or there."""
+
+    words: str
+    lasting: bool
 
 
 def connect(url: str, connections: int, call_timeout: float) -> Redis:
@@ -88,3 +105,53 @@ async def count(client: Redis, prefix: str) -> int | None:
 
 def _pattern(prefix: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+
+
+async def try_out(url: str) -> Problem | None:
+    """Connect and ping once; None when that works."""
+    client = connect(url, 1, TRY_TIMEOUT)
+    try:
+        async with asyncio.timeout(TRY_TIMEOUT):
+            await client.ping()
+    except FAILURES as error:
+        return _problem(error, url)
+    finally:
+        with contextlib.suppress(*FAILURES):
+            await client.aclose()
+            await client.connection_pool.disconnect()
+    return None
+
+
+def _problem(error: BaseException, url: str) -> Problem:
+    for cause in _causes(error):
+        if words := _wrong_setting(cause, url):
+            return Problem(words, lasting=True)
+    if is_refusal(error):
+        return Problem(f"answers with an error: {error}", lasting=False)
+    words = f"does not answer ({reason(error)})"
+    if url.startswith("rediss:") and isinstance(error, TimeoutError | RedisTimeoutError):
+        words = "does not answer the TLS handshake: if that port speaks no TLS, use redis:// in REDIS_URL"
+    elif url.startswith("redis:") and "closed by server" in str(error):
+        words = "closes the connection at once: if that port speaks TLS, use rediss:// in REDIS_URL"
+    return Problem(words, lasting=False)
+
+
+def _wrong_setting(cause: BaseException, url: str) -> str | None:
+    """What to change in REDIS_URL, or in Redis; None for an error that may pass."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS there ({cause.reason}): use redis:// in REDIS_URL"
+    if isinstance(cause, NoPermissionError | AuthorizationError):
+        return "the user of REDIS_URL lacks a permission"
+    if isinstance(cause, AuthenticationError):
+        if urlsplit(url).password is None:
+            return "wants a password: put it into REDIS_URL, as in redis://:password@host"
+        return "refuses the user or the password of REDIS_URL"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -92,8 +92,9 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
     with _plainly(path):
         if not path.exists():
             raise StoreError(f"there is no ledger at {path}")
-        directory.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
+        with _plainly(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)
         try:
             _copy(path, partial, progress)
             verify(partial, progress)

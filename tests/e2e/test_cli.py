@@ -2,9 +2,15 @@
 
 import asyncio
 import signal
+import ssl
 import stat
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pnl_backend.config_text import example
 from pnl_backend.simulator import Fault, Simulator
@@ -74,6 +80,28 @@ async def test_a_second_signal_ends_at_once(tmp_path):
         await server.close()
 
 
+@pytest.fixture
+async def tls_port(tmp_path):
+    """A port that speaks TLS alone, under a certificate that nobody signed; what is said there leads to nothing."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis.test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "tls.pem").write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.pem")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
 async def test_check_of_the_demo(tmp_path):
     code, output = await command(tmp_path, "check")
     assert code == 0, output
@@ -107,27 +135,94 @@ async def test_check_says_what_is_wrong_with_a_private_key(tmp_path, simulator):
     assert "problem  kalshi" in output
 
 
-async def test_check_takes_an_outage_for_a_note(tmp_path, simulator, redis_server):
-    env = upstream_env(simulator, simulator.credentials())
+async def test_check_warns_of_an_outage_and_fails_on_it_only_when_strict(tmp_path, simulator, redis_server):
+    env = upstream_env(simulator, simulator.credentials()) | {"REDIS_URL": redis_server.url}
+    assert (await command(tmp_path, "check", "--strict", **env))[0] == 0
     await redis_server.stop()
     await simulator.kill("johns")
-    code, output = await command(tmp_path, "check", **env, REDIS_URL=redis_server.url)
+    code, output = await command(tmp_path, "check", **env)
     assert code == 0, output
-    assert "note     johns_revenue" in output
-    assert "note     redis" in output
+    assert "warning  johns_revenue" in output
+    assert "warning  redis" in output
+    assert (await command(tmp_path, "check", "--strict", **env))[0] == 1
+    for upstream in ("kalshi", "anthropic"):
+        await simulator.kill(upstream)
+    code, output = await command(tmp_path, "check", **env)
+    assert code == 0, output
+    assert "none of the three answers" in output
+    assert (await command(tmp_path, "check", "--strict", **env))[0] == 1
 
 
-async def test_check_fails_when_nothing_answers_or_the_database_cannot_be_written(tmp_path, simulator):
+async def test_check_asks_hanging_upstreams_together_and_takes_them_for_an_outage(tmp_path, simulator):
+    env = upstream_env(simulator, simulator.credentials()) | {"FETCH_TIMEOUT_MS": "100"}
+    for upstream in ("kalshi", "anthropic", "johns"):
+        simulator.set_fault(upstream, Fault.hang())
+    code, output = await command(tmp_path, "check", **env)
+    assert code == 0, output
+    assert output.count("warning  ") == 4
+
+
+async def test_check_fails_when_no_source_is_configured_or_the_database_cannot_be_written(tmp_path, simulator):
     env = upstream_env(simulator, simulator.credentials())
     (tmp_path / "file").write_text("not a directory")
     code, output = await command(tmp_path, "check", **env, DB_PATH=str(tmp_path / "file" / "pnl.db"))
     assert code == 1
     assert "problem  database" in output
-    for upstream in ("kalshi", "anthropic", "johns"):
-        await simulator.kill(upstream)
-    code, output = await command(tmp_path, "check", **env)
+    code, output = await command(tmp_path, "check", DEMO="false")
     assert code == 1
-    assert "none of the three answers" in output
+    assert "no source is configured" in output
+
+
+async def test_check_says_why_redis_refuses(tmp_path, redis_server):
+    plain, closed = redis_server.url, "redis://127.0.0.1:1"
+    await redis_server.stop()
+    await redis_server.start("--requirepass", "the-right-password")
+    for url, code, words in (
+        (plain, 1, "wants a password: put it into REDIS_URL"),
+        (plain.replace("://", "://:the-wrong-password@"), 1, "refuses the user or the password of REDIS_URL"),
+        (plain.replace("://", "://nobody:the-right-password@"), 1, "refuses the user or the password of REDIS_URL"),
+        (plain.replace("redis:", "rediss:"), 0, "use redis:// in REDIS_URL"),
+        (closed, 0, "does not answer"),
+    ):
+        exit_code, output = await command(tmp_path, "check", REDIS_URL=url)
+        assert words in output
+        assert exit_code == code, output
+        assert "-password" not in output
+        assert "nobody" not in output
+        assert "Traceback" not in output
+    url = plain.replace("://", "://:the-right-password@")
+    exit_code, output = await command(tmp_path, "check", REDIS_URL=url)
+    assert exit_code == 0
+    assert "ok       redis" in output
+
+
+async def test_check_says_that_redis_wants_tls_or_has_an_unknown_certificate(tmp_path, tls_port):
+    code, output = await command(tmp_path, "check", REDIS_URL=f"redis://127.0.0.1:{tls_port}")
+    assert code == 0
+    assert "use rediss:// in REDIS_URL" in output
+    code, output = await command(tmp_path, "check", REDIS_URL=f"rediss://127.0.0.1:{tls_port}")
+    assert code == 1
+    assert "certificate is not trusted: self-signed certificate" in output
+
+
+async def test_no_user_password_or_query_of_a_url_is_printed(tmp_path):
+    given = {
+        "REDIS_URL": "redis://user-a:secret-b@127.0.0.1:1/0?password=secret-c",
+        "KALSHI_API_URL": "http://user-d:secret-e@127.0.0.1:1/trade-api/v2?token=secret-f",
+        "KALSHI_WS_URL": "ws://secret-g@127.0.0.1:1/ws?secret-h",
+        "ANTHROPIC_API_URL": "http://user-i:p@ss:secret-j@127.0.0.1:1",
+        "ANTHROPIC_API_KEY": "secret-k",
+        "JOHNS_REVENUE_URL": "http://127.0.0.1:1/api/revenue?key=secret-l&user=user-m#secret-n",
+    }
+    outputs = [await command(tmp_path, name, **given) for name in ("check", "settings")]
+    wrong = {name: value.replace("://", ":x//") for name, value in given.items()} | {"PORT": "x"}
+    wrong["REDIS_URL"] = "user-o:secret-p@127.0.0.1"
+    outputs += [await command(tmp_path, name, **wrong) for name in ("check", "settings")]
+    for _, output in outputs:
+        assert "REDIS_URL" in output
+        assert "127.0.0.1:1/trade-api/v2" in output or "KALSHI_API_URL: given" in output
+        assert "secret-" not in output
+        assert "user-" not in output
 
 
 async def test_settings_are_listed_masked_and_the_example_is_printed(tmp_path):

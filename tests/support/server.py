@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ FAST = {
 class ServerProcess:
     """`python server.py` with given settings; `log` is all that it wrote to the console, `prefix` what runs it."""
 
-    def __init__(self, directory: Path, *prefix: str, **env: str) -> None:
+    def __init__(self, directory: Path, *prefix: str, arguments: Sequence[str] = (), **env: str) -> None:
         self.directory = directory
         self.prefix = prefix
+        self.arguments = arguments
         self.env = {"PORT": "0", "LOG_LEVEL": "info", **env}
         self.url = ""
         self.port = 0
@@ -50,6 +52,7 @@ class ServerProcess:
             *self.prefix,
             sys.executable,
             str(ROOT / "server.py"),
+            *self.arguments,
             cwd=self.directory,
             env={**kept, "PYTHONUNBUFFERED": "1", **self.env},
             stdout=asyncio.subprocess.PIPE,

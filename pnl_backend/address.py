@@ -1,0 +1,40 @@
+"""Where the server listens, in words: the address that a person can open, and why it cannot listen at all."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+
+from pnl_backend.errors import StartError
+
+_WHY = {
+    errno.EADDRINUSE: "the port is in use: stop the program that has it, or set another PORT",
+    errno.EADDRNOTAVAIL: "it is no address of this machine: set HOST to one that is, or to 0.0.0.0 for all of them",
+    errno.EACCES: "not permitted: ports below 1024 need a privilege, set PORT to a higher one",
+}
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL that opens, on this machine, what listens on `host`."""
+    return f"http://{_reachable(host)}:{port}"
+
+
+def cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> StartError:
+    """The error that says why nothing can listen on this address, and which setting to change."""
+    if isinstance(error, socket.gaierror | UnicodeError):
+        why = "the name cannot be resolved: set HOST to an address, or to a name of this machine"
+    else:
+        why = _WHY.get(error.errno or 0) or error.strerror or str(error)
+    return StartError(f"cannot listen on {f'[{host}]' if ':' in host else host}:{port}: {why}")
+
+
+def _reachable(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 6:
+        # What listens on all IPv6 addresses does not listen on 127.0.0.1, which localhost may mean.
+        return "[::1]" if address.is_unspecified else f"[{host.replace('%', '%25')}]"
+    return "localhost" if address.is_unspecified or host == "127.0.0.1" else host
