@@ -15,6 +15,7 @@ import orjson
 
 from pnl_backend.access.keys import Grant, presented_key
 from pnl_backend.access.wrongkeys import Authenticator, TooManyWrongKeys
+from pnl_backend.domain.feed_views import ledger_fields, ledger_view
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
@@ -227,14 +228,16 @@ class Periods:
         self._previous_day = previous_day
         self._month: tuple[int, Snapshot | None] | None = None
 
-    async def snapshot(self, period: Period, /) -> bytes:
+    async def snapshot(self, period: Period, /) -> tuple[bytes, bytes]:
+        """The snapshot and its ledger, both as JSON."""
         newest: Snapshot = self._hub.latest.snapshot
         base = None
         if period == "today":
             base = self._previous_day()
         elif period == "mtd":
             base = await self._before_month(newest)
-        return orjson.dumps(period_view(newest, base, period))
+        ledger = ledger_fields(ledger_view(newest, base))
+        return orjson.dumps(period_view(newest, base, period)), orjson.dumps(ledger)
 
     async def _before_month(self, newest: Snapshot) -> Snapshot | None:
         start = month_start(business_date(newest.at, self._zone), self._zone)

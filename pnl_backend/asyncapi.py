@@ -92,6 +92,10 @@ _LEDGER = (
     _Message("snapshot", said.SnapshotMessage, "The whole ledger, which replaces what a client holds."),
     _Message("delta", said.DeltaMessage, "What changed; applies to the message before it."),
 )
+_EVENTS = (
+    _Message("snapshot", said.SnapshotEvent, "The whole ledger.", key="snapshot_event"),
+    _Message("delta", said.DeltaEvent, "What changed, and the whole ledger after it.", key="delta_event"),
+)
 _PLAIN = (
     _Message("auth", said.Auth, "The key, where the address brings none.", sent=False),
     _Message("ping", said.Ping, "Asks for a pong.", sent=False),
@@ -156,9 +160,9 @@ _CHANNELS = (
         "/api/pnl/stream",
         "http",
         "Ledger feed, server-sent events",
-        "The messages of the plain WebSocket as `data:` lines; `id:` is `<epoch>-<seq>`, and `Last-Event-ID` resumes "
-        "after it. `retry: 3000`, and a comment every 15 s.",
-        _LEDGER,
+        "The messages of the plain WebSocket as `data:` lines, the ledger's fields beside each; `id:` is "
+        "`<epoch>-<seq>`, and `Last-Event-ID` resumes after it. `retry: 3000`, and a comment every 15 s.",
+        _EVENTS,
         ("query", "header", "bearer"),
     ),
     _Channel(

@@ -7,7 +7,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from pnl_backend.http.models import AgentEntry, Breakdown, CostEntry, IsoTime, Message, Snapshot
+from pnl_backend.http.models import (
+    AgentEntry,
+    Breakdown,
+    CostEntry,
+    IsoTime,
+    LedgerFigures,
+    LedgerParts,
+    Message,
+    Snapshot,
+)
 
 Source = Literal["initial", "stream", "replay"]
 Day = Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-02-25"])
@@ -161,50 +170,16 @@ class DashboardMessage(Message):
 # The ledger feed; its times are ms since the epoch.
 
 
-class LedgerParts(Message):
-    trades: float
-    costs: float = Field(le=0)
-    revenue: float
-
-
-class Deal(Message):
-    """One of John's deals; USD."""
-
-    id: str
-    name: str
-    amount: float
-    status: str
-    closedDate: str | None
-
-
-class LedgerCounts(Message):
-    openTradeCount: int = Field(ge=0)
-    closedTradeCount: int = Field(ge=0)
-    recentDeals: list[Deal]
-
-
-class LedgerMetadata(Message):
-    dataPoints: int = Field(ge=0)
-    computedAt: int = Field(ge=0)
-
-
-class Ledger(Message):
-    """netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD."""
+class Ledger(LedgerFigures):
+    """The ledger with its time and its place in the sequence."""
 
     timestamp: int = Field(ge=0)
-    kalshiPnL: float
-    totalCosts: float
-    totalRevenue: float
-    netPnL: float
-    breakdown: LedgerParts
-    components: LedgerCounts
-    metadata: LedgerMetadata
     epoch: str
     seq: int = Field(ge=0)
 
 
 class LedgerDelta(Message):
-    """What changed since the message with `prevSeq`; not to be applied to anything else."""
+    """What changed since the message with `prevSeq`, and the sums that it leads to; USD."""
 
     timestamp: int = Field(ge=0)
     netPnLDelta: float
@@ -212,6 +187,11 @@ class LedgerDelta(Message):
     costsDelta: float
     revenueDelta: float
     changePercent: float
+    netPnL: float
+    kalshiPnL: float
+    totalCosts: float
+    totalRevenue: float
+    breakdown: LedgerParts
     seq: int = Field(ge=0)
     prevSeq: int = Field(ge=0)
 
@@ -230,6 +210,20 @@ class DeltaMessage(Message):
     type: Literal["delta"]
     data: LedgerDelta
     timestamp: int = Field(ge=0)
+
+
+class SnapshotEvent(Ledger):
+    """A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope."""
+
+    type: Literal["snapshot"]
+    data: Ledger
+
+
+class DeltaEvent(Ledger):
+    """A delta as an event, with the whole ledger that it leads to beside the envelope."""
+
+    type: Literal["delta"]
+    data: LedgerDelta
 
 
 class Auth(Message):

@@ -103,7 +103,9 @@ class Server:
         self.anthropic.value = AnthropicSpend(today, today, ())
         self.johns.value = Revenue(collected, collected)
         snapshot = await self.aggregator.tick()
-        whole, month, day = [orjson.loads(await self.periods.snapshot(period)) for period in ("all", "mtd", "today")]
+        whole, month, day = [
+            orjson.loads((await self.periods.snapshot(period))[0]) for period in ("all", "mtd", "today")
+        ]
         return Shown(snapshot, whole, month, day)
 
 

@@ -62,7 +62,7 @@ describe('withLedger', () => {
       totalRevenue: 625.6,
       netPnL: 1_009.7,
       breakdown: { trades: 510.1, costs: -126, revenue: 625.6 },
-      components: { openTradeCount: 3, closedTradeCount: 9, recentDeals: [] },
+      components: { openTradeCount: 3, closedTradeCount: 9, recentDeals: 0, deals: [] },
       metadata: { dataPoints: 9, computedAt: T0 },
       epoch: 'k3v9',
       seq: 12,

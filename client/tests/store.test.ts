@@ -212,7 +212,7 @@ describe('nothing is missed', () => {
       totalRevenue: 625.5,
       netPnL: 1_002,
       breakdown: { trades: 502, costs: -125.5, revenue: 625.5 },
-      components: { openTradeCount: 3, closedTradeCount: 0, recentDeals: [] },
+      components: { openTradeCount: 3, closedTradeCount: 0, recentDeals: 0, deals: [] },
       metadata: { dataPoints: 1, computedAt: T0 },
       epoch: 'k3v9',
       seq: 2,

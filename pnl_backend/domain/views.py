@@ -13,7 +13,6 @@ from typing import Any, Literal
 import orjson
 
 from pnl_backend.domain.attribution import AgentEntry, CostEntry
-from pnl_backend.domain.delta import Delta
 from pnl_backend.domain.money import HUNDRED, decimal_text, number
 from pnl_backend.domain.readings import SOURCES, Deal
 from pnl_backend.domain.record import Record
@@ -65,69 +64,12 @@ def breakdown_view(s: Snapshot) -> Json:
         "anthropic": _anthropic(s.anthropic),
         "johns": _johns(s.johns),
         "summary": summary_view(s),
-        "costBreakdown": _costs(s.costs),
-        "agentAttribution": _agents(s.agents),
+        "costBreakdown": costs_view(s.costs),
+        "agentAttribution": agents_view(s.agents),
         "timestamp": iso(s.at),
         "epoch": s.epoch,
         "seq": s.seq,
     }
-
-
-def ledger_view(s: Snapshot, *, data_points: int) -> Json:
-    """The ledger feed's snapshot: here `totalRevenue` is what John collected, `kalshiPnL` the trading P&L."""
-    pnl, costs, collected = number(s.kalshi.pnl), number(s.total_expenses), number(s.johns.collected)
-    return {
-        "timestamp": s.at,
-        "kalshiPnL": pnl,
-        "totalCosts": costs,
-        "totalRevenue": collected,
-        "netPnL": number(s.net_pnl),
-        "breakdown": {"trades": pnl, "costs": -costs or 0.0, "revenue": collected},
-        "components": {
-            "openTradeCount": s.kalshi.positions,
-            "closedTradeCount": s.kalshi.closed_positions,
-            "recentDeals": [_deal(deal) for deal in s.johns.recent_deals],
-        },
-        "metadata": {"dataPoints": data_points, "computedAt": s.at},
-        "epoch": s.epoch,
-        "seq": s.seq,
-    }
-
-
-def delta_view(d: Delta) -> Json:
-    return {
-        "timestamp": d.at,
-        "netPnLDelta": usd(d.net),
-        "kalshiDelta": usd(d.kalshi),
-        "costsDelta": usd(d.costs),
-        "revenueDelta": usd(d.revenue),
-        "changePercent": number(d.change_percent),
-        "seq": d.seq,
-        "prevSeq": d.prev_seq,
-    }
-
-
-def dashboard_view(s: Snapshot, previous: Snapshot | None, trends: Sequence[Json]) -> Json:
-    """The dashboard message; `previous` is the last snapshot of the day before (zeros where there was none)."""
-    return {
-        "timestamp": iso(s.at),
-        "revenue": number(s.total_revenue),
-        "expenses": number(s.total_expenses),
-        "netPnL": number(s.net_pnl),
-        "previousRevenue": number(previous.total_revenue) if previous else 0.0,
-        "previousExpenses": number(previous.total_expenses) if previous else 0.0,
-        "previousNetPnL": number(previous.net_pnl) if previous else 0.0,
-        "trendsData": list(trends),
-        "costBreakdown": _costs(s.costs),
-        "agentAttribution": _agents(s.agents),
-        "epoch": s.epoch,
-        "seq": s.seq,
-    }
-
-
-def trend_row(day: str, revenue: Decimal, expenses: Decimal) -> Json:
-    """One day of `trendsData`: the totals as they stood at the day's end."""
-    return {"date": day, "revenue": number(revenue), "expenses": number(expenses), "net": number(revenue - expenses)}
 
 
 def period_view(s: Snapshot, base: Snapshot | None, period: Period) -> Json:
@@ -159,11 +101,11 @@ def period_view(s: Snapshot, base: Snapshot | None, period: Period) -> Json:
 def to_record(s: Snapshot) -> Record:
     """What the ledger commits: the published JSON, and beside it what the other views need."""
     detail = {
-        "costs": _costs(s.costs),
-        "agents": _agents(s.agents),
+        "costs": costs_view(s.costs),
+        "agents": agents_view(s.agents),
         "closed": s.kalshi.closed_positions,
         "portfolioValue": None if s.kalshi.portfolio_value is None else number(s.kalshi.portfolio_value),
-        "deals": [_deal(deal) for deal in s.johns.recent_deals],
+        "deals": [deal_view(deal) for deal in s.johns.recent_deals],
     }
     return Record(
         epoch=s.epoch,
@@ -272,13 +214,13 @@ def _source_from(view: Mapping[str, Any]) -> SourceState:
     )
 
 
-def _costs(entries: Sequence[CostEntry]) -> list[Json]:
+def costs_view(entries: Sequence[CostEntry]) -> list[Json]:
     return [
         {"name": entry.name, "value": number(entry.value), "percentage": number(entry.percentage)} for entry in entries
     ]
 
 
-def _agents(entries: Sequence[AgentEntry]) -> list[Json]:
+def agents_view(entries: Sequence[AgentEntry]) -> list[Json]:
     return [
         {
             "agent": entry.agent,
@@ -290,7 +232,7 @@ def _agents(entries: Sequence[AgentEntry]) -> list[Json]:
     ]
 
 
-def _deal(deal: Deal) -> Json:
+def deal_view(deal: Deal) -> Json:
     closed = None if deal.closed_at is None else iso(deal.closed_at)
     return {
         "id": deal.id,

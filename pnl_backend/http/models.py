@@ -137,6 +137,48 @@ class Breakdown(Message):
     seq: int = Field(ge=0)
 
 
+class LedgerParts(Message):
+    trades: float
+    costs: float = Field(le=0)
+    revenue: float
+
+
+class Deal(Message):
+    """One of John's deals; USD."""
+
+    id: str
+    name: str
+    amount: float
+    status: str
+    closedDate: str | None
+
+
+class LedgerCounts(Message):
+    """How many markets are open and closed; `recentDeals` counts `deals`."""
+
+    openTradeCount: int = Field(ge=0)
+    closedTradeCount: int = Field(ge=0)
+    recentDeals: int = Field(ge=0)
+    deals: list[Deal]
+
+
+class LedgerMetadata(Message):
+    dataPoints: int = Field(ge=0)
+    computedAt: int = Field(ge=0)
+
+
+class LedgerFigures(Message):
+    """netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD."""
+
+    netPnL: float
+    kalshiPnL: float
+    totalCosts: float
+    totalRevenue: float
+    breakdown: LedgerParts
+    components: LedgerCounts
+    metadata: LedgerMetadata
+
+
 class HistoryRow(Message):
     """One moment, or one interval: net P&L with its course, and the last of the rest; USD."""
 

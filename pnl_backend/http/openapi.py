@@ -96,16 +96,17 @@ def _answer_schema(answer: Answer) -> Json:
         schema = {"type": "array", "items": schema}
     if not answer.enveloped:
         return schema
-    return {
+    envelope: Json = {
         "type": "object",
         "required": ["success", "data", "timestamp"],
         "properties": {"success": {"const": True}, "data": schema, "timestamp": {"type": "string"}},
     }
+    return envelope if answer.beside is None else {"allOf": [envelope, _ref(answer.beside)]}
 
 
 def _schemas(routes: Iterable[Route]) -> Json:
     models: list[type[BaseModel]] = [Failure]
     for route in routes:
-        models += [answer.model for answer in route.answers if answer.model is not None]
+        models += [model for answer in route.answers for model in (answer.model, answer.beside) if model is not None]
         models += [route.body] if route.body is not None else []
     return model_schemas(models)

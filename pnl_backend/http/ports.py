@@ -21,12 +21,12 @@ class Latest(Protocol):
     """The newest published snapshot, each view encoded once for every transport (the hub)."""
 
     def json(self, view: str, /) -> bytes | None:
-        """The JSON of `snapshot` or `breakdown`; None before anything was published."""
+        """The JSON of `snapshot`, `breakdown` or `ledger`; None before anything was published."""
 
 
 class Periods(Protocol):
-    async def snapshot(self, period: Period, /) -> bytes | None:
-        """The newest snapshot's JSON with the figures of a period; None before anything was published."""
+    async def snapshot(self, period: Period, /) -> tuple[bytes, bytes] | None:
+        """The newest snapshot and its ledger as JSON, with a period's figures; None before anything was published."""
 
 
 class History(Protocol):

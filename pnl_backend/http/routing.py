@@ -25,12 +25,16 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer, `many` for a list of the model; without a model the body is text or free JSON."""
+    """One successful answer, `many` for a list of the model; without a model the body is text or free JSON.
+
+    The fields of `beside` stand beside the envelope's own.
+    """
 
     description: str
     model: type[BaseModel] | None = None
     enveloped: bool = True
     many: bool = False
+    beside: type[BaseModel] | None = None
     content_type: str = "application/json"
     status: int = 200
 

@@ -17,10 +17,11 @@ import orjson
 from loguru import logger
 
 from pnl_backend.domain.delta import Sums, sums
+from pnl_backend.domain.feed_views import ledger_fields, ledger_view
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.domain.views import Json, breakdown_view, from_record, ledger_view, snapshot_view
+from pnl_backend.domain.views import Json, breakdown_view, from_record, snapshot_view
 from pnl_backend.errors import PnLError
 
 RING = 1000
@@ -64,16 +65,17 @@ class Publication:
 
     @cached_property
     def ledger(self) -> Json:
-        """The ledger feed's snapshot; its data points are the trades, costs and deals that it shows or sums."""
-        shown = self.snapshot
-        points = (
-            shown.kalshi.positions + shown.kalshi.closed_positions + len(shown.costs) + len(shown.johns.recent_deals)
-        )
-        return ledger_view(shown, data_points=points)
+        """The ledger feed's snapshot."""
+        return ledger_view(self.snapshot)
 
     @cached_property
     def snapshot_json(self) -> bytes:
         return self.record.data
+
+    @cached_property
+    def ledger_json(self) -> bytes:
+        """The ledger without its time and place, as it stands beside REST's envelope."""
+        return orjson.dumps(ledger_fields(self.ledger))
 
     @cached_property
     def breakdown_json(self) -> bytes:
@@ -119,10 +121,11 @@ class Hub:
         return self._latest is not None
 
     def json(self, view: str, /) -> bytes | None:
-        """The newest `snapshot` or `breakdown` as JSON, encoded once; None while there is nothing to show."""
+        """The newest `snapshot`, `breakdown` or `ledger` as JSON, encoded once; None while there is nothing to show."""
         if self._latest is None:
             return None
-        return self._latest.snapshot_json if view == "snapshot" else self._latest.breakdown_json
+        encoded: bytes = getattr(self._latest, f"{view}_json")
+        return encoded
 
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)

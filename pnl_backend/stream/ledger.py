@@ -15,7 +15,8 @@ from dataclasses import replace
 import orjson
 
 from pnl_backend.domain.delta import Delta, diff
-from pnl_backend.domain.views import Json, delta_view
+from pnl_backend.domain.feed_views import delta_view
+from pnl_backend.domain.views import Json
 from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
@@ -133,7 +134,8 @@ class LedgerFeed:
 
     def _snapshot_of(self, publication: Publication) -> Message:
         if self._snapshot is None or self._snapshot[0] is not publication:
-            self._snapshot = publication, _message("snapshot", publication.ledger, publication, replace_key="ledger")
+            message = _LedgerMessage("snapshot", publication.ledger, publication, replace_key="ledger")
+            self._snapshot = publication, message
         return self._snapshot[1]
 
 
@@ -151,9 +153,22 @@ def parse_event_id(text: str) -> Since | None:
 
 
 def _delta_message(delta: Delta, publication: Publication) -> Message:
-    return _message("delta", delta_view(delta), publication)
+    return _LedgerMessage("delta", delta_view(delta, publication.sums), publication)
 
 
-def _message(kind: str, data: Json, publication: Publication, *, replace_key: str | None = None) -> Message:
-    text = orjson.dumps({"type": kind, "data": data, "timestamp": publication.record.at}).decode()
-    return Message.text(text, replace_key=replace_key, event_id=event_id(publication))
+class _LedgerMessage(Message):
+    """The envelope as text; as an event it has the ledger's fields beside it, for pages that take it for the ledger."""
+
+    __slots__ = ("_envelope", "_publication")
+
+    def __init__(self, kind: str, data: Json, publication: Publication, *, replace_key: str | None = None) -> None:
+        self._envelope: Json = {"type": kind, "data": data, "timestamp": publication.record.at}
+        self._publication = publication
+        super().__init__((orjson.dumps(self._envelope).decode(),), key=replace_key, event_id=event_id(publication))
+
+    @property
+    def event(self) -> bytes:
+        if self._event is None:
+            whole = orjson.dumps({**self._publication.ledger, **self._envelope})
+            self._event = b"id: %b\ndata: %b\n\n" % (str(self.event_id).encode(), whole)
+        return self._event

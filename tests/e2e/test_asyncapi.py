@@ -260,10 +260,10 @@ async def test_a_plain_feed_says_what_is_described(server, simulator, path, chan
 
 async def test_the_event_stream_says_what_is_described(server, simulator):
     async with event_stream(server.url) as reader:
-        for kind in keys_of("ledger_events", "send"):
+        for key in keys_of("ledger_events", "send"):
             message = (await reader.read()).data
-            assert message["type"] == kind
-            fits(kind, message)
+            assert f"{message['type']}_event" == key
+            fits(key, message)
             simulator.step(10)
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
+from pnl_backend.domain.feed_views import ledger_fields, ledger_view
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -222,10 +223,19 @@ class House:
             raise self.fails
         if not self.snapshots:
             return None
-        return self.ledger.records[-1].data if view == "snapshot" else orjson.dumps(breakdown_view(self.snapshots[-1]))
+        newest = self.snapshots[-1]
+        return {
+            "snapshot": self.ledger.records[-1].data,
+            "breakdown": orjson.dumps(breakdown_view(newest)),
+            "ledger": orjson.dumps(ledger_fields(ledger_view(newest))),
+        }[view]
 
-    async def snapshot(self, period: Any) -> bytes | None:
-        return orjson.dumps(period_view(self.snapshots[-1], self.snapshots[0], period)) if self.snapshots else None
+    async def snapshot(self, period: Any) -> tuple[bytes, bytes] | None:
+        if not self.snapshots:
+            return None
+        newest, base = self.snapshots[-1], self.snapshots[0]
+        ledger = ledger_fields(ledger_view(newest, base))
+        return orjson.dumps(period_view(newest, base, period)), orjson.dumps(ledger)
 
 
 def options(**changes: Any) -> HttpOptions:

@@ -21,11 +21,15 @@ async def test_current_is_the_newest_snapshot_in_the_success_form():
     async with serving(house) as http, http.get("/api/pnl/current", headers=READ) as answer:
         assert answer.status == 200
         assert answer.content_type == "application/json"
-        assert await answer.json() == {
-            "success": True,
-            "data": snapshot_view(house.snapshots[-1]),
-            "timestamp": ISO,
-        }
+        body = await answer.json()
+    envelope = {name: body.pop(name) for name in ("success", "data", "timestamp")}
+    assert envelope == {"success": True, "data": snapshot_view(house.snapshots[-1]), "timestamp": ISO}
+    assert body.keys() == {
+        "netPnL", "kalshiPnL", "totalCosts", "totalRevenue", "breakdown", "components", "metadata",
+    }  # fmt: skip
+    assert body["breakdown"] == {"trades": 521.0, "costs": -125.5, "revenue": 1000.0}
+    assert (body["netPnL"], body["kalshiPnL"], body["totalCosts"], body["totalRevenue"]) == (1395.5, 521, 125.5, 1000)
+    assert body["components"]["recentDeals"] == len(body["components"]["deals"]) == 1
 
 
 @pytest.mark.parametrize("period", ["all", "mtd", "today"])

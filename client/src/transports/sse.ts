@@ -69,23 +69,8 @@ export function sseTransport({ api, key, open = (url) => new EventSource(url) }:
   };
 }
 
-/** The ledger after a delta; cents are kept whole, so that a day of additions does not drift. */
-export function applyDelta(ledger: Ledger, delta: LedgerDelta): Ledger {
-  const trades = cents(ledger.kalshiPnL + delta.kalshiDelta);
-  const costs = cents(ledger.totalCosts + delta.costsDelta);
-  const revenue = cents(ledger.totalRevenue + delta.revenueDelta);
-  return {
-    ...ledger,
-    timestamp: delta.timestamp,
-    kalshiPnL: trades,
-    totalCosts: costs,
-    totalRevenue: revenue,
-    netPnL: cents(ledger.netPnL + delta.netPnLDelta),
-    breakdown: { trades, costs: -costs, revenue },
-    seq: delta.seq,
-  };
-}
-
-function cents(value: number): number {
-  return Math.round(value * 100) / 100;
+/** The ledger after a delta, which brings the sums that it leads to. */
+function applyDelta(ledger: Ledger, delta: LedgerDelta): Ledger {
+  const { timestamp, kalshiPnL, totalCosts, totalRevenue, netPnL, breakdown, seq } = delta;
+  return { ...ledger, timestamp, kalshiPnL, totalCosts, totalRevenue, netPnL, breakdown, seq };
 }

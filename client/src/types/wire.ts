@@ -190,6 +190,22 @@ export interface Deal {
   closedDate: string | null;
 }
 
+/** A delta as an event, with the whole ledger that it leads to beside the envelope. */
+export interface DeltaEvent {
+  netPnL: number;
+  kalshiPnL: number;
+  totalCosts: number;
+  totalRevenue: number;
+  breakdown: LedgerParts;
+  components: LedgerCounts;
+  metadata: LedgerMetadata;
+  timestamp: number;
+  epoch: string;
+  seq: number;
+  type: 'delta';
+  data: LedgerDelta;
+}
+
 /** A change by a cent or more. */
 export interface DeltaMessage {
   type: 'delta';
@@ -298,27 +314,29 @@ export interface KalshiComponent {
   marks?: Record<string, number>;
 }
 
-/** netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD. */
+/** The ledger with its time and its place in the sequence. */
 export interface Ledger {
-  timestamp: number;
+  netPnL: number;
   kalshiPnL: number;
   totalCosts: number;
   totalRevenue: number;
-  netPnL: number;
   breakdown: LedgerParts;
   components: LedgerCounts;
   metadata: LedgerMetadata;
+  timestamp: number;
   epoch: string;
   seq: number;
 }
 
+/** How many markets are open and closed; `recentDeals` counts `deals`. */
 export interface LedgerCounts {
   openTradeCount: number;
   closedTradeCount: number;
-  recentDeals: Deal[];
+  recentDeals: number;
+  deals: Deal[];
 }
 
-/** What changed since the message with `prevSeq`; not to be applied to anything else. */
+/** What changed since the message with `prevSeq`, and the sums that it leads to; USD. */
 export interface LedgerDelta {
   timestamp: number;
   netPnLDelta: number;
@@ -326,8 +344,24 @@ export interface LedgerDelta {
   costsDelta: number;
   revenueDelta: number;
   changePercent: number;
+  netPnL: number;
+  kalshiPnL: number;
+  totalCosts: number;
+  totalRevenue: number;
+  breakdown: LedgerParts;
   seq: number;
   prevSeq: number;
+}
+
+/** netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD. */
+export interface LedgerFigures {
+  netPnL: number;
+  kalshiPnL: number;
+  totalCosts: number;
+  totalRevenue: number;
+  breakdown: LedgerParts;
+  components: LedgerCounts;
+  metadata: LedgerMetadata;
 }
 
 export interface LedgerMetadata {
@@ -396,6 +430,22 @@ export interface Snapshot {
   exact?: Exact | null;
   /** Only where a period was asked for. */
   period?: 'all' | 'mtd' | 'today';
+}
+
+/** A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope. */
+export interface SnapshotEvent {
+  netPnL: number;
+  kalshiPnL: number;
+  totalCosts: number;
+  totalRevenue: number;
+  breakdown: LedgerParts;
+  components: LedgerCounts;
+  metadata: LedgerMetadata;
+  timestamp: number;
+  epoch: string;
+  seq: number;
+  type: 'snapshot';
+  data: Ledger;
 }
 
 /** The whole ledger: first, every 60 s, and after any gap. */

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 import orjson
 from aiohttp import hdrs, web
@@ -17,6 +17,8 @@ from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam, LimitParam
 from pnl_backend.http.ports import Ports, Resolution
 from pnl_backend.http.routing import Answer, Route
+
+T = TypeVar("T")
 
 HOUR_MS = 3_600_000
 MAX_LIMIT = 1000
@@ -52,7 +54,10 @@ class PnlRoutes:
             Route(
                 method="GET", path="/api/pnl/current", handler=self.current, tag="P&L",
                 summary="The newest snapshot, for a period", params=(PERIOD,),
-                answers=(Answer("The snapshot.", models.Snapshot),), errors=(400, 503),
+                answers=(
+                    Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=models.LedgerFigures),
+                ),
+                errors=(400, 503),
             ),
             Route(
                 method="GET", path="/api/pnl/breakdown", handler=self.breakdown, tag="P&L",
@@ -78,8 +83,12 @@ class PnlRoutes:
 
     async def current(self, request: web.Request) -> web.StreamResponse:
         period = cast(Period, PERIOD.read(request))
-        latest = self._ports.latest.json("snapshot") if period == "all" else await self._ports.periods.snapshot(period)
-        return success(_published(latest), self._options.now_ms())
+        latest = self._ports.latest
+        if period == "all":
+            data, ledger = _published(latest.json("snapshot")), _published(latest.json("ledger"))
+        else:
+            data, ledger = _published(await self._ports.periods.snapshot(period))
+        return success(data, self._options.now_ms(), beside=ledger)
 
     async def breakdown(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         return success(_published(self._ports.latest.json("breakdown")), self._options.now_ms())
@@ -129,7 +138,7 @@ class PnlRoutes:
         return start, end, resolution
 
 
-def _published(data: bytes | None) -> bytes:
+def _published(data: T | None) -> T:
     if data is None:
         raise NothingYet("Nothing was published yet")
     return data
