@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.deploy.proxy import Proxy
+from tests.deploy.proxy import NAME, Proxy
 from tests.support.clients import Listener
 from tests.support.server import FAST, ServerProcess
 from tests.waiting import until
@@ -126,15 +126,55 @@ async def test_metrics_are_for_this_machine_however_the_path_is_written(proxy: P
                     assert answer.status == status, (source, path)
 
 
-async def test_plain_http_is_sent_to_tls_without_the_query(proxy: Proxy) -> None:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(
-            f"http://localhost:{proxy.http_port}/api/pnl/current?apiKey={KEY}", allow_redirects=False
-        ) as answer,
-    ):
-        assert answer.status == 301
-        assert answer.headers["Location"] == "https://localhost/api/pnl/current"
+@pytest.mark.parametrize("host", [NAME, "evil.example", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/pnl/history?limit=5&resolution=raw",
+        "/%0d%0aSet-Cookie:%20session=stolen",
+        "/%0d%0a%0d%0a<script>alert(1)</script>",
+        "//evil.example/",
+        "/@evil.example",
+    ],
+)
+async def test_plain_http_is_sent_to_tls_by_the_site_s_own_name_alone(proxy: Proxy, host: str, target: str) -> None:
+    lines = await redirect(proxy, target, host)
+    assert lines[0].split()[1] == "301"
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    assert headers["location"] == f"https://{NAME}{target}".lower()
+    assert set(headers) <= {"server", "date", "content-type", "content-length", "connection", "location"}
+    assert headers["server"] == "nginx"
+
+
+async def test_json_is_compressed_and_events_are_not(browser: aiohttp.ClientSession) -> None:
+    limit = {"limit": "20"}
+    async with browser.get("/api/pnl/history", params=limit, headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in ", ".join(answer.headers.getall("Vary"))
+        assert (await answer.json())["success"] is True
+    async with browser.get("/api/pnl/history", params=limit, headers={"Accept-Encoding": "identity"}) as answer:
+        assert "Content-Encoding" not in answer.headers
+    async with browser.get("/api/pnl/stream", headers={"Accept-Encoding": "gzip"}) as stream:
+        assert "Content-Encoding" not in stream.headers
+        assert (await _next_event(stream))["type"] == "snapshot"
+
+
+async def test_the_log_shows_a_query_only_when_no_key_can_be_in_it(
+    proxy: Proxy, browser: aiohttp.ClientSession
+) -> None:
+    shown = "/api/pnl/history?limit=5&resolution=raw"
+    hidden = [f"/api/pnl/history?limit=6&apiKey={KEY}", f"/api/pnl/history?api%4Bey={KEY}", f"/health?from={KEY}%26"]
+    for target in (shown, *hidden, "/%0afaked-line"):
+        async with browser.get(URL(target, encoded=True)) as answer:
+            await answer.read()
+    await proxy.stop()
+    access = (proxy.directory / "pnl-access.log").read_text()
+    assert f'"GET {shown}" 200' in access
+    assert access.count('"GET /api/pnl/history?***" 200') == 2
+    assert '"GET /health?***" 200' in access
+    assert '"GET /%0afaked-line" 404' in access
+    assert KEY not in proxy.logs()
 
 
 async def test_the_clients_address_is_seen_and_its_claims_are_not(
@@ -169,6 +209,18 @@ async def test_it_is_back_as_soon_as_the_server_is(browser: aiohttp.ClientSessio
     await server.start()
     async with browser.get("/health") as answer:
         assert answer.status == 200
+
+
+async def redirect(proxy: Proxy, target: str, host: str) -> list[str]:
+    """The lines of the head that answers a plain HTTP request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.http_port)
+    try:
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+    finally:
+        writer.close()
+    return answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
 
 
 async def _next_event(stream: aiohttp.ClientResponse) -> dict[str, Any]:
