@@ -27,7 +27,7 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
     """
     docs = DocsRoutes(ports.asyncapi)
     routes = [
-        *HealthRoutes(ports).routes(),
+        *HealthRoutes(ports, options).routes(),
         *PnlRoutes(ports, options).routes(),
         *OperationsRoutes(ports, options).routes(),
         *docs.routes(),

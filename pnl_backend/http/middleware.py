@@ -126,7 +126,7 @@ class Gate:
                 grant = request[GRANT] = self._check(request, guard.access, address)
                 digest = grant.digest
             except PnLError as error:
-                denied = error
+                denied = None if guard.access == "optional" else error
         if self._limiter is not None and guard.limited:
             verdict = request[_VERDICT] = self._limiter.take(digest, address)
             if not verdict.admitted:

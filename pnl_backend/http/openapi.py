@@ -16,6 +16,8 @@ from pnl_backend.http.schemas import schema_ref as _ref
 Json = dict[str, Any]
 
 _KEYS: list[Json] = [{"header": []}, {"bearer": []}, {"query": []}]
+_SECURITY: dict[str, list[Json]] = {"public": [], "optional": [{}, *_KEYS]}
+"""By access; every other needs one of the keys."""
 _SCHEMES: Json = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -52,7 +54,7 @@ def _operation(route: Route) -> Json:
         "operationId": route.method.lower() + "".join(word.capitalize() for word in words if word),
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [] if route.guard.access == "public" else _KEYS,
+        "security": _SECURITY.get(route.guard.access, _KEYS),
         "responses": _responses(route),
     }
     if route.params:
@@ -70,7 +72,7 @@ def _responses(route: Route) -> Json:
         entry = responses.setdefault(str(answer.status), {"description": answer.description, "content": {}})
         entry["content"][answer.content_type] = {"schema": _answer_schema(answer)}
     refusals = set(route.errors)
-    if route.guard.access != "public":
+    if route.guard.access not in _SECURITY:
         refusals |= {401, 403}
     if route.guard.limited:
         refusals.add(429)

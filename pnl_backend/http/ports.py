@@ -64,11 +64,11 @@ class Cache(Protocol):
 
 
 class Health(Protocol):
-    async def report(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the server does its job, and the body of `/health`."""
+    async def report(self, *, figures: bool) -> tuple[bool, Mapping[str, Any]]:
+        """Whether the server does its job, and the body of `/health`, with the amounts of money in it or without."""
 
-    def brief(self) -> Mapping[str, Any]:
-        """The body of `/api/health`."""
+    def brief(self, *, figures: bool) -> Mapping[str, Any]:
+        """The body of `/api/health`, likewise."""
 
     def readiness(self) -> Readiness:
         """Whether new work should be sent here."""

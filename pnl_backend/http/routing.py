@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pnl_backend.http.params import Param
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Access = Literal["public", "read", "admin", "metrics"]
+Access = Literal["public", "optional", "read", "admin", "metrics"]
+"""Who may ask; `optional` needs no key and answers more to a right one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Health:
     """Answers the health routes.
 
     The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
-    wrong makes it degraded, and it stays in service. `figures` are further fields of the report, for everybody to see.
+    wrong makes it degraded, and it stays in service. `figures` are further fields with amounts of money in them.
     `stall_after` is how many seconds without a good tick count as stopped.
     """
 
@@ -110,8 +110,8 @@ class Health:
         """Whether new work should be sent here."""
         return self._readiness
 
-    async def report(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the server does its job, and the body of `/health`."""
+    async def report(self, *, figures: bool) -> tuple[bool, dict[str, Any]]:
+        """Whether the server does its job, and the body of `/health`, with the figures or without."""
         self.look()
         healthy = all(self._seen[name].part.ok for name in _VITAL)
         return healthy, {
@@ -123,11 +123,11 @@ class Health:
             "services": {"cache": dict(self._cache.health()), "aggregator": self._seen["aggregator"].part.state},
             "degraded": [name for name, seen in self._seen.items() if not seen.part.ok],
             "parts": {name: self._told(seen) for name, seen in self._seen.items()},
-            **{name: read() for name, read in self._figures.items()},
+            **self._read_figures(figures),
         }
 
-    def brief(self) -> dict[str, Any]:
-        """The body of `/api/health`."""
+    def brief(self, *, figures: bool) -> dict[str, Any]:
+        """The body of `/api/health`, with the figures or without."""
         stats = self._cache.stats()
         return {
             "status": "ok",
@@ -135,7 +135,11 @@ class Health:
             "connectedClients": self._connected_clients(),
             "cacheStats": {name: stats[name] for name in ("hitRate", "hits", "misses", "total")},
             "uptime": self._uptime(),
+            **self._read_figures(figures),
         }
+
+    def _read_figures(self, shown: bool) -> dict[str, Any]:
+        return {name: read() for name, read in self._figures.items()} if shown else {}
 
     def look(self) -> None:
         """Ask every part how it is, and note what has changed."""

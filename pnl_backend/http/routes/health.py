@@ -1,4 +1,7 @@
-"""What orchestrators, monitors and the older clients ask about the server itself; no key, no limit."""
+"""What orchestrators, monitors and the older clients ask about the server itself; no limit.
+
+No key is needed, but in production amounts of money are shown with one only.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,24 @@ from aiohttp import web
 
 from pnl_backend.http import models
 from pnl_backend.http.envelope import plain
+from pnl_backend.http.middleware import GRANT
+from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
 
 _OPEN = Guard("public", limited=False)
+_OPTIONAL = Guard("optional", limited=False)
 
 
 class HealthRoutes:
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, options: HttpOptions) -> None:
         self._health = ports.health
+        self._production = options.production
 
     def routes(self) -> list[Route]:
         return [
             Route(
-                method="GET", path="/health", handler=self.report, tag="Health", guard=_OPEN,
+                method="GET", path="/health", handler=self.report, tag="Health", guard=_OPTIONAL,
                 summary="Whether the server does its job, part by part",
                 answers=(
                     Answer("It does.", models.Health, enveloped=False),
@@ -27,7 +34,7 @@ class HealthRoutes:
                 ),
             ),
             Route(
-                method="GET", path="/api/health", handler=self.brief, tag="Health", guard=_OPEN,
+                method="GET", path="/api/health", handler=self.brief, tag="Health", guard=_OPTIONAL,
                 summary="Clients and cache in short",
                 answers=(Answer("In short.", models.BriefHealth, enveloped=False),),
             ),
@@ -45,12 +52,12 @@ class HealthRoutes:
             ),
         ]  # fmt: skip
 
-    async def report(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        healthy, body = await self._health.report()
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        healthy, body = await self._health.report(figures=self._may_see_figures(request))
         return plain(body, status=200 if healthy else 503)
 
-    async def brief(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        return plain(self._health.brief())
+    async def brief(self, request: web.Request) -> web.StreamResponse:
+        return plain(self._health.brief(figures=self._may_see_figures(request)))
 
     async def live(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         return plain({"status": "live"})
@@ -58,3 +65,6 @@ class HealthRoutes:
     async def ready(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         readiness = self._health.readiness()
         return plain({"status": readiness}, status=200 if readiness == "ready" else 503)
+
+    def _may_see_figures(self, request: web.Request) -> bool:
+        return not self._production or GRANT in request
