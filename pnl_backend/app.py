@@ -256,6 +256,7 @@ def _health(core: Core, server: engine.Server) -> Health:
         store=lambda: store_part(core.store.health()),
         parts={**core.breakers.parts(), "reconciliation": core.books.part, "upkeep": core.books.upkeep_part},
         figures={"reconciliation": core.books.reconciler.report},
+        facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
         demo=settings.demo_mode,
         show_details=not settings.production,
@@ -339,6 +340,7 @@ def _http_options(settings: Settings, authenticator: Authenticator, metrics: Met
         trusted_proxies=tuple(settings.trusted_proxies),
         metrics_access=settings.metrics_access,
         dist=DIST,
+        business_zone=ZoneInfo(settings.business_timezone),
         observe=metrics.request,
         version=__version__,
     )

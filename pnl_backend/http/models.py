@@ -192,6 +192,7 @@ class HistoryRow(Message):
     low: float
     close: float
     count: int = Field(ge=0)
+    date: str = Field(default="", description="With resolution 1d only: the business day, YYYY-MM-DD.")
 
 
 class History(Message):
@@ -313,11 +314,17 @@ class BriefCacheStats(Message):
 
 
 class BriefHealth(Message):
+    """The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how
+    often an update is due.
+    """
+
     status: Literal["ok"]
     timestamp: int
     connectedClients: int
     cacheStats: BriefCacheStats
     uptime: float
+    businessTimezone: str = Field(description="IANA name of the zone of the business days.", examples=["UTC"])
+    updateIntervalMs: int = Field(gt=0, description="Time between two updates, ms.")
 
 
 class Probe(Message):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pnl_backend.access.wrongkeys import Authenticator
 
@@ -39,6 +40,8 @@ class HttpOptions:
     """Origins beside its own that the dashboard may connect to."""
     passthrough: tuple[str, ...] = ("/socket.io/",)
     """Path prefixes of handlers that do their own auth, limits and CORS."""
+    business_zone: ZoneInfo = ZoneInfo("UTC")  # noqa: RUF009 - it cannot change
+    """Whose midnights part the days of daily rows."""
     max_body: int = 16 * 1024
     body_timeout: float = 10.0
     access_log: bool = True

@@ -47,6 +47,7 @@ class Health:
 
     The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
     wrong makes it degraded, and it stays in service. `figures` are further fields with amounts of money in them.
+    `facts` are further fields of the brief answer: what a client must know of the configuration to read the figures.
     `stall_after` is how many seconds without a good tick count as stopped.
     """
 
@@ -60,6 +61,7 @@ class Health:
         store: Callable[[], Part],
         parts: Mapping[str, Callable[[], Part]] | None = None,
         figures: Mapping[str, Callable[[], Any]] | None = None,
+        facts: Mapping[str, Any] | None = None,
         stall_after: float = 60.0,
         demo: bool = False,
         show_details: bool = True,
@@ -68,6 +70,7 @@ class Health:
     ) -> None:
         self._environment = environment
         self._figures = dict(figures or {})
+        self._facts = dict(facts or {})
         self._cache = cache
         self._connected_clients = connected_clients
         self._loop_running = loop_running
@@ -136,6 +139,7 @@ class Health:
             "cacheStats": {name: stats[name] for name in ("hitRate", "hits", "misses", "total")},
             "uptime": self._uptime(),
             **self._read_figures(figures),
+            **self._facts,
         }
 
     def _read_figures(self, shown: bool) -> dict[str, Any]:

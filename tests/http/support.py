@@ -185,7 +185,15 @@ class Health:
 
     def brief(self, *, figures: bool) -> Mapping[str, Any]:
         stats = {"hitRate": "80.00%", "hits": 80, "misses": 20, "total": 100}
-        return {"status": "ok", "timestamp": NOW, "connectedClients": 2, "cacheStats": stats, "uptime": 12.5}
+        return {
+            "status": "ok",
+            "timestamp": NOW,
+            "connectedClients": 2,
+            "cacheStats": stats,
+            "uptime": 12.5,
+            "businessTimezone": "UTC",
+            "updateIntervalMs": STEP,
+        }
 
     def readiness(self) -> Readiness:
         return self.state

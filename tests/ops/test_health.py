@@ -29,6 +29,7 @@ class House:
             stall_after=60,
             clock=lambda: self.now,
             monotonic=lambda: self.monotonic,
+            facts={"businessTimezone": "Asia/Tokyo", "updateIntervalMs": 5000},
             **options,
         )
         self.health_of.mark("ready")
@@ -63,6 +64,8 @@ async def test_the_body_of_the_contract() -> None:
         "connectedClients": 7,
         "cacheStats": {"hitRate": "94.23%", "hits": 49, "misses": 3, "total": 52},
         "uptime": 12.5,
+        "businessTimezone": "Asia/Tokyo",
+        "updateIntervalMs": 5000,
     }
 
 

@@ -77,12 +77,17 @@ export interface BriefCacheStats {
   total: number;
 }
 
+/** The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how often an update is due. */
 export interface BriefHealth {
   status: 'ok';
   timestamp: number;
   connectedClients: number;
   cacheStats: BriefCacheStats;
   uptime: number;
+  /** IANA name of the zone of the business days. */
+  businessTimezone: string;
+  /** Time between two updates, ms. */
+  updateIntervalMs: number;
 }
 
 export interface CacheCleared {
@@ -292,6 +297,8 @@ export interface HistoryRow {
   low: number;
   close: number;
   count: number;
+  /** With resolution 1d only: the business day, YYYY-MM-DD. */
+  date?: string;
 }
 
 /** Invoiced and collected revenue; USD. */

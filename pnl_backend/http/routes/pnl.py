@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TypeVar, cast, get_args
+from zoneinfo import ZoneInfo
 
 import orjson
 from aiohttp import hdrs, web
 
-from pnl_backend.domain.export import Format, encoded
+from pnl_backend.domain.export import Format, dated, encoded
 from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import Period
 from pnl_backend.errors import BadRequest, PnLError
@@ -98,7 +99,9 @@ class PnlRoutes:
         if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
             start, end, resolution = self._range(request)
             rows = await self._ports.history.history(start, end, resolution, limit=limit)
-            return self._listing(len(rows), orjson.dumps(list(rows)), limited=limited)
+            zone = self._days_of(resolution)
+            body = orjson.dumps(list(rows) if zone is None else dated(rows, zone))
+            return self._listing(len(rows), body, limited=limited)
         records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
         rows_json = b"[" + b",".join([record.data for record in records]) + b"]"
         return self._listing(len(records), rows_json, limited=limited)
@@ -106,7 +109,7 @@ class PnlRoutes:
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)
         kind = cast(Format, FORMAT.read(request))
-        chunks = encoded(self._ports.history.export(start, end, resolution), kind)
+        chunks = encoded(self._ports.history.export(start, end, resolution), kind, days_of=self._days_of(resolution))
         first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
         response = web.StreamResponse()
         response.content_type = "text/csv" if kind == "csv" else "application/json"
@@ -127,6 +130,10 @@ class PnlRoutes:
         cut = b',"limited":true' if limited else b""
         data = b'{"count":%d,"data":%b,"timestamp":"%b"%b}' % (count, rows, iso(now).encode(), cut)
         return success(data, now)
+
+    def _days_of(self, resolution: Resolution) -> ZoneInfo | None:
+        """The business zone where a row is a day of it."""
+        return self._options.business_zone if resolution == "1d" else None
 
     def _range(self, request: web.Request) -> tuple[int, int, Resolution]:
         given_from, given_to = FROM.read(request), TO.read(request)
