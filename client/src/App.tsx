@@ -1,17 +1,19 @@
 /** The frame around the pages: ribbon, header, banners, dialogs. */
 
 import { useEffect, useState, type ReactElement } from 'react';
+import { Boundary } from './components/Boundary';
 import { Banners, ConnectionBadge, ConnectionVoice } from './components/Connection';
 import { Logo, SettingsIcon } from './components/Icons';
 import { KeyPrompt } from './components/KeyPrompt';
 import { Settings } from './components/Settings';
 import { useFormatter } from './lib/preferences';
 import { useRoute, type Route } from './lib/route';
+import { useVerdict } from './lib/useVerdict';
 import { Overview } from './pages/Overview';
 import { System } from './pages/System';
-import { usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
+import { pageSystem, usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
+import { hasFigures } from './store/state';
 
-const SYSTEM_EVERY_MS = 10_000;
 const ROUTES: readonly (readonly [Route, string, string])[] = [
   ['overview', '#/', 'Overview'],
   ['system', '#/system', 'System'],
@@ -23,12 +25,18 @@ export function App(): ReactElement {
   useSystem(route === 'system');
   return (
     <>
-      <TabTitle />
+      <Boundary name="The title of the tab">
+        <TabTitle />
+      </Boundary>
       <DemoRibbon />
       <div className="page">
-        <Header route={route} />
-        <ConnectionVoice />
-        <Banners />
+        <Boundary name="The header">
+          <Header route={route} />
+          <ConnectionVoice />
+        </Boundary>
+        <Boundary name="The notices">
+          <Banners />
+        </Boundary>
         <main>{route === 'system' ? <System /> : <Overview />}</main>
       </div>
       <KeyDialog />
@@ -72,12 +80,18 @@ function Header({ route }: { route: Route }): ReactElement {
   );
 }
 
+/** Stays open while a key is tried, so that the answer stands where the key was entered. */
 function KeyDialog(): ReactElement | null {
   const wanted = usePnLStore((state) => state.keyWanted);
+  const connecting = usePnLStore((state) => state.link.phase === 'connecting');
   const [dismissed, setDismissed] = useState(false);
+  const [tried, setTried] = useState(false);
   useEffect(() => setDismissed(false), [wanted]);
-  if (wanted === null) return null;
-  if (!dismissed) return <KeyPrompt onClose={() => setDismissed(true)} />;
+  useEffect(() => {
+    if (wanted === null && !connecting) setTried(false);
+  }, [wanted, connecting]);
+  if (wanted === null && !(tried && connecting)) return null;
+  if (!dismissed) return <KeyPrompt onTry={() => setTried(true)} onClose={() => setDismissed(true)} />;
   return (
     <button type="button" className="button is-primary key-again" onClick={() => setDismissed(false)}>
       Enter a key
@@ -85,13 +99,16 @@ function KeyDialog(): ReactElement | null {
   );
 }
 
-/** The net figure in the tab, for those who keep it in the background. */
+/** The net figure in the tab, for those who keep it in the background; in front of it what is wrong, and a grey icon. */
 function TabTitle(): null {
   const format = useFormatter();
-  const { netPnL, calculatedAt } = usePnLMetrics();
+  const pnl = usePnLMetrics();
+  const { word, dim } = useVerdict();
+  const figure = hasFigures(pnl) ? `${format.money(pnl.netPnL)} · ` : '';
   useEffect(() => {
-    document.title = calculatedAt === null ? 'P&L' : `${format.money(netPnL)} · P&L`;
-  }, [format, netPnL, calculatedAt]);
+    document.title = `${dim ? `${word} · ` : ''}${figure}P&L`;
+    document.querySelector('link[rel=icon]')?.setAttribute('href', dim ? '/icon-offline.svg' : '/icon.svg');
+  }, [figure, word, dim]);
   return null;
 }
 
@@ -120,12 +137,7 @@ function useConnection(): void {
  */
 function useSystem(whole: boolean): void {
   const connected = usePnLStore((state) => state.connected);
-  const fetchSystem = usePnLStore((state) => state.fetchSystem);
   const troubles = usePnLStore(({ pnl }) => Object.values(pnl.sources).map(({ error }) => error).join());
-  useEffect(() => {
-    if (!connected) return;
-    void fetchSystem(whole);
-    const timer = setInterval(() => document.visibilityState === 'visible' && void fetchSystem(whole), SYSTEM_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [connected, whole, troubles, fetchSystem]);
+  useEffect(() => (connected ? pageSystem.want(whole) : undefined), [connected, whole]);
+  useEffect(() => pageSystem.hasten(), [troubles]);
 }

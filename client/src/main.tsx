@@ -10,6 +10,7 @@ import './styles/tables.css';
 import './styles/dialogs.css';
 import './styles/small.css';
 import { App } from './App';
+import { Boundary } from './components/Boundary';
 import { applyTheme } from './lib/preferences';
 import { pnlStore } from './pnlStore';
 
@@ -20,7 +21,9 @@ const root = document.getElementById('root');
 if (root !== null) {
   createRoot(root).render(
     <StrictMode>
-      <App />
+      <Boundary name="The dashboard">
+        <App />
+      </Boundary>
     </StrictMode>,
   );
 }

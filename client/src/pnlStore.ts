@@ -4,8 +4,10 @@ import { io } from 'socket.io-client';
 import { useStore } from 'zustand';
 import { useShallow } from 'zustand/shallow';
 import { endpoints } from './config';
+import { tabChannel } from './lib/tabs';
 import { createPnLStore, type PnLStore } from './store/core';
 import { credentials } from './store/credentials';
+import { shareSystem } from './store/sharedSystem';
 import type { PnLState } from './store/state';
 import { pollingTransport } from './transports/polling';
 import { createRest } from './transports/rest';
@@ -27,6 +29,13 @@ export const pnlStore: PnLStore = createPnLStore({
     sseTransport({ api: pageEndpoints.api, key: pageCredentials.get }),
     pollingTransport({ rest: pageRest }),
   ],
+});
+
+/** Reads what the server says of itself, once for all tabs. */
+export const pageSystem = shareSystem({
+  store: pnlStore,
+  channel: tabChannel(`pnl-system ${pageEndpoints.api}`),
+  visible: () => globalThis.document?.visibilityState !== 'hidden',
 });
 
 export const usePnLStore = bindStore(pnlStore);

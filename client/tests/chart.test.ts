@@ -102,18 +102,25 @@ describe('the waterfall', () => {
 });
 
 describe('the trend rows', () => {
-  it('cover the range in the reader’s zone', () => {
+  it('cover the range, today since midnight in the business zone', () => {
     expect(spanOf('today', T0, 'America/New_York')).toEqual({ from: Date.UTC(2026, 1, 25, 5), to: T0, resolution: '1m' });
     expect((['week', 'month', 'year'] as const).map((range) => (T0 - spanOf(range, T0, 'UTC').from) / 86_400_000)).toEqual([7, 30, 365]);
   });
 
   it('end with the newest figure: in the running bucket, or a new one', () => {
     const rows = [bucket(T0, 1_000)];
-    const within = withLive(rows, snapshot(3, { netPnL: 900 }), 60_000);
+    const within = withLive(rows, snapshot(3, { netPnL: 900 }), '1m', 'UTC');
     expect(within).toMatchObject([{ timestamp: T0, open: 1_000, high: 1_000, low: 900, close: 900 }]);
-    expect(withLive(rows, snapshot(12), 60_000)).toMatchObject([{ close: 1_000 }, { timestamp: T0 + 60_000, close: 1_012 }]);
-    expect(withLive([bucket(T0 + 60 * TICK, 1)], snapshot(1), 60_000)).toMatchObject([{ close: 1 }]);
+    expect(withLive(rows, snapshot(12), '1m', 'UTC')).toMatchObject([{ close: 1_000 }, { timestamp: T0 + 60_000, close: 1_012 }]);
+    expect(withLive([bucket(T0 + 60 * TICK, 1)], snapshot(1), '1m', 'UTC')).toMatchObject([{ close: 1 }]);
     expect(rows).toEqual([bucket(T0, 1_000)]);
+  });
+
+  it('begin a new day with the business day, not with that of UTC', () => {
+    const day = Date.UTC(2026, 1, 25, 15); // Midnight of the 26th in Tokyo.
+    const rows = [bucket(day, 1_000)];
+    expect(withLive(rows, snapshot(1), '1d', 'Asia/Tokyo')).toMatchObject([{ timestamp: day, close: 1_001 }]);
+    expect(withLive([bucket(day - 86_400_000, 1)], snapshot(1), '1d', 'Asia/Tokyo')).toMatchObject([{ close: 1 }, { timestamp: day }]);
   });
 });
 
@@ -121,6 +128,9 @@ describe('the export', () => {
   it('is the rows that are shown', () => {
     expect(toCsv([bucket(T0, -12.5)])).toBe(
       'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count\r\n2026-02-25T22:24:00.000Z,-12.5,0,0,-12.5,-12.5,-12.5,-12.5,-12.5,1\r\n',
+    );
+    expect(toCsv([bucket(Date.UTC(2026, 1, 24, 15), 1)], 'Asia/Tokyo')).toBe(
+      'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,date\r\n2026-02-24T15:00:00.000Z,1,0,0,1,1,1,1,1,1,2026-02-25\r\n',
     );
     expect(fileName('today', T0, 'csv')).toBe('pnl-today-20260225T222400Z.csv');
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { arrow, createFormatter, duration } from '../src/lib/format';
-import { offsetOf, startOfDay } from '../src/lib/zone';
+import { dateIn, offsetOf, startOfDay } from '../src/lib/zone';
 import { T0 } from './fixtures';
 
 const us = createFormatter('en-US', 'UTC');
@@ -15,6 +15,11 @@ describe('money', () => {
     expect(us.signedMoney(-0.004)).toBe('$0.00');
     expect(us.signedMoney(57.2)).toBe('+$57.20');
     expect(plain(de.money(-1_234.5))).toBe('\u22121.234,50 $');
+  });
+
+  it('is a dash where it is not known', () => {
+    expect([us.money(Number.NaN), us.signedMoney(Number.NaN), us.percent(Number.NaN), us.integer(Number.NaN), us.time(Number.NaN)]).toEqual(Array(5).fill('—'));
+    expect(us.moneyParts(Number.NaN)).toEqual({ whole: '—', cents: '', after: '' });
   });
 
   it('comes apart at the cents wherever the symbol stands', () => {
@@ -77,5 +82,15 @@ describe('zones', () => {
     expect(startOfDay(Date.UTC(2026, 2, 8, 20), 'America/New_York')).toBe(Date.UTC(2026, 2, 8, 5)); // Forward at 2:00.
     expect(startOfDay(Date.UTC(2026, 10, 1, 20), 'America/New_York')).toBe(Date.UTC(2026, 10, 1, 4)); // Back at 2:00.
     expect(startOfDay(T0, 'UTC')).toBe(Date.UTC(2026, 1, 25));
+  });
+
+  it('begin a day where midnight is skipped with its first instant, where it comes twice with the earlier', () => {
+    expect(startOfDay(Date.UTC(2025, 3, 25, 12), 'Africa/Cairo')).toBe(Date.UTC(2025, 3, 24, 22));
+    expect(startOfDay(Date.UTC(2025, 10, 2, 20), 'America/Havana')).toBe(Date.UTC(2025, 10, 2, 4));
+  });
+
+  it('know the date of an instant', () => {
+    expect(dateIn(Date.UTC(2026, 1, 24, 15), 'Asia/Tokyo')).toBe('2026-02-25');
+    expect(dateIn(Date.UTC(2026, 1, 25, 7, 59), 'America/Los_Angeles')).toBe('2026-02-24');
   });
 });

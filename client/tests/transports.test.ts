@@ -112,6 +112,13 @@ describe('the event stream', () => {
     expect(events.ledger.mock.lastCall?.[0]).toMatchObject({ seq: 10 });
   });
 
+  it('treats what is no message as one that was missed', () => {
+    const { source, events } = opened();
+    for (const data of ['', 'null', '{}', '[]', '{"type":"delta"}', '{"type":"delta","data":null}']) source.onmessage?.({ data });
+    expect(events.missed).toHaveBeenCalledTimes(6);
+    expect(events.ledger).not.toHaveBeenCalled();
+  });
+
   it('is down when it breaks, and when it falls silent', () => {
     const broken = opened();
     broken.source.onerror?.();
@@ -198,5 +205,34 @@ describe('REST and polling against a real server', () => {
     const down = new Promise((told: (reason: unknown) => void) => events.down.mockImplementation(told));
     pollingTransport({ rest: createRest({ api: gone, key: () => null }) }).open(events);
     await expect(down).resolves.toMatchObject({ kind: 'network' });
+  });
+
+  it('leaves a server alone for as long as it asked for, health aside', async () => {
+    let now = 1_000_000;
+    const paths: string[] = [];
+    const limited = (path: string): Response =>
+      path === '/api/health'
+        ? Response.json({ status: 'ok' })
+        : Response.json({ error: { message: 'Too many requests', code: 'rate_limited' } }, { status: 429, headers: { 'Retry-After': '30' } });
+    const fetch = async (url: unknown): Promise<Response> => {
+      paths.push(String(url));
+      return limited(String(url));
+    };
+    const rest = createRest({ api: '', key: () => null, fetch: fetch as typeof globalThis.fetch, now: () => now });
+    await expect(rest.get('/api/pnl/history')).rejects.toMatchObject({ status: 429, retryAfterMs: 30_000 });
+    now += 29_000;
+    await expect(rest.get('/api/pnl/current')).rejects.toMatchObject({ status: 429, message: 'Too many requests', retryAfterMs: 1_000 });
+    await expect(rest.text('/metrics')).rejects.toMatchObject({ status: 429 });
+    expect(await rest.plain('/api/health')).toEqual({ status: 'ok' });
+    expect(paths).toEqual(['/api/pnl/history', '/api/health']);
+    now += 1_000;
+    await expect(rest.get('/api/pnl/current')).rejects.toMatchObject({ status: 429 });
+    expect(paths).toHaveLength(3);
+  });
+
+  it('understands a Retry-After that is a date', async () => {
+    const fetch = async (): Promise<Response> => new Response('{}', { status: 503, headers: { 'Retry-After': 'Wed, 25 Feb 2026 22:24:30 GMT' } });
+    const rest = createRest({ api: '', key: () => null, fetch, now: () => Date.UTC(2026, 1, 25, 22, 24) });
+    await expect(rest.get('/x')).rejects.toMatchObject({ status: 503, retryAfterMs: 30_000 });
   });
 });

@@ -16,7 +16,7 @@ export function Agents(): ReactElement {
         <h2 id="agents">Agents</h2>
       </div>
       {agents.length === 0 ? (
-        <p className="soft">Nothing attributed yet</p>
+        <p className="soft">{'agentAttribution' in components ? 'Nothing attributed yet' : '—'}</p>
       ) : (
           <table className="table is-money">
             <thead>

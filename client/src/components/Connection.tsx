@@ -6,59 +6,46 @@ import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useNow } from '../lib/useNow';
 import { TRANSPORT_WORDS } from '../lib/words';
+import { useVerdict } from '../lib/useVerdict';
+import type { Verdict } from '../lib/verdict';
 import { usePnLStore } from '../pnlStore';
 import type { PnLState } from '../store/state';
 
-type Tone = 'gain' | 'warn' | 'loss';
-
-/** After three missed updates the badge says how long it has been. */
-const QUIET_MS = 15_000;
-
 export function ConnectionBadge(): ReactElement {
-  const { transport, latencyMs, link, lastUpdate } = usePnLStore(useShallow(pick));
-  const receivedAt = usePnLStore((state) => state.receivedAt);
-  const format = useFormatter();
+  const { transport, latencyMs, calculatedAt } = usePnLStore(
+    useShallow(({ transport, latencyMs, pnl }: PnLState) => ({ transport, latencyMs, calculatedAt: pnl.calculatedAt })),
+  );
+  const { state, word, tone, ageMs } = useVerdict();
   const now = useNow();
-  const { word, tone } = verdict(link.phase, transport);
-  const quiet = receivedAt === null ? null : now - receivedAt;
+  const age = ageMs ?? (calculatedAt === null ? null : now - calculatedAt);
   return (
-    <div className="badge" data-testid="badge" data-transport={transport}>
+    <div className="badge" data-testid="badge" data-transport={transport} data-state={state}>
       <span className={`dot is-${tone}`} aria-hidden="true" />
       <span className="badge-word">{word}</span>
       {transport !== 'offline' && <span className="soft badge-detail">{TRANSPORT_WORDS[transport]}</span>}
       {latencyMs !== null && <span className="soft badge-detail">{Math.max(1, Math.round(latencyMs))} ms</span>}
-      {lastUpdate !== null && (
-        <span className="soft badge-detail">
-          {quiet !== null && quiet > QUIET_MS ? `${duration(quiet)} ago` : <time dateTime={lastUpdate}>{format.time(Date.parse(lastUpdate))}</time>}
-        </span>
-      )}
+      {age !== null && <span className="soft badge-age">{duration(age)} ago</span>}
     </div>
   );
 }
 
-const pick = ({ transport, latencyMs, link, lastUpdate }: PnLState): Pick<PnLState, 'transport' | 'latencyMs' | 'link' | 'lastUpdate'> => ({
-  transport,
-  latencyMs,
-  link,
-  lastUpdate,
-});
-
-function verdict(phase: PnLState['link']['phase'], transport: PnLState['transport']): { word: string; tone: Tone } {
-  if (phase === 'up') return transport === 'polling' ? { word: 'Polling', tone: 'warn' } : { word: 'Live', tone: 'gain' };
-  if (phase === 'connecting') return { word: 'Connecting', tone: 'warn' };
-  if (phase === 'refused') return { word: 'Key needed', tone: 'loss' };
-  return { word: 'Offline', tone: 'loss' };
-}
-
-/** One sentence for screen readers, at each change of connection and at no other time. */
+/** One sentence for screen readers, at each change of what the badge says and at no other time. */
 export function ConnectionVoice(): ReactElement {
-  const transport = usePnLStore((state) => state.transport);
-  const phase = usePnLStore((state) => state.link.phase);
-  const sentence =
-    phase === 'up' ? `Connected, ${TRANSPORT_WORDS[transport].toLowerCase()}` : phase === 'waiting' ? 'Connection lost, showing the last figures' : '';
+  const transport = usePnLStore((store) => store.transport);
+  const { state, word } = useVerdict();
+  const sentences: Record<Verdict['state'], string> = {
+    live: `Connected, ${TRANSPORT_WORDS[transport].toLowerCase()}`,
+    polling: `Connected, ${TRANSPORT_WORDS[transport].toLowerCase()}`,
+    partly: `Connected, sources ${word}`,
+    none: 'Connected, but no source is live',
+    stale: 'Connected, but no updates come; the figures are old',
+    offline: 'Connection lost, showing the last figures',
+    refused: '',
+    connecting: '',
+  };
   return (
     <p className="hidden" role="status">
-      {sentence}
+      {sentences[state]}
     </p>
   );
 }

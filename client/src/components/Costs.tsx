@@ -13,7 +13,7 @@ export function Costs(): ReactElement {
       <div className="card-head">
         <h2 id="costs">Costs</h2>
       </div>
-      {costs.length === 0 && <p className="soft">No costs yet</p>}
+      {costs.length === 0 && <p className="soft">{'costBreakdown' in components ? 'No costs yet' : '—'}</p>}
       <ul className="costs">
         {costs.map(({ name, value, percentage }) => (
           <li key={name}>

@@ -1,37 +1,46 @@
 /** The first question: how much do we make, and how did that change. */
 
 import type { ReactElement } from 'react';
-import { arrow } from '../lib/format';
+import { arrow, duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { SOURCE_NAMES } from '../lib/provenance';
+import { useVerdict } from '../lib/useVerdict';
+import { explain, notLive } from '../lib/verdict';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
+import { hasFigures } from '../store/state';
 import type { SourceName } from '../types/shapes';
 import { Figure, tone } from './Figure';
 import { Sparkline } from './Sparkline';
 
 export function Hero(): ReactElement {
-  const { netPnL, calculatedAt, degraded } = usePnLMetrics();
-  const fresh = usePnLStore(({ connected, receivedAt }) => connected && receivedAt !== null);
+  const pnl = usePnLMetrics();
+  const verdict = useVerdict();
+  const why = pnl.calculatedAt === null ? null : explain(verdict, verdict.ageMs, notLive(pnl.sources).map((name) => SOURCE_NAMES[name]));
   return (
-    <section className="hero" aria-labelledby="net">
+    <section className="hero" aria-labelledby="net" data-state={verdict.state}>
       <div>
         <h1 id="net">Net P&amp;L</h1>
-        {calculatedAt === null ? (
+        {hasFigures(pnl) ? (
+          <>
+            <p className={`hero-value ${verdict.dim ? 'is-stale' : ''}`} data-testid="net">
+              <Figure value={pnl.netPnL} />
+            </p>
+            <Change dim={verdict.dim} />
+          </>
+        ) : (
           <p className="hero-value is-stale">
             <span aria-hidden="true">—</span>
             <span className="hidden">No figures yet</span>
           </p>
-        ) : (
-          <>
-            <p className={`hero-value ${fresh ? '' : 'is-stale'}`} data-testid="net">
-              <Figure value={netPnL} />
-            </p>
-            <Change />
-          </>
         )}
-        <AsOf />
-        {calculatedAt !== null && degraded.length > 0 && (
-          <p className="hero-asof is-warn">Not counted, for want of an answer: {degraded.map((name) => SOURCE_NAMES[name as SourceName] ?? name).join(', ')}</p>
+        <AsOf ageMs={verdict.ageMs} />
+        {why !== null && (
+          <p className={`hero-asof is-${verdict.tone}`} data-testid="why">
+            {why}
+          </p>
+        )}
+        {pnl.calculatedAt !== null && pnl.degraded.length > 0 && (
+          <p className="hero-asof is-warn">Not counted, for want of an answer: {pnl.degraded.map((name) => SOURCE_NAMES[name as SourceName] ?? name).join(', ')}</p>
         )}
       </div>
       <Sparkline />
@@ -39,14 +48,14 @@ export function Hero(): ReactElement {
   );
 }
 
-function Change(): ReactElement {
+function Change({ dim }: { dim: boolean }): ReactElement {
   const format = useFormatter();
   const { netPnL, dailyTrend } = usePnLMetrics();
   const baseline = usePnLStore((state) => state.baseline);
   const change = baseline === null ? null : netPnL - baseline.previousNetPnL;
   const direction = change ?? dailyTrend;
   return (
-    <p className={`hero-change ${tone(direction)}`} data-testid="change">
+    <p className={`hero-change ${dim ? 'soft' : tone(direction)}`} data-testid="change">
       {arrow(direction) && <span aria-hidden="true">{arrow(direction)}</span>}
       {change !== null && <span>{format.signedMoney(change)}</span>}
       <span>{change === null ? format.signedPercent(dailyTrend) : `(${format.signedPercent(dailyTrend)})`}</span>
@@ -55,7 +64,7 @@ function Change(): ReactElement {
   );
 }
 
-function AsOf(): ReactElement {
+function AsOf({ ageMs }: { ageMs: number | null }): ReactElement {
   const format = useFormatter();
   const { calculatedAt } = usePnLMetrics();
   const kept = usePnLStore((state) => state.receivedAt === null);
@@ -68,6 +77,7 @@ function AsOf(): ReactElement {
         {kept ? format.dateTime(calculatedAt) : format.time(calculatedAt)}
       </time>{' '}
       {format.zoneName}
+      {ageMs !== null && <span data-testid="age">, {duration(ageMs)} ago</span>}
     </p>
   );
 }

@@ -1,7 +1,7 @@
 /** Asks for a key when the server wants one, and keeps it where the person says. */
 
-import { useState, type FormEvent, type ReactElement } from 'react';
-import { usePnLStore } from '../pnlStore';
+import { useEffect, useRef, useState, type FormEvent, type ReactElement } from 'react';
+import { pageCredentials, usePnLStore } from '../pnlStore';
 import type { Keeping } from '../store/credentials';
 import { Dialog } from './Dialog';
 
@@ -11,26 +11,38 @@ const KEEPINGS: readonly (readonly [Keeping, string])[] = [
   ['device', 'On this device'],
 ];
 
-export function KeyPrompt({ onClose }: { onClose: () => void }): ReactElement {
+/** `onTry`: a key is being tried. */
+export function KeyPrompt({ onTry, onClose }: { onTry: () => void; onClose: () => void }): ReactElement {
   const reason = usePnLStore((state) => state.keyWanted);
+  const input = useRef<HTMLInputElement>(null);
+  const busy = reason === null;
+  const refused = !busy && pageCredentials.get() !== null;
   const setKey = usePnLStore((state) => state.setKey);
   const [key, setText] = useState('');
   const [keeping, setKeeping] = useState<Keeping>('tab');
 
   function submit(event: FormEvent): void {
     event.preventDefault();
-    if (key.trim() !== '') setKey(key.trim(), keeping);
+    if (key.trim() === '') return;
+    onTry();
+    setKey(key.trim(), keeping);
   }
+
+  useEffect(() => {
+    if (refused) input.current?.select();
+  }, [refused]);
 
   return (
     <Dialog title="API key" onClose={onClose}>
-      <p className="lead">This server shows its figures to those who have a key. The server says: {reason}.</p>
+      <p className="lead">This server shows its figures to those who have a key.{reason !== null && ` The server says: ${reason}.`}</p>
       <form onSubmit={submit}>
         <label className="field">
           <span>Key</span>
           <input
+            ref={input}
             className="input"
             type="password"
+            aria-invalid={refused}
             autoComplete="off"
             spellCheck={false}
             required
@@ -38,6 +50,11 @@ export function KeyPrompt({ onClose }: { onClose: () => void }): ReactElement {
             onChange={(event) => setText(event.target.value)}
           />
         </label>
+        {refused && (
+          <p className="form-error" role="alert">
+            That key was wrong: the server does not accept it. Check it, or ask whoever runs the server for another.
+          </p>
+        )}
         <fieldset className="field">
           <legend>Keep it</legend>
           {KEEPINGS.map(([value, words]) => (
@@ -48,8 +65,8 @@ export function KeyPrompt({ onClose }: { onClose: () => void }): ReactElement {
           ))}
         </fieldset>
         <div className="dialog-foot">
-          <button type="submit" className="button is-primary">
-            Use this key
+          <button type="submit" className="button is-primary" disabled={busy}>
+            {busy ? 'Trying the key' : 'Use this key'}
           </button>
         </div>
       </form>

@@ -3,18 +3,22 @@
 import type { ReactElement, ReactNode } from 'react';
 import { arrow } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
+import { useVerdict } from '../lib/useVerdict';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
+import { hasFigures } from '../store/state';
 import { Figure, tone } from './Figure';
 
 export function Kpis(): ReactElement {
   const format = useFormatter();
-  const { totalRevenue, totalExpenses, grossMargin, dailyTrend, calculatedAt } = usePnLMetrics();
+  const pnl = usePnLMetrics();
+  const { totalRevenue, totalExpenses, grossMargin, dailyTrend } = pnl;
+  const { dim } = useVerdict();
   const baseline = usePnLStore((state) => state.baseline);
-  const unknown = calculatedAt === null;
+  const unknown = !hasFigures(pnl);
   const today = (now: number, before: number | undefined, otherwise: string): string =>
     before === undefined || unknown ? otherwise : `${format.signedMoney(now - before)} today`;
   return (
-    <dl className="kpis">
+    <dl className={dim ? 'kpis is-stale' : 'kpis'} data-testid="kpis">
       <Kpi label="Revenue" note={today(totalRevenue, baseline?.previousRevenue, 'Trading and collected')}>
         {unknown ? '—' : <Figure value={totalRevenue} />}
       </Kpi>
@@ -28,7 +32,7 @@ export function Kpis(): ReactElement {
         {unknown ? (
           '—'
         ) : (
-          <span className={tone(dailyTrend)}>
+          <span className={dim ? '' : tone(dailyTrend)}>
             <span aria-hidden="true">{arrow(dailyTrend)}</span> {format.signedPercent(dailyTrend)}
           </span>
         )}

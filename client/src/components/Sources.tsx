@@ -6,7 +6,7 @@ import { useFormatter } from '../lib/preferences';
 import { BREAKER_OF, provenance, SOURCE_NAMES, type Trust } from '../lib/provenance';
 import { useNow } from '../lib/useNow';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import { known, type MaybeSnapshot } from '../store/state';
+import { known as knownSnapshot, type MaybeSnapshot } from '../store/state';
 import type { SourceName } from '../types/shapes';
 import type { Snapshot } from '../types/wire';
 import { breakerWord } from '../lib/words';
@@ -17,7 +17,7 @@ const ORDER: readonly SourceName[] = ['kalshi', 'anthropic', 'johns'];
 
 export function Sources(): ReactElement {
   const pnl = usePnLMetrics();
-  const snapshot = known(pnl);
+  const snapshot = knownSnapshot(pnl);
   return (
     <section aria-labelledby="sources">
       <h2 id="sources" className="section-title">
@@ -39,6 +39,7 @@ function Source({ name, pnl, snapshot }: { name: SourceName; pnl: MaybeSnapshot;
   const receivedAt = usePnLStore((state) => state.receivedAt);
   const breaker = usePnLStore((state) => state.system.breakers?.services[BREAKER_OF[name]]);
   const figures = FIGURES[name](pnl, format);
+  const known = snapshot !== null && !snapshot.degraded.includes(name);
   const told = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format);
   const tier = snapshot?.sources[name].tier;
   const notes = snapshot?.sources[name].notes ?? [];
@@ -55,13 +56,13 @@ function Source({ name, pnl, snapshot }: { name: SourceName; pnl: MaybeSnapshot;
           </button>
         )}
       </div>
-      <p className="source-main">{snapshot ? <Figure value={figures.main} /> : '—'}</p>
+      <p className="source-main">{known ? <Figure value={figures.main} /> : '—'}</p>
       <p>{figures.label}</p>
       <dl className="pairs">
         {figures.rest.map(([label, value]) => (
           <div key={label} className="pair">
             <dt>{label}</dt>
-            <dd>{snapshot ? value : '—'}</dd>
+            <dd>{known ? value : '—'}</dd>
           </div>
         ))}
       </dl>
@@ -93,9 +94,9 @@ const FIGURES: Record<SourceName, (pnl: MaybeSnapshot, format: Formatter) => Sou
     main: kalshi.pnl,
     label: 'Trading P&L before fees',
     rest: [
-      ['Realized', format.signedMoney(kalshi.realizedPnl ?? 0)],
-      ['Unrealized', format.signedMoney(kalshi.unrealizedPnl ?? 0)],
-      ['Fees', format.money(kalshi.fees ?? 0)],
+      ['Realized', format.signedMoney(kalshi.realizedPnl ?? Number.NaN)],
+      ['Unrealized', format.signedMoney(kalshi.unrealizedPnl ?? Number.NaN)],
+      ['Fees', format.money(kalshi.fees ?? Number.NaN)],
       ['Cash balance', format.money(kalshi.balance)],
       ['Open positions', format.integer(kalshi.positions)],
     ],

@@ -3,15 +3,20 @@
 import { useMemo, useState, type ReactElement } from 'react';
 import { columns, rowIndex } from '../lib/chart';
 import { download, fileName, toCsv } from '../lib/exports';
-import { useFormatter, useTimeZone } from '../lib/preferences';
+import { duration } from '../lib/format';
+import { useDayFormatter, useFormatter, useTimeZone } from '../lib/preferences';
+import { chooseRange, useRange } from '../lib/route';
+import { useBusinessZone } from '../lib/useBusinessZone';
+import { useNow } from '../lib/useNow';
 import { useTrend } from '../lib/useTrend';
-import { pnlStore } from '../pnlStore';
+import { pnlStore, usePnLStore } from '../pnlStore';
 import { RESOLUTION_MS, type Range } from '../store/trend';
+import type { TrendState } from '../store/trendStore';
 import type { Resolution } from '../types/shapes';
 import type { HistoryRow } from '../types/wire';
 import { TimeChart } from './TimeChart';
 
-const RANGES: readonly (readonly [Range, string])[] = [
+const WORDS: readonly (readonly [Range, string])[] = [
   ['today', 'Today'],
   ['week', 'Week'],
   ['month', 'Month'],
@@ -23,15 +28,17 @@ const LEAST_S: Record<Resolution, number> = { raw: 120, '1m': 600, '5m': 3_000, 
 
 export function Trend(): ReactElement {
   const format = useFormatter();
-  const timeZone = useTimeZone();
-  const [range, setRange] = useState<Range>('today');
-  const { rows, span, state } = useTrend(range, timeZone);
+  const { zone } = useBusinessZone();
+  const days = useDayFormatter(zone);
+  const range = useRange();
+  const trend = useTrend(range);
+  const { rows, span } = trend;
   const data = useMemo(() => columns(rows, RESOLUTION_MS[span.resolution]), [rows, span.resolution]);
   const [point, setPoint] = useState<number | null>(null);
   const rowAt = (index: number | null): HistoryRow | undefined => rows[index === null ? rows.length - 1 : rowIndex(rows, data[0][index])] ?? rows.at(-1);
   const daily = RESOLUTION_MS[span.resolution] >= RESOLUTION_MS['1d'];
   const when = (row: HistoryRow): string => {
-    if (daily) return format.date(row.timestamp);
+    if (daily) return days.date(row.timestamp);
     if (range !== 'today') return format.dateTime(row.timestamp);
     return span.resolution === 'raw' ? format.time(row.timestamp) : format.minute(row.timestamp);
   };
@@ -39,20 +46,20 @@ export function Trend(): ReactElement {
     const row = rowAt(index);
     return row === undefined ? 'No figures' : `${when(row)}, net ${format.money(row.close)}`;
   };
-  const label = RANGES.find(([name]) => name === range)?.[1] ?? range;
+  const label = WORDS.find(([name]) => name === range)?.[1] ?? range;
   return (
     <section className="card" aria-labelledby="trend">
       <div className="card-head">
         <h2 id="trend">Net P&amp;L over time</h2>
         <div className="card-tools">
           <div className="segments" role="group" aria-label="Range">
-            {RANGES.map(([name, words]) => (
-              <button key={name} type="button" aria-pressed={name === range} onClick={() => setRange(name)}>
+            {WORDS.map(([name, words]) => (
+              <button key={name} type="button" aria-pressed={name === range} onClick={() => chooseRange(name)}>
                 {words}
               </button>
             ))}
           </div>
-          <Export rows={rows} range={range} />
+          <Export rows={rows} range={range} daysOf={daily ? zone : null} />
         </div>
       </div>
       <Readout row={rowAt(point)} when={when} />
@@ -61,23 +68,62 @@ export function Trend(): ReactElement {
           label={`Net P&L, ${label.toLowerCase()}`}
           data={data}
           least={LEAST_S[span.resolution]}
-          format={format}
+          format={daily ? days : format}
           describe={describe}
           onPoint={setPoint}
         />
-        {rows.length === 0 && <p className="chart-note">{state === 'loading' ? 'Fetching the figures' : 'No figures in this range yet'}</p>}
+        {rows.length === 0 && <p className="chart-note">{emptyNote(trend)}</p>}
       </div>
-      <p className="chart-foot">
-        <span data-testid="zone">
-          Times in {timeZone.replaceAll('_', ' ')} ({format.zoneName})
-        </span>
-        {state === 'kept' && rows.length > 0 && <span className="warn">Only the last figures kept here; the range comes with the next connection</span>}
-        {state === 'ready' && rows[0] !== undefined && rows[0].timestamp > span.from + RESOLUTION_MS[span.resolution] * 2 && (
-          <span>Figures begin {format.dateTime(rows[0].timestamp)}</span>
-        )}
-      </p>
+      <Foot trend={trend} daily={daily} />
     </section>
   );
+}
+
+function emptyNote({ state, failure }: TrendState): string {
+  if (failure !== null) return 'The figures of this range are not here yet';
+  return state === 'loading' ? 'Fetching the figures' : 'No figures in this range yet';
+}
+
+/** Which zones the chart is in, where it begins, and what is wrong with it. */
+function Foot({ trend: { rows, span, state, failure }, daily }: { trend: TrendState; daily: boolean }): ReactElement {
+  const format = useFormatter();
+  const timeZone = useTimeZone();
+  const { zone, stated } = useBusinessZone();
+  const days = useDayFormatter(zone);
+  const connected = usePnLStore((store) => store.connected);
+  const first = rows[0];
+  const late = state === 'ready' && first !== undefined && first.timestamp > span.from + RESOLUTION_MS[span.resolution] * 2;
+  return (
+    <>
+      {failure !== null && <Failed failure={failure} shown={rows.length > 0} />}
+      <p className="chart-foot">
+        <span data-testid="zone">
+          {!daily && `Times in ${plain(timeZone)} (${format.zoneName}). `}
+          Days in {plain(zone)} ({stated ? days.zoneName : 'assumed'})
+        </span>
+        {state === 'kept' && rows.length > 0 && failure === null && (
+          <span className="warn">{connected ? 'The last figures kept here; fetching the range' : 'Only the last figures kept here; the range comes with the next connection'}</span>
+        )}
+        {late && <span>Figures begin {daily ? days.date(first.timestamp) : format.dateTime(first.timestamp)}</span>}
+      </p>
+    </>
+  );
+}
+
+/** The request was refused or got no answer. */
+function Failed({ failure, shown }: { failure: NonNullable<TrendState['failure']>; shown: boolean }): ReactElement {
+  const now = useNow();
+  const next = failure.nextTryAt === null ? '' : ` Trying again in ${duration(failure.nextTryAt - now)}.`;
+  return (
+    <p className="chart-failure" data-testid="trend-failure">
+      The range could not be fetched: {failure.message.replace(/[.\s]+$/, '')}.{shown && ' What is here stays.'}
+      {next}
+    </p>
+  );
+}
+
+function plain(zone: string): string {
+  return zone.replaceAll('_', ' ');
 }
 
 function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: HistoryRow) => string }): ReactElement {
@@ -100,8 +146,9 @@ function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: Histo
   );
 }
 
-function Export({ rows, range }: { rows: readonly HistoryRow[]; range: Range }): ReactElement {
-  const csv = (): void => download(fileName(range, Date.now(), 'csv'), 'text/csv;charset=utf-8', toCsv(rows));
+/** `daysOf`: the rows are days of this zone. */
+function Export({ rows, range, daysOf }: { rows: readonly HistoryRow[]; range: Range; daysOf: string | null }): ReactElement {
+  const csv = (): void => download(fileName(range, Date.now(), 'csv'), 'text/csv;charset=utf-8', toCsv(rows, daysOf));
   const json = (): void => {
     const { pnl, components } = pnlStore.getState();
     const shown = { range, exportedAt: new Date().toISOString(), snapshot: pnl, breakdown: components, rows };

@@ -4,24 +4,14 @@ import { useMemo, type ReactElement } from 'react';
 import { bar, waterfall, waterfallDomain } from '../lib/chart';
 import { useFormatter } from '../lib/preferences';
 import { usePnLMetrics } from '../pnlStore';
+import { hasFigures, type MaybeSnapshot } from '../store/state';
+import type { SourceName } from '../types/shapes';
 import { tone } from './Figure';
 
 export function Waterfall(): ReactElement {
   const format = useFormatter();
-  const { components, totalRevenue, totalExpenses, netPnL } = usePnLMetrics();
-  const steps = useMemo(() => {
-    const { kalshi, anthropic, johns } = components;
-    const realized = kalshi.realizedPnl ?? kalshi.pnl;
-    return waterfall([
-      { label: 'Kalshi, realized', value: realized },
-      { label: 'Kalshi, open positions', value: kalshi.pnl - realized },
-      { label: 'John’s, collected', value: johns.collected },
-      { label: 'Revenue', value: totalRevenue, total: true },
-      { label: 'Trading fees', value: -(kalshi.fees ?? 0) },
-      { label: 'Anthropic', value: -(anthropic.totalSpend ?? totalExpenses - (kalshi.fees ?? 0)) },
-      { label: 'Net', value: netPnL, total: true },
-    ]);
-  }, [components, totalRevenue, totalExpenses, netPnL]);
+  const pnl = usePnLMetrics();
+  const steps = useMemo(() => waterfall(stepsOf(pnl)), [pnl]);
   const domain = waterfallDomain(steps);
   const zero = bar({ from: domain[0], to: 0 }, domain).width;
   return (
@@ -46,7 +36,7 @@ export function Waterfall(): ReactElement {
                 <td className="lane-cell">
                   <svg className="lane" aria-hidden="true">
                     {zero > 0 && <line x1={`${zero}%`} x2={`${zero}%`} y1="0" y2="100%" />}
-                    {step.value !== 0 && <rect className={`is-${step.kind}`} x={`${Math.min(x, 99.5)}%`} width={`${Math.max(width, 0.5)}%`} height="100%" />}
+                    {Math.abs(step.value) > 0 && <rect className={`is-${step.kind}`} x={`${Math.min(x, 99.5)}%`} width={`${Math.max(width, 0.5)}%`} height="100%" />}
                   </svg>
                 </td>
                 <td className={step.kind === 'total' ? '' : tone(step.value)}>
@@ -59,4 +49,21 @@ export function Waterfall(): ReactElement {
       </table>
     </section>
   );
+}
+
+/** NaN for what is not known: everything before the first figures, and the parts of a source that has not answered yet. */
+export function stepsOf(pnl: MaybeSnapshot): { label: string; value: number; total?: boolean }[] {
+  const { kalshi, anthropic, johns } = pnl.components;
+  const some = hasFigures(pnl);
+  const of = (source: SourceName | null, value: number): number => (some && (source === null || !pnl.degraded.includes(source)) ? value : Number.NaN);
+  const realized = kalshi.realizedPnl ?? kalshi.pnl;
+  return [
+    { label: 'Kalshi, realized', value: of('kalshi', realized) },
+    { label: 'Kalshi, open positions', value: of('kalshi', kalshi.pnl - realized) },
+    { label: 'John’s, collected', value: of('johns', johns.collected) },
+    { label: 'Revenue', value: of(null, pnl.totalRevenue), total: true },
+    { label: 'Trading fees', value: of('kalshi', -(kalshi.fees ?? 0)) },
+    { label: 'Anthropic', value: of('anthropic', -(anthropic.totalSpend ?? pnl.totalExpenses - (kalshi.fees ?? 0))) },
+    { label: 'Net', value: of(null, pnl.netPnL), total: true },
+  ];
 }

@@ -116,12 +116,13 @@ export interface Step {
   readonly kind: StepKind;
 }
 
-/** Running bars: each change starts where the one before ended; a total stands on zero. */
+/** Running bars: each change starts where the one before ended; a total stands on zero. What is not known (NaN) has no bar. */
 export function waterfall(entries: readonly { label: string; value: number; total?: boolean }[]): Step[] {
   let level = 0;
   return entries.map(({ label, value, total = false }) => {
+    const drawn = Number.isNaN(value) ? 0 : value;
     const from = total ? 0 : level;
-    const to = total ? value : level + value;
+    const to = total ? drawn : level + drawn;
     level = to;
     return { label, value, from, to, kind: total ? 'total' : value < 0 ? 'loss' : 'gain' };
   });

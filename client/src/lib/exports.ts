@@ -1,15 +1,17 @@
 /** Files of what is shown, made in the page: they hold the very rows on the screen, offline too. */
 
 import type { HistoryRow } from '../types/wire';
+import { dateIn } from './zone';
 
 const COLUMNS = ['timestamp', 'netPnL', 'kalshiPnL', 'costs', 'revenue', 'open', 'high', 'low', 'close', 'count'] as const;
 
-/** RFC 4180, times as ISO 8601 UTC. */
-export function toCsv(rows: readonly HistoryRow[]): string {
-  const lines = rows.map((row) =>
-    COLUMNS.map((column) => (column === 'timestamp' ? new Date(row.timestamp).toISOString() : String(row[column] ?? ''))).join(','),
-  );
-  return [COLUMNS.join(','), ...lines, ''].join('\r\n');
+/** RFC 4180, times as ISO 8601 UTC. `daysOf`: the rows are days of this zone, and a last column holds their dates. */
+export function toCsv(rows: readonly HistoryRow[], daysOf: string | null = null): string {
+  const lines = rows.map((row) => {
+    const cells = COLUMNS.map((column) => (column === 'timestamp' ? new Date(row.timestamp).toISOString() : String(row[column] ?? '')));
+    return [...cells, ...(daysOf === null ? [] : [dateIn(row.timestamp, daysOf)])].join(',');
+  });
+  return [[...COLUMNS, ...(daysOf === null ? [] : ['date'])].join(','), ...lines, ''].join('\r\n');
 }
 
 export function download(name: string, type: string, content: string): void {

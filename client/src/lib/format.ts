@@ -1,6 +1,8 @@
-/** Numbers, money and times as the reader writes them: by locale and time zone, with a true minus sign. */
+/** Numbers, money and times as the reader writes them: by locale and time zone, with a true minus sign, a dash for NaN. */
 
 const MINUS = '\u2212';
+/** What stands for a figure or a time that is not known. */
+export const UNKNOWN = '—';
 
 export interface MoneyParts {
   /** Everything before the decimals: sign, symbol, whole dollars. */
@@ -51,23 +53,27 @@ export function createFormatter(locale: string | undefined, timeZone: string): F
   const dateTime = clock({ dateStyle: 'medium', timeStyle: 'medium' });
   const marks = { minute, day: clock({ day: 'numeric', month: 'short' }), month: clock({ month: 'short' }), year: clock({ year: 'numeric' }) };
 
+  const figure = (value: number, write: (value: number) => string): string => (Number.isFinite(value) ? minus(write(value)) : UNKNOWN);
+  const moment = (instant: number, write: Intl.DateTimeFormat): string => (Number.isFinite(instant) ? write.format(instant) : UNKNOWN);
+
   return {
     locale: money.resolvedOptions().locale,
     timeZone,
     zoneName: zoneName(locale, timeZone),
-    money: (value) => minus(money.format(unsignedZero(value, 2))),
-    signedMoney: (value) => minus(signedMoney.format(unsignedZero(value, 2))),
-    moneyParts: (value) => splitCents(money.formatToParts(unsignedZero(value, 2))),
+    money: (value) => figure(value, (known) => money.format(unsignedZero(known, 2))),
+    signedMoney: (value) => figure(value, (known) => signedMoney.format(unsignedZero(known, 2))),
+    moneyParts: (value) =>
+      Number.isFinite(value) ? splitCents(money.formatToParts(unsignedZero(value, 2))) : { whole: UNKNOWN, cents: '', after: '' },
     axisMoney: (value, step) =>
       minus((Number.isInteger(step) ? (Math.abs(value) >= 10_000 ? compact : dollars) : money).format(unsignedZero(value, 2))),
-    percent: (value, digits = 2) => minus((percents[digits] ?? signedPercent).format(unsignedZero(value, digits) / 100)),
-    signedPercent: (value) => minus(signedPercent.format(unsignedZero(value, 2) / 100)),
-    integer: (value) => minus(integer.format(value)),
-    decimal: (value, digits) => minus(number({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)),
-    time: (instant) => time.format(instant),
-    minute: (instant) => minute.format(instant),
-    date: (instant) => date.format(instant),
-    dateTime: (instant) => dateTime.format(instant),
+    percent: (value, digits = 2) => figure(value, (known) => (percents[digits] ?? signedPercent).format(unsignedZero(known, digits) / 100)),
+    signedPercent: (value) => figure(value, (known) => signedPercent.format(unsignedZero(known, 2) / 100)),
+    integer: (value) => figure(value, (known) => integer.format(known)),
+    decimal: (value, digits) => figure(value, (known) => number({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(known)),
+    time: (instant) => moment(instant, time),
+    minute: (instant) => moment(instant, minute),
+    date: (instant) => moment(instant, date),
+    dateTime: (instant) => moment(instant, dateTime),
     mark: (instant, unit) => marks[unit].format(instant),
   };
 }

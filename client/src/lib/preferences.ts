@@ -4,6 +4,7 @@ import { useMemo } from 'react';
 import { useStore } from 'zustand';
 import { createStore } from 'zustand/vanilla';
 import { createFormatter, type Formatter } from './format';
+import { RANGES, type Range } from '../store/trend';
 import { isTimeZone } from './zone';
 
 export type Theme = 'auto' | 'light' | 'dark';
@@ -14,10 +15,12 @@ export interface Preferences {
   locale: string;
   /** An IANA zone, or `auto`. */
   timeZone: string;
+  /** What the trend shows where the address does not say. */
+  range: Range;
 }
 
 const NAME = 'pnl-preferences';
-const DEFAULTS: Preferences = { theme: 'auto', locale: 'auto', timeZone: 'auto' };
+const DEFAULTS: Preferences = { theme: 'auto', locale: 'auto', timeZone: 'auto', range: 'today' };
 
 export const LOCALES: readonly (readonly [string, string])[] = [
   ['en-US', 'English (US)'],
@@ -57,6 +60,21 @@ export function useFormatter(): Formatter {
   return useMemo(() => createFormatter(locale === 'auto' ? undefined : locale, zoneOf(timeZone)), [locale, timeZone]);
 }
 
+/** As `useFormatter`, for days: in the business zone, whatever the reader's. */
+export function useDayFormatter(zone: string): Formatter {
+  const { locale } = usePreferences();
+  return useMemo(() => createFormatter(locale === 'auto' ? undefined : locale, zone), [locale, zone]);
+}
+
+/** Forgets every choice of this person. */
+export function forgetPreferences(): void {
+  try {
+    localStorage.removeItem(NAME);
+  } catch {
+    // What cannot be reached is not read either.
+  }
+}
+
 /** Puts the theme on the root element, where the sheet of tokens looks for it. */
 export function applyTheme(root: HTMLElement): () => void {
   const put = ({ theme }: Preferences): void => {
@@ -78,6 +96,7 @@ function load(): Preferences {
       theme: kept.theme === 'light' || kept.theme === 'dark' ? kept.theme : DEFAULTS.theme,
       locale: LOCALES.some(([tag]) => tag === kept.locale) ? (kept.locale as string) : DEFAULTS.locale,
       timeZone: kept.timeZone !== undefined && isTimeZone(kept.timeZone) ? kept.timeZone : DEFAULTS.timeZone,
+      range: RANGES.find((range) => range === kept.range) ?? DEFAULTS.range,
     };
   } catch {
     return DEFAULTS;

@@ -25,7 +25,7 @@ export interface Provenance {
 /** `sinceMs`: how long ago the snapshot reached this page, null when it was kept from an earlier visit. */
 export function provenance(
   name: SourceName,
-  snapshot: Pick<Snapshot, 'sources' | 'simulated'>,
+  snapshot: Pick<Snapshot, 'sources' | 'simulated'> & Partial<Pick<Snapshot, 'degraded'>>,
   sinceMs: number | null,
   breaker: BreakerState | undefined,
   format: Formatter,
@@ -38,8 +38,9 @@ export function provenance(
   const label = SOURCE_NAMES[name];
   const next = breaker?.state === 'OPEN' && breaker.nextAttemptTime !== null ? ` Next attempt at ${format.time(breaker.nextAttemptTime)}.` : '';
   const why = error ? ` ${sentence(error)}` : '';
+  const counted = snapshot.degraded?.includes(name) === false;
   const sentences: Partial<Record<Trust, string>> = {
-    degraded: `${error ? sentence(error) : `${label} has not answered yet.`} Its figures count as zero.${next}`,
+    degraded: `${error ? sentence(error) : `${label} has not answered yet.`}${counted ? '' : ' Its figures count as zero.'}${next}`,
     cached: `${label} has not answered for ${ageMs === null ? 'a while' : duration(ageMs)}; showing ${shown}.${why}${next}`,
     estimate: `${label} is priced from usage until the bill is there.`,
   };

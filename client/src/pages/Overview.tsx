@@ -2,6 +2,7 @@
 
 import type { ReactElement } from 'react';
 import { Agents } from '../components/Agents';
+import { Boundary } from '../components/Boundary';
 import { Costs } from '../components/Costs';
 import { Hero } from '../components/Hero';
 import { Kpis } from '../components/Kpis';
@@ -12,17 +13,31 @@ import { Waterfall } from '../components/Waterfall';
 export function Overview(): ReactElement {
   return (
     <>
-      <Hero />
+      <Boundary name="The net figure">
+        <Hero />
+      </Boundary>
       <div className="stack">
-        <Kpis />
-        <Trend />
+        <Boundary name="The key figures">
+          <Kpis />
+        </Boundary>
+        <Boundary name="The trend">
+          <Trend />
+        </Boundary>
         <div className="columns">
-          <Waterfall />
-          <Costs />
+          <Boundary name="The way from revenue to net">
+            <Waterfall />
+          </Boundary>
+          <Boundary name="The list of costs">
+            <Costs />
+          </Boundary>
         </div>
-        <Agents />
+        <Boundary name="The table of agents">
+          <Agents />
+        </Boundary>
       </div>
-      <Sources />
+      <Boundary name="The list of sources">
+        <Sources />
+      </Boundary>
     </>
   );
 }

@@ -2,8 +2,10 @@
 
 import { useState, type ReactElement, type ReactNode } from 'react';
 import { AdminKey } from '../components/AdminKey';
+import { Boundary } from '../components/Boundary';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
+import { useBusinessZone } from '../lib/useBusinessZone';
 import { breakerWord, serviceWord, TRANSPORT_WORDS } from '../lib/words';
 import { usePnLStore } from '../pnlStore';
 import type { BreakerState } from '../types/wire';
@@ -14,12 +16,22 @@ export function System(): ReactElement {
       <h1 className="page-title">System</h1>
       <div className="stack">
         <div className="columns">
-          <ThisConnection />
-          <Server />
+          <Boundary name="This connection">
+            <ThisConnection />
+          </Boundary>
+          <Boundary name="The server">
+            <Server />
+          </Boundary>
         </div>
-        <Breakers />
-        <Cache />
-        <Parts />
+        <Boundary name="The list of breakers">
+          <Breakers />
+        </Boundary>
+        <Boundary name="The list of cache tiers">
+          <Cache />
+        </Boundary>
+        <Boundary name="The list of parts">
+          <Parts />
+        </Boundary>
       </div>
     </>
   );
@@ -50,6 +62,8 @@ function ThisConnection(): ReactElement {
 function Server(): ReactElement {
   const format = useFormatter();
   const { health, api, readAt, reconciliation } = usePnLStore((state) => state.system);
+  const { zone, stated } = useBusinessZone();
+  const interval = usePnLStore((state) => state.server?.updateIntervalMs ?? null);
   const cache = health?.services.cache;
   return (
     <Card id="server" title="Server">
@@ -63,6 +77,8 @@ function Server(): ReactElement {
           ['SQLite', cache?.sqlite ?? '—'],
           ['Aggregator', health?.services.aggregator ?? '—'],
           ['Reconciliation gap', reconciliation === null ? 'not known yet' : format.signedMoney(reconciliation)],
+          ['Business days in', stated ? zone.replaceAll('_', ' ') : '—'],
+          ['Update every', interval === null ? '—' : `${format.decimal(interval / 1_000, interval % 1_000 === 0 ? 0 : 2)} s`],
           ['Read at', readAt === null ? '—' : format.time(readAt)],
         ]}
       />

@@ -5,20 +5,23 @@ import { ApiError, type Rest } from '../transports/rest';
 import { Ladder, type LadderState } from '../transports/ladder';
 import type { Cursor, Rung, Transport, TransportEvents } from '../transports/types';
 import type { HistoryOf } from '../types/shapes';
-import type { Breakdown, BriefHealth, Ledger, Snapshot } from '../types/wire';
+import type { Breakdown, Ledger, Snapshot } from '../types/wire';
 import type { Socket } from 'socket.io-client';
+import { createCatchUp } from './catchUp';
 import type { Credentials } from './credentials';
-import { HISTORY_LIMIT, isNewer, mergeHistory, skips, unrecovered, withLedger } from './history';
+import { HISTORY_LIMIT, isNewer, mergeHistory, skips, withLedger } from './history';
+import { isDashboardMessage, isLedger, readBreakdown, readSnapshot, readSnapshots } from './parse';
 import { keeper, restore, type KeyValueStore } from './persist';
+import { NO_FACTS, probe } from './server';
 import { INITIAL, known, type Baseline, type PnLState } from './state';
 import { readSystem } from './system';
 
-/** How often the breakdown is fetched where it is not pushed, and snapshots behind the ledger feed. */
+/** How often the breakdown is fetched where it is not pushed. */
 const BREAKDOWN_EVERY_MS = 15_000;
-const CATCH_UP_EVERY_MS = 4_500;
-/** What a catch-up asks for first: a minute of updates. */
-const CATCH_UP_ROWS = 12;
-const LATENCY_EVERY_MS = 15_000;
+const PROBE_EVERY_MS = 15_000;
+/** Timers of several tabs are not in step: an answer that another tab got within this time will do. */
+const PROBE_FRESH_MS = PROBE_EVERY_MS - 1_000;
+const UNREADABLE = 'The server sent an update that this page cannot read';
 
 export interface StoreOptions {
   rest: Rest;
@@ -31,7 +34,12 @@ export interface StoreOptions {
   random?: () => number;
 }
 
-export type PnLStore = StoreApi<PnLState> & { /** Write what waits to be kept. */ flush: () => void };
+export interface PnLStore extends StoreApi<PnLState> {
+  /** Write what waits to be kept. */
+  flush: () => void;
+  /** Remove what was kept on the device, and keep nothing more. */
+  forgetKept: () => void;
+}
 
 export function createPnLStore({ rest, credentials, storage, transports, now = Date.now, random = Math.random }: StoreOptions): PnLStore {
   const store = createStore<PnLState>()(() => ({ ...INITIAL, ...restored(storage), ...actions() }));
@@ -39,29 +47,41 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   const kept = keeper(storage);
   let session: Snapshot | null = null; // The last full snapshot that arrived while this page was open.
   let fetchedBreakdownAt = -Infinity;
-  let owed: { last: Snapshot | null } | null = null; // Updates after this one have to be fetched.
-  let catchingUp = false;
-  let probe: ReturnType<typeof setInterval> | undefined;
+  let probing: ReturnType<typeof setInterval> | undefined;
+  const catchUp = createCatchUp({
+    rest,
+    connected: () => get().connected,
+    accept: (snapshots, timestamp) => accept(snapshots, timestamp),
+    onGap: (gap) => set({ gaps: [...get().gaps, gap] }),
+    onError: note,
+  });
 
   const events: Omit<TransportEvents, 'up' | 'down'> = {
-    snapshot: (snapshot, timestamp) => {
+    snapshot: (given, timestamp) => {
+      const snapshot = readSnapshot(given);
+      if (snapshot === null) return set({ error: UNREADABLE });
       const before = session;
       accept([snapshot], timestamp, before !== null && before.epoch !== snapshot.epoch);
-      if (before !== null && isNewer(snapshot, before) && skips(before, snapshot)) catchUp(before);
+      if (before !== null && isNewer(snapshot, before) && skips(before, snapshot)) catchUp.want(before);
       if (get().transport !== 'websocket') refreshBreakdown();
     },
-    components: (components, timestamp) => {
+    components: (given, timestamp) => {
+      const components = readBreakdown(given);
+      if (components === null) return set({ error: UNREADABLE });
       set({ components, lastUpdate: timestamp });
       keep();
     },
-    dashboard: ({ previousRevenue, previousExpenses, previousNetPnL }) =>
-      setBaseline({ previousRevenue, previousExpenses, previousNetPnL }),
-    ledger: acceptLedger,
-    missed: () => catchUp(session),
+    dashboard: (message) => {
+      if (!isDashboardMessage(message)) return;
+      const { previousRevenue, previousExpenses, previousNetPnL } = message;
+      setBaseline({ previousRevenue, previousExpenses, previousNetPnL });
+    },
+    ledger: (ledger) => (isLedger(ledger) ? acceptLedger(ledger) : set({ error: UNREADABLE })),
+    missed: () => catchUp.want(session),
     fault: (message) => set({ error: message }),
   };
 
-  const list = transports(() => session && { epoch: session.epoch, seq: session.seq });
+  const list = transports(() => session && session.epoch !== '' ? { epoch: session.epoch, seq: session.seq } : null);
   const ladder = new Ladder({ transports: list, events, onState: onLink, onUp, random, now });
 
   function onLink(link: LadderState): void {
@@ -79,13 +99,13 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   }
 
   function onUp(rung: Rung, { resumed }: { resumed: boolean }): void {
-    if (session === null || !resumed) catchUp(session);
-    else if (owed !== null && !catchingUp) void fetchOwed();
+    if (session === null || !resumed) catchUp.want(session);
+    else catchUp.resume();
     if (rung !== 'websocket') {
       refreshBreakdown();
       void fetchBaseline();
     }
-    void measureLatency();
+    void measure();
   }
 
   /**
@@ -100,7 +120,7 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     if (advances) session = newest;
     set({
       history: mergeHistory(history, snapshots),
-      ...(advances || pnl.calculatedAt === null ? { pnl: newest, lastUpdate: timestamp, receivedAt: now(), error: null } : {}),
+      ...(advances || pnl.calculatedAt === null ? { pnl: newest, lastUpdate: timestamp, receivedAt: now(), error: null, unanswered: false } : {}),
     });
     keep();
   }
@@ -110,37 +130,8 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     if (shown !== null && ledger.timestamp >= shown.calculatedAt) {
       set({ pnl: withLedger(shown, ledger), lastUpdate: new Date(ledger.timestamp).toISOString(), receivedAt: now() });
     }
-    if (session === null || ledger.epoch !== session.epoch || ledger.seq > session.seq) catchUp(session);
+    if (session === null || ledger.epoch !== session.epoch || ledger.seq > session.seq) catchUp.want(session);
     refreshBreakdown();
-  }
-
-  /** Fetch what came after `last`. What is owed stays owed until a fetch succeeds, from the earliest point asked for. */
-  function catchUp(last: Snapshot | null): void {
-    owed ??= { last };
-    if (!catchingUp) void fetchOwed();
-  }
-
-  async function fetchOwed(): Promise<void> {
-    if (owed === null || !get().connected) return;
-    const { last } = owed;
-    catchingUp = true;
-    owed = null;
-    try {
-      for (const limit of last === null ? [HISTORY_LIMIT] : [CATCH_UP_ROWS, HISTORY_LIMIT]) {
-        const { data, timestamp } = await rest.get<HistoryOf<Snapshot>>(`/api/pnl/history?limit=${limit}`);
-        accept(data, timestamp);
-        const gap = last && unrecovered(last, data);
-        if (!gap) break;
-        if (limit === HISTORY_LIMIT) set({ gaps: [...get().gaps, gap] });
-      }
-    } catch (error) {
-      owed = { last };
-      note(error);
-    }
-    setTimeout(() => {
-      catchingUp = false;
-      void fetchOwed();
-    }, CATCH_UP_EVERY_MS);
   }
 
   function refreshBreakdown(): void {
@@ -174,14 +165,23 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     }
   }
 
-  async function measureLatency(): Promise<void> {
-    const started = performance.now();
+  /** Asks the server how it is; `unlessFresh` leaves it at an answer that this or another tab got just now. */
+  async function measure(unlessFresh = false): Promise<void> {
+    const { apiReadAt } = get().system;
+    if (unlessFresh && apiReadAt !== null && now() - apiReadAt < PROBE_FRESH_MS) return;
     try {
-      const api = await rest.plain<BriefHealth>('/api/health');
-      const latencyMs = onTheWire('/api/health', started) ?? performance.now() - started;
-      if (get().connected) set({ latencyMs, system: { ...get().system, api } });
+      const { api, server, latencyMs, clockAheadMs } = await probe(rest, now);
+      if (!get().connected) return;
+      set(({ system, ...before }) => ({
+        latencyMs,
+        server: same(before.server, server) ? before.server : server,
+        clockAheadMs: clockAheadMs ?? before.clockAheadMs,
+        unanswered: false,
+        system: { ...system, api, apiReadAt: now() },
+      }));
+      keep();
     } catch {
-      set({ latencyMs: null });
+      set({ latencyMs: null, unanswered: get().connected, server: get().server ?? NO_FACTS });
     }
   }
 
@@ -191,9 +191,9 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
   }
 
   function keep(): void {
-    const { history, components, lastUpdate } = get();
+    const { history, components, lastUpdate, server } = get();
     const pnl = known(get().pnl);
-    if (pnl !== null) kept.keep({ pnl, history, components, lastUpdate });
+    if (pnl !== null) kept.keep({ pnl, history, components, lastUpdate, server });
   }
 
   function actions(): Omit<PnLState, keyof typeof INITIAL> {
@@ -202,32 +202,33 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
         if (options?.apiKey !== undefined) credentials.set(options.apiKey, 'page');
         const socket = list.find((transport): transport is Transport & { socket: Socket } => 'socket' in transport)?.socket ?? null;
         set({ socket });
-        probe ??= setInterval(() => void (get().connected && measureLatency()), LATENCY_EVERY_MS);
+        probing ??= setInterval(() => void (get().connected && measure(true)), PROBE_EVERY_MS);
         ladder.start();
       },
       disconnect: () => {
-        clearInterval(probe);
-        probe = undefined;
+        clearInterval(probing);
+        probing = undefined;
         ladder.stop();
         set({ socket: null });
         kept.flush();
       },
       fetchCurrentPnL: () =>
         asked(async () => {
-          const snapshot = await rest.get<Snapshot>('/api/pnl/current');
+          const snapshot = readable(readSnapshot(await rest.get('/api/pnl/current')));
           accept([snapshot], snapshot.timestamp);
           return snapshot;
         }),
       fetchHistory: (limit = HISTORY_LIMIT) =>
         asked(async () => {
           const history = await rest.get<HistoryOf<Snapshot>>(`/api/pnl/history?limit=${limit}`);
-          set({ history: history.data });
+          const data = readSnapshots(history.data);
+          set({ history: data });
           keep();
-          return history;
+          return { ...history, data };
         }),
       fetchComponentBreakdown: () =>
         asked(async () => {
-          const components = await rest.get<Breakdown>('/api/pnl/breakdown');
+          const components = readable(readBreakdown(await rest.get<Breakdown>('/api/pnl/breakdown')));
           set({ components });
           keep();
           return components;
@@ -264,14 +265,16 @@ export function createPnLStore({ rest, credentials, storage, transports, now = D
     }
   }
 
-  return Object.assign(store, { flush: kept.flush });
+  return Object.assign(store, { flush: kept.flush, forgetKept: kept.forget });
 }
 
-/** ms between request and answer of the fetch of `path` since `started`, without the page's own work; null where nobody tells. */
-function onTheWire(path: string, started: number): number | null {
-  const entries = performance.getEntriesByType('resource') as PerformanceResourceTiming[];
-  const timing = entries.findLast(({ name, startTime }) => startTime >= started && name.endsWith(path));
-  return timing !== undefined && timing.requestStart > 0 ? timing.responseStart - timing.requestStart : null;
+function readable<Value>(value: Value | null): Value {
+  if (value === null) throw new Error(UNREADABLE);
+  return value;
+}
+
+function same(one: object | null, other: object): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function restored(storage: KeyValueStore | null): Partial<PnLState> {

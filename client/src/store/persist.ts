@@ -1,6 +1,8 @@
 /** Keeps the last numbers in localStorage, under the name and in the form that the older store used. */
 
 import type { Breakdown, Components, Snapshot } from '../types/wire';
+import { readComponents, readSnapshot, readSnapshots } from './parse';
+import { readFacts, type ServerFacts } from './server';
 
 const NAME = 'pnl-store';
 const WRITE_EVERY_MS = 5_000;
@@ -10,26 +12,41 @@ export interface Kept {
   history: Snapshot[];
   components: Components | Breakdown;
   lastUpdate: string | null;
+  server: ServerFacts | null;
 }
 
 export type KeyValueStore = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
-/** What was kept, or null when there is nothing usable. */
+/** What was kept, completed where an older version kept less; null when there is nothing usable. */
 export function restore(storage: KeyValueStore | null): Kept | null {
   try {
     const kept = (JSON.parse(storage?.getItem(NAME) ?? 'null') as { state?: Partial<Kept> } | null)?.state;
-    if (typeof kept?.pnl?.netPnL !== 'number' || typeof kept.pnl.calculatedAt !== 'number' || !kept.components) return null;
-    const history = Array.isArray(kept.history) ? kept.history : [];
-    return { pnl: kept.pnl, components: kept.components, history, lastUpdate: kept.lastUpdate ?? kept.pnl.timestamp };
+    const pnl = readSnapshot(kept?.pnl);
+    if (kept === undefined || pnl === null) return null;
+    return {
+      pnl,
+      components: readComponents(kept.components ?? pnl.components),
+      history: readSnapshots(kept.history),
+      lastUpdate: typeof kept.lastUpdate === 'string' && !Number.isNaN(Date.parse(kept.lastUpdate)) ? kept.lastUpdate : pnl.timestamp,
+      server: kept.server ? readFacts(kept.server) : null,
+    };
   } catch {
     return null;
   }
 }
 
+export interface Keeper {
+  keep: (kept: Kept) => void;
+  flush: () => void;
+  /** Removes what was kept and keeps nothing more. */
+  forget: () => void;
+}
+
 /** Writes at most every 5 s, and what is waiting when `flush` is called (the page is going away). */
-export function keeper(storage: KeyValueStore | null): { keep: (kept: Kept) => void; flush: () => void } {
+export function keeper(storage: KeyValueStore | null): Keeper {
   let waiting: Kept | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let over = false;
 
   function flush(): void {
     clearTimeout(timer);
@@ -46,8 +63,19 @@ export function keeper(storage: KeyValueStore | null): { keep: (kept: Kept) => v
   return {
     flush,
     keep(kept) {
+      if (over) return;
       waiting = kept;
       timer ??= setTimeout(flush, WRITE_EVERY_MS);
+    },
+    forget() {
+      over = true;
+      waiting = null;
+      clearTimeout(timer);
+      try {
+        storage?.removeItem(NAME);
+      } catch {
+        // What cannot be reached is not read either.
+      }
     },
   };
 }

@@ -7,6 +7,7 @@ import type { HistoryOf } from '../types/shapes';
 import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SourceState } from '../types/wire';
 import type { Keeping } from './credentials';
 import type { Gap } from './history';
+import type { ServerFacts } from './server';
 
 /** Before the first message there are zeros and no time; `timestamp` null says so. */
 export type MaybeSnapshot = Omit<Snapshot, 'timestamp' | 'calculatedAt'> & { timestamp: string | null; calculatedAt: number | null };
@@ -21,8 +22,9 @@ export interface SystemState {
   readonly cache: CacheStats | null;
   /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
   readonly reconciliation: number | null;
-  /** When these were last read (ms since the epoch). */
+  /** When these were last read, and `api` (ms since the epoch). */
   readonly readAt: number | null;
+  readonly apiReadAt: number | null;
 }
 
 export interface InitOptions {
@@ -54,6 +56,12 @@ export interface PnLState {
   /** When the shown snapshot reached this page (ms since the epoch); null while it is one kept from before. */
   receivedAt: number | null;
   baseline: Baseline | null;
+  /** The server's zone and interval, kept from the last visit until it says; null before it was asked the first time. */
+  server: ServerFacts | null;
+  /** How far the server's clock is ahead of this one, ms. */
+  clockAheadMs: number | null;
+  /** True when the server, though connected, did not answer the last time it was asked. */
+  unanswered: boolean;
   /** Updates of this session that could not be recovered. */
   gaps: Gap[];
   /** `null` while the server is content with the key; else why it is not. */
@@ -106,10 +114,18 @@ export const INITIAL = {
   latencyMs: null,
   receivedAt: null,
   baseline: null,
+  server: null,
+  clockAheadMs: null,
+  unanswered: false,
   gaps: [],
   keyWanted: null,
-  system: { health: null, api: null, breakers: null, cache: null, reconciliation: null, readAt: null },
+  system: { health: null, api: null, breakers: null, cache: null, reconciliation: null, readAt: null, apiReadAt: null },
 } satisfies Partial<PnLState>;
+
+/** Whether the sums say anything: there is a snapshot, and not every source is missing from it. */
+export function hasFigures({ calculatedAt, degraded, sources }: MaybeSnapshot): boolean {
+  return calculatedAt !== null && Object.keys(sources).some((name) => !degraded.includes(name));
+}
 
 /** A snapshot that has a time, or null before the first one. */
 export function known(pnl: MaybeSnapshot): Snapshot | null {

@@ -4,7 +4,8 @@ import type { Resolution } from '../types/shapes';
 import type { HistoryRow, Snapshot } from '../types/wire';
 import { startOfDay } from '../lib/zone';
 
-export type Range = 'today' | 'week' | 'month' | 'year';
+export const RANGES = ['today', 'week', 'month', 'year'] as const;
+export type Range = (typeof RANGES)[number];
 
 export interface Span {
   readonly from: number;
@@ -17,7 +18,7 @@ export const RESOLUTION_MS: Record<Resolution, number> = { raw: 1, '1m': 60_000,
 
 const DAY_MS = 86_400_000;
 
-/** Today since midnight in the reader's zone; the others back from now. The finest resolution under about 2,000 rows. */
+/** Today since midnight in the business zone; the others back from now. The finest resolution under about 2,000 rows. */
 export function spanOf(range: Range, now: number, timeZone: string): Span {
   switch (range) {
     case 'today':
@@ -33,11 +34,17 @@ export function spanOf(range: Range, now: number, timeZone: string): Span {
 
 /** Kept snapshots as rows, for when the ranges cannot be fetched. */
 export function rowsOf(history: readonly Snapshot[]): readonly HistoryRow[] {
-  return history.reduce<readonly HistoryRow[]>((rows, snapshot) => withLive(rows, snapshot, RESOLUTION_MS.raw), []);
+  return history.reduce<readonly HistoryRow[]>((rows, snapshot) => withLive(rows, snapshot, 'raw', 'UTC'), []);
+}
+
+/** Where the bucket of an instant begins, as the server has it: days are those of the business zone, the rest of UTC. */
+export function bucketOf(instant: number, resolution: Resolution, timeZone: string): number {
+  if (resolution === '1d') return startOfDay(instant, timeZone);
+  return Math.floor(instant / RESOLUTION_MS[resolution]) * RESOLUTION_MS[resolution];
 }
 
 /** The rows with `snapshot` as the newest value: the running bucket is extended, or a new one begun. */
-export function withLive(rows: readonly HistoryRow[], snapshot: Snapshot, resolutionMs: number): readonly HistoryRow[] {
+export function withLive(rows: readonly HistoryRow[], snapshot: Snapshot, resolution: Resolution, timeZone: string): readonly HistoryRow[] {
   const last = rows.at(-1);
   const { netPnL } = snapshot;
   const figures = {
@@ -47,7 +54,7 @@ export function withLive(rows: readonly HistoryRow[], snapshot: Snapshot, resolu
     revenue: snapshot.components.johns.collected,
     close: netPnL,
   };
-  const timestamp = Math.floor(snapshot.calculatedAt / resolutionMs) * resolutionMs;
+  const timestamp = bucketOf(snapshot.calculatedAt, resolution, timeZone);
   if (last === undefined || timestamp > last.timestamp) {
     return [...rows, { timestamp, ...figures, open: netPnL, high: netPnL, low: netPnL, count: 1 }];
   }

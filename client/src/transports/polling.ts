@@ -27,7 +27,7 @@ export function pollingTransport({ rest, everyMs = POLL_MS }: { rest: Rest; ever
           if (round !== mine) return;
           if (!up) events.up({ resumed: false });
           up = true;
-          events.snapshot(snapshot, snapshot.timestamp);
+          events.snapshot(snapshot, snapshot?.timestamp ?? '');
           timer = setTimeout(() => void ask(), everyMs);
         } catch (error) {
           if (round !== mine) return;

@@ -9,7 +9,7 @@ export class ApiError extends Error {
   readonly id: string | undefined;
   readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, error: Partial<Failure['error']>, retryAfterMs?: number) {
+  constructor(status: number, error: { message?: string | undefined; code?: string | undefined; id?: string | undefined }, retryAfterMs?: number) {
     super(error.message ?? `The server answered ${status}`);
     this.name = 'ApiError';
     this.status = status;
@@ -38,9 +38,13 @@ export interface RestOptions {
   key: () => string | null;
   fetch?: typeof globalThis.fetch;
   timeoutMs?: number;
+  now?: () => number;
 }
 
-export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...args), timeoutMs = 8_000 }: RestOptions): Rest {
+/** After a 429 with a time, what is read with the key fails at once until then: the server would only refuse it again. */
+export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...args), timeoutMs = 8_000, now = Date.now }: RestOptions): Rest {
+  let limited: { error: ApiError; until: number } | null = null;
+
   async function send(path: string, init: RequestInit, apiKey: string | null): Promise<Response> {
     const headers = new Headers(init.headers);
     if (apiKey !== null) headers.set('X-API-Key', apiKey);
@@ -48,29 +52,43 @@ export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...
   }
 
   async function data<Data>(response: Response): Promise<Data> {
-    if (!response.ok) throw await failure(response);
+    if (!response.ok) throw await failure(response, now());
     return ((await response.json()) as Envelope<Data>).data;
   }
 
+  async function read(path: string): Promise<Response> {
+    const waitMs = limited === null ? 0 : limited.until - now();
+    if (limited !== null && waitMs > 0) throw new ApiError(limited.error.status, limited.error, waitMs);
+    const response = await send(path, {}, key());
+    if (response.ok) return response;
+    const error = await failure(response, now());
+    if (error.status === 429 && error.retryAfterMs !== undefined) limited = { error, until: now() + error.retryAfterMs };
+    throw error;
+  }
+
   return {
-    get: async (path) => data(await send(path, {}, key())),
+    get: async (path) => data(await read(path)),
     plain: async <Body>(path: string) => {
       const response = await send(path, {}, null);
-      if (!response.ok && response.status !== 503) throw await failure(response);
+      if (!response.ok && response.status !== 503) throw await failure(response, now());
       return (await response.json()) as Body;
     },
-    text: async (path) => {
-      const response = await send(path, {}, key());
-      if (!response.ok) throw await failure(response);
-      return response.text();
-    },
+    text: async (path) => (await read(path)).text(),
     post: async (path, body, apiKey) =>
       data(await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }, apiKey)),
   };
 }
 
-async function failure(response: Response): Promise<ApiError> {
+async function failure(response: Response, now: number): Promise<ApiError> {
   const body = (await response.json().catch(() => null)) as Failure | null;
-  const seconds = Number(response.headers.get('Retry-After') ?? body?.error?.retryAfter ?? Number.NaN);
-  return new ApiError(response.status, body?.error ?? {}, Number.isFinite(seconds) ? seconds * 1_000 : undefined);
+  const after = waitOf(response.headers.get('Retry-After') ?? body?.error?.retryAfter ?? null, now);
+  return new ApiError(response.status, body?.error ?? {}, after);
+}
+
+/** ms to wait by a Retry-After, which is in seconds or a date. */
+function waitOf(after: string | number | null, now: number): number | undefined {
+  if (after === null || after === '') return undefined;
+  const seconds = Number(after);
+  const ms = Number.isNaN(seconds) ? Date.parse(String(after)) - now : seconds * 1_000;
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }

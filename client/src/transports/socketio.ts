@@ -1,7 +1,7 @@
 /** The first rung: Socket.IO over a WebSocket, with the server's recovery and, past that, replay from the last update seen. */
 
 import { io, type Socket } from 'socket.io-client';
-import type { ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, StreamError, SubscribeAck } from '../types/wire';
+import type { Breakdown, ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, Snapshot, StreamError, SubscribeAck } from '../types/wire';
 import type { Cursor, Down, Transport, TransportEvents } from './types';
 
 /** What a server without one of the feeds answers; the page does without it. */
@@ -60,10 +60,10 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
   });
   socket.on('connect_error', (error) => lose({ kind: /api key/i.test(error.message) ? 'auth' : 'network', message: error.message }));
   socket.on('disconnect', (reason) => lose({ kind: 'network', message: reason }));
-  socket.on('pnl_update', (update: PnLUpdate) => events?.snapshot(update.data, update.timestamp));
-  socket.on('components_update', (update: ComponentsUpdate) => events?.components(update.data, update.timestamp));
+  socket.on('pnl_update', (update: PnLUpdate | null) => events?.snapshot(update?.data as Snapshot, update?.timestamp ?? ''));
+  socket.on('components_update', (update: ComponentsUpdate | null) => events?.components(update?.data as Breakdown, update?.timestamp ?? ''));
   socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
-  socket.on('stream_error', (error: StreamError) => events?.fault(error.message));
+  socket.on('stream_error', (error: StreamError | null) => events?.fault(error?.message ?? 'The server has stopped sending updates'));
   socket.on('error', ({ code, message }: ErrorMessage) => {
     if (code !== UNKNOWN_EVENT) events?.fault(message);
   });

@@ -52,10 +52,10 @@ export function sseTransport({ api, key, open = (url) => new EventSource(url) }:
       mine.onmessage = (event: MessageEvent<string>) => {
         if (source !== mine) return;
         listen();
-        const message = JSON.parse(event.data) as LedgerMessage;
-        if (message.type === 'snapshot') {
+        const message = parsed(event.data);
+        if (message?.type === 'snapshot') {
           ledger = message.data;
-        } else if (ledger !== null && message.data.prevSeq === ledger.seq) {
+        } else if (ledger !== null && message !== null && message.data.prevSeq === ledger.seq) {
           ledger = applyDelta(ledger, message.data);
         } else {
           ledger = null;
@@ -67,6 +67,16 @@ export function sseTransport({ api, key, open = (url) => new EventSource(url) }:
     },
     close,
   };
+}
+
+/** A message of the feed, or null for anything else. */
+function parsed(text: string): LedgerMessage | null {
+  try {
+    const message = JSON.parse(text) as LedgerMessage | null;
+    return message?.data && (message.type === 'snapshot' || message.type === 'delta') ? message : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The ledger after a delta, which brings the sums that it leads to. */

@@ -1,0 +1,51 @@
+/** Keeps a failure in one block from taking the page with it, and offers to reset what the page keeps. */
+
+import { Component, type ReactElement, type ReactNode } from 'react';
+import { forgetPreferences } from '../lib/preferences';
+import { pnlStore } from '../pnlStore';
+
+interface BoundaryProps {
+  /** What is shown inside, for the sentence: "The trend could not be shown". */
+  name: string;
+  children: ReactNode;
+}
+
+export class Boundary extends Component<BoundaryProps, { failure: string | null }> {
+  override state: { failure: string | null } = { failure: null };
+
+  static getDerivedStateFromError(error: unknown): { failure: string } {
+    return { failure: error instanceof Error ? error.message : String(error) };
+  }
+
+  override render(): ReactNode {
+    const { failure } = this.state;
+    if (failure === null) return this.props.children;
+    return <Failure name={this.props.name} failure={failure} onRetry={() => this.setState({ failure: null })} />;
+  }
+}
+
+function Failure({ name, failure, onRetry }: { name: string; failure: string; onRetry: () => void }): ReactElement {
+  return (
+    <section className="card failure" role="alert" data-testid="failure">
+      <p>
+        {name} could not be shown. The rest of the page goes on. If trying again does not help, resetting removes the figures and
+        settings that this page keeps on the device, but not the key.
+      </p>
+      <p className="soft">{failure}</p>
+      <div className="card-tools">
+        <button type="button" className="button" onClick={onRetry}>
+          Try again
+        </button>
+        <button type="button" className="button" onClick={reset}>
+          Reset the page
+        </button>
+      </div>
+    </section>
+  );
+}
+
+function reset(): void {
+  pnlStore.forgetKept();
+  forgetPreferences();
+  window.location.reload();
+}
