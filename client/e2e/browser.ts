@@ -20,9 +20,10 @@ const FLAGS = [
 /** What Chromium itself writes when a test cuts the network; a page cannot prevent it. */
 const CUT = /^(Failed to load resource: (net::ERR_|the server responded)|WebSocket connection to |Connecting to )/;
 
-export async function launch(): Promise<Browser> {
+/** `env`: variables of the browser's process, beside this one's. */
+export async function launch(env: Record<string, string> = {}): Promise<Browser> {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
+  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS, env: { ...process.env, ...env } });
 }
 
 export interface Watched {

@@ -199,9 +199,13 @@ describe('a server that wants a key', () => {
     await dialog.waitFor();
     await picture(page, 'key', { fullPage: false });
     expect(await axe(page)).toEqual([]);
+    expect(await dialog.getByRole('alert').count()).toBe(0);
     await dialog.getByLabel('Key', { exact: true }).fill('wrong');
     await dialog.getByRole('button', { name: 'Use this key' }).click();
-    await dialog.waitFor();
+    await until(async () => dialog.getByRole('alert').count(), (count) => count === 1);
+    expect(await dialog.getByRole('alert').textContent()).toContain('That key was wrong');
+    await picture(page, 'key-wrong', { fullPage: false });
+    expect(await axe(page)).toEqual([]);
     await dialog.getByLabel('Key', { exact: true }).fill(KEY);
     await dialog.getByLabel('On this device').check();
     await dialog.getByRole('button', { name: 'Use this key' }).click();

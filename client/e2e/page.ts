@@ -7,3 +7,5 @@ export const text = (page: Page, testId: string) => async (): Promise<string> =>
 export const transport = (page: Page) => async (): Promise<string | null> => page.getByTestId('badge').getAttribute('data-transport');
 export const live = (page: Page): Promise<string | null> => until(transport(page), (name) => name === 'websocket');
 export const asOf = (page: Page) => (): Promise<string | null> => page.getByTestId('asof').getAttribute('datetime');
+export const state = (page: Page) => async (): Promise<string | null> => page.getByTestId('badge').getAttribute('data-state');
+export const word = (page: Page) => async (): Promise<string> => (await page.locator('.badge-word').textContent()) ?? '';

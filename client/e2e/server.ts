@@ -15,6 +15,11 @@ export const ADMIN_KEY = 'an-admin-key-that-only-these-tests-know';
 
 export interface RunningServer {
   readonly url: string;
+  /** The path of its ledger. */
+  readonly ledger: string;
+  /** Stops it where it is, its connections open, until `thaw`. */
+  freeze: () => void;
+  thaw: () => void;
   /** Ends the process at once, as a crash would; its files stay. */
   kill: () => Promise<void>;
   /** Starts it again on the same port with the same files. */
@@ -28,6 +33,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   const port = await freePort();
   const files = mkdtempSync(join(tmpdir(), 'pnl-e2e-'));
   const url = `http://127.0.0.1:${port}`;
+  const ledger = join(files, 'pnl.db');
   let child: ChildProcess | null = null;
 
   async function start(): Promise<void> {
@@ -36,7 +42,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
       HOST: '127.0.0.1',
       PORT: String(port),
       DEMO: 'true',
-      DB_PATH: join(files, 'pnl.db'),
+      DB_PATH: ledger,
       LOG_DIR: join(files, 'logs'),
       UPDATE_INTERVAL_MS: '1000',
       RATE_LIMIT_PER_MINUTE: '0',
@@ -54,7 +60,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   }
 
   async function kill(): Promise<void> {
-    if (child === null || child.exitCode !== null) return;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
@@ -71,7 +77,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     await dispose();
     throw error;
   }
-  return { url, start, kill, dispose };
+  return { url, ledger, freeze: () => void child?.kill('SIGSTOP'), thaw: () => void child?.kill('SIGCONT'), start, kill, dispose };
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -96,6 +102,49 @@ export interface Upstream {
   broken: boolean;
   figures: { invoiced: number; collected: number };
   close: () => Promise<void>;
+}
+
+/** Copies the newest snapshot of a ledger to the noons of `days` days before it, so that there is a past to look at. */
+export async function addPast(ledger: string, days: number, businessTimezone: string): Promise<void> {
+  const child = spawn(PYTHON, [new URL('past.py', import.meta.url).pathname, ledger, String(days), businessTimezone], { cwd: ROOT, env: { PYTHONPATH: ROOT } });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`the past could not be written:\n${said}`);
+}
+
+export interface Upstreams {
+  /** What a server needs to reach them. */
+  readonly settings: Record<string, string>;
+  /** One of them refuses every connection from now on. */
+  kill: (upstream: 'kalshi' | 'anthropic' | 'johns') => Promise<void>;
+  close: () => Promise<void>;
+}
+
+/** The simulator of all three upstreams, in a process of its own. */
+export async function startUpstreams(): Promise<Upstreams> {
+  const child = spawn(PYTHON, ['-u', '-m', 'pnl_backend.simulator', '--port-base', '0', '--seed', '1'], { cwd: ROOT });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  while (!/\/control\s/.test(said)) {
+    if (child.exitCode !== null) throw new Error(`the simulator ended with ${child.exitCode}:\n${said}`);
+    await new Promise((soon) => setTimeout(soon, 50));
+  }
+  const settings = Object.fromEntries([...said.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
+  const control = /(http:\S+\/control)/.exec(said)?.[1] ?? '';
+  return {
+    settings: { DEMO: 'false', ...settings },
+    kill: async (upstream) => {
+      const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ upstream, action: 'kill' }) };
+      const response = await fetch(control, init);
+      if (!response.ok) throw new Error(`the simulator answered ${response.status}: ${await response.text()}`);
+    },
+    close: async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
 }
 
 /** John's endpoint, as the older documents have it. */

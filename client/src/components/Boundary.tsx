@@ -7,6 +7,8 @@ import { pnlStore } from '../pnlStore';
 interface BoundaryProps {
   /** What is shown inside, for the sentence: "The trend could not be shown". */
   name: string;
+  /** Of the heading that stands in its place. */
+  level?: 1 | 2;
   children: ReactNode;
 }
 
@@ -20,15 +22,18 @@ export class Boundary extends Component<BoundaryProps, { failure: string | null 
   override render(): ReactNode {
     const { failure } = this.state;
     if (failure === null) return this.props.children;
-    return <Failure name={this.props.name} failure={failure} onRetry={() => this.setState({ failure: null })} />;
+    const { name, level = 2 } = this.props;
+    return <Failure name={name} level={level} failure={failure} onRetry={() => this.setState({ failure: null })} />;
   }
 }
 
-function Failure({ name, failure, onRetry }: { name: string; failure: string; onRetry: () => void }): ReactElement {
+function Failure({ name, level, failure, onRetry }: { name: string; level: 1 | 2; failure: string; onRetry: () => void }): ReactElement {
+  const Heading = `h${level}` as const;
   return (
     <section className="card failure" role="alert" data-testid="failure">
+      <Heading>{name} could not be shown</Heading>
       <p>
-        {name} could not be shown. The rest of the page goes on. If trying again does not help, resetting removes the figures and
+        The rest of the page goes on. If trying again does not help, resetting removes the figures and
         settings that this page keeps on the device, but not the key.
       </p>
       <p className="soft">{failure}</p>

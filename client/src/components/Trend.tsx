@@ -98,8 +98,8 @@ function Foot({ trend: { rows, span, state, failure }, daily }: { trend: TrendSt
       {failure !== null && <Failed failure={failure} shown={rows.length > 0} />}
       <p className="chart-foot">
         <span data-testid="zone">
-          {!daily && `Times in ${plain(timeZone)} (${format.zoneName}). `}
-          Days in {plain(zone)} ({stated ? days.zoneName : 'assumed'})
+          {!daily && `Times in ${named(timeZone, format.zoneName)}. `}
+          Days in {named(zone, stated ? days.zoneName : 'assumed')}
         </span>
         {state === 'kept' && rows.length > 0 && failure === null && (
           <span className="warn">{connected ? 'The last figures kept here; fetching the range' : 'Only the last figures kept here; the range comes with the next connection'}</span>
@@ -122,8 +122,9 @@ function Failed({ failure, shown }: { failure: NonNullable<TrendState['failure']
   );
 }
 
-function plain(zone: string): string {
-  return zone.replaceAll('_', ' ');
+/** "Europe/Berlin (GMT+1)"; a zone that is called by its name alone stands alone. */
+function named(zone: string, name: string): string {
+  return zone === name ? zone : `${zone.replaceAll('_', ' ')} (${name})`;
 }
 
 function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: HistoryRow) => string }): ReactElement {

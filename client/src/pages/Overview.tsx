@@ -13,7 +13,7 @@ import { Waterfall } from '../components/Waterfall';
 export function Overview(): ReactElement {
   return (
     <>
-      <Boundary name="The net figure">
+      <Boundary name="The net figure" level={1}>
         <Hero />
       </Boundary>
       <div className="stack">
