@@ -15,7 +15,7 @@ export const ADMIN_KEY = 'an-admin-key-that-only-these-tests-know';
 
 export interface RunningServer {
   readonly url: string;
-  /** The path of its ledger. */
+  /** The path of its ledger while it is a demo. */
   readonly ledger: string;
   /** Stops it where it is, its connections open, until `thaw`. */
   freeze: () => void;
@@ -33,7 +33,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   const port = await freePort();
   const files = mkdtempSync(join(tmpdir(), 'pnl-e2e-'));
   const url = `http://127.0.0.1:${port}`;
-  const ledger = join(files, 'pnl.db');
+  const ledger = join(files, 'pnl-demo.db');
   let child: ChildProcess | null = null;
 
   async function start(): Promise<void> {
@@ -42,7 +42,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
       HOST: '127.0.0.1',
       PORT: String(port),
       DEMO: 'true',
-      DB_PATH: ledger,
+      DB_PATH: join(files, 'pnl.db'),
       LOG_DIR: join(files, 'logs'),
       UPDATE_INTERVAL_MS: '1000',
       RATE_LIMIT_PER_MINUTE: '0',
