@@ -151,7 +151,7 @@ class Trend(Message):
 
 
 class DashboardMessage(Message):
-    """The sums beside the last ones of the day before; USD. The first one, and the day's first, bring 30 days."""
+    """The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD."""
 
     timestamp: str = IsoTime
     revenue: float

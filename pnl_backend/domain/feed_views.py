@@ -76,16 +76,16 @@ def delta_view(d: Delta, after: Sums) -> Json:
     }
 
 
-def dashboard_view(s: Snapshot, previous: Snapshot | None, trends: Sequence[Json]) -> Json:
-    """The dashboard message; `previous` is the last snapshot of the day before (zeros where there was none)."""
+def dashboard_view(s: Snapshot, previous: Snapshot, trends: Sequence[Json]) -> Json:
+    """The dashboard message; clients compare it with `previous`, and divide by that."""
     return {
         "timestamp": iso(s.at),
         "revenue": number(s.total_revenue),
         "expenses": number(s.total_expenses),
         "netPnL": number(s.net_pnl),
-        "previousRevenue": number(previous.total_revenue) if previous else 0.0,
-        "previousExpenses": number(previous.total_expenses) if previous else 0.0,
-        "previousNetPnL": number(previous.net_pnl) if previous else 0.0,
+        "previousRevenue": number(previous.total_revenue),
+        "previousExpenses": number(previous.total_expenses),
+        "previousNetPnL": number(previous.net_pnl),
         "trendsData": list(trends),
         "costBreakdown": costs_view(s.costs),
         "agentAttribution": agents_view(s.agents),

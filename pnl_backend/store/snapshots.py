@@ -20,6 +20,7 @@ AFTER = _SELECT + "WHERE s.seq > ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*) FROM snapshots WHERE seq > ? AND seq <= ?"
 LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
+FIRST_COMPLETE = _SELECT + ("WHERE json_array_length(CAST(p.data AS TEXT), '$.degraded') = 0 ORDER BY s.seq LIMIT 1")
 
 
 def insert(connection: sqlite3.Connection, record: Record) -> None:

@@ -191,6 +191,10 @@ class Store:
         """The first snapshot held."""
         return await self._one(snapshots.FIRST)
 
+    async def first_complete(self) -> Record | None:
+        """The first snapshot held that every source contributed to."""
+        return await self._one(snapshots.FIRST_COMPLETE)
+
     async def history(
         self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
     ) -> list[HistoryRow]:

@@ -1,7 +1,6 @@
-"""The dashboard feed: one flat message, with the days before it where a client needs them.
+"""The dashboard feed: one flat message, whole each time: the sums, what they are compared with, 30 days of trends.
 
-The first message to a client and the first after midnight carry 30 days of trends, the rest today's row alone; so
-does whatever replaces messages that a client did not take in time.
+Clients replace what they had by each message. A ledger younger than 30 days sends the days that it has.
 """
 
 from __future__ import annotations
@@ -46,6 +45,8 @@ class Days(Protocol):
 
     async def last_before(self, at_ms: int) -> Record | None: ...
 
+    async def first_complete(self) -> Record | None: ...
+
 
 class Dashboard:
     """The topic: the newest snapshot beside the day before and the days before that.
@@ -62,7 +63,7 @@ class Dashboard:
         self._previous_day = previous_day
         self._zone = zone
         self._today: date | None = None
-        self._turned: int | None = None
+        self._first: Snapshot | None = None
         self._read = False
         self._rows: list[tuple[date, Json]] = []
         self._before: dict[date, Snapshot | None] = {}
@@ -71,34 +72,30 @@ class Dashboard:
         """At the first snapshot of a business day, read how the days before it closed."""
         today = self._day(publication)
         if self._today is None or today > self._today:
-            self._turned = None if self._today is None else publication.seq
             self._today = today
             self._read = False
         if not self._read:
             await self._read_days(today)
+        if self._first is None and not publication.snapshot.degraded:
+            self._first = publication.snapshot
 
     async def prepare(self, newest: Publication) -> None:
         """Know the days before the first client comes."""
         self._today = self._day(newest)
         await self._read_days(self._today)
+        first = await self._days.first_complete()
+        self._first = from_record(first) if first else None
 
     async def stream_error(self) -> None:
         """Nothing to send."""
 
-    def message(self, publication: Publication, source: Origin) -> Json:
-        trends = [self._row(publication)]
-        if source != "stream" or self.turns_day(publication):
-            today = self._day(publication)
-            trends = [row for day, row in self._rows if day < today][1 - DAYS :] + trends
-        return dashboard_view(publication.snapshot, self._previous(publication), trends)
+    def message(self, publication: Publication, source: Origin) -> Json:  # noqa: ARG002 - the same for all of them
+        today = self._day(publication)
+        before = [row for day, row in self._rows if day < today][1 - DAYS :]
+        return dashboard_view(publication.snapshot, self._previous(publication), [*before, self._row(publication)])
 
-    def replace_key(self, publication: Publication) -> str | None:
-        """The day's first message brings what the later ones leave out."""
-        return None if self.turns_day(publication) else self.name
-
-    def turns_day(self, publication: Publication) -> bool:
-        """Whether it is the first of a business day."""
-        return publication.seq == self._turned
+    def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - every message is whole
+        return self.name
 
     def _day(self, publication: Publication) -> date:
         return business_date(publication.record.at, self._zone)
@@ -107,10 +104,15 @@ class Dashboard:
         shown = publication.snapshot
         return trend_row(self._day(publication).isoformat(), shown.total_revenue, shown.total_expenses)
 
-    def _previous(self, publication: Publication) -> Snapshot | None:
-        """The day before's last snapshot; a replay may reach back into yesterday, which had a day before of its own."""
+    def _previous(self, publication: Publication) -> Snapshot:
+        """The day before's last snapshot; a replay may reach back into yesterday, which had a day before of its own.
+
+        On the ledger's first day its first complete snapshot, and before there is one the snapshot itself: clients
+        divide by what they compare with, and zeros, or sums that lack a source, would show as an endless change.
+        """
         day = self._day(publication)
-        return self._previous_day() if day == self._today else self._before.get(day)
+        before = self._previous_day() if day == self._today else self._before.get(day)
+        return before or self._first or publication.snapshot
 
     async def _read_days(self, today: date) -> None:
         closes = await self._days.daily_closes(DAYS)
@@ -130,11 +132,11 @@ class DashboardFeed:
         self._hub = hub
         self._dashboard = dashboard
         self._followers: dict[FeedConnection, int] = {}
-        self._whole: tuple[Publication, Message] | None = None
+        self._newest: tuple[Publication, Message] | None = None
 
     def join(self, connection: FeedConnection) -> None:
         newest = self._hub.latest
-        connection.send(self._whole_of(newest))
+        connection.send(self._message_of(newest))
         self._followers[connection] = newest.seq
 
     def leave(self, connection: FeedConnection) -> None:
@@ -145,27 +147,20 @@ class DashboardFeed:
         if not due:
             return
         self._followers.update(dict.fromkeys(due, publication.seq))
-        whole = self._whole_of(publication)
-        message = whole
-        if not self._dashboard.turns_day(publication):
-            message = _text(self._dashboard.message(publication, "stream"))
-        broadcast = self._server.publish(due, message, behind=whole)
+        broadcast = self._server.publish(due, self._message_of(publication))
         if broadcast.done is not None:
             await broadcast.done
 
     async def stream_error(self) -> None:
         """This feed has no message for it."""
 
-    def _whole_of(self, publication: Publication) -> Message:
-        if self._whole is None or self._whole[0] is not publication:
-            message = self._dashboard.message(publication, "initial")
-            self._whole = publication, _text(message, replace_key=self._dashboard.name)
-        return self._whole[1]
+    def _message_of(self, publication: Publication) -> Message:
+        """Encoded once for everybody."""
+        if self._newest is None or self._newest[0] is not publication:
+            text = orjson.dumps(self._dashboard.message(publication, "stream")).decode()
+            self._newest = publication, Message.text(text, replace_key=self._dashboard.name)
+        return self._newest[1]
 
 
 def _close(close: DayClose) -> Json:
     return trend_row(close.day.isoformat(), Decimal(close.revenue_cents) / 100, Decimal(close.expenses_cents) / 100)
-
-
-def _text(message: Json, *, replace_key: str | None = None) -> Message:
-    return Message.text(orjson.dumps(message).decode(), replace_key=replace_key)

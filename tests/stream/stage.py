@@ -53,11 +53,16 @@ class Stage:
     def newest(self) -> Snapshot:
         return self.hub.latest.snapshot
 
-    async def publish(self, collected: int | str, *, stored: bool = True, at: int | None = None) -> Snapshot:
-        """One snapshot in which John collected this much (USD); `stored` False: the ledger could not be written."""
+    async def publish(
+        self, collected: int | str | Decimal, *, stored: bool = True, at: int | None = None, degraded: bool = False
+    ) -> Snapshot:
+        """One snapshot in which John collected this much (USD).
+
+        `stored` False: the ledger could not be written; `degraded`: Kalshi has told nothing yet.
+        """
         self.now = self.now + STEP if at is None else at
         seq = self.hub.latest.seq + 1 if self.hub.has_latest else 1
-        snapshot = snapshot_of(self.store.epoch, seq, self.now, Decimal(collected))
+        snapshot = snapshot_of(self.store.epoch, seq, self.now, Decimal(collected), degraded=degraded)
         record = to_record(snapshot)
         self.waiting.append(record)
         if stored:
@@ -71,11 +76,13 @@ class Stage:
         return snapshot
 
 
-def snapshot_of(epoch: str, seq: int, at: int, collected: Decimal) -> Snapshot:
+def snapshot_of(epoch: str, seq: int, at: int, collected: Decimal, *, degraded: bool = False) -> Snapshot:
     row = CostRow(date(2026, 2, 25), "claude-sonnet-4-5", None, Decimal("5.25"))
     spend = AnthropicSpend(since=date(2026, 2, 1), today=date(2026, 2, 25), rows=(row,))
     readings = Readings(
-        kalshi=Reading("kalshi", KalshiPortfolio(Decimal(10_000), ()), at, at, "live"),
+        kalshi=Reading("kalshi", None, at, at, "fallback", "nothing yet")
+        if degraded
+        else Reading("kalshi", KalshiPortfolio(Decimal(10_000), ()), at, at, "live"),
         anthropic=Reading("anthropic", spend, at, at, "live"),
         johns=Reading("johns", Revenue(Decimal(9000), collected), at, at, "live"),
     )
@@ -83,7 +90,7 @@ def snapshot_of(epoch: str, seq: int, at: int, collected: Decimal) -> Snapshot:
 
 
 @asynccontextmanager
-async def staged(path: Path, *, ring: int = 1000, **config: Any) -> AsyncIterator[Stage]:
+async def staged(path: Path, *, ring: int = 1000, degraded: bool = False, **config: Any) -> AsyncIterator[Stage]:
     """The feeds on a port of their own, over the ledger at `path`; its newest snapshot is shown, or a first one."""
     stage: Stage | None = None
     store = await Store.open(path, origin="live", clock=lambda: stage.now / 1000 if stage else NOON / 1000)
@@ -104,7 +111,7 @@ async def staged(path: Path, *, ring: int = 1000, **config: Any) -> AsyncIterato
         hub.restore(latest)
         stage.now = latest.at
     else:
-        await stage.publish(1000)
+        await stage.publish(1000, degraded=degraded)
     await dashboard.prepare(hub.latest)
     app = create_api(House().ports, options=options(authenticator=authenticator), extra=[feeds.route()])
     engine.attach(feeds.server, app)

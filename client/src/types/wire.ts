@@ -170,7 +170,7 @@ export interface CostEntry {
   percentage: number;
 }
 
-/** The sums beside the last ones of the day before; USD. The first one, and the day's first, bring 30 days. */
+/** The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD. */
 export interface DashboardMessage {
   timestamp: string;
   revenue: number;
