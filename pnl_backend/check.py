@@ -107,7 +107,7 @@ async def _database(settings: Settings) -> Finding:
         return Finding("database", "problem", str(error))
     finally:
         await store.close()
-    words = f"{path} can be written: epoch {store.epoch}, {store.last_seq} snapshots, SQLite {sqlite3.sqlite_version}"
+    words = f"{path} can be written: epoch {store.epoch}, last number {store.last_seq}, SQLite {sqlite3.sqlite_version}"
     return Finding("database", "ok", words)
 
 

@@ -35,6 +35,7 @@ from pnl_backend.config_types import (
     zone,
 )
 from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 from pnl_backend.errors import ConfigError
 
 KALSHI_REST = "https://external-api.kalshi.com/trade-api/v2"
@@ -139,10 +140,10 @@ class Settings(BaseSettings):
     demo_seed: int = setting(1, "seed of the simulator's moves", allowed="a whole number")
 
     # -- the loop
-    update_interval_ms: Annotated[int, Field(ge=20)] = setting(
+    update_interval_ms: Annotated[int, Field(ge=SHORTEST_INTERVAL_MS)] = setting(
         5000,
         "time between two updates, in ms",
-        allowed=f"{MS}, 20 or more",
+        allowed=f"{MS}, {SHORTEST_INTERVAL_MS} or more",
         also="AGGREGATION_INTERVAL_MS",
         validation_alias=names_of("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
     )

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 DAY_MS = 86_400_000
+SHORTEST_INTERVAL_MS = 20
+"""No two snapshots are published closer together than this."""
 
 
 def iso(ms: int) -> str:

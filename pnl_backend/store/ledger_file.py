@@ -6,7 +6,8 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from loguru import logger
 
 from pnl_backend.errors import StoreError
 from pnl_backend.store.migrations import VERSION, Progress, migrate
+from pnl_backend.store.numbering import last_taken
 from pnl_backend.store.problems import is_unreadable
 
 Origin = Literal["live", "demo"]
@@ -32,7 +34,7 @@ _EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a ledger is, whatever rows it holds: `last_seq` is 0 when it is empty."""
+    """What a ledger is, whatever rows it holds: `last_seq` is the last number that is taken, 0 when it is empty."""
 
     epoch: str
     last_seq: int
@@ -120,6 +122,22 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sq
     return connection
 
 
+@contextmanager
+def in_full(connection: sqlite3.Connection, synchronous: Synchronous) -> Iterator[None]:
+    """One transaction that survives a power cut whatever `synchronous` is set for the others."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     """StoreError for a file that another program or a newer version of this one made; an empty one is fine."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
@@ -161,8 +179,7 @@ def identify(
         raise
     (first_run,) = connection.execute("SELECT value FROM meta WHERE key = 'first_run'").fetchone()
     first_seq, epoch = connection.execute("SELECT * FROM epochs ORDER BY first_seq DESC LIMIT 1").fetchone()
-    (last,) = connection.execute("SELECT max(seq) FROM snapshots").fetchone()
-    return Identity(epoch, max(first_seq - 1, last or 0), date.fromisoformat(first_run))
+    return Identity(epoch, max(first_seq - 1, last_taken(connection)), date.fromisoformat(first_run))
 
 
 def _which(path: str) -> tuple[int, int] | None:

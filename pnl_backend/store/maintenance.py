@@ -22,7 +22,8 @@ from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import StoreError
 from pnl_backend.store import ledger_file
 from pnl_backend.store.database import Database
-from pnl_backend.store.migrations import Progress
+from pnl_backend.store.migrations import Progress, migrate
+from pnl_backend.store.numbering import end_run, last_taken
 from pnl_backend.store.problems import describe
 from pnl_backend.store.rollups import Calendar
 
@@ -57,7 +58,8 @@ async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: 
 
 def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) -> int:
     rows = connection.execute(
-        "SELECT seq FROM snapshots WHERE at < ? AND seq <= (SELECT max(seq) FROM snapshots) - ?"
+        "SELECT seq FROM snapshots WHERE at < ?"
+        " AND seq <= (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 1 OFFSET ?)"
         " AND seq <> (SELECT min(seq) FROM snapshots)"
         " AND seq NOT IN (SELECT last_seq FROM rollups WHERE span = ?) ORDER BY at LIMIT ?",
         (oldest, replay_rows, DAY_MS, PRUNE_BATCH),
@@ -169,11 +171,11 @@ def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | N
     try:
         _copy(file, partial, progress)
         with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
-            (last,) = connection.execute(
-                "SELECT max((SELECT coalesce(max(seq), 0) FROM snapshots), (SELECT max(first_seq) - 1 FROM epochs))"
-            ).fetchone()
-            epoch = last + 1, ledger_file.new_epoch()
+            migrate(connection, progress)
+            begun = connection.execute("SELECT max(first_seq) - 1 FROM epochs").fetchone()
+            epoch = max(last_taken(connection), *begun) + 1, ledger_file.new_epoch()
             connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", epoch)
+            end_run(connection)  # nothing was ever published under the new epoch
         with partial.open("rb") as copied:
             os.fsync(copied.fileno())
         if path.exists():

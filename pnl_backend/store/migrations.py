@@ -94,6 +94,22 @@ FROM snapshots AS s JOIN snapshots AS p ON p.seq = s.seq - 1
 WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
 """
 
+_SKIPS = """
+-- Numbers that were left out after an unclean stop: no snapshot that was stored has one of them.
+CREATE TABLE skips (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL UNIQUE, noted_at INTEGER NOT NULL) STRICT;
+
+-- Older versions did not note how they stopped.
+INSERT INTO meta SELECT 'running', '0' WHERE EXISTS (SELECT 1 FROM snapshots);
+
+DROP VIEW deltas;
+CREATE VIEW deltas AS
+SELECT s.seq, p.seq AS prev_seq, s.at, s.net - p.net AS net, s.kalshi - p.kalshi AS kalshi,
+       s.costs - p.costs AS costs, s.revenue - p.revenue AS revenue, p.net AS net_before
+FROM snapshots AS s JOIN snapshots AS p
+  ON p.seq = coalesce((SELECT k.first_seq FROM skips AS k WHERE k.last_seq = s.seq - 1), s.seq) - 1
+WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -108,6 +124,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_LEDGER),
     _step(_ROLLUPS),
     _step(_FACTS),
+    _step(_SKIPS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

@@ -16,8 +16,8 @@ _SELECT = (
     " FROM snapshots AS s JOIN payloads AS p USING (seq) "
 )
 NEWEST = _SELECT + "ORDER BY s.seq DESC LIMIT ?"
-AFTER = _SELECT + "WHERE s.seq > ? ORDER BY s.seq LIMIT ?"
-COUNT = "SELECT count(*) FROM snapshots WHERE seq > ? AND seq <= ?"
+FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
+COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
 LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
 FIRST_COMPLETE = _SELECT + ("WHERE json_array_length(CAST(p.data AS TEXT), '$.degraded') = 0 ORDER BY s.seq LIMIT 1")

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +17,14 @@ from loguru import logger
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import maintenance, remembered, rollups, snapshots
+from pnl_backend.store import maintenance, numbering, remembered, rollups, snapshots
 from pnl_backend.store.condition import Condition, Health
 from pnl_backend.store.database import Database
 from pnl_backend.store.facts import Facts
 from pnl_backend.store.history import DayClose, History, HistoryRow, Resolution
-from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
+from pnl_backend.store.ledger_file import Identity, Origin, Synchronous, in_full
 from pnl_backend.store.maintenance import REPLAY_ROWS, ProgressLog
+from pnl_backend.store.numbering import Skips
 from pnl_backend.store.remembered import Markets
 from pnl_backend.store.rollups import Calendar
 from pnl_backend.store.snapshots import Epochs
@@ -54,6 +56,7 @@ class Store:
         self._last_seq = 0
         self._offered = 0
         self._lost = 0
+        self._skips = Skips()
         self._latest: Record | None = None
         self._condition = Condition(self._now)
         self._database = Database(
@@ -110,7 +113,7 @@ class Store:
 
     @property
     def last_seq(self) -> int:
-        """The sequence number of the newest stored snapshot; 0 before the first."""
+        """The last sequence number that is taken, by a stored snapshot or a skip; 0 before the first."""
         return self._last_seq
 
     @property
@@ -165,23 +168,34 @@ class Store:
     async def since(self, epoch: str, seq: int, *, limit: int = 1000) -> list[Record] | None:
         """The next snapshots after `(epoch, seq)`, oldest first, `limit` at most: one page of a replay.
 
-        None when they are not exactly known: another epoch, in the future, no longer held, a gap.
+        None when they are not exactly known: another epoch, in the future, a gap, or a place that is not held itself
+        (no longer, or published while the ledger could not be written).
         """
-        if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= self._last_seq:
+        last = self._last_seq
+        if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= last:
             return None
-        due = min(self._last_seq - seq, limit)
-        if due == 0:
-            return []
-        records = self._epochs.records(await self._database.read(snapshots.AFTER, (seq, limit)))
-        whole = len(records) >= due and records[-1].seq - seq == len(records)
+        records = self._epochs.records(await self._database.read(snapshots.FROM_SEQ, (seq, limit + 1)))
+        if records and records[0].seq == seq:
+            del records[0]
+        elif not self._is_before_the_first(seq):
+            return None
+        del records[limit:]
+        due = min(last - seq - self._skips.between(seq, last), limit)
+        newest = records[-1].seq if records else seq
+        whole = len(records) >= due and len(records) == newest - seq - self._skips.between(seq, newest)
         return records if whole else None
 
     async def holds(self, epoch: str, seq: int, last: int) -> bool:
-        """Whether every snapshot after `(epoch, seq)` up to `last` is held."""
+        """Whether `(epoch, seq)` and every snapshot after it up to `last` is held."""
         if epoch != self.epoch or not self._epochs.current_start - 1 <= seq <= last <= self._last_seq:
             return False
-        ((count,),) = await self._database.read(snapshots.COUNT, (seq, last))
-        return bool(count == last - seq)
+        ((count, held),) = await self._database.read(snapshots.COUNT, (seq, last))
+        complete = count == last - seq - self._skips.between(seq, last)
+        return complete and (bool(held) or self._is_before_the_first(seq))
+
+    def _is_before_the_first(self, seq: int) -> bool:
+        """Whether nobody was ever given this number, and the next one begins the epoch or follows a skip."""
+        return seq == self._epochs.current_start - 1 or self._skips.ends_at(seq)
 
     async def last_before(self, at_ms: int) -> Record | None:
         """The last snapshot before an instant."""
@@ -282,7 +296,13 @@ class Store:
         return bytes.fromhex(await self._database.write(work))
 
     async def close(self) -> None:
-        """Finish what is being written, write the log back into the file, let it go."""
+        """Finish what is being written, write the log back into the file, let it go.
+
+        When everything that was offered is stored, the file says that the run ended cleanly.
+        """
+        if self._identity is not None and self._offered <= self._last_seq:
+            with suppress(StoreError):
+                await self._database.write(numbering.end_run)
         await self._database.close()
 
     @property
@@ -311,7 +331,10 @@ class Store:
         self._epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
         if self._identity is None:
             self._identity = found
-            self._last_seq = self._offered = found.last_seq
+            with in_full(connection, self._synchronous):
+                taken = numbering.begin_run(connection, found.last_seq, self._now())
+            self._skips = Skips.load(connection)
+            self._last_seq = self._offered = taken
             rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
             self._latest = self._epochs.record(rows[0]) if rows else None
             self._markets.load(connection)
@@ -319,6 +342,7 @@ class Store:
         if found.epoch != self.epoch or found.last_seq > self._offered:
             raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
         connection.execute("BEGIN IMMEDIATE")
+        numbering.mark_running(connection, self._now())
         self._markets.write_all(connection, self._now())
         if found.last_seq < self._last_seq:
             logger.error("The database file in place ends at {}, not at {}", found.last_seq, self._last_seq)
