@@ -75,13 +75,15 @@ class Replay:
                 if all(seq == channel.current.seq for channel, seq in self._cursors.items()):
                     await self._join()
                     return
-                page = await self._group.hub.page(self._epoch, min(self._cursors.values()))
+                after = min(self._cursors.values())
+                page = await self._group.hub.page(self._epoch, after)
                 if page is None:
                     if self.active:
                         await self._lost()
                     return
                 for publication in page:
-                    await self._send(publication)
+                    await self._send(publication, after)
+                    after = publication.seq
                 await asyncio.sleep(0)
         except Exception:
             logger.exception("a replay failed")
@@ -94,17 +96,25 @@ class Replay:
     async def _ready(self) -> bool:
         return await self.member.client.writable() and self.active
 
-    async def _send(self, publication: Publication) -> None:
-        """Send one publication by each channel of which it is the next; others may have been added meanwhile."""
+    async def _send(self, publication: Publication, after: int) -> None:
+        """Send one publication by each channel of which it is the next; others may have been added meanwhile.
+
+        It is the next one after the number `after`: numbers may have been left out in between.
+        """
         for channel in self._group.channels:
-            if self._due(channel, publication) and await self._ready() and self._due(channel, publication):
+            if (
+                self._due(channel, publication, after)
+                and await self._ready()
+                and self._due(channel, publication, after)
+            ):
                 self._cursors[channel] = publication.seq
                 offset = self.offset() if self.member.variant else None
                 self._group.server.manager.tell(self.member, channel.encode(publication, "replay", offset))
                 self._offset_sent = True
 
-    def _due(self, channel: Channel, publication: Publication) -> bool:
-        return self._cursors.get(channel) == publication.seq - 1 and publication.seq <= channel.current.seq
+    def _due(self, channel: Channel, publication: Publication, after: int) -> bool:
+        cursor = self._cursors.get(channel)
+        return cursor is not None and after <= cursor < publication.seq <= channel.current.seq
 
     async def _join(self) -> None:
         """Let the socket into the rooms; nothing is awaited that lets a broadcast in between."""
