@@ -64,6 +64,8 @@ class LedgerFeed:
         epoch, cursor = since.epoch, since.seq - 1
         held: Publication | None = None
         page = await self._hub.page(epoch, cursor) if await self._hub.holds(epoch, cursor) else None
+        if page and page[0].seq != since.seq:  # a number that was left out, though it may have been published
+            page = None
         while page is not None:
             for publication in page:
                 held = await self._step(connection, held, publication)
