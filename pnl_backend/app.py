@@ -35,6 +35,7 @@ from pnl_backend.address import cannot_listen, url_of
 from pnl_backend.aggregator import Aggregator
 from pnl_backend.asyncapi import asyncapi
 from pnl_backend.books import Books
+from pnl_backend.cache.current import Current
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.config import Settings
@@ -83,6 +84,7 @@ class Core:
     store: Store
     cache: TieredCache
     guards: Guards
+    current: Current
     recent: Recent
     hub: Hub
     books: Books
@@ -108,6 +110,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if not await core.aggregator.restore():
             await core.aggregator.tick()
         await dashboard.prepare(core.hub.latest)
+        core.current.warm()
         await core.recent.warm(int(time.time() * 1000))
         url, port = await _open_doors(stack, core, feeds, authenticator, health)
         await stack.enter_async_context(health.watching())
@@ -138,15 +141,22 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         sqlite_path=settings.database.with_name(f"{settings.database.stem}-cache.db"),
         default_ttl=settings.cache_ttl / 1000,
         namespace="demo" if demo else "live",
-        on_event=metrics.cache_event,
+        on_call=metrics.cache_call,
     )
     stack.push_async_callback(cache.close)
     guards, books = await _guards(stack, settings, store, cache, metrics)
     hub = Hub(store)
     recent = Recent(cache, TimedLedger(store, metrics.ledger_query))
-    hub.attach(recent)
-    stack.push_async_callback(recent.close)
-    books.tell(recent.observed)
+    current = Current(cache, hub)
+    for sink in (current, recent):
+        hub.attach(sink)
+        stack.push_async_callback(sink.close)
+
+    async def observed(fact: str, names: str) -> None:
+        recent.invalidate()
+        await current.invalidate(f"{fact} {names}")
+
+    books.tell(observed)
     watch = TickWatch(metrics, recent.unstored)
     interval = settings.update_interval_ms / 1000
     aggregator = Aggregator(
@@ -165,7 +175,7 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         threshold=settings.circuit_breaker_failure_threshold,
         reset_timeout_ms=settings.circuit_breaker_reset_timeout,
     )
-    return Core(settings, store, cache, guards, recent, hub, books, aggregator, breakers, metrics, watch)
+    return Core(settings, store, cache, guards, current, recent, hub, books, aggregator, breakers, metrics, watch)
 
 
 async def _guards(
@@ -219,7 +229,7 @@ async def _open_doors(
     """Answers the address to show and the port."""
     settings = core.settings
     ports = Ports(
-        latest=core.hub,
+        latest=core.current,
         periods=Periods(
             core.hub,
             core.store,

@@ -15,10 +15,10 @@ WINDOW = 1024
 MAX_FAMILIES = 64
 
 
-class OnEvent(Protocol):
-    """Told every call to a tier; `seconds` is what it took, 0 for a tier that was not asked."""
+class OnCall(Protocol):
+    """Called after each call to a tier that had to be waited for, with its duration in seconds."""
 
-    def __call__(self, tier: str, family: str, operation: Operation, seconds: float) -> None: ...
+    def __call__(self, tier: str, operation: Operation, seconds: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ class Counters:
     A last known good answer is a miss of the whole: it says nothing about how well the cache caches.
     """
 
-    def __init__(self, *, on_event: OnEvent | None = None) -> None:
-        self._on_event = on_event
+    def __init__(self, *, on_call: OnCall | None = None) -> None:
+        self._on_call = on_call
         self.whole = Counter()
         self.families: dict[str, Counter] = {}
         self.tiers: dict[Tier, Counter] = {}
@@ -94,8 +94,20 @@ class Counters:
         if operation == "error":
             self.whole.add("error")
             self.families.setdefault(name, Counter()).add("error")
-        if self._on_event is not None:
-            self._on_event(tier, name, operation, seconds)
+        if self._on_call is not None and seconds:
+            self._on_call(tier, operation, seconds)
+
+    def hit_in(self, tier: Tier, key: str, seconds: float) -> None:
+        """Count a request that one tier answered at once, for the whole and for the tier."""
+        name = self._family(key)
+        for counter in (
+            self.whole,
+            self.families.setdefault(name, Counter()),
+            self.tiers.setdefault(tier, Counter()),
+            self._tier_families.setdefault((name, tier), Counter()),
+        ):
+            counter.hits += 1
+            counter.seconds.append(seconds)
 
     def by_family(self) -> dict[str, Any]:
         return {

@@ -27,6 +27,19 @@ class MemoryTier:
         self._clock = clock
         self._held: TLRUCache[str, _Held] = TLRUCache(max_entries, _expires_at, timer=clock)
 
+    def peek(self, key: str) -> bytes | None:
+        """The value, at once."""
+        held = self._held.get(key)
+        return None if held is None else held[0]
+
+    def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Hold a value, at once."""
+        self._held[key] = (value, self._clock() + ttl)
+
+    def drop(self, key: str) -> None:
+        """Forget a value, at once."""
+        self._held.pop(key, None)
+
     async def get(self, key: str) -> Entry | None:
         held = self._held.get(key)
         if held is None:
@@ -35,10 +48,10 @@ class MemoryTier:
         return Entry(held[0], remaining) if remaining > 0 else None
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
-        self._held[key] = (value, self._clock() + ttl)
+        self.put(key, value, ttl)
 
     async def delete(self, key: str) -> None:
-        self._held.pop(key, None)
+        self.drop(key)
 
     async def delete_prefix(self, prefix: str) -> None:
         for key in [key for key in self._held if key.startswith(prefix)]:

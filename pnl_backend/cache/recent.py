@@ -1,17 +1,18 @@
-"""The newest snapshot, the minutes by the hour and the hours by the day in the cache, in front of the ledger.
+"""The ledger's minutes by the hour and hours by the day (UTC), in the cache in front of it, as plain JSON.
 
-    current:all              the newest snapshot's JSON                    30 s
-    minutes:2026-02-25T22    the rows of a closed hour, a minute each       5 min
-    hours:2026-02-25         the rows of a closed day (UTC), an hour each  24 h
+    1m:2026-02-25T22     the rows of an hour, a minute each    5 min
+    hourly:2026-02-25    the rows of a day, an hour each       24 h
 
-What is still open is read from the ledger, so nothing has to be invalidated as it grows. A closed block changes only
-when a snapshot is written into the past: by a clock that was set back, or by a ledger that catches up.
+The block that time is in grows with every snapshot. It is dropped at each of them and, while it is in demand, read
+again at once, so that a request finds it in memory. A closed block changes only when a snapshot is written into the
+past: by a clock that was set back, or by a ledger that catches up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -24,19 +25,21 @@ from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-CURRENT, CURRENT_TTL = "current:all", 30.0
 MOST_BLOCKS = 62
 """A range over more blocks than this is one read of the ledger: it would only push everything else out."""
+DEMAND = 300.0
+"""Seconds after its last request for which the open block is read again at each snapshot."""
 
 Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
 Row = Mapping[str, int | float]
-Fact = Literal["fill", "cost", "deal"]
+COLUMNS = ("timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count")
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """How one resolution is cut into blocks; `step` and `span` in ms, `ttl` in s."""
 
+    resolution: Resolution
     family: str
     step: int
     span: int
@@ -48,8 +51,8 @@ class _Kind:
 
 
 _KINDS: dict[str, _Kind] = {
-    "1m": _Kind("minutes", MINUTE_MS, HOUR_MS, 300.0, "%Y-%m-%dT%H"),
-    "1h": _Kind("hours", HOUR_MS, DAY_MS, 86_400.0, "%Y-%m-%d"),
+    "1m": _Kind("1m", "1m", MINUTE_MS, HOUR_MS, 300.0, "%Y-%m-%dT%H"),
+    "1h": _Kind("1h", "hourly", HOUR_MS, DAY_MS, 86_400.0, "%Y-%m-%d"),
 }
 
 
@@ -66,28 +69,34 @@ class History(Protocol):
 
 
 class Publication(Protocol):
-    """What was published, as the hub hands it on."""
+    """What was published, as the hub passes it on."""
 
     @property
     def record(self) -> Record: ...
 
 
 class Recent:
-    """Answers as the ledger would, from the cache where it can; a sink of the hub, to learn what is closed."""
+    """Answers as the ledger would, from the cache where it can; a sink of the hub, to learn what grows."""
 
-    def __init__(self, cache: TieredCache, ledger: History) -> None:
+    def __init__(self, cache: TieredCache, ledger: History, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
         self._ledger = ledger
+        self._monotonic = monotonic
         self._newest_at = -1
         self._loading: dict[str, asyncio.Task[bytes]] = {}
-        self._pending: bytes | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._asked: dict[str, float] = {}
+        """When the open block of each family was last asked for, in seconds of the monotonic clock."""
+        self._grown: set[str] = set()
+        """Blocks that were cached while they were open, and so must be dropped when they grow."""
+        self._outdated: set[str] = set()
+        """Blocks that a slower tier may still hold as they were: they are read from the ledger."""
+        self._deleting: set[asyncio.Task[None]] = set()
         self._behind = False
         self._distrusted = False
 
     async def warm(self, now: int) -> None:
-        """Forget the blocks of an earlier run, whose ledger may have been another, and read the last hour."""
-        await self._forget_blocks()
+        """Drop the blocks of an earlier run, whose ledger may have been another, and read the last hour (ms)."""
+        await self._drop_all()
         try:
             newest = await self._ledger.newest(1)
             if not newest:
@@ -97,30 +106,21 @@ class Recent:
         except StoreError as error:
             logger.warning("cache: the last hour stays cold, the ledger cannot be read: {}", error)
             return
-        await self._cache.set(CURRENT, newest[-1].data, CURRENT_TTL)
         logger.info("cache: the last hour is warm, {} minutes", len(rows))
 
     async def publish(self, publication: Publication) -> None:
-        """Note a snapshot; one that lies in a closed block takes that block with it."""
-        record = publication.record
+        """Drop the blocks that a snapshot lies in, and read those in demand again in the background."""
+        at = publication.record.at
         if self._distrusted and not self._behind:
-            await self._forget_blocks()
+            await self._drop_all()
             self._distrusted = False
-        if record.at < self._newest_at:
-            for kind in _KINDS.values():
-                start = record.at - record.at % kind.span
-                if self._is_closed(kind, start):
-                    await self._forget(kind.key(start))
-        self._newest_at = max(self._newest_at, record.at)
-        self._pending = record.data
-        if self._writing is None or self._writing.done():
-            # Not awaited: a slow tier must not hold up the sinks that serve clients.
-            self._writing = asyncio.create_task(self._write_current())
+        self._newest_at = max(self._newest_at, at)
+        for kind in _KINDS.values():
+            self._drop(kind, at - at % kind.span)
 
     async def close(self) -> None:
-        """Finish what is being written or read."""
-        under_way = [*self._loading.values(), *([self._writing] if self._writing else [])]
-        await asyncio.gather(*under_way, return_exceptions=True)
+        """Finish what is being read and dropped."""
+        await asyncio.gather(*self._loading.values(), *self._deleting, return_exceptions=True)
 
     async def stream_error(self) -> None:
         """Nothing: what was cached is as good as it was."""
@@ -130,13 +130,10 @@ class Recent:
         self._behind = waiting > 0
         self._distrusted = True
 
-    async def observed(self, fact: Fact, name: str) -> None:
-        """A fact that nobody knew: the figures of now are no longer fresh.
-
-        The reading that showed it and the past stay: the one is newer than the fact, the other is what was published.
-        """
-        await self._cache.delete(CURRENT)
-        logger.info("cache: {} {} outdates {}", fact, name, CURRENT)
+    def invalidate(self) -> None:
+        """Drop the blocks that time is in: a fact came to light that the next snapshot will show."""
+        for kind in _KINDS.values():
+            self._drop(kind, self._newest_at - self._newest_at % kind.span)
 
     async def newest(self, limit: int, /) -> Sequence[Record]:
         return await self._ledger.newest(limit)
@@ -154,57 +151,112 @@ class Recent:
         block = start - start % kind.span
         if (end - block) // kind.span >= MOST_BLOCKS:
             return await self._ledger.history(start, end, resolution, limit=limit)
+        last = min(end, self._newest_at)
         rows: list[Row] = []
-        while block <= end and self._is_closed(kind, block):
-            rows += [row for row in await self._block(kind, block, resolution) if first <= row["timestamp"] <= end]
+        while block <= last:
+            rows += [row for row in await self._block(kind, block) if first <= row["timestamp"] <= end]
             block += kind.span
-        if block <= end:
-            rows += await self._ledger.history(max(first, block), end, resolution, limit=limit)
         return rows if limit is None else rows[-limit:]
 
-    def _is_closed(self, kind: _Kind, start: int) -> bool:
-        """Whether a snapshot of a later block has been published. The clock says nothing: ticks may have stopped."""
-        return start + kind.span <= self._newest_at
+    def _is_open(self, kind: _Kind, start: int) -> bool:
+        """Whether the newest snapshot lies in the block. The clock says nothing: ticks may have stopped."""
+        return start <= self._newest_at < start + kind.span
 
-    async def _block(self, kind: _Kind, start: int, resolution: Resolution) -> list[Row]:
+    async def _block(self, kind: _Kind, start: int) -> list[Row]:
         key = kind.key(start)
-        hit = await self._cache.get(key, stale=False)
-        if hit is not None:
-            held: list[Row] = orjson.loads(hit.value)
-            return held
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = self._loading[key] = asyncio.create_task(self._load(kind, key, start, resolution))
-            loading.add_done_callback(lambda done: self._loaded(key, done))
-        # One who gives up must not take the rows away from the others.
-        rows: list[Row] = orjson.loads(await asyncio.shield(loading))
+        if self._is_open(kind, start):
+            self._asked[kind.family] = self._monotonic()
+        held = self._cache.peek(key)
+        if held is None and (key in self._outdated or key in self._loading):
+            self._cache.missed(key)
+        elif held is None:
+            hit = await self._cache.further(key, valid=_are_rows)
+            held = None if hit is None else hit.value
+        if held is None:
+            # One who gives up must not take the rows away from the others.
+            held = await asyncio.shield(self._load(kind, start))
+        rows: list[Row] = orjson.loads(held)
         return rows
 
-    async def _load(self, kind: _Kind, key: str, start: int, resolution: Resolution) -> bytes:
-        own = asyncio.current_task()
-        rows = orjson.dumps(list(await self._ledger.history(start, start + kind.span - 1, resolution)))
-        # Forgotten since we began: what we read may lack what was written meanwhile.
+    def _load(self, kind: _Kind, start: int) -> asyncio.Task[bytes]:
+        """Read a block from the ledger into the cache; whoever asks meanwhile shares the read."""
+        key = kind.key(start)
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(self._read(kind, start), name=f"cache-{key}")
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        return loading
+
+    async def _read(self, kind: _Kind, start: int) -> bytes:
+        own, key = asyncio.current_task(), kind.key(start)
+        try:
+            rows = orjson.dumps(list(await self._ledger.history(start, start + kind.span - 1, kind.resolution)))
+        except StoreError:
+            if key in self._outdated:
+                self._delete(key)
+            raise
+        # Dropped since this began: what was read may lack what was written meanwhile.
         if self._loading.get(key) is own:
+            if self._is_open(kind, start):
+                self._grown.add(key)
             await self._cache.set(key, rows, kind.ttl)
+            if self._loading.get(key) is own:
+                self._outdated.discard(key)
         return rows
 
     def _loaded(self, key: str, done: asyncio.Task[bytes]) -> None:
         if self._loading.get(key) is done:
             del self._loading[key]
         if not done.cancelled():
-            done.exception()  # everybody who waited has been told; nobody may have waited to the end
+            done.exception()  # everybody who waited has it; nobody may have waited to the end
 
-    async def _write_current(self) -> None:
-        """Write the newest snapshot, and then the one that came meanwhile, if any."""
-        while self._pending is not None:
-            data, self._pending = self._pending, None
-            await self._cache.set(CURRENT, data, CURRENT_TTL)
+    def _drop(self, kind: _Kind, start: int) -> None:
+        """Invalidate a block in memory at once, in the other tiers in the background: no sink waits for a slow one.
 
-    async def _forget(self, key: str) -> None:
+        The open block is read again where it was asked for lately.
+        """
+        key = kind.key(start)
         self._loading.pop(key, None)
-        await self._cache.delete(key)
+        self._cache.drop(key)
+        is_open = self._is_open(kind, start)
+        if is_open and key not in self._grown:
+            return
+        self._outdated.add(key)
+        wanted = self._monotonic() - self._asked.get(kind.family, float("-inf")) <= DEMAND
+        if is_open and wanted and not self._distrusted:
+            self._load(kind, start)
+        else:
+            self._grown.discard(key)
+            self._delete(key)
 
-    async def _forget_blocks(self) -> None:
+    def _delete(self, key: str) -> None:
+        """Invalidate in every tier; where a load began meanwhile, its result decides."""
+
+        async def delete() -> None:
+            await self._cache.delete(key)
+            if key not in self._loading:
+                self._outdated.discard(key)
+
+        task = asyncio.create_task(delete(), name=f"cache-delete-{key}")
+        self._deleting.add(task)
+        task.add_done_callback(self._deleting.discard)
+
+    async def _drop_all(self) -> None:
         self._loading.clear()
+        self._grown.clear()
+        self._outdated.clear()
         for kind in _KINDS.values():
             await self._cache.delete_prefix(f"{kind.family}:")
+
+
+def _are_rows(held: bytes) -> bool:
+    """Whether a value is a block: other programs can write to Redis, too."""
+    try:
+        rows = orjson.loads(held)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(rows, list) and all(_is_row(row) for row in rows)
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(type(row.get(column)) in (int, float) for column in COLUMNS)

@@ -30,8 +30,9 @@ MAX_OWED = 1000
 
 
 class RedisTier:
-    """Values under `prefix`, each behind a header that names its key, so that nothing foreign is ever believed.
+    """Values under `prefix`, as they are: JSON that `redis-cli` shows and that other programs can read.
 
+    Whoever reads a value through the cache checks its shape, because other programs can write here too.
     Keys that could not be written or deleted while Redis was away are owed a deletion, which is paid before the tier
     counts as connected again: an older value must not come back with it.
     """
@@ -42,7 +43,7 @@ class RedisTier:
         self,
         *,
         url: str | None,
-        prefix: str = "pnl:v1:main:",
+        prefix: str = "pnl:",
         call_timeout: float = CALL_TIMEOUT,
         probe_interval: float = PROBE_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
@@ -87,7 +88,7 @@ class RedisTier:
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         async def write(client: Redis) -> object:
-            return await client.set(self._prefix + key, _header(key) + value, px=max(1, round(ttl * 1000)))
+            return await client.set(self._prefix + key, value, px=max(1, round(ttl * 1000)))
 
         try:
             await self._call(write)
@@ -147,11 +148,11 @@ class RedisTier:
                     if not answer.done():
                         answer.set_exception(type(error)(str(error)))
                 continue
-            for (key, answer), (ttl_ms, stored) in zip(asked, found, strict=True):
+            for (_, answer), (ttl_ms, stored) in zip(asked, found, strict=True):
                 if answer.done():
                     continue
                 try:
-                    answer.set_result(_entry(key, ttl_ms, stored))
+                    answer.set_result(_entry(ttl_ms, stored))
                 except TierError as error:
                     answer.set_exception(error)
 
@@ -237,17 +238,10 @@ class RedisTier:
             logger.warning("Redis is down, the cache goes on without it: {}", reason(error))
 
 
-def _entry(key: str, ttl_ms: object, stored: object) -> Entry | None:
+def _entry(ttl_ms: object, stored: object) -> Entry | None:
     for answer in (ttl_ms, stored):
         if isinstance(answer, Exception):
             raise TierError(f"Redis: {reason(answer)}")
     if not isinstance(stored, bytes) or not isinstance(ttl_ms, int) or ttl_ms <= 0:
         return None
-    header = _header(key)
-    if not stored.startswith(header):
-        raise TierError(f"Redis holds a value of another kind under {key}")
-    return Entry(stored[len(header) :], ttl_ms / 1000)
-
-
-def _header(key: str) -> bytes:
-    return b"pnl1 " + key.encode() + b"\n"
+    return Entry(stored, ttl_ms / 1000)

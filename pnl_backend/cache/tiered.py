@@ -11,12 +11,15 @@ from typing import Any
 from loguru import logger
 
 from pnl_backend.cache.base import CacheHit, CacheTier, Entry, TierDown, TierError, TierStatus
-from pnl_backend.cache.counters import Counter, Counters, OnEvent, Operation
+from pnl_backend.cache.counters import Counter, Counters, OnCall, Operation
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.redis import RedisTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.domain.readings import Tier
+
+Valid = Callable[[bytes], bool]
+"""Whether a value of a tier that others can write to has the shape that its key promises."""
 
 
 class TieredCache:
@@ -25,10 +28,11 @@ class TieredCache:
     No call raises on account of a tier, and none takes longer than the slowest tier's own limit.
     """
 
-    def __init__(self, tiers: Sequence[CacheTier], *, default_ttl: float, on_event: OnEvent | None = None) -> None:
+    def __init__(self, tiers: Sequence[CacheTier], *, default_ttl: float, on_call: OnCall | None = None) -> None:
         self._tiers = tuple(tiers)
+        self._memory = next((tier for tier in self._tiers if isinstance(tier, MemoryTier)), MemoryTier())
         self._default_ttl = default_ttl
-        self._counters = Counters(on_event=on_event)
+        self._counters = Counters(on_call=on_call)
         self._lookups: dict[str, asyncio.Task[CacheHit | None]] = {}
 
     async def get(self, key: str, *, stale: bool = True) -> CacheHit | None:
@@ -45,6 +49,42 @@ class TieredCache:
         fresh = hit is not None and hit.tier != "fallback"
         self._counters.ask(key, "hit" if fresh else "miss", time.perf_counter() - started)
         return hit if fresh or stale else None
+
+    def peek(self, key: str) -> bytes | None:
+        """What the memory tier holds, at once. Without it ask `further`, or say `missed`: both count the request."""
+        started = time.perf_counter()
+        held = self._memory.peek(key)
+        took = time.perf_counter() - started
+        if held is None:
+            self._counters.tier(self._memory.name, key, "miss")
+        else:
+            self._counters.hit_in(self._memory.name, key, took)
+        return held
+
+    def missed(self, key: str) -> None:
+        """Count a request that found nothing in memory and asked no other tier."""
+        self._counters.ask(key, "miss")
+
+    async def further(self, key: str, *, valid: Valid) -> CacheHit | None:
+        """What the tiers behind the memory hold.
+
+        A value that `valid` refuses, and the last known good, are passed over. All who ask for a key give the same
+        `valid`.
+        """
+        started = time.perf_counter()
+        hit = await self._look_further(key, valid)
+        fresh = hit is not None and hit.tier != "fallback"
+        self._counters.ask(key, "hit" if fresh else "miss", time.perf_counter() - started)
+        return hit if fresh else None
+
+    def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Write to the memory tier at once; `set` writes to all of them."""
+        self._memory.put(key, value, ttl)
+
+    def drop(self, key: str) -> None:
+        """Forget in the memory tier at once; `delete` invalidates everywhere."""
+        self._lookups.pop(key, None)
+        self._memory.drop(key)
 
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
         """Write to every tier at once; a tier that fails or hangs is counted and left behind."""
@@ -109,11 +149,11 @@ class TieredCache:
     def _status(self, name: Tier) -> TierStatus:
         return next((tier.status for tier in self._tiers if tier.name == name), "disabled")
 
-    async def _look_further(self, key: str) -> CacheHit | None:
+    async def _look_further(self, key: str, valid: Valid | None = None) -> CacheHit | None:
         """Ask the slower tiers; whoever asks for the same key meanwhile shares the answer."""
         lookup = self._lookups.get(key)
         if lookup is None:
-            lookup = asyncio.create_task(self._lookup(key))
+            lookup = asyncio.create_task(self._lookup(key, valid))
             self._lookups[key] = lookup
             lookup.add_done_callback(lambda done: self._forget(key, done))
         # A caller that gives up must not take the answer away from the others.
@@ -123,11 +163,14 @@ class TieredCache:
         if self._lookups.get(key) is lookup:
             del self._lookups[key]
 
-    async def _lookup(self, key: str) -> CacheHit | None:
+    async def _lookup(self, key: str, valid: Valid | None) -> CacheHit | None:
         own = asyncio.current_task()
         for depth, tier in enumerate(self._tiers[1:], start=1):
             entry = await self._read(tier, key)
             if entry is None:
+                continue
+            if valid is not None and not valid(entry.value):
+                logger.warning("{} holds something that is not ours under {}", tier.name, key)
                 continue
             # A write since we began has removed us from the table: what we read is older and must not replace it.
             if entry.ttl > 0 and self._lookups.get(key) is own:
@@ -191,18 +234,18 @@ async def open_cache(
     redis_url: str | None,
     sqlite_path: str | Path,
     default_ttl: float,
-    namespace: str = "main",
+    namespace: str = "live",
     memory_size: int = 4096,
-    on_event: OnEvent | None = None,
+    on_call: OnCall | None = None,
 ) -> TieredCache:
     """Build and open the four tiers; whatever is not there is down, and never stops the start.
 
     `namespace` keeps apart what must never meet in one Redis or one file, such as a demo and an account.
     """
     memory = MemoryTier(max_entries=memory_size)
-    redis = RedisTier(url=redis_url, prefix=f"pnl:v1:{namespace}:")
+    redis = RedisTier(url=redis_url, prefix="pnl:" if namespace == "live" else f"pnl-{namespace}:")
     sqlite = SQLiteTier(sqlite_path, namespace=namespace)
     fallback = FallbackTier()
     await asyncio.gather(redis.open(), sqlite.open())
     fallback.seed(await sqlite.last_known())
-    return TieredCache((memory, redis, sqlite, fallback), default_ttl=default_ttl, on_event=on_event)
+    return TieredCache((memory, redis, sqlite, fallback), default_ttl=default_ttl, on_call=on_call)

@@ -33,6 +33,8 @@ FETCH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WORK_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 5.0)
 CALL_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5)
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_CACHE_OPERATIONS = {"hit": "hits", "miss": "misses", "set": "sets", "delete": "deletes", "error": "errors"}
+"""Operations, and the fields of the cache statistics that count them."""
 _BREAKER_STATES = ("CLOSED", "HALF_OPEN", "OPEN")
 # EngineStats' counters as metrics: the name there, the name here, what it says.
 _ENGINE_COUNTERS = (
@@ -123,12 +125,6 @@ class Metrics:
         self._unstored = Gauge(
             "pnl_unstored_snapshots", "Published snapshots that wait for the ledger", registry=registry
         )
-        self._cache_calls = Counter(
-            "pnl_cache_tier_calls",
-            "Calls to a cache tier, by key family and what came of it",
-            ["tier", "family", "operation"],
-            registry=registry,
-        )
         self._cache_seconds = Histogram(
             "pnl_cache_tier_seconds",
             "One call to a cache tier",
@@ -198,11 +194,9 @@ class Metrics:
     def unstored(self, waiting: int) -> None:
         self._unstored.set(waiting)
 
-    def cache_event(self, tier: str, family: str, operation: str, seconds: float) -> None:
-        """Fits the cache's `on_event`."""
-        self._cache_calls.labels(tier, family, operation).inc()
-        if seconds:
-            self._cache_seconds.labels(tier, operation).observe(seconds)
+    def cache_call(self, tier: str, operation: str, seconds: float) -> None:
+        """Fits the cache's `on_call`."""
+        self._cache_seconds.labels(tier, operation).observe(seconds)
 
     def ledger_query(self, query: str, seconds: float) -> None:
         """One read of the ledger: `newest` or `range`."""
@@ -285,6 +279,21 @@ class _Scraped(Collector):
                 entries.add_metric([tier], held["size"])
         yield up
         yield entries
+        yield self._cache_calls(stats)
+
+    @staticmethod
+    def _cache_calls(stats: Mapping[str, Any]) -> Metric:
+        calls = CounterMetricFamily(
+            "pnl_cache_tier_calls",
+            "Calls to a cache tier, by key family and what came of it",
+            labels=["tier", "family", "operation"],
+        )
+        for family, counted in stats["keys"].items():
+            for tier, counts in counted["tiers"].items():
+                for operation, field in _CACHE_OPERATIONS.items():
+                    if counts[field]:
+                        calls.add_metric([tier, family, operation], counts[field])
+        return calls
 
     def _breakers(self) -> Iterable[Metric]:
         states = GaugeMetricFamily(

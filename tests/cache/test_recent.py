@@ -15,7 +15,7 @@ from loguru import logger
 
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
-from pnl_backend.cache.recent import DAY_MS, HOUR_MS, MINUTE_MS, Recent, Resolution
+from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent, Resolution
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import BadRequest, StoreError
@@ -34,14 +34,26 @@ class Published:
     record: Record
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class House:
     """A real ledger, a memory cache before it, and a count of how often the ledger was asked."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.reads = 0
-        self.cache = TieredCache((MemoryTier(), FallbackTier()), default_ttl=60)
-        self.recent = Recent(self.cache, self)
+        self.clock = Clock()
+        self.shared = MemoryTier()
+        self.shared.name = "redis"
+        self.cache = TieredCache((MemoryTier(), self.shared, FallbackTier()), default_ttl=60)
+        self.recent = Recent(self.cache, self, monotonic=self.clock)
 
     async def publish(self, at: int, net: int = 100, *, stored: bool = True) -> Record:
         made = record(self.store, at, net)
@@ -82,17 +94,62 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await store.close()
 
 
-async def test_closed_hours_are_read_once_and_the_open_one_is_always_fresh(house: House) -> None:
+async def test_every_hour_is_read_once_and_the_open_one_is_always_fresh(house: House) -> None:
     for minute in range(0, 150, 7):
         await house.publish(EPOCH_HOUR + minute * MINUTE_MS, minute)
     asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + 3 * HOUR_MS, "1m")
     first = await house.same(*asked)
     house.reads = 0
     assert await house.same(*asked) == first
-    assert house.reads == 1
+    assert house.reads == 0
     await house.publish(EPOCH_HOUR + 149 * MINUTE_MS, 4711)
     assert (await house.same(*asked))[-1]["netPnL"] == 47.11
-    assert house.cache.stats()["keys"]["minutes"]["hits"] >= 4
+    assert house.reads == 1, "read again because of the snapshot, and not for the request"
+    counted = house.cache.stats()["keys"]["1m"]
+    assert (counted["hits"], counted["misses"]) == (5, 4), "the request shared the read that the snapshot caused"
+
+
+async def test_the_open_hour_is_read_again_only_while_somebody_asks_for_it(house: House) -> None:
+    asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")
+    await house.publish(EPOCH_HOUR, 1)
+    assert house.reads == 0
+    await house.same(*asked)
+    house.clock.now += DEMAND
+    await house.publish(EPOCH_HOUR + 1, 2)
+    await house.recent.close()
+    assert house.reads == 2
+    house.clock.now += 0.1
+    await house.publish(EPOCH_HOUR + 2, 3)
+    await house.recent.close()
+    assert house.reads == 2
+    assert (await house.same(*asked))[-1]["netPnL"] == 0.03
+
+
+async def test_a_request_between_commit_and_publication_hides_nothing_from_the_next(house: House) -> None:
+    asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")
+    await house.publish(EPOCH_HOUR, 1)
+    made = record(house.store, EPOCH_HOUR + 1, 2)
+    await house.store.append(made)
+    await house.same(*asked)
+    await house.recent.publish(Published(made))
+    assert [row["count"] for row in await house.same(*asked)] == [2]
+
+
+@pytest.mark.parametrize("junk", [b"cos\nsystem\n", b"[1]", b"{}", b'[{"timestamp": "1"}]', b'[{"timestamp": true}]'])
+async def test_what_another_program_wrote_to_a_slower_tier_is_never_shown(tmp_path: Path, junk: bytes) -> None:
+    store = await opened(tmp_path / "pnl.db")
+    house = House(store)
+    shared = house.shared
+    await house.publish(EPOCH_HOUR, 1)
+    await house.publish(EPOCH_HOUR + HOUR_MS, 2)
+    await shared.set("1m:2026-02-25T22", junk, 300)
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]))
+    assert len(await house.same(EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")) == 1
+    logger.remove(sink)
+    assert lines == ["redis holds something that is not ours under 1m:2026-02-25T22"]
+    await house.recent.close()
+    await store.close()
 
 
 @settings(max_examples=60)
@@ -151,12 +208,12 @@ async def test_a_block_is_closed_by_the_first_instant_of_the_next_one_and_not_be
 async def test_a_range_that_ends_at_the_first_instant_of_a_block_has_its_row(house: House) -> None:
     for hour in range(3):
         await house.publish(EPOCH_HOUR + hour * HOUR_MS, hour)
-    for hours, reads in ((1, 0), (2, 1)):  # ending in a closed block, which is cached, and in the open one
+    for hours in (1, 2):  # ending in a closed block, and in the open one
         asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + hours * HOUR_MS, "1m")
         await house.same(*asked)
         house.reads = 0
         assert len(await house.same(*asked)) == hours + 1
-        assert house.reads == reads
+        assert house.reads == 0
 
 
 async def test_days_are_cached_by_the_hour(house: House) -> None:
@@ -167,7 +224,9 @@ async def test_days_are_cached_by_the_hour(house: House) -> None:
     await house.same(*asked)
     house.reads = 0
     await house.same(*asked)
-    assert house.reads == 1
+    assert house.reads == 0
+    counted = house.cache.stats()["keys"]["hourly"]
+    assert (counted["hits"], counted["misses"]) == (3, 3)
 
 
 async def test_many_who_ask_together_read_once(house: House) -> None:
@@ -201,45 +260,30 @@ async def test_a_restart_finds_the_last_hour_warm_and_nothing_of_another_ledger(
     now = EPOCH_HOUR + 2 * HOUR_MS + 30 * MINUTE_MS
     for minute in range(0, 150, 5):
         await house.publish(EPOCH_HOUR + minute * MINUTE_MS, minute)
-    await house.cache.set("minutes:2026-02-25T23", b'[{"timestamp": 1, "netPnL": 666}]', 300)
-    await house.cache.set("hours:2026-02-25", b"[]", 300)
+    await house.cache.set("1m:2026-02-25T23", b'[{"timestamp": 1, "netPnL": 666}]', 300)
+    await house.cache.set("hourly:2026-02-25", b"[]", 300)
     again = Recent(house.cache, house)
     await again.warm(now)
     house.reads = 0
     rows = await again.history(now - HOUR_MS, now, "1m")
     assert rows == await house.store.history(now - HOUR_MS, now, "1m")
-    assert house.reads == 1
-    current = await house.cache.get("current:all", stale=False)
-    assert current is not None
-    assert current.value == b'{"netPnL":145}'
+    assert house.reads == 0
     empty = await opened(tmp_path / "other.db")
     await Recent(house.cache, empty).warm(now)
-    assert await house.cache.get("minutes:2026-02-25T23", stale=False) is None
+    assert await house.cache.get("1m:2026-02-25T23", stale=False) is None
     await empty.close()
 
 
-async def test_the_newest_snapshot_is_current_for_everybody(house: House) -> None:
-    for net in range(50):
-        await house.publish(EPOCH_HOUR + net, net)
-    await house.recent.close()
-    current = await house.cache.get("current:all", stale=False)
-    assert current is not None
-    assert current.value == b'{"netPnL":49}'
-
-
-@pytest.mark.parametrize("fact", ["fill", "cost", "deal"])
-async def test_a_new_fact_outdates_the_figures_of_now_and_no_more(house: House, fact: Any) -> None:
-    readings = {"reading:kalshi", "reading:anthropic", "reading:johns"}
-    past = {"minutes:2026-02-25T21", "hours:2026-02-24"}
-    for key in {"current:all"} | readings | past:
-        await house.cache.set(key, b"[]", 60)
-    said: list[str] = []
-    sink = logger.add(lambda message: said.append(message.record["message"]))
-    await house.recent.observed(fact, "f-1, f-2")
-    logger.remove(sink)
-    fresh = {key for key in {"current:all"} | readings | past if await house.cache.get(key, stale=False)}
-    assert fresh == readings | past
-    assert said == [f"cache: {fact} f-1, f-2 outdates current:all"]
+async def test_a_new_fact_invalidates_the_open_blocks_and_no_more(house: House) -> None:
+    await house.publish(EPOCH_HOUR - HOUR_MS, 1)
+    await house.publish(EPOCH_HOUR, 2)
+    for resolution in ("1m", "1h"):
+        await house.same(EPOCH_HOUR - HOUR_MS, EPOCH_HOUR, resolution)  # type: ignore[arg-type] # both are resolutions
+    house.reads = 0
+    house.recent.invalidate()
+    for resolution in ("1m", "1h"):
+        await house.same(EPOCH_HOUR - HOUR_MS, EPOCH_HOUR, resolution)  # type: ignore[arg-type] # both are resolutions
+    assert house.reads == 2, "the open hour and the open day, and not the hour that is closed"
 
 
 async def test_refusals_and_failures_are_the_ledgers(house: House) -> None:

@@ -133,14 +133,14 @@ async def test_a_clearing_that_failed_is_made_good(tier: RedisTier, redis_server
         assert await tier.get(f"kalshi:{number}") is None
 
 
-async def test_others_keys_are_left_alone_and_never_believed(tier: RedisTier, other: redis.asyncio.Redis) -> None:
+async def test_others_keys_are_left_alone_and_what_no_tier_writes_is_no_value(
+    tier: RedisTier, other: redis.asyncio.Redis
+) -> None:
     await other.set("not-ours", b"1")
-    await other.set("pnl:v1:main:kalshi:foreign", b"cos\nsystem\n", ex=60)
-    await other.rpush("pnl:v1:main:kalshi:list", b"1")
-    await other.set("pnl:v1:main:kalshi:eternal", b"pnl1 kalshi:eternal\n1")
-    for key in ("kalshi:foreign", "kalshi:list"):
-        with pytest.raises(TierError):
-            await tier.get(key)
+    await other.rpush("pnl:kalshi:list", b"1")
+    await other.set("pnl:kalshi:eternal", b"1")
+    with pytest.raises(TierError):
+        await tier.get("kalshi:list")
     assert await tier.get("kalshi:eternal") is None
     assert tier.status == "connected"
     await tier.clear()
@@ -159,7 +159,7 @@ async def test_a_refusal_is_an_error_and_no_outage(tier: RedisTier, other: redis
 
 async def test_the_size_is_that_of_our_own_keys(redis_server: RedisServer, other: redis.asyncio.Redis) -> None:
     for number in range(7):
-        await other.set(f"pnl:v1:main:kalshi:{number}", b"1")
+        await other.set(f"pnl:kalshi:{number}", b"1")
     await other.set("not-ours", b"1")
     tier = RedisTier(url=redis_server.url)
     await tier.open()

@@ -90,11 +90,11 @@ class House:
         self.redis = Held("redis", self.clock)
         self.sqlite = Held("sqlite", self.clock)
         self.fallback = FallbackTier()
-        self.events: list[tuple[str, str, str]] = []
+        self.calls: list[tuple[str, str]] = []
         self.cache = TieredCache(
             (self.memory, self.redis, self.sqlite, self.fallback),
             default_ttl=300,
-            on_event=lambda tier, family, operation, seconds: self.events.append((tier, family, operation)),
+            on_call=lambda tier, operation, seconds: self.calls.append((tier, operation)),
         )
 
 
@@ -266,8 +266,8 @@ async def test_counts_what_the_contract_shows(house: House) -> None:
     assert stats["keys"]["kalshi"]["hits"] == 3
     assert stats["keys"]["johns"]["misses"] == 1
     assert stats["keys"]["kalshi"]["tiers"]["memory"]["hits"] == 3
-    assert house.events.count(("memory", "kalshi", "hit")) == 3
-    assert house.events.count(("fallback", "johns", "miss")) == 1
+    assert house.calls.count(("memory", "hit")) == 3
+    assert house.calls.count(("fallback", "miss")) == 1
 
 
 async def test_a_last_known_good_is_no_hit(house: House) -> None:
