@@ -1,8 +1,10 @@
 """Redis stopped and started under load: clients notice nothing, the status tells."""
 
 import asyncio
+import json
 
 import aiohttp
+import redis.asyncio
 
 from tests.support.clients import listening
 from tests.support.server import FAST, ServerProcess, upstream_env
@@ -64,4 +66,34 @@ async def test_the_server_starts_and_runs_without_a_redis_that_is_configured(tmp
         assert health["status"] == "healthy"
         assert health["services"]["cache"]["redis"] == "down"
     finally:
+        await server.close()
+
+
+async def test_what_rest_serves_comes_from_memory_and_stands_in_redis_as_json(tmp_path, simulator, redis_server):
+    server = ServerProcess(
+        tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()), REDIS_URL=redis_server.url
+    )
+    await server.start()
+    other = redis.asyncio.from_url(redis_server.url)
+    try:
+        await server.until(
+            "/api/pnl/current", lambda a: all(s["tier"] == "live" for s in a["data"]["sources"].values())
+        )
+        for _ in range(100):
+            for path in ("/api/pnl/current", "/api/pnl/breakdown", "/api/pnl/history?resolution=1m"):
+                await server.get(path)
+        keys = (await server.get("/api/cache/stats"))["data"]["keys"]
+        for family in ("current", "breakdown", "1m"):
+            counted = keys[family]
+            assert counted["hits"] > counted["misses"], (family, counted)
+        shown = json.loads(await other.get("pnl:current"))
+        served = (await server.get("/api/pnl/current"))["data"]
+        assert shown.keys() == served.keys()
+        assert shown["epoch"] == served["epoch"]
+        assert 0 < await other.ttl("pnl:current") <= 30
+        (hour,) = [key async for key in other.scan_iter("pnl:1m:*")][-1:]
+        assert json.loads(await other.get(hour))[-1].keys() >= {"timestamp", "netPnL", "open", "high", "low", "close"}
+        assert 0 < await other.ttl(hour) <= 300
+    finally:
+        await other.aclose()
         await server.close()
