@@ -39,7 +39,12 @@ class Current:
         self._writing: asyncio.Task[None] | None = None
 
     def json(self, view: str, /) -> bytes | None:
-        """A view of the newest snapshot as JSON; None before anything was published."""
+        """A view of the newest snapshot as JSON; None before anything was published.
+
+        Views without a key of their own go with one that has: they are not counted a second time.
+        """
+        if view not in KEYS:
+            return self._latest.json(view)
         held = self._cache.peek(KEYS[view])
         if held is None:
             self._cache.missed(KEYS[view])
