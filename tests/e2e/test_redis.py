@@ -70,9 +70,8 @@ async def test_the_server_starts_and_runs_without_a_redis_that_is_configured(tmp
 
 
 async def test_what_rest_serves_comes_from_memory_and_stands_in_redis_as_json(tmp_path, simulator, redis_server):
-    server = ServerProcess(
-        tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()), REDIS_URL=redis_server.url
-    )
+    env = FAST | upstream_env(simulator, simulator.credentials()) | {"UPDATE_INTERVAL_MS": "2000"}
+    server = ServerProcess(tmp_path, **env, REDIS_URL=redis_server.url)
     await server.start()
     other = redis.asyncio.from_url(redis_server.url)
     try:
@@ -91,7 +90,15 @@ async def test_what_rest_serves_comes_from_memory_and_stands_in_redis_as_json(tm
         assert shown.keys() == served.keys()
         assert shown["epoch"] == served["epoch"]
         assert 0 < await other.ttl("pnl:current") <= 30
-        (hour,) = [key async for key in other.scan_iter("pnl:1m:*")][-1:]
+
+        async def hours():
+            return [key async for key in other.scan_iter("pnl:1m:*")]
+
+        await server.until("/api/pnl/history?resolution=1m", lambda a: a["data"]["count"] > 0)
+        async with asyncio.timeout(10):
+            while not (found := await hours()):  # noqa: ASYNC110 - a key in Redis sets no event
+                await asyncio.sleep(0.05)
+        hour = max(found)
         assert json.loads(await other.get(hour))[-1].keys() >= {"timestamp", "netPnL", "open", "high", "low", "close"}
         assert 0 < await other.ttl(hour) <= 300
     finally:

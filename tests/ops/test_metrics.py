@@ -49,6 +49,7 @@ ENGINE = {
 def live(**other: Any) -> Live:
     cache = TieredCache([MemoryTier()], default_ttl=60)
     cache.peek("kalshi:reading")
+    cache.missed("kalshi:reading")
     parts: dict[str, Any] = {
         "clients": lambda: {"websocket": 3, "polling": 1, "sse": 0},
         "engine": lambda: ENGINE,
