@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
         if not path.exists():
             raise StoreError(f"there is no ledger at {path}")
         with _plainly(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+            _make_private(path, directory)
             partial.unlink(missing_ok=True)
         try:
             _copy(path, partial, progress)
@@ -109,6 +110,19 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
         if old != target:
             old.unlink(missing_ok=True)
     return target
+
+
+def _make_private(path: Path, directory: Path) -> None:
+    """Make the directory for its owner alone; one that exists is closed to others if nothing but backups lies in it."""
+    try:
+        directory.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        mode = directory.stat().st_mode
+        held = {file for file in directory.iterdir() if not file.name.startswith(".")}
+        ours = {*backups(path, directory), *backups(path, directory, ".partial")}
+        if mode & 0o077 and not mode & stat.S_ISVTX and held <= ours:
+            with suppress(PermissionError):  # a volume that belongs to somebody else
+                directory.chmod(0o700)
 
 
 def backups(path: Path, directory: Path, suffix: str = ".db") -> list[Path]:

@@ -225,6 +225,24 @@ def test_there_is_nothing_to_back_up(path: Path, place: Path) -> None:
         back_up(path, place)
 
 
+async def test_a_backup_directory_is_its_owner_s_alone(store: Store, path: Path, place: Path, tmp_path: Path) -> None:
+    def mode(directory: Path) -> int:
+        return stat.S_IMODE(directory.stat().st_mode)
+
+    back_up(path, place / "daily")
+    assert mode(place / "daily") == 0o700
+    place = tmp_path / "of-an-earlier-version"
+    place.mkdir(mode=0o755)
+    back_up(path, place)
+    assert mode(place) == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    (shared / "somebody-s.txt").touch()
+    back_up(path, shared)
+    assert mode(shared) == 0o755
+
+
 async def test_a_backup_into_a_place_that_cannot_be_is_told(store: Store, path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"file exists|not a directory"):
