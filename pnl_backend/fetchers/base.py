@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,9 +18,9 @@ import aiohttp
 
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched, SourceName, Tier, Value
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.fetchers.body import MAX_BODY, BodyTooLarge, read_text
 
-MAX_BODY = 8 * 1024 * 1024
-
+_BEGIN = re.compile(r"\s*(\S)")
 Result = TypeVar("Result")
 First = TypeVar("First")
 Second = TypeVar("Second")
@@ -131,28 +132,25 @@ class UpstreamClient:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as response:
-            body = await self._body(upstream, response)
+            text = await self._text(upstream, response)
             if 200 <= response.status < 300:
-                return _json(upstream, response, body)
+                return _json(upstream, response, text)
             refusal = Refusal(
                 status=response.status,
-                body=_json_or_none(body),
+                body=_json_or_none(text),
                 retry_after=_retry_after(response.headers.get("Retry-After")),
                 date=_http_date(response.headers.get("Date")),
             )
             error = (explain and explain(refusal)) or refused(upstream, refusal)
             raise _redacted(error, headers)
 
-    async def _body(self, upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
-        """The body after decompression, read in pieces so that no more than the cap is ever held."""
-        body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > self._max_body:
-                raise InvalidResponse(
-                    f"{upstream.name} sent more than {self._max_body / 1024 / 1024:g} MB for one answer"
-                )
-        return bytes(body)
+    async def _text(self, upstream: Upstream, response: aiohttp.ClientResponse) -> str | None:
+        try:
+            return await read_text(response.content.iter_any(), self._max_body)
+        except BodyTooLarge as error:
+            raise InvalidResponse(
+                f"{upstream.name} sent more than {self._max_body / 1024 / 1024:g} MB for one answer"
+            ) from error
 
 
 def refused(upstream: Upstream, refusal: Refusal, said: str | None = None, hint: str | None = None) -> FetchError:
@@ -205,27 +203,31 @@ def quoted(said: object, limit: int = 200) -> str | None:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def _json(upstream: Upstream, response: aiohttp.ClientResponse, body: bytes) -> Any:
-    if response.content_type in {"text/html", "application/xhtml+xml"} or body.lstrip()[:1] == b"<":
+def _json(upstream: Upstream, response: aiohttp.ClientResponse, text: str | None) -> Any:
+    html = response.content_type in {"text/html", "application/xhtml+xml"}
+    begin = None if text is None else _BEGIN.match(text)
+    if html or (begin is not None and begin[1] == "<"):
         raise InvalidResponse(
             f"{upstream.name} answered with a web page instead of JSON",
             hint=f"Check {upstream.url_setting}: a proxy, a login page or a wrong address answers there.",
         )
-    if not body.strip():
+    if text is None:
+        raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: it is not text")
+    if begin is None:
         raise InvalidResponse(f"{upstream.name} answered with nothing")
     try:
-        return _parse(body)
+        return _parse(text)
     except (ValueError, RecursionError) as error:
         raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: {_cause(error)}") from error
 
 
-def _parse(body: bytes) -> Any:
-    return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+def _parse(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
 
 
-def _json_or_none(body: bytes) -> Any:
+def _json_or_none(text: str | None) -> Any:
     try:
-        return _parse(body)
+        return None if text is None else _parse(text)
     except (ValueError, RecursionError):
         return None
 
@@ -237,8 +239,6 @@ def _refuse_constant(name: str) -> Any:
 def _cause(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not text"
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
     return str(error)
