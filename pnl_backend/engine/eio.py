@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from loguru import logger
 
-from pnl_backend.engine import packets
+from pnl_backend.engine import packets, polling
 from pnl_backend.engine.admission import Admission
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.connection import Owner, Wiring
@@ -22,17 +22,18 @@ from pnl_backend.engine.requests import (
     Environ,
     Refusal,
     check_origin,
+    check_version,
     cors_headers,
     from_client,
     handshake,
     preflight_headers,
 )
-from pnl_backend.engine.session import CLOSED, OPEN, Probe, Session
+from pnl_backend.engine.session import OPEN, Session
 from pnl_backend.engine.timers import Deadlines
+from pnl_backend.engine.upgrade import Probe, SecondWebSocket
 
 DEPARTURE = 5.0
 """Seconds for which a polling client that we disconnected may still fetch what waits."""
-BODY_TIMEOUT = 10.0
 Handler = Callable[..., Any]
 
 
@@ -203,13 +204,13 @@ class EngineServer:
         answer = handshake(environ)
         sid = query.get("sid")
         if sid is None:
-            self._check_version(query)
+            check_version(query)
             return self.new_session(environ), answer
         session = self.sessions.get(sid)
         if session is None or session.state != OPEN:
             raise Refusal(400, "Session ID unknown", code=1)
         if session.connection is not None or session.probe is not None:
-            raise Refusal(400, "Session has its WebSocket")
+            return SecondWebSocket(session), answer
         return Probe(session), answer
 
     def new_session(self, environ: Environ) -> Session:
@@ -218,11 +219,6 @@ class EngineServer:
         session = self.session_class(self, self.generate_id(), environ)
         self.sessions[session.sid] = session
         return session
-
-    @staticmethod
-    def _check_version(query: dict[str, str]) -> None:
-        if query.get("EIO") != "4":
-            raise Refusal(400, "Unsupported protocol version", code=5)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a long-polling request; upgrades do not come here."""
@@ -233,7 +229,7 @@ class EngineServer:
             headers |= cors_headers(check_origin(environ, allowed), allowed)
             if request.method == "OPTIONS":
                 return web.Response(status=204, headers=headers | preflight_headers(environ))
-            text = await self._polling(request, environ)
+            text = await polling.answer(self, request, environ)
         except Refusal as refusal:
             self.wiring.counters.refused += 1
             if refusal.retry_after is not None:
@@ -245,67 +241,6 @@ class EngineServer:
                 response.force_close()
             return response
         return web.Response(text=text, headers=headers)
-
-    async def _polling(self, request: web.Request, environ: Environ) -> str:
-        query = environ.query
-        if query.get("transport") != "polling":
-            raise Refusal(400, "Transport unknown", code=0)
-        if request.method not in ("GET", "POST"):
-            raise Refusal(400, "Bad handshake method", code=2)
-        sid = query.get("sid")
-        if sid is None:
-            if request.method != "GET":
-                raise Refusal(400, "Bad handshake method", code=2)
-            self._check_version(query)
-            session = self.new_session(environ)
-            self.opened(session)
-            return session.open_packet()
-        known = self.sessions.get(sid)
-        if known is not None and self.unanswered.overdue(known):
-            known.expire()
-        if known is None or known.state == CLOSED:
-            raise Refusal(400, "Session ID unknown", code=1)
-        if known.connection is not None:
-            raise Refusal(400, "Session has moved to its WebSocket")
-        if request.method == "POST":
-            return await self._post(known, request)
-        payload = await known.answer_poll()
-        if request.transport is None:
-            # Nobody is left to read the answer.
-            known.end("transport close")
-        return payload
-
-    async def _post(self, session: Session, request: web.Request) -> str:
-        """Take a payload; whatever is wrong with it ends the session."""
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                body = await self._body(request)
-            for kind, data in packets.decode_payload(body):
-                session.packet(kind, data)
-                await self.ready(session)
-        except TimeoutError:
-            session.end("transport error", packets.CLOSE_MESSAGE)
-            raise Refusal(408, "Body did not arrive") from None
-        except Refusal:
-            session.end("transport error", packets.CLOSE_MESSAGE)
-            raise
-        except ProtocolError as error:
-            self.wiring.counters.protocol_errors += 1
-            session.end("transport error", packets.CLOSE_MESSAGE)
-            raise Refusal(400, "Bad request") from error
-        return "ok"
-
-    async def _body(self, request: web.Request) -> bytes:
-        limit = self.config.max_http_buffer_size
-        too_big = Refusal(413, "Payload is too big")
-        if (request.content_length or 0) > limit:
-            raise too_big
-        body = b""
-        async for part in request.content.iter_any():
-            body += part
-            if len(body) > limit:
-                raise too_big
-        return body
 
 
 def environ_of(request: web.BaseRequest) -> Environ:

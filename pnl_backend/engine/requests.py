@@ -17,7 +17,7 @@ PREFLIGHT_MAX_AGE = 600
 """Seconds for which browsers keep a preflight's answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Refusal(Exception):
     """Why a connection is not taken: an HTTP status, what to say, and when to come back (s)."""
 
@@ -120,6 +120,12 @@ def parse_query(query: str) -> dict[str, str]:
     except ValueError:
         return {}
     return dict(reversed(pairs))
+
+
+def check_version(query: Mapping[str, str]) -> None:
+    """Refusal for another version of Engine.IO than 4."""
+    if query.get("EIO") != "4":
+        raise Refusal(400, "Unsupported protocol version", code=5)
 
 
 def clean_upgrade(head: bytes) -> bool:

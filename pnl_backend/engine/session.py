@@ -16,6 +16,7 @@ from pnl_backend.engine.requests import Environ, Refusal
 
 if TYPE_CHECKING:
     from pnl_backend.engine.eio import EngineServer
+    from pnl_backend.engine.upgrade import Probe
 
 OPEN, CLOSING, CLOSED, OVERFLOWED = range(4)
 """Overflowed: the queue's limits were passed, so nothing more is sent; `cut` follows in its own turn of the loop."""
@@ -24,7 +25,20 @@ OPEN, CLOSING, CLOSED, OVERFLOWED = range(4)
 class Session:
     """A client between its OPEN packet and its end, whatever carries it."""
 
-    __slots__ = ("connection", "data", "engine", "environ", "outbox", "pinged", "poll", "probe", "sid", "state")
+    __slots__ = (
+        "body",
+        "connection",
+        "data",
+        "engine",
+        "environ",
+        "outbox",
+        "pinged",
+        "poll",
+        "posting",
+        "probe",
+        "sid",
+        "state",
+    )
 
     def __init__(self, engine: "EngineServer", sid: str, environ: Environ) -> None:
         self.engine = engine
@@ -33,6 +47,9 @@ class Session:
         self.connection: Connection | None = None
         self.probe: Probe | None = None
         self.poll: asyncio.Future[None] | None = None
+        self.posting = False
+        self.body: asyncio.Timeout | None = None
+        """The deadline of a POST's body that is still to come."""
         self.outbox: Outbox | None = None
         self.data: dict[str, Any] | None = None
         self.state = OPEN
@@ -227,6 +244,8 @@ class Session:
                 self.outbox = Outbox()
             self.outbox.put(last or packets.NOOP_MESSAGE, self.engine.wiring)
             self.wake()
+        if self.body is not None:
+            self.body.reschedule(asyncio.get_running_loop().time())
         self.engine.closed(self, reason)
         self.forget()
 
@@ -248,51 +267,3 @@ class Session:
         if self.outbox is not None:
             self.outbox.release()
         self.engine.forget(self)
-
-
-class Probe:
-    """A WebSocket that a polling session may move to: ping probe, pong probe, upgrade."""
-
-    __slots__ = ("answered", "connection", "session")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.connection: Connection | None = None
-        self.answered = False
-        session.probe = self
-
-    def attached(self, connection: Connection, answer: bytes) -> None:
-        self.connection = connection
-        connection.write(answer)
-        self.session.engine.probing.add(self)
-
-    def received(self, data: str | bytes) -> None:
-        if data == "2probe" and not self.answered and self.connection is not None:
-            self.answered = True
-            self.connection.send(packets.PROBE_ANSWER)
-            if self.session.poll is not None:
-                # The client waits for its poll to end before it upgrades.
-                self.session.wake()
-        elif data == packets.UPGRADE and self.answered and self.connection is not None:
-            self.session.engine.probing.discard(self)
-            self.session.upgrade(self.connection)
-        else:
-            raise ProtocolError("probe expected")
-
-    def pong(self) -> None:
-        """Not part of the probe."""
-
-    def lost(self, reason: str) -> None:  # noqa: ARG002 - the session goes on as it was, whatever the reason
-        self.connection = None
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Back to polling, with all that waits."""
-        self.session.engine.probing.discard(self)
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-        if self.session.probe is self:
-            self.session.probe = None
-            if self.session.outbox is not None:
-                self.session.wake()

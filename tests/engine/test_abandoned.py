@@ -12,7 +12,8 @@ import pytest
 from pnl_backend.engine import Environ
 from pnl_backend.engine.connection import Connection, Outbox
 from pnl_backend.engine.rooms import Member
-from pnl_backend.engine.session import Probe, Session
+from pnl_backend.engine.session import Session
+from pnl_backend.engine.upgrade import Probe
 from tests.engine.conftest import Running, Start, serving
 
 SESSIONS = int(os.environ.get("ABANDONED_SESSIONS", "1000"))

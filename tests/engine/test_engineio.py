@@ -245,15 +245,6 @@ class TestUpgrade:
         assert str(await probe.packet()).startswith("40{")
         assert await probe.packet() == '42["message-back",1]'
 
-    @pytest.mark.parametrize("state", ["upgrading", "upgraded", "websocket"])
-    async def test_a_second_websocket_is_refused(self, engine: Running, state: str) -> None:
-        client = await engine.client(state)
-        with pytest.raises(aiohttp.WSServerHandshakeError):
-            await WebSocketClient(engine.http, engine.base).dial(
-                f"EIO=4&transport=websocket&sid={client.handshake['sid']}"
-            )
-        assert engine.server.stats().clients == 1
-
     @pytest.mark.parametrize("first", ["2", "5", "2other", "4hello", b"2probe"])
     async def test_a_probe_that_is_none_is_closed_and_polling_goes_on(
         self, engine: Running, first: str | bytes
