@@ -1,23 +1,24 @@
-"""The pages for clients: each program on them is run as it stands, cut off, and must go on without a gap."""
+"""The pages for clients: each program and command on them is run as it stands; programs are cut off and go on."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import signal
 import sys
+import venv
 from contextlib import suppress
 
 import pytest
 
 from tests.support.cutting import cutting_proxy
+from tests.support.node import PACKAGE as NODE_PACKAGE
 from tests.support.node import node_modules
 from tests.support.server import FAST, ROOT, ServerProcess, upstream_env
 
 KEY = "your-api-key"
 PAGES = ("javascript", "python", "curl")
-IN_NODE = 'import ForNode from "ws";\nglobalThis.WebSocket ??= ForNode;\nsetInterval(() => {}, 60000);\n'
-"""What a browser has and older Nodes have not; and a page stays open while it waits to connect again."""
 PRINTED = re.compile(r"^(\d+) (-?\d+(?:\.\d+)?)(?: \w+)?$")
 
 
@@ -55,7 +56,7 @@ class Running:
 
     @classmethod
     async def start(cls, *command, cwd):
-        env = {**os.environ, "PYTHONUNBUFFERED": "1", "NODE_OPTIONS": "--experimental-eventsource"}
+        env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
         return cls(await asyncio.create_subprocess_exec(*command, cwd=cwd, env=env, start_new_session=True, **streams))
 
@@ -80,11 +81,17 @@ def figures(lines):
     return [(int(found[1]), float(found[2])) for line in lines if (found := PRINTED.match(line))]
 
 
+def installs(tool):
+    """The commands on the pages that install something with `npm` or `pip`."""
+    pages = [(ROOT / "docs" / "clients" / f"{page}.md").read_text() for page in PAGES]
+    return sorted({found for page in pages for found in re.findall(rf"`({tool} install [^`]+)`", page)})
+
+
 def command_of(language, text):
     if language == "js":
         if shutil.which("npm") is None:
             pytest.skip("needs Node.js 20 or newer; the build has it")
-        return ("node", "--input-type=module", "-e", IN_NODE + text), node_modules()
+        return ("node", "--input-type=module", "-e", text), node_modules()
     return (sys.executable, "-c", text), None
 
 
@@ -97,6 +104,7 @@ async def run_and_cut(server, name, language, text):
         running = await Running.start(*command, cwd=folder)
         try:
             await running.until(lambda lines: len(figures(lines)) >= 5)
+            assert len(figures(running.lines)) == len(running.lines), f"{name} says more: {running.lines}"
             assert proxy.cut_all() == 1
             seen = len(figures(running.lines))
             await running.until(lambda lines: len(figures(lines)) >= seen + 5)
@@ -139,3 +147,43 @@ async def test_every_command_works(moving, tmp_path):
             assert (tmp_path / "pnl.csv").read_text().startswith("timestamp,"), command
         else:
             assert b'"success":true' in output or b'"status":"healthy"' in output, command
+
+
+def imported(language):
+    """The packages that the programs import, the standard library aside."""
+    text = "".join(text for _, text in programs(language))
+    if language == "js":
+        return set(re.findall(r"""(?:from |import\()["']([^"'./][^"'/]*)["']""", text))
+    found = {name.split(".")[0] for name in re.findall(r"^(?:from|import) (\S+)", text, re.MULTILINE)}
+    return found - set(sys.stdlib_module_names)
+
+
+def test_the_programs_run_here_with_what_the_pages_install():
+    """At the version that a page names, and with nothing that it does not name."""
+    locked = json.loads((NODE_PACKAGE / "package.json").read_text())["dependencies"]
+    named = dict(command.removeprefix("npm install ").partition("@")[::2] for command in installs("npm"))
+    assert named.keys() == imported("js") == {"socket.io-client", "ws", "eventsource"}
+    for package, major in named.items():
+        assert locked[package].startswith(f"{major}." if major else ""), package
+    assert imported("python") == {"socketio", "websockets"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="needs a Python whose own pip is of 2023")
+async def test_every_pip_command_works_with_an_old_pip(tmp_path):
+    """In an environment with the pip that Python 3.11 brings; every name is one that this pip knows."""
+    commands = installs("pip")
+    assert len(commands) >= 3
+    python = tmp_path / "env" / "bin" / "python"
+    await asyncio.to_thread(venv.create, tmp_path / "env", with_pip=True)
+    for command in commands:
+        running = await Running.start(str(python), "-m", *command.split(), "--disable-pip-version-check", cwd=tmp_path)
+        output = (await running.process.communicate())[0].decode()
+        if "Could not find a version" in output or "Connection" in output:
+            pytest.skip("no package index can be reached")
+        assert running.process.returncode == 0, output
+        assert "does not provide the extra" not in output, output
+    code = "import socketio, websockets, aiohttp, requests, websocket; socketio.AsyncClient(); socketio.Client()"
+    running = await Running.start(str(python), "-c", code, cwd=tmp_path)
+    output = (await running.process.communicate())[0].decode()
+    assert running.process.returncode == 0, output
