@@ -130,7 +130,7 @@ describe('a demo server', () => {
     const json = await exported('JSON');
     expect(csv.split('\r\n')[0]).toBe('timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count');
     expect(csv.split('\r\n').length).toBeGreaterThan(2);
-    expect(JSON.parse(json)).toMatchObject({ range: 'today', snapshot: { simulated: true }, rows: expect.arrayContaining([expect.objectContaining({ close: expect.any(Number) })]) });
+    expect(JSON.parse(json)).toMatchObject({ range: 'today', businessTimezone: 'UTC', snapshot: { simulated: true }, rows: expect.arrayContaining([expect.objectContaining({ close: expect.any(Number) })]) });
   });
 
   it('reads as the person likes: theme, locale, time zone, kept over a reload', async () => {

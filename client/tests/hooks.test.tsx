@@ -2,6 +2,7 @@
 import { act, StrictMode, type ReactElement } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { useNow } from '../src/lib/useNow';
 import { pnlStore, useFetchPnL, useLastUpdate, usePnLComponents, usePnLConnection, usePnLHistory, usePnLMetrics, usePnLSocket, usePnLStore } from '../src/pnlStore';
 import { snapshot } from './fixtures';
 
@@ -53,6 +54,22 @@ describe('the hooks under zustand 5', () => {
     expect(host.textContent).toBe('1004 0 1 now true false null 4 true');
     expect(renders - before).toBeLessThanOrEqual(2); // StrictMode renders twice.
     expect(complaints).not.toHaveBeenCalled();
+  });
+
+  it('tell the time in a hidden tab, too, only less often', () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    const visibility = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('visible');
+    const Clock = (): ReactElement => <p>{useNow()}</p>;
+    const after = (ms: number): string | null => {
+      act(() => void vi.advanceTimersByTime(ms));
+      return host.textContent;
+    };
+    act(() => root.render(<Clock />));
+    expect(after(1_000)).toBe('1001000');
+    visibility.mockReturnValue('hidden');
+    expect(after(9_000)).toBe('1001000');
+    expect(after(1_000)).toBe('1011000');
+    vi.useRealTimers();
   });
 
   it('have the store’s own methods beside them', () => {

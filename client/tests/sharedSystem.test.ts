@@ -115,6 +115,16 @@ describe('tabs of one browser', () => {
     expect(overview.asked(BREAKERS)).toBeGreaterThan(8);
   });
 
+  it('tell nothing to one that has no connection, as without the key', async () => {
+    const [first, second] = await open(2);
+    if (first === undefined || second === undefined) throw new Error('no tabs');
+    second.store.getState().disconnect();
+    first.shared.want(true);
+    await vi.advanceTimersByTimeAsync(EVERY);
+    expect(first.store.getState().system.health).not.toBeNull();
+    expect(second.store.getState().system.health).toBeNull();
+  });
+
   it('ask once more, together, when something changes', async () => {
     const tabs = await open(3);
     for (const { shared } of tabs) shared.want(false);

@@ -230,6 +230,17 @@ describe('REST and polling against a real server', () => {
     expect(paths).toHaveLength(3);
   });
 
+  it('asks at once with another key, and takes too many wrong ones for a wrong one', async () => {
+    let key = 'wrong';
+    const refused = { error: { message: 'Too many wrong API keys', code: 'too_many_wrong_keys' } };
+    const fetch = async (_url: unknown, init?: RequestInit): Promise<Response> =>
+      new Headers(init?.headers).get('X-API-Key') === 'right' ? Response.json({ data: 7 }) : Response.json(refused, { status: 429, headers: { 'Retry-After': '60' } });
+    const rest = createRest({ api: '', key: () => key, fetch: fetch as typeof globalThis.fetch });
+    await expect(rest.get('/api/pnl/current')).rejects.toMatchObject({ needsKey: true, retryAfterMs: 60_000 });
+    key = 'right';
+    expect(await rest.get('/api/pnl/current')).toBe(7);
+  });
+
   it('understands a Retry-After that is a date', async () => {
     const fetch = async (): Promise<Response> => new Response('{}', { status: 503, headers: { 'Retry-After': 'Wed, 25 Feb 2026 22:24:30 GMT' } });
     const rest = createRest({ api: '', key: () => null, fetch, now: () => Date.UTC(2026, 1, 25, 22, 24) });

@@ -59,6 +59,7 @@ describe('the verdict is the worst of link, age and sources', () => {
   });
 
   it('is not live before the first update of this visit', () => {
+    expect(judge({ link: { phase: 'stopped', rung: null, reason: null } }).state).toBe('connecting');
     expect(judge({ ageMs: null })).toMatchObject({ state: 'connecting', dim: true });
   });
 });

@@ -151,8 +151,9 @@ function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: Histo
 function Export({ rows, range, daysOf }: { rows: readonly HistoryRow[]; range: Range; daysOf: string | null }): ReactElement {
   const csv = (): void => download(fileName(range, Date.now(), 'csv'), 'text/csv;charset=utf-8', toCsv(rows, daysOf));
   const json = (): void => {
-    const { pnl, components } = pnlStore.getState();
-    const shown = { range, exportedAt: new Date().toISOString(), snapshot: pnl, breakdown: components, rows };
+    const { pnl, components, server } = pnlStore.getState();
+    const businessTimezone = server?.businessTimezone ?? null;
+    const shown = { range, exportedAt: new Date().toISOString(), businessTimezone, snapshot: pnl, breakdown: components, rows };
     download(fileName(range, Date.now(), 'json'), 'application/json', JSON.stringify(shown, null, 2));
   };
   return (

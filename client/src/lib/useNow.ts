@@ -2,6 +2,9 @@
 
 import { useSyncExternalStore } from 'react';
 
+/** In a tab that nobody looks at, whose title still says how things are. */
+const HIDDEN_EVERY_MS = 10_000;
+
 const listeners = new Set<() => void>();
 let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
@@ -13,7 +16,7 @@ export function useNow(): number {
 function subscribe(listener: () => void): () => void {
   if (listeners.size === 0) {
     tick();
-    timer = setInterval(() => document.visibilityState === 'visible' && tick(), 1_000);
+    timer = setInterval(() => (document.visibilityState === 'visible' || Date.now() - now >= HIDDEN_EVERY_MS) && tick(), 1_000);
     document.addEventListener('visibilitychange', tick);
   }
   listeners.add(listener);

@@ -40,7 +40,7 @@ const QUIET_STREAM_MS = 60_000;
 export function verdictOf(circumstances: Circumstances): Verdict {
   const { link, sources } = circumstances;
   if (link.phase === 'refused') return lost('refused', 'Key needed');
-  if (link.phase === 'connecting' && link.reason === null) return { state: 'connecting', word: 'Connecting', tone: 'warn', dim: true };
+  if (link.phase === 'stopped' || (link.phase === 'connecting' && link.reason === null)) return { state: 'connecting', word: 'Connecting', tone: 'warn', dim: true };
   if (link.phase !== 'up') return lost('offline', 'Offline');
   if (isStale(circumstances)) return lost('stale', 'Stale');
   if (circumstances.ageMs === null) return { state: 'connecting', word: 'Connecting', tone: 'warn', dim: true };

@@ -92,11 +92,12 @@ export function shareSystem({ store, channel, visible, everyMs = EVERY_MS, now =
   });
 
   function take({ whole, read, system, latencyMs }: Extract<Message, { kind: 'result' }>): void {
+    if (!store.getState().connected) return; // This tab may have another key, or none.
     const { api, apiReadAt, breakers, readAt } = system;
     receiving = true;
     store.setState((mine) => ({
       system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt }) },
-      latencyMs: mine.connected ? latencyMs : null,
+      latencyMs,
     }));
     receiving = false;
     if (!read || wanted === null || (wanted.whole && !whole)) return;

@@ -3,6 +3,9 @@
 import type { Envelope } from '../types/shapes';
 import type { Failure } from '../types/wire';
 
+/** The code of a 429 that a right key would not have met. */
+const TOO_MANY_WRONG_KEYS = 'too_many_wrong_keys';
+
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string | undefined;
@@ -20,7 +23,7 @@ export class ApiError extends Error {
 
   /** True when another attempt needs another key first. */
   get needsKey(): boolean {
-    return this.status === 401 || this.status === 403;
+    return this.status === 401 || this.status === 403 || this.code === TOO_MANY_WRONG_KEYS;
   }
 }
 
@@ -41,9 +44,9 @@ export interface RestOptions {
   now?: () => number;
 }
 
-/** After a 429 with a time, what is read with the key fails at once until then: the server would only refuse it again. */
+/** After a 429 with a time, what is read with the same key fails at once until then: the server would only refuse it again. */
 export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...args), timeoutMs = 8_000, now = Date.now }: RestOptions): Rest {
-  let limited: { error: ApiError; until: number } | null = null;
+  let limited: { error: ApiError; until: number; key: string | null } | null = null;
 
   async function send(path: string, init: RequestInit, apiKey: string | null): Promise<Response> {
     const headers = new Headers(init.headers);
@@ -57,12 +60,13 @@ export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...
   }
 
   async function read(path: string): Promise<Response> {
+    const apiKey = key();
     const waitMs = limited === null ? 0 : limited.until - now();
-    if (limited !== null && waitMs > 0) throw new ApiError(limited.error.status, limited.error, waitMs);
-    const response = await send(path, {}, key());
+    if (limited?.key === apiKey && waitMs > 0) throw new ApiError(limited.error.status, limited.error, waitMs);
+    const response = await send(path, {}, apiKey);
     if (response.ok) return response;
     const error = await failure(response, now());
-    if (error.status === 429 && error.retryAfterMs !== undefined) limited = { error, until: now() + error.retryAfterMs };
+    if (error.status === 429 && error.retryAfterMs !== undefined) limited = { error, until: now() + error.retryAfterMs, key: apiKey };
     throw error;
   }
 
