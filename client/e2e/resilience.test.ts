@@ -125,10 +125,10 @@ describe('the history', () => {
 
   it('says that a request was refused, waits as long as the server asks, and shows the range then', async () => {
     const page = await blank({ cut: true });
-    const asked: number[] = [];
+    let asked = 0;
     let refuse = true;
     await page.route(/resolution=/, (route) => {
-      asked.push(Date.now());
+      asked += 1;
       const error = { message: 'Too many requests', code: 'rate_limited', id: 'x', retryAfter: 5 };
       return refuse ? route.fulfill({ status: 429, headers: { 'Retry-After': '5' }, json: { success: false, error, timestamp: '' } }) : route.continue();
     });
@@ -138,10 +138,12 @@ describe('the history', () => {
     expect(await page.locator('.chart-foot').textContent()).not.toContain('connection');
     await picture(page, 'range-refused', { fullPage: false });
     expect(await axe(page)).toEqual([]);
-    expect(asked).toHaveLength(1);
+    await until(text(page, 'trend-failure'), (words) => words.endsWith('Trying again in 1 s.'));
+    expect(asked).toBe(1);
     refuse = false;
     await until(async () => page.getByTestId('trend-failure').count(), (count) => count === 0);
-    expect((asked[1] ?? 0) - (asked[0] ?? 0)).toBeGreaterThanOrEqual(5_000);
+    expect(asked).toBeGreaterThan(1);
+    expect(await text(page, 'readout')()).not.toBe('');
   });
 });
 
