@@ -10,7 +10,7 @@ from pnl_backend.engine.eio import EngineServer
 from pnl_backend.engine.fanout import Fanout
 from pnl_backend.engine.feeds import COMMENT_INTERVAL, FeedConnection
 from pnl_backend.engine.requests import Environ, Refusal
-from pnl_backend.engine.rooms import Member
+from pnl_backend.engine.rooms import CONNECTED, Member
 from pnl_backend.engine.session import Session
 from pnl_backend.engine.timers import Deadlines
 
@@ -80,5 +80,5 @@ class SocketEngine(EngineServer):
 
     def upgraded(self, session: Session) -> None:
         for member in cast(Client, session).members.values():
-            if member.held is None:
+            if member.held is None and member.state == CONNECTED:
                 member.connection = session.connection

@@ -3,6 +3,8 @@
 https://socket.io/docs/v4/socket-io-protocol/ - packets are written by python-socketio's own encoder.
 """
 
+import contextlib
+import json
 from typing import Any
 
 import orjson
@@ -88,6 +90,10 @@ def _json(text: str, max_depth: int) -> Any:
     try:
         return orjson.loads(text)
     except ValueError as error:
+        if "\\u" in text:
+            # A lone surrogate may be written as an escape, which orjson refuses; all else is read as orjson reads it.
+            with contextlib.suppress(ValueError):
+                return json.loads(text, parse_int=orjson.loads, parse_float=orjson.loads, parse_constant=orjson.loads)
         raise ProtocolError("payload is not JSON") from error
 
 
@@ -116,7 +122,7 @@ def _depth(text: str) -> int:
 def _check(kind: int, data: Any, *, has_data: bool, has_id: bool) -> None:
     """The payload that each packet type may carry."""
     if kind in (EVENT, BINARY_EVENT):
-        if not isinstance(data, list) or not data or not isinstance(data[0], str) or data[0] in RESERVED_EVENTS:
+        if not isinstance(data, list) or not data or not _is_name(data[0]):
             raise ProtocolError("event payload is not an array with a name")
     elif kind in (ACK, BINARY_ACK):
         if not isinstance(data, list) or not has_id:
@@ -129,6 +135,17 @@ def _check(kind: int, data: Any, *, has_data: bool, has_id: bool) -> None:
             raise ProtocolError("DISCONNECT carries nothing")
     else:
         raise ProtocolError("CONNECT_ERROR is the server's to send")
+
+
+def _is_name(value: Any) -> bool:
+    return type(value) in {int, float} or (isinstance(value, str) and value not in RESERVED_EVENTS)
+
+
+def event_name(value: str | float) -> str:
+    """The text under which an event's handlers are registered: 1 and 1.0 are `"1"`, as in JavaScript."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return str(value)
 
 
 def _placeholder(value: Any) -> bool:

@@ -108,8 +108,7 @@ class Protocol:
         self._release(client)
         members = [member for member in client.members.values() if member.state == CONNECTED]
         for member in members:
-            member.connection = None
-            member.state = LEAVING
+            member.depart()
         if members:
             self.eio.spawn(self._say_goodbye(client, members, reason))
         else:
@@ -135,9 +134,15 @@ class Protocol:
         member = client.members.get(namespace)
         return member if member is not None and member.state == CONNECTED else None
 
+    @staticmethod
+    def _present(client: Client, namespace: str) -> bool:
+        """Whether a client has joined a namespace; one whose disconnect handler still runs may join again."""
+        member = client.members.get(namespace)
+        return member is not None and member.state != LEAVING
+
     def _take(self, client: Client, packet: events.Packet) -> None:
         if packet.kind == events.CONNECT:
-            if packet.namespace in client.members:
+            if self._present(client, packet.namespace):
                 raise ProtocolError("connected to the namespace already")
             if not self._known(packet.namespace):
                 client.send(
@@ -154,8 +159,7 @@ class Protocol:
             self._enlist(client)
             self.eio.spawn(self._event(client, member, packet))
         elif packet.kind == events.DISCONNECT:
-            member.state = LEAVING
-            member.connection = None
+            member.depart()
             self.eio.spawn(self._leave(client, member))
         else:
             callback = (member.callbacks or {}).pop(packet.id or 0, None)
@@ -195,7 +199,7 @@ class Protocol:
             self._failed("on_connect", error)
             self._refuse(client, namespace, {"message": "Unable to connect"})
             return
-        if client.state != OPEN or namespace in client.members:
+        if client.state != OPEN or self._present(client, namespace):
             return
         member = self.manager.enter(client, namespace, plan.sid or self.eio.generate_id(), plan.rooms)
         member.variant = plan.variant
@@ -204,7 +208,7 @@ class Protocol:
             self.manager.leave(member)
             self._refuse(client, namespace, refusal)
         elif client.state != OPEN:
-            member.state = LEAVING
+            member.depart()
             await self._left(member, "transport close")
         else:
             self.eio.unconnected.discard(client)
@@ -266,7 +270,7 @@ class Protocol:
         """Run an event's handler and acknowledge with what it returns."""
         try:
             name, *arguments = packet.data
-            result = await dispatch(self.server, name, member.namespace, member.sid, *arguments)
+            result = await dispatch(self.server, events.event_name(name), member.namespace, member.sid, *arguments)
         except Exception as error:
             self._failed(str(packet.data[0]), error)
         else:

@@ -39,10 +39,17 @@ class Member:
 
     def deliver(self, message: Message) -> None:
         """Send; what comes before the CONNECT answer is held until behind it."""
+        if self.state == LEAVING:
+            return
         if self.held is not None:
             self.held.append(message)
         else:
             self.client.send(message)
+
+    def depart(self) -> None:
+        """Nothing is sent to it any more; it keeps its rooms until its disconnect handler has run."""
+        self.state = LEAVING
+        self.connection = None
 
     def admit(self, answer: Message) -> None:
         """Send the CONNECT answer and what was held for it."""
@@ -167,7 +174,7 @@ class Rooms:
         member = self.find(sid, namespace)
         if member is None:
             return None
-        member.state = LEAVING
+        member.depart()
         return member.client.sid
 
     async def disconnect(self, sid: str, namespace: str, **_: Any) -> None:

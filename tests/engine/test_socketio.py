@@ -173,6 +173,70 @@ class TestEvents:
         assert engine.server.stats().handler_errors == 1
 
 
+class TestWhatNodeTakesToo:
+    @pytest.mark.parametrize("transport", SETTLED)
+    @pytest.mark.parametrize("text", ["\\ud800", "a\\udfff", "\\ude00\\ud83d"])
+    async def test_a_lone_surrogate_is_data(self, engine: Running, transport: str, text: str) -> None:
+        client = await engine.connected(transport)
+        await client.send(f'42["message","{text}",12345678901234567890123,1.5]')
+        assert await client.packet() == f'42["message-back","{text}",1.2345678901234568e+22,1.5]'
+        await client.send(f'427["message-with-ack",{{"{text}":1}}]')
+        assert await client.packet() == f'437[{{"{text}":1}}]'
+        await client.send(f'42["{text}"]', '42["message",1]')
+        assert await client.packet() == '42["message-back",1]'
+
+    @pytest.mark.parametrize(
+        "packet", ['42["message","\\ud800",NaN]', '42["message","\\ud800",01]', '42["message","\\ud8"]']
+    )
+    async def test_what_is_no_json_is_none_beside_a_surrogate_either(self, engine: Running, packet: str) -> None:
+        client = await engine.connected("websocket")
+        await client.send(packet)
+        await client.until_closed()
+        assert client.close_code == 1008
+
+    @pytest.mark.parametrize("number", ["7", "7.0"])
+    async def test_a_number_as_name(self, start: Start, number: str) -> None:
+        def setup(server: Server) -> None:
+            @server.on("7")
+            async def seven(sid: str, value: int) -> int:
+                return value + 1
+
+        engine = await start(setup=setup)
+        client = await engine.connected("websocket")
+        await client.send(f"421[{number},4]")
+        assert await client.packet() == "431[5]"
+
+    @pytest.mark.parametrize("transport", SETTLED)
+    async def test_joining_again_while_the_disconnect_handler_runs(self, start: Start, transport: str) -> None:
+        leaving, gate = asyncio.Event(), asyncio.Event()
+
+        def setup(server: Server) -> None:
+            @server.on("connect", namespace="/custom")
+            async def connect(sid: str, environ: Any, auth: Any) -> None:
+                await server.enter_room(sid, "all", namespace="/custom")
+
+            @server.on("disconnect", namespace="/custom")
+            async def disconnect(sid: str, reason: str) -> None:
+                leaving.set()
+                await gate.wait()
+
+        engine = await start(setup=setup, ping_interval=25)
+        client = await engine.connected(transport)
+        await client.send("40/custom,")
+        first = await client.packet()
+        await client.send("41/custom,")
+        await asyncio.wait_for(leaving.wait(), 5)
+        await client.send("40/custom,")
+        second = str(await client.packet())
+        assert second.startswith('40/custom,{"sid":"')
+        assert second != first
+        await engine.server.emit("n", 1, room="all", namespace="/custom")
+        gate.set()
+        await engine.until(lambda: len(engine.server.manager.members["/custom"]) == 1)
+        await engine.server.emit("n", 2, room="all", namespace="/custom")
+        assert [await client.packet(), await client.packet()] == ['42/custom,["n",1]', '42/custom,["n",2]']
+
+
 BEFORE_CONNECT = ['42["message",1]', "41", "43[1]", "4abc", "49", "4", "42", "x"]
 AFTER_CONNECT: dict[str, list[str | bytes]] = {
     "unknown type": ["4abc"],
@@ -182,7 +246,7 @@ AFTER_CONNECT: dict[str, list[str | bytes]] = {
     "empty array": ["42[]"],
     "no payload": ["42"],
     "number payload": ["421"],
-    "number as name": ["42[1]"],
+    "truth value as name": ["42[true]"],
     "reserved name": ['42["disconnect"]'],
     "ack id not a number": ['42abc["message-with-ack",1]'],
     "ack id of thousands of digits": ["42" + "9" * 5000 + '["message-with-ack",1]'],
