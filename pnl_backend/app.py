@@ -328,12 +328,14 @@ def _keys(settings: Settings) -> Keys:
 
 
 def _engine_config(settings: Settings) -> engine.EngineConfig:
+    addresses = ClientAddresses(settings.trusted_proxies)
     return engine.EngineConfig(
         ping_interval=settings.ping_interval_ms / 1000,
         ping_timeout=settings.ping_timeout_ms / 1000,
         connect_timeout=settings.connect_timeout_ms / 1000,
         cors_allowed_origins=settings.origins,
-        resolve_client=ClientAddresses(settings.trusted_proxies).resolve,
+        resolve_client=addresses.resolve,
+        is_proxy=addresses.is_trusted,
         group_address=group,
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 from pnl_backend.engine import events
 from pnl_backend.engine.admission import RETRY_AFTER
 from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.deadlines import ConnectsDue, PingsDue
 from pnl_backend.engine.eio import EngineServer
 from pnl_backend.engine.fanout import Fanout
 from pnl_backend.engine.feeds import COMMENT_INTERVAL, FeedConnection
 from pnl_backend.engine.requests import Environ, Refusal
 from pnl_backend.engine.rooms import CONNECTED, Member
 from pnl_backend.engine.session import Session
-from pnl_backend.engine.timers import Deadlines
 
 if TYPE_CHECKING:
     from pnl_backend.engine.protocol import Protocol
@@ -42,14 +42,9 @@ class SocketEngine(EngineServer):
     def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:
         super().__init__(config=config, async_handlers=async_handlers)
         self.fanout = Fanout(self.wiring.counters)
-        self.unconnected: Deadlines[Client] = self.wiring.timers.queue(config.connect_timeout, self._late)
-        self.commenting: Deadlines[FeedConnection] = self.wiring.timers.queue(COMMENT_INTERVAL, FeedConnection.beat)
+        self.unconnected = ConnectsDue(self.wiring.timers, config.connect_timeout)
+        self.commenting = PingsDue(self.wiring.timers, COMMENT_INTERVAL)
         self.feeds: set[FeedConnection] = set()
-
-    @staticmethod
-    def _late(client: Client) -> None:
-        """No CONNECT within the connect timeout."""
-        client.end("transport error")
 
     def new_session(self, environ: Environ) -> Session:
         cap = self.config.max_unauthenticated

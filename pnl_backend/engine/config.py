@@ -17,6 +17,11 @@ def direct_client(remote: str, secure: bool, forwarded_for: str, forwarded_proto
     return remote, secure
 
 
+def no_proxy(remote: str) -> bool:  # noqa: ARG001 - no proxy is believed
+    """Without a proxy: no peer is one."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """Times in seconds, sizes in bytes; 0 switches a cap off."""
@@ -26,6 +31,10 @@ class EngineConfig:
     ping_timeout: float = 20.0
     connect_timeout: float = 5.0
     upgrade_timeout: float = 10.0
+    head_timeout: float = 10.0
+    """From accept to a complete request head, TLS handshake included; for a further request from its first byte."""
+    body_timeout: float = 10.0
+    max_head_size: int = 16 * 1024
     max_http_buffer_size: int = 16 * 1024
     cors_allowed_origins: Origins = ()
     """`"*"`, a list of origins, or a predicate; the server's own origin is always accepted, `null` never.
@@ -34,11 +43,18 @@ class EngineConfig:
     """
     resolve_client: ResolveClient = direct_client
     """How the client behind a proxy is found; by default every peer is a client."""
+    is_proxy: Callable[[str], bool] = no_proxy
+    """Whether a peer is a proxy that is believed: its connections are those of many clients."""
     group_address: Callable[[str], str] = str
-    """The group of addresses that share `max_connections_per_ip`, for IPv6 a network."""
+    """The group of addresses that share the caps per address, for IPv6 a network."""
     max_connections: int = 20_000
     max_connections_per_ip: int = 500
+    max_unfinished: int = 2_000
+    """Connections without a complete request head; beyond it the oldest of them is closed."""
+    max_unfinished_per_ip: int = 500
     max_unauthenticated: int = 5_000
+    """Sessions without a CONNECT and plain WebSockets without a key."""
+    max_unauthenticated_per_ip: int = 400
     max_connections_per_key: int | Mapping[str, int] = field(default=0)
     slow_client_timeout: float = 10.0
     max_queue_bytes: int = 1024 * 1024

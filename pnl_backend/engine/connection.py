@@ -6,10 +6,11 @@ from typing import Protocol
 from pnl_backend.engine import frames
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.counters import Counters
+from pnl_backend.engine.deadlines import ClosesDue, DrainsDue, SlowClients
 from pnl_backend.engine.frames import FrameError, FrameReader
 from pnl_backend.engine.outbox import Outbox
 from pnl_backend.engine.packets import Message, ProtocolError, RawFrames
-from pnl_backend.engine.timers import Deadlines, Timers
+from pnl_backend.engine.timers import Timers
 
 OPEN, CLOSING, CLOSED = range(3)
 FLUSH_SIZE = 64 * 1024
@@ -41,9 +42,9 @@ class Wiring:
         self.config = config
         self.counters = Counters()
         self.timers = Timers()
-        self.behind: Deadlines[Connection] = self.timers.queue(config.slow_client_timeout, Connection.cut)
-        self.linger: Deadlines[Connection] = self.timers.queue(LINGER, Connection.unanswered)
-        self.draining: Deadlines[Connection] = self.timers.queue(DRAIN, Connection.abort)
+        self.behind = SlowClients(self.timers, config.slow_client_timeout)
+        self.linger = ClosesDue(self.timers, LINGER)
+        self.draining = DrainsDue(self.timers, DRAIN)
         self.open: set[Connection] = set()
         self._empty: asyncio.Event | None = None
 

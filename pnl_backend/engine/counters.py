@@ -16,3 +16,6 @@ class Counters:
     handler_errors: int = 0
     ping_timeouts: int = 0
     unknown_events: int = 0
+    head_timeouts: int = 0
+    shed: int = 0
+    """Connections without a complete request that were closed to make room."""

@@ -7,16 +7,18 @@ import asyncio
 import contextlib
 import inspect
 import secrets
-from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiohttp import web
 from loguru import logger
 
 from pnl_backend.engine import packets, polling
 from pnl_backend.engine.admission import Admission
+from pnl_backend.engine.arrivals import Arrivals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.connection import Owner, Wiring
+from pnl_backend.engine.deadlines import Departures, PingsDue, PongsDue, ProbesDue, SlowClients
 from pnl_backend.engine.packets import ProtocolError
 from pnl_backend.engine.requests import (
     Environ,
@@ -29,20 +31,12 @@ from pnl_backend.engine.requests import (
     preflight_headers,
 )
 from pnl_backend.engine.session import OPEN, Session
-from pnl_backend.engine.timers import Deadlines
+from pnl_backend.engine.timers import Timeouts
 from pnl_backend.engine.upgrade import Probe, SecondWebSocket
 
 DEPARTURE = 5.0
 """Seconds for which a polling client that we disconnected may still fetch what waits."""
 Handler = Callable[..., Any]
-
-
-class Pinged(Hashable, Protocol):
-    """Whoever is pinged: sessions and plain feeds."""
-
-    def beat(self) -> None: ...
-
-    def expire(self) -> None: ...
 
 
 class EngineServer:
@@ -60,11 +54,13 @@ class EngineServer:
         self.handlers: dict[str, Handler] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         timers = self.wiring.timers
-        self.resting: Deadlines[Pinged] = timers.queue(config.ping_interval, lambda pinged: pinged.beat())
-        self.unanswered: Deadlines[Pinged] = timers.queue(config.ping_timeout, lambda pinged: pinged.expire())
-        self.probing = timers.queue(config.upgrade_timeout, Probe.give_up)
-        self.late = timers.queue(config.slow_client_timeout, Session.cut)
-        self.departing = timers.queue(DEPARTURE, Session.forget)
+        self.resting = PingsDue(timers, config.ping_interval)
+        self.unanswered = PongsDue(timers, config.ping_timeout)
+        self.probing = ProbesDue(timers, config.upgrade_timeout)
+        self.late = SlowClients(timers, config.slow_client_timeout)
+        self.departing = Departures(timers, DEPARTURE)
+        self.bodies = Timeouts(timers, config.body_timeout)
+        self.arrivals: Arrivals | None = None
 
     # The public face that python-socketio stands on.
 

@@ -15,9 +15,6 @@ from pnl_backend.engine.session import CLOSED, Session
 if TYPE_CHECKING:
     from pnl_backend.engine.eio import EngineServer
 
-BODY_TIMEOUT = 10.0
-"""Seconds for the body of a POST."""
-
 
 async def answer(engine: "EngineServer", request: web.Request, environ: Environ) -> str:
     """Take a GET or POST, answer its body; Refusal for what the protocol does not allow."""
@@ -82,7 +79,7 @@ async def _post(engine: "EngineServer", session: Session, request: web.Request) 
 async def _take(engine: "EngineServer", session: Session, request: web.Request) -> None:
     """Read the packets of a POST and give them to the session, which may end before all of its body is here."""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT) as session.body:
+        async with engine.bodies.limit() as session.body:
             body = await _body(request, engine.config.max_http_buffer_size)
     except TimeoutError:
         if session.state != CLOSED:

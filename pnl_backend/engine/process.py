@@ -3,6 +3,9 @@
 import gc
 import resource
 
+RESERVED_DESCRIPTORS = 64
+"""Kept free of clients for the ledger, the cache, upstreams and logs; a quarter of the limit where that is less."""
+
 
 def prepare_process() -> None:
     """Call once, when everything is built and before clients come.
@@ -21,3 +24,14 @@ def prepare_process() -> None:
     gc.set_threshold(200_000, 50, 1000)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def descriptor_ceiling() -> int:
+    """The first descriptor that no client may have.
+
+    A new descriptor is always the lowest free one, so a connection's own number says how many are in use.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return 2**31
+    return soft - min(RESERVED_DESCRIPTORS, soft // 4)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pnl_backend.engine.config import EngineConfig, Origins
 from pnl_backend.engine.frames import accept_key
 
+_END = re.compile(rb"\r?\n\r?\n")
 _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
 
 
@@ -30,6 +31,45 @@ class Refusal(Exception):
     @property
     def body(self) -> bytes:
         return f'{{"code":{self.code},"message":"{self.message}"}}'.encode()
+
+
+def refusal_bytes(refusal: Refusal) -> bytes:
+    """A whole HTTP answer that ends the connection."""
+    lines = [
+        f"HTTP/1.1 {refusal.status} Refused",
+        "Content-Type: application/json",
+        f"Content-Length: {len(refusal.body)}",
+        "Connection: close",
+    ]
+    if refusal.status == 426:
+        lines.append("Sec-WebSocket-Version: 13")
+    if refusal.retry_after is not None:
+        lines.append(f"Retry-After: {refusal.retry_after}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + refusal.body
+
+
+class HeadReader:
+    """Finds the end of a request head in what arrives, and says when there is too much of it."""
+
+    __slots__ = ("_tail", "complete", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.complete = False
+        self._tail = b""
+
+    def take(self, data: bytes) -> bool:
+        """Take the next bytes; False when there are more than `limit` and the head is not complete."""
+        if self.complete:
+            return True
+        if not self._tail:
+            data = data.lstrip(b"\r\n")  # empty lines may stand before a request (RFC 9112, 2.2)
+        seen = self._tail + data
+        self.complete = _END.search(seen) is not None
+        self.size += len(data)
+        self._tail = seen[-3:]
+        return self.complete or self.size <= self.limit
 
 
 class Environ(Mapping[str, object]):

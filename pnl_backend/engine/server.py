@@ -29,6 +29,8 @@ class EngineStats:
     feed_websocket: int
     feed_sse: int
     unauthenticated: int
+    unfinished: int
+    """Connections without a complete request head."""
     messages_sent: int
     messages_received: int
     dropped: int
@@ -38,6 +40,8 @@ class EngineStats:
     handler_errors: int
     ping_timeouts: int
     unknown_events: int
+    head_timeouts: int
+    shed: int
 
 
 class Server(socketio.AsyncServer):
@@ -131,6 +135,7 @@ class Server(socketio.AsyncServer):
             feed_websocket=len(self.eio.feeds) - sse,
             feed_sse=sse,
             unauthenticated=len(self.eio.unconnected),
+            unfinished=0 if self.eio.arrivals is None else len(self.eio.arrivals.unfinished),
             **asdict(self.eio.wiring.counters),
         )
 

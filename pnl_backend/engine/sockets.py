@@ -5,11 +5,14 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Callable
 
 from pnl_backend.engine.connection import CLOSED, DRAIN, FLUSH_SIZE, OPEN, Connection, Owner, Wiring
 from pnl_backend.engine.outbox import Outbox
 
 RECEIVE_SIZE = 64 * 1024
+READS = 4
+"""Reads in a turn of the loop."""
 UNSENT_LIMIT = 16 * 1024
 """Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
 
@@ -18,6 +21,17 @@ def limit_unsent(sock: socket.socket) -> None:
     """Keep the kernel from hoarding what a client does not read."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+
+def read_when_ready(loop: asyncio.AbstractEventLoop, descriptor: int, callback: Callable[[], None]) -> None:
+    """`loop.add_reader` for a descriptor that may have been another socket's."""
+    try:
+        loop.add_reader(descriptor, callback)
+    except RuntimeError:
+        # uvloop closes the poll of a socket that got data and a reset at once, but still has it under its descriptor.
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
+        loop.add_reader(descriptor, callback)
 
 
 class SocketConnection(Connection):
@@ -32,7 +46,7 @@ class SocketConnection(Connection):
         self.rest: bytes | memoryview | None = None
         self.direct = sock.fileno()
         limit_unsent(sock)
-        self.loop.add_reader(self.direct, self._readable)
+        read_when_ready(self.loop, self.direct, self.read)
 
     def blocked(self) -> bool:
         return self.rest is not None
@@ -86,17 +100,22 @@ class SocketConnection(Connection):
             if self.state == OPEN:
                 self.direct = self.sock.fileno()
 
-    def _readable(self) -> None:
-        try:
-            data = self.sock.recv(RECEIVE_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        if data:
+    def read(self) -> None:
+        """Take what has arrived."""
+        # More than once: uvloop reports data with a reset behind it only once.
+        for _ in range(READS):
+            if self.state == CLOSED or self.halted:
+                return
+            try:
+                data = self.sock.recv(RECEIVE_SIZE)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.ended()
+                return
             self.feed(data)
-        else:
-            self.ended()
 
     def shutdown_write(self) -> None:
         with contextlib.suppress(OSError):
@@ -104,7 +123,7 @@ class SocketConnection(Connection):
 
     def listen(self, *, to: bool) -> None:
         if to:
-            self.loop.add_reader(self.sock.fileno(), self._readable)
+            read_when_ready(self.loop, self.sock.fileno(), self.read)
         else:
             self.loop.remove_reader(self.sock.fileno())
 

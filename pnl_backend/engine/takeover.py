@@ -39,7 +39,7 @@ class BorrowedConnection(TransportConnection):
         tail = _Tail()
         request.protocol.set_parser(cast(Any, tail))
         self.tail = tail.data
-        super().__init__(wiring, owner, transport, request.protocol)
+        super().__init__(wiring, owner, transport, transport.get_protocol())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -47,6 +47,8 @@ _ENGINE_COUNTERS = (
     ("handler_errors", "pnl_handler_errors", "Client events whose handling failed"),
     ("ping_timeouts", "pnl_ping_timeouts", "Clients that stopped answering pings"),
     ("unknown_events", "pnl_unknown_events", "Events from clients that nothing handles"),
+    ("head_timeouts", "pnl_head_timeouts", "Connections closed because no complete request came in time"),
+    ("shed", "pnl_connections_shed", "Connections without a complete request that were closed to make room"),
 )
 
 

@@ -43,6 +43,8 @@ ENGINE = {
     "handler_errors": 6,
     "ping_timeouts": 7,
     "unknown_events": 8,
+    "head_timeouts": 9,
+    "shed": 10,
 }
 
 
