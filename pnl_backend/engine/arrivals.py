@@ -14,6 +14,9 @@ from pnl_backend.engine.timers import Deadlines
 class Holder(Protocol):
     """Whatever reads from an accepted socket just now."""
 
+    def read(self) -> None:
+        """Take what has arrived, where the event loop does not do that alone."""
+
     def give_up(self) -> None:
         """Close the socket at once."""
 
@@ -57,15 +60,15 @@ class Arrivals:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         self.unfinished = HeadsDue(self, wiring)
-        self._idle: OrderedDict[Arrival, None] = OrderedDict()
+        """Until aiohttp or the engine has the request."""
+        self._waiting: OrderedDict[Arrival, None] = OrderedDict()
+        """Those of them whose head has not arrived."""
         self._by_group: dict[str, OrderedDict[Arrival, None]] = {}
+        self._idle: OrderedDict[Arrival, None] = OrderedDict()
 
     @property
     def config(self) -> EngineConfig:
         return self.wiring.config
-
-    def __len__(self) -> int:
-        return len(self.unfinished) + len(self._idle)
 
     def enter(self, peer: str, holder: Holder) -> Arrival:
         """Take a new connection."""
@@ -75,39 +78,42 @@ class Arrivals:
         return arrival
 
     def begin(self, arrival: Arrival) -> None:
-        """A request head is awaited; closes the oldest connection that waits for one where there are too many."""
+        """A request head is awaited; the oldest connections that wait for one make room where there are too many."""
         self._idle.pop(arrival, None)
         self.unfinished.add(arrival)
+        self._waiting[arrival] = None
         if arrival.group is not None:
-            waiting = self._by_group.setdefault(arrival.group, OrderedDict())
-            waiting[arrival] = None
-            if len(waiting) > self._cap(self.config.max_unfinished_per_ip, share=4):
-                self.shed(next(iter(waiting)))
-        if len(self.unfinished) > self._cap(self.config.max_unfinished, share=2):
-            self.shed()
+            same = self._by_group.setdefault(arrival.group, OrderedDict())
+            same[arrival] = None
+            self._reduce(same, _cap(self.config.max_unfinished_per_ip, share=4))
+        self._reduce(self._waiting, _cap(self.config.max_unfinished, share=2))
+
+    def received(self, arrival: Arrival) -> None:
+        """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
+        self._waiting.pop(arrival, None)
+        same = None if arrival.group is None else self._by_group.get(arrival.group)
+        if arrival.group is not None and same is not None:
+            same.pop(arrival, None)
+            if not same:
+                del self._by_group[arrival.group]
 
     def complete(self, arrival: Arrival) -> None:
-        """The head is complete."""
+        """The request is in hand, or the connection is closed."""
+        self.received(arrival)
         self._idle.pop(arrival, None)
         self.unfinished.discard(arrival)
-        waiting = None if arrival.group is None else self._by_group.get(arrival.group)
-        if arrival.group is not None and waiting is not None:
-            waiting.pop(arrival, None)
-            if not waiting:
-                del self._by_group[arrival.group]
 
     def rest(self, arrival: Arrival) -> None:
         """The connection is kept alive between two requests."""
         self._idle[arrival] = None
 
-    def shed(self, arrival: Arrival | None = None) -> bool:
-        """Close a connection to make room: the oldest without a complete head, or else idle longest; whether any."""
-        arrival = arrival or self.unfinished.oldest() or next(iter(self._idle), None)
-        if arrival is None:
-            return False
-        self.wiring.counters.shed += 1
-        self.close(arrival)
-        return True
+    def make_room(self) -> bool:
+        """Free a descriptor: the oldest connection without a head is closed, or else the one idle longest."""
+        for connections in (self._waiting, self._idle):
+            while connections:
+                if self._displace(next(iter(connections))):
+                    return True
+        return False
 
     def close(self, arrival: Arrival) -> None:
         self.complete(arrival)
@@ -121,8 +127,22 @@ class Arrivals:
         while (arrival := self.unfinished.oldest()) is not None:
             self.close(arrival)
 
-    @staticmethod
-    def _cap(configured: int, *, share: int) -> int:
-        """A cap that never takes more than one part in `share` of the descriptors; 0 leaves only that."""
-        ceiling = max(1, descriptor_ceiling() // share)
-        return min(configured, ceiling) if configured else ceiling
+    def _reduce(self, connections: OrderedDict[Arrival, None], cap: int) -> None:
+        while len(connections) > cap:
+            self._displace(next(iter(connections)))
+
+    def _displace(self, arrival: Arrival) -> bool:
+        """Close a connection that waits, unless what it needs has arrived and was only not read yet."""
+        if arrival.holder is not None:
+            arrival.holder.read()
+        if arrival not in self._waiting and arrival not in self._idle:
+            return False
+        self.wiring.counters.shed += 1
+        self.close(arrival)
+        return True
+
+
+def _cap(configured: int, *, share: int) -> int:
+    """A cap that never takes more than one part in `share` of the descriptors; 0 leaves only that."""
+    ceiling = max(1, descriptor_ceiling() // share)
+    return min(configured, ceiling) if configured else ceiling

@@ -29,6 +29,9 @@ class Front:
         self.decided = False
         self.arrival = self.arrivals.enter(peer, self)
 
+    def read(self) -> None:
+        """Take what has arrived; a transport brings it by itself."""
+
     def give_up(self) -> None:
         """Close the socket at once."""
         raise NotImplementedError
@@ -64,6 +67,7 @@ class Front:
             self.refuse(refusal_bytes(Refusal(431, "Request header fields are too large")))
         elif self.head.complete:
             self.decided = True
+            self.arrivals.received(self.arrival)
             self._decide()
 
     def _decide(self) -> None:
@@ -88,9 +92,10 @@ class SocketFront(Front):
     def __init__(self, listener: "Listener", sock: socket.socket, peer: str) -> None:
         self.sock = sock
         super().__init__(listener, peer)
-        read_when_ready(listener.loop, sock.fileno(), self._readable)
+        read_when_ready(listener.loop, sock.fileno(), self.read)
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Take what has arrived."""
         # Read until nothing is left: uvloop reports data with a reset behind it only once.
         while not self.decided and self.sock.fileno() >= 0:
             try:

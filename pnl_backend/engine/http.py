@@ -50,6 +50,8 @@ class HttpConnection(asyncio.Protocol):
             if self.head is not None and not self.head.take(data):
                 self._refuse(Refusal(431, "Request header fields are too large"))
                 return
+            if self.head is not None and self.head.complete:
+                self.arrivals.received(self.arrival)
         self.inner.data_received(data)
 
     def eof_received(self) -> None:
@@ -118,6 +120,9 @@ class HttpConnection(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(refusal_bytes(refusal))
             self.transport.close()
+
+    def read(self) -> None:
+        """The transport brings what has arrived."""
 
     def give_up(self) -> None:
         """Close the socket at once, or as soon as the transport is there."""

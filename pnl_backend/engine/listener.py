@@ -113,7 +113,7 @@ class Listener:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                if not self.arrivals.shed():
+                if not self.arrivals.make_room():
                     self._pause(listening, error)
                 return
             try:
@@ -139,7 +139,7 @@ class Listener:
             self._exhausted = True
             self.loop.call_later(60.0, self._report_again)
             logger.warning("Descriptors are short: connections without a request are closed for new ones")
-        if self.arrivals.shed():
+        if self.arrivals.make_room():
             return True
         self.server.eio.wiring.counters.refused += 1
         return False

@@ -24,9 +24,11 @@ TURN = 0.0005
 HEARTBEAT = 0.25
 """Seconds between two wake-ups at most while a deadline waits, so that a stall of any length is measured whole."""
 LATE = 0.05
-"""Seconds by which a wake-up may be late without a stall being assumed."""
+"""Seconds by which a wake-up may be late and expire what is due at once; after more, the sockets are read first."""
+STALL = 0.25
+"""Seconds of lateness that count as a stall. Less is a busy machine's everyday, which must not stretch deadlines."""
 SETTLE = 0.1
-"""Seconds after a stall in which nothing expires and the loop reads what has arrived meanwhile."""
+"""Seconds after a late wake-up in which nothing expires and the loop reads what has arrived meanwhile."""
 
 
 class Deadlines(ABC, Generic[Item]):
@@ -107,7 +109,7 @@ class Timers:
         now = asyncio.get_running_loop().time()
         if self._handle is not None:
             # In a stall that is not measured yet the clock has stopped at the wake-up that did not come.
-            now = min(now, self._due + LATE)
+            now = min(now, self._due + STALL)
         return now - self._stalled
 
     def arm(self, due: float) -> None:
@@ -133,8 +135,9 @@ class Timers:
         self._handle = None
         now = asyncio.get_running_loop().time()
         late = now - self._due
-        if late > LATE:
+        if late > STALL:
             self._stalled += late
+        if late > LATE:
             if not self._settling:  # once: a loop that is always late must not keep everything alive
                 self._settling = True
                 self._earliest = now + SETTLE

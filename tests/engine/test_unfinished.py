@@ -196,6 +196,20 @@ class TestCaps:
         for peer in peers:
             peer[1].close()
 
+    async def test_who_has_sent_a_request_does_not_make_room(self, start: Start) -> None:
+        """However many are accepted in the turn of the loop in which it was, before anything was read."""
+        engine = await start(head_timeout=60, max_unfinished=3)
+        sockets = [socket.create_connection(("127.0.0.1", engine.port)) for _ in range(40)]
+        for sock in sockets[:5]:
+            sock.sendall(HEAD + b"\r\n")
+        for sock in sockets[:5]:
+            sock.setblocking(False)
+            async with asyncio.timeout(20):
+                assert (await asyncio.get_running_loop().sock_recv(sock, 4096)).startswith(b"HTTP/1.1 404 ")
+        assert engine.server.stats().shed == len(sockets) - 5 - 3
+        for sock in sockets:
+            sock.close()
+
     async def test_a_proxy_has_no_cap_of_its_own(self, start: Start) -> None:
         engine = await start(head_timeout=60, max_unfinished_per_ip=2, is_proxy=lambda peer: peer == "127.0.0.1")
         peers = [await dial(engine) for _ in range(5)]
