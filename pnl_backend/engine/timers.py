@@ -137,12 +137,11 @@ class Timers:
         late = now - self._due
         if late > STALL:
             self._stalled += late
-        if late > LATE:
-            if not self._settling:  # once: a loop that is always late must not keep everything alive
-                self._settling = True
-                self._earliest = now + SETTLE
-                self._wake_at(self._earliest)
-                return
+        if late > LATE and not self._settling:  # once: a loop that is always late must not keep everything alive
+            self._settling = True
+            self._earliest = now + SETTLE
+            self._wake_at(self._earliest)
+            return
         self._settling = False
         self._earliest = now + GRANULARITY
         clock = now - self._stalled
