@@ -36,8 +36,20 @@ http {{
 """
 
 
+UNDER_A_PATH = """
+server {{
+    listen 127.0.0.1:{port};
+    access_log off;
+    location /pnl/ {{ proxy_pass http://127.0.0.1:{backend}/; }}
+}}
+"""
+
+
 class Proxy:
-    """nginx with the shipped site; only ports, paths and the backend's address differ."""
+    """nginx with the shipped site; only ports, paths and the backend's address differ.
+
+    `path_port` serves the backend under /pnl/ of another site, without TLS.
+    """
 
     def __init__(self, directory: Path, backend_port: int) -> None:
         self.directory = directory
@@ -56,6 +68,8 @@ class Proxy:
         ):
             assert shipped in site, f"the site no longer says {shipped!r}"
             site = site.replace(shipped, here)
+        self.path_port = _free_ports(1)[0]
+        site += UNDER_A_PATH.format(port=self.path_port, backend=backend_port)
         (directory / "pnl.conf").write_text(site)
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(_AROUND.format(here=directory, user=user))

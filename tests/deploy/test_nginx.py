@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.deploy.proxy import NAME, Proxy
+from tests.deploy.proxy import NAME, ROOT, Proxy
 from tests.support.clients import Listener
 from tests.support.server import FAST, ServerProcess
 from tests.waiting import until
@@ -209,6 +209,26 @@ async def test_it_is_back_as_soon_as_the_server_is(browser: aiohttp.ClientSessio
     await server.start()
     async with browser.get("/health") as answer:
         assert answer.status == 200
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.skipif(not (ROOT / "client/dist/index.html").exists(), reason="needs the built dashboard (make client)")
+async def test_under_a_path_of_another_site_the_dashboard_says_that_it_cannot_be_there(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{proxy.path_port}/pnl/"
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    process = await asyncio.create_subprocess_exec(
+        "chromium", *flags, "--dump-dom", url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(60):
+            page, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert "This dashboard cannot be served under /pnl/. Give it a host name of its own" in page.decode()
 
 
 async def redirect(proxy: Proxy, target: str, host: str) -> list[str]:

@@ -66,7 +66,11 @@ async def peak(client: UpstreamClient, url: str) -> tuple[object, int]:
 def cost(serve, session: aiohttp.ClientSession):
     async def measure(body: bytes, *, encoding: str | None = None) -> tuple[object, int]:
         large, small = sending(body, encoding=encoding), sending(b"{}")
-        url = await serve(lambda request: (small if request.path == "/small" else large)(request))
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await (small if request.path == "/small" else large)(request)
+
+        url = await serve(answer)
         return await peak(UpstreamClient(session, timeout=60), url)
 
     return measure
