@@ -13,6 +13,7 @@ from pnl_backend.engine.connection import Owner
 from pnl_backend.engine.eio import EngineServer
 from pnl_backend.engine.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
+from pnl_backend.engine.options import refuse_options
 from pnl_backend.engine.packets import MESSAGE, Message
 from pnl_backend.engine.protocol import Authenticate, OnConnect, Protocol
 from pnl_backend.engine.requests import Environ, Refusal, fold_path, from_client
@@ -51,8 +52,15 @@ class Server(socketio.AsyncServer):
     manager: Rooms
 
     def __init__(
-        self, config: EngineConfig, *, authenticate: Authenticate | None = None, on_connect: OnConnect | None = None
+        self,
+        config: EngineConfig,
+        *,
+        authenticate: Authenticate | None = None,
+        on_connect: OnConnect | None = None,
+        **options: object,
     ) -> None:
+        """`options` are those of `socketio.AsyncServer`: none is taken here, each raises a TypeError that names it."""
+        refuse_options(options)
         self.config = config
         cast(Any, super()).__init__(client_manager=Rooms(), config=config)
         self.clients = self.eio.sessions
@@ -174,7 +182,11 @@ class Server(socketio.AsyncServer):
 
 
 def create_server(
-    config: EngineConfig | None = None, *, authenticate: Authenticate | None = None, on_connect: OnConnect | None = None
+    config: EngineConfig | None = None,
+    *,
+    authenticate: Authenticate | None = None,
+    on_connect: OnConnect | None = None,
+    **options: object,
 ) -> Server:
-    """Build a server that stands alone; docs/engine.md says what it offers."""
-    return Server(config or EngineConfig(), authenticate=authenticate, on_connect=on_connect)
+    """Build a server that stands alone; docs/engine.md says what it offers. Other options raise TypeError."""
+    return Server(config or EngineConfig(), authenticate=authenticate, on_connect=on_connect, **options)
