@@ -28,6 +28,8 @@ async def main(sample: dict[str, Any]) -> None:
 
     config = EngineConfig(
         max_connections_per_ip=0,
+        max_unfinished_per_ip=0,
+        max_unauthenticated_per_ip=0,
         max_connections=0,
         max_unauthenticated=0,
         ping_interval=int(os.environ.get("PING_INTERVAL_MS", "25000")) / 1000,

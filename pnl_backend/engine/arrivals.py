@@ -7,7 +7,7 @@ from loguru import logger
 
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.connection import Wiring
-from pnl_backend.engine.process import descriptor_ceiling
+from pnl_backend.engine.process import descriptor_share
 from pnl_backend.engine.timers import Deadlines
 
 
@@ -85,8 +85,8 @@ class Arrivals:
         if arrival.group is not None:
             same = self._by_group.setdefault(arrival.group, OrderedDict())
             same[arrival] = None
-            self._reduce(same, _cap(self.config.max_unfinished_per_ip, share=4))
-        self._reduce(self._waiting, _cap(self.config.max_unfinished, share=2))
+            self._reduce(same, descriptor_share(self.config.max_unfinished_per_ip, part=4))
+        self._reduce(self._waiting, descriptor_share(self.config.max_unfinished, part=2))
 
     def received(self, arrival: Arrival) -> None:
         """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
@@ -140,9 +140,3 @@ class Arrivals:
         self.wiring.counters.shed += 1
         self.close(arrival)
         return True
-
-
-def _cap(configured: int, *, share: int) -> int:
-    """A cap that never takes more than one part in `share` of the descriptors; 0 leaves only that."""
-    ceiling = max(1, descriptor_ceiling() // share)
-    return min(configured, ceiling) if configured else ceiling

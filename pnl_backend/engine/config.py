@@ -53,7 +53,7 @@ class EngineConfig:
     """Connections without a complete request head; beyond it the oldest of them is closed."""
     max_unfinished_per_ip: int = 500
     max_unauthenticated: int = 5_000
-    """Sessions without a CONNECT and plain WebSockets without a key."""
+    """Sessions without a CONNECT; a quarter of the descriptors at most."""
     max_unauthenticated_per_ip: int = 400
     max_connections_per_key: int | Mapping[str, int] = field(default=0)
     slow_client_timeout: float = 10.0

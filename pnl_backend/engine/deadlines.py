@@ -47,13 +47,6 @@ class Probing(Hashable, Protocol):
         """End it; the session stays on polling."""
 
 
-class Unconnected(Hashable, Protocol):
-    """A session without a Socket.IO CONNECT."""
-
-    def end(self, reason: str) -> None:
-        """End the session."""
-
-
 class PingsDue(Deadlines[Pinged]):
     """Those that get their next ping."""
 
@@ -115,12 +108,3 @@ class ProbesDue(Deadlines[Probing]):
 
     def expire(self, item: Probing) -> None:
         item.give_up()
-
-
-class ConnectsDue(Deadlines[Unconnected]):
-    """Sessions that have not sent their CONNECT."""
-
-    __slots__ = ()
-
-    def expire(self, item: Unconnected) -> None:
-        item.end("transport error")

@@ -35,3 +35,9 @@ def descriptor_ceiling() -> int:
     if soft == resource.RLIM_INFINITY:
         return 2**31
     return soft - min(RESERVED_DESCRIPTORS, soft // 4)
+
+
+def descriptor_share(cap: int, *, part: int) -> int:
+    """A cap that never takes more than one part in `part` of the descriptors for clients; 0 leaves only that."""
+    share = max(1, descriptor_ceiling() // part)
+    return min(cap, share) if cap else share

@@ -146,6 +146,7 @@ async def test_abandoned_sessions_are_cleared_away(start: Start, leave: Any) -> 
         connect_timeout=60,
         max_connections_per_ip=0,
         max_unauthenticated=0,
+        max_unauthenticated_per_ip=0,
     )
     # The first round lets tables grow to the size which they then keep.
     await abandon(engine, leave, SESSIONS)

@@ -154,6 +154,23 @@ class TestCaps:
         await clients[0].packet()
         await engine.client("websocket")
 
+    async def test_that_have_not_connected_from_one_address(self, start: Start) -> None:
+        engine = await start(
+            max_unauthenticated_per_ip=2, connect_timeout=60, ping_interval=60, resolve_client=BEHIND_LOOPBACK
+        )
+        headers = {"X-Forwarded-For": "6.6.6.6"}
+        clients = [await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers) for _ in range(2)]
+        assert await refused(engine, headers=headers) == 429
+        other = await engine.client("websocket")
+        await clients[0].send("40")
+        await clients[0].packet()
+        clients.append(await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers))
+        assert await refused(engine, headers=headers) == 429
+        await clients[1].leave()
+        await engine.until(lambda: engine.server.stats().clients == 3)
+        clients.append(await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers))
+        await other.leave()
+
     async def test_per_key(self, start: Start) -> None:
         options = {"authenticate": lambda environ, auth: auth["key"]}
         engine = await start(max_connections_per_key={"a": 1}, options=options)
