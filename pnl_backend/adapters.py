@@ -145,7 +145,8 @@ def source_part(guard: Guarded) -> Part:
 
 def store_part(health: Mapping[str, Any]) -> Part:
     waiting = f", {health['unstored']} snapshots are not stored" if health["unstored"] else ""
-    detail = f"{health['error']}{waiting}" if health["error"] else None
+    lost = f"{health['lost']} stored snapshots are lost, see gaps in the ledger" if health["lost"] else None
+    detail = f"{health['error']}{waiting}" if health["error"] else lost
     return Part(str(health["state"]), ok=health["state"] == "connected", detail=detail)
 
 

@@ -284,6 +284,7 @@ def _live(core: Core, server: engine.Server) -> Live:
         engine=lambda: asdict(server.stats()),
         cache=core.cache.stats,
         breakers=core.breakers.states,
+        lost_snapshots=lambda: core.store.health()["lost"],
         database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(core.settings.database)),
     )
 

@@ -85,6 +85,8 @@ class Live:
     breakers: Callable[[], Mapping[str, str]]
     """CLOSED, HALF_OPEN or OPEN by service."""
     database_bytes: Callable[[], int]
+    lost_snapshots: Callable[[], int] = lambda: 0
+    """Stored snapshots that went with a file that was replaced."""
 
 
 class Metrics:
@@ -308,3 +310,5 @@ class _Scraped(Collector):
 
     def _database(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("pnl_database_bytes", "The ledger's files together", value=self._live.database_bytes())
+        lost = "Stored snapshots that are lost with a replaced file"
+        yield GaugeMetricFamily("pnl_lost_snapshots", lost, value=self._live.lost_snapshots())

@@ -12,12 +12,16 @@ from pnl_backend.store.ledger_file import Synchronous
 
 
 class Health(TypedDict):
-    """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and are not stored."""
+    """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and are not stored.
+
+    `lost` counts stored ones that went with a file: the table `gaps` names them.
+    """
 
     state: Literal["connected", "down"]
     since: int
     error: str | None
     unstored: int
+    lost: int
     synchronous: Synchronous
 
 

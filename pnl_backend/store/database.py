@@ -198,16 +198,33 @@ class Database:
         self._files = ledger_file.on_disk(self.path)
 
     def _let_go(self) -> None:
-        """Close a writer whose files are no longer in place; what a deleted file held is put back first."""
+        """Close a writer whose files are no longer in place; what they held is put back, or kept beside, first."""
         if self._writer is None:
             return
-        saved = None if self.path.exists() else ledger_file.rescue(self._writer, self.path)
+        saved = None
+        if ledger_file.is_blank(self.path):
+            how = "replaced by an empty file" if self.path.exists() else "deleted"
+            logger.error("The database file {} was {}: writing it again from its open connection", self.path, how)
+            saved = ledger_file.rescue(self._writer, self.path)
+        elif self._replaced_for_good():
+            self._keep_aside(self._writer)
         with suppress(sqlite3.Error):  # closing alone does not write the log back into a file that was moved
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._close_writer()
         ledger_file.remove_leftovers(self.path, self._files)
         if saved is not None:
             saved.rename(self.path)
+
+    def _replaced_for_good(self) -> bool:
+        """Whether another file lies at the path and ours has no name any more: only our connection still has it."""
+        return ledger_file.on_disk(self.path)[0] != self._files[0] and not ledger_file.is_linked(self._files[0])
+
+    def _keep_aside(self, writer: sqlite3.Connection) -> None:
+        saved = ledger_file.rescue(writer, self.path)
+        if saved is not None:
+            aside = ledger_file.dated(self.path, "replaced", self._clock())
+            saved.rename(aside)
+            logger.error("The database file {} was replaced; what it held is kept as {}", self.path, aside)
 
     def _checkpoint(self) -> None:
         if self._writer is None:

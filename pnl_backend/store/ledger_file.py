@@ -29,6 +29,9 @@ APPLICATION_ID = 0x506E4C31
 Files = tuple[tuple[int, int] | None, ...]
 """Device and inode of a ledger's file, log and index."""
 
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How an instant (UTC) is written in the names of files."""
+
 _EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -67,8 +70,32 @@ def create(path: Path) -> bool:
 
 
 def on_disk(path: Path) -> Files:
-    """Which files lie at the ledger's path, its log's and its log's index's: None for one that is not there."""
-    return tuple(map(_which, (os.fspath(path), f"{path}-wal", f"{path}-shm")))
+    """Which files lie at the ledger's path, its log's and its log's index's.
+
+    None for one that is not there, and for a database file of no bytes: an open ledger has a header at least.
+    """
+    return _which(os.fspath(path), least=1), _which(f"{path}-wal"), _which(f"{path}-shm")
+
+
+def is_blank(path: Path) -> bool:
+    """Whether there is no file, or one without any content."""
+    return _which(os.fspath(path), least=1) is None
+
+
+def is_linked(file: tuple[int, int] | None) -> bool:
+    """Whether a file that this process has open still has a name in some directory; False where nobody can tell."""
+    with suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                found = descriptor.stat()
+                if (found.st_dev, found.st_ino) == file:
+                    return found.st_nlink > 0
+    return False
+
+
+def dated(path: Path, what: str, now: float) -> Path:
+    """The name beside a ledger of what is put aside: `pnl.db.WHAT-20260225T120000Z`."""
+    return path.with_name(f"{path.name}.{what}-{datetime.fromtimestamp(now, UTC):{STAMP}}")
 
 
 def remove_leftovers(path: Path, known: Files) -> None:
@@ -79,12 +106,11 @@ def remove_leftovers(path: Path, known: Files) -> None:
 
 
 def rescue(lost: sqlite3.Connection, path: Path) -> Path | None:
-    """Copy a deleted ledger, which its open connection still reads, to a file beside `path`.
+    """Copy a ledger that is deleted or replaced, and that its open connection still reads, to a file beside `path`.
 
     None when it cannot be read any more: the ledger then starts empty at its next sequence number. Raises when there
     is no room for the copy, so that a later try can still make it.
     """
-    logger.error("The database file {} was deleted: writing it again from its open connection", path)
     saved = path.with_name(path.name + ".rescue")
     saved.unlink(missing_ok=True)
     create(saved)
@@ -92,6 +118,11 @@ def rescue(lost: sqlite3.Connection, path: Path) -> Path | None:
         with closing(sqlite3.connect(saved)) as copy:
             lost.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
+            findings = copy.execute("PRAGMA quick_check(1)").fetchall()
+        if findings != [("ok",)]:  # the file was emptied in place: pages that nobody holds in memory are gone
+            saved.unlink(missing_ok=True)
+            logger.error("What {} held is lost ({}); it goes on empty", path, findings[0][0])
+            return None
     except sqlite3.Error as error:
         saved.unlink(missing_ok=True)
         if is_unreadable(error):
@@ -182,12 +213,12 @@ def identify(
     return Identity(epoch, max(first_seq - 1, last_taken(connection)), date.fromisoformat(first_run))
 
 
-def _which(path: str) -> tuple[int, int] | None:
+def _which(path: str, least: int = 0) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116  thrice before every append, and a Path costs as much as the call
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if found.st_size >= least else None
 
 
 def new_epoch() -> str:

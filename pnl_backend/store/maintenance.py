@@ -37,7 +37,6 @@ COPY_PAGES = 2500
 CHECK_STEPS = 1_000_000
 """Instructions of SQLite's machine between two looks at whether to go on: some milliseconds."""
 
-_STAMP = "%Y%m%dT%H%M%SZ"
 _PARTIAL_LIFE = 86_400
 """Seconds after which an unfinished backup is one that was killed."""
 
@@ -90,7 +89,7 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
 
     Reads only, so the server may be running. Answers the new file's path; StoreError says why there is none.
     """
-    target = directory / f"{path.stem}-{datetime.fromtimestamp(now, UTC):{_STAMP}}.db"
+    target = directory / f"{path.stem}-{datetime.fromtimestamp(now, UTC):{ledger_file.STAMP}}.db"
     partial = target.with_suffix(".partial")
     with _plainly(path):
         if not path.exists():
@@ -180,7 +179,7 @@ def restore(
 
 def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | None:
     partial = path.with_name(path.name + ".restoring")
-    aside = path.with_name(f"{path.name}.replaced-{datetime.fromtimestamp(now, UTC):{_STAMP}}")
+    aside = ledger_file.dated(path, "replaced", now)
     partial.unlink(missing_ok=True)
     try:
         _copy(file, partial, progress)
@@ -234,7 +233,7 @@ def _read_only(file: Path) -> str:
 
 def _stamp(file: Path) -> datetime | None:
     try:
-        return datetime.strptime(file.stem.rpartition("-")[2], _STAMP).replace(tzinfo=UTC)
+        return datetime.strptime(file.stem.rpartition("-")[2], ledger_file.STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None
 

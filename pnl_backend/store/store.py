@@ -56,6 +56,7 @@ class Store:
         self._last_seq = 0
         self._offered = 0
         self._lost = 0
+        self._gone = 0
         self._skips = Skips()
         self._latest: Record | None = None
         self._condition = Condition(self._now)
@@ -275,6 +276,7 @@ class Store:
             "since": self._condition.since,
             "error": self._condition.error,
             "unstored": self._lost + max(0, self._offered - self._last_seq),
+            "lost": self._gone,
             "synchronous": self._synchronous,
         }
 
@@ -344,7 +346,16 @@ class Store:
         connection.execute("BEGIN IMMEDIATE")
         numbering.mark_running(connection, self._now())
         self._markets.write_all(connection, self._now())
-        if found.last_seq < self._last_seq:
-            logger.error("The database file in place ends at {}, not at {}", found.last_seq, self._last_seq)
-            snapshots.note_gap(connection, found.last_seq + 1, self._last_seq, self._now())
+        gone = self._declare_lost(connection)
         connection.execute("COMMIT")
+        self._gone += gone
+
+    def _declare_lost(self, connection: sqlite3.Connection) -> int:
+        """Note as a gap what was stored and is not in the file that took the old one's place; how many snapshots."""
+        (held,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots").fetchone()
+        newest = self._latest.seq if self._latest else 0
+        if held >= newest:
+            return 0
+        logger.error("The database file in place ends at {}, not at {}: these snapshots are lost", held, newest)
+        snapshots.note_gap(connection, held + 1, newest, self._now())
+        return int(newest - held - self._skips.between(held, newest))

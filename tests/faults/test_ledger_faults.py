@@ -184,6 +184,37 @@ async def test_the_file_is_deleted_under_the_server(start: Start, tmp_path: Path
         await all_.is_mended()
 
 
+async def test_an_empty_file_is_moved_over_the_ledger(start: Start, tmp_path: Path) -> None:
+    ledger = tmp_path / "data" / "pnl.db"
+    server = await start()
+    async with watched(server, ledger) as all_:
+        (tmp_path / "empty").touch()
+        (tmp_path / "empty").rename(ledger)
+        await until(lambda: "was replaced by an empty file: writing it again" in server.log)
+        await all_.is_mended()
+
+
+async def test_an_older_copy_is_moved_over_the_ledger(start: Start, tmp_path: Path) -> None:
+    """The copy is taken up; what it lacks is declared lost everywhere, and kept beside it."""
+    ledger = tmp_path / "data" / "pnl.db"
+    server = await start()
+    await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > 3)
+    assert await server.stop() == 0
+    shutil.copy(ledger, tmp_path / "older")
+    await server.start()
+    async with watched(server, ledger) as all_:
+        (tmp_path / "older").rename(ledger)
+        health = await server.until("/health", lambda h: "are lost" in h["parts"]["store"].get("detail", ""))
+        assert health["status"] == "healthy", "it stores again"
+        assert await all_.metric("pnl_lost_snapshots") > 0
+        assert await server.stop() == 0
+    ((first, last),) = server.rows("SELECT first_seq, last_seq FROM gaps")
+    (aside,) = ledger.parent.glob("pnl.db.replaced-*")
+    with closing(sqlite3.connect(aside)) as connection:
+        kept = {seq for (seq,) in connection.execute("SELECT seq FROM snapshots")}
+    assert set(range(first, last + 1)) <= kept
+
+
 def powerless() -> list[str]:
     """Runs a command whose process obeys permissions, even if it is root's."""
     if os.geteuid() != 0:

@@ -254,6 +254,42 @@ async def test_an_older_copy_put_in_place_is_taken_up_after_a_gap(
         assert reader.execute("SELECT first_seq, last_seq FROM gaps").fetchall() == [(2, 4)]
 
 
+@pytest.mark.parametrize("moved", [True, False], ids=["moved over it", "emptied in place"])
+async def test_an_empty_file_in_the_ledger_s_place(
+    filled: Store, record: MakeRecord, path: Path, tmp_path: Path, moved: bool
+) -> None:
+    if moved:
+        (tmp_path / "empty").touch()
+        (tmp_path / "empty").rename(path)
+    else:
+        os.truncate(path, 0)
+    await filled.append(record(filled))
+    held = [one.seq for one in await filled.newest(10)]
+    health = filled.health()
+    await filled.close()
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        gaps = reader.execute("SELECT first_seq, last_seq FROM gaps").fetchall()
+    declared = {seq for first, last in gaps for seq in range(first, last + 1)}
+    assert set(held) | declared == {1, 2, 3, 4}
+    assert health["lost"] == len(declared)
+    assert not (moved and declared), "a file that was moved over it takes nothing away"
+
+
+async def test_another_ledger_moved_over_it_leaves_what_it_held_beside(
+    filled: Store, record: MakeRecord, path: Path, open_store: OpenStore, tmp_path: Path
+) -> None:
+    other = await open_store(tmp_path / "other.db")
+    for _ in range(9):
+        await other.append(record(other))
+    await other.close()
+    (tmp_path / "other.db").rename(path)
+    await fails(filled, record, "replaced by another ledger")
+    (aside,) = path.parent.glob("pnl.db.replaced-*")
+    with closing(sqlite3.connect(aside)) as reader:
+        assert reader.execute("SELECT count(*) FROM snapshots").fetchone() == (3,)
+
+
 async def test_another_ledger_put_in_place_is_refused_until_it_goes(
     filled: Store, record: MakeRecord, path: Path, open_store: OpenStore, tmp_path: Path
 ) -> None:
