@@ -45,8 +45,9 @@ from pnl_backend.http.api import create_api
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
+from pnl_backend.ledger_start import opened_ledger
 from pnl_backend.ops import loop_lag
-from pnl_backend.ops.health import Health
+from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
@@ -92,6 +93,7 @@ class Core:
     breakers: Breakers
     metrics: Metrics
     watch: TickWatch
+    integrity: Callable[[], Part]
 
 
 @asynccontextmanager
@@ -129,13 +131,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
     demo = settings.demo_mode
     metrics = Metrics(version=__version__)
-    store = await Store.open(
-        settings.database,
-        origin="demo" if demo else "live",
-        synchronous=settings.db_synchronous,
-        timezone=settings.business_timezone,
+    store, integrity = await stack.enter_async_context(
+        opened_ledger(
+            settings.database,
+            backup_dir=settings.backup_dir,
+            origin="demo" if demo else "live",
+            synchronous=settings.db_synchronous,
+            timezone=settings.business_timezone,
+        )
     )
-    stack.push_async_callback(store.close)
     cache = await open_cache(
         redis_url=settings.redis,
         sqlite_path=settings.database.with_name(f"{settings.database.stem}-cache.db"),
@@ -175,7 +179,9 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         threshold=settings.circuit_breaker_failure_threshold,
         reset_timeout_ms=settings.circuit_breaker_reset_timeout,
     )
-    return Core(settings, store, cache, guards, current, recent, hub, books, aggregator, breakers, metrics, watch)
+    return Core(
+        settings, store, cache, guards, current, recent, hub, books, aggregator, breakers, metrics, watch, integrity
+    )
 
 
 async def _guards(
@@ -264,7 +270,12 @@ def _health(core: Core, server: engine.Server) -> Health:
         connected_clients=lambda: server.stats().clients,
         loop_running=lambda: core.aggregator.running,
         store=lambda: store_part(core.store.health()),
-        parts={**core.breakers.parts(), "reconciliation": core.books.part, "upkeep": core.books.upkeep_part},
+        parts={
+            **core.breakers.parts(),
+            "reconciliation": core.books.part,
+            "upkeep": core.books.upkeep_part,
+            "integrity": core.integrity,
+        },
         figures={"reconciliation": core.books.reconciler.report},
         facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS entries (
 """
 
 
+class Damaged(sqlite3.DatabaseError):
+    """The file opens, and its check finds a damaged page."""
+
+
 class NotOurs(OSError):
     """The file is a database, but not a cache of ours: it is left alone."""
 
@@ -56,6 +60,8 @@ def set_aside(path: Path, error: BaseException) -> None:
 
 
 def is_broken(error: BaseException) -> bool:
+    if isinstance(error, Damaged):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _BROKEN
 
@@ -96,6 +102,9 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
     ((tables,),) = await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
     if tables and application != APPLICATION_ID:
         raise NotOurs("the file is another program's database")
+    ((finding,),) = await connection.execute_fetchall("PRAGMA quick_check(1)")
+    if finding != "ok":
+        raise Damaged(finding)
     # kill -9 cannot break a WAL file, and a power cut costs at most the newest entries: enough for a cache.
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "mmap_size = 0", "journal_size_limit = 1048576"):
         await connection.execute_fetchall(f"PRAGMA {pragma}")

@@ -17,12 +17,12 @@ from loguru import logger
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import maintenance, numbering, remembered, rollups, snapshots
+from pnl_backend.store import integrity, maintenance, numbering, remembered, rollups, snapshots
 from pnl_backend.store.condition import Condition, Health
 from pnl_backend.store.database import Database
 from pnl_backend.store.facts import Facts
 from pnl_backend.store.history import DayClose, History, HistoryRow, Resolution
-from pnl_backend.store.ledger_file import Identity, Origin, Synchronous, in_full
+from pnl_backend.store.ledger_file import Identity, Origin, Synchronous, in_full, new_epoch
 from pnl_backend.store.maintenance import REPLAY_ROWS, ProgressLog
 from pnl_backend.store.numbering import Skips
 from pnl_backend.store.remembered import Markets
@@ -46,7 +46,9 @@ class Store:
         synchronous: Synchronous,
         busy_timeout_ms: int,
         zone: ZoneInfo,
+        first_run: date | None,
     ) -> None:
+        self._given_first_run = first_run
         self._clock = clock
         self._progress = ProgressLog()
         self._synchronous: Synchronous = synchronous
@@ -86,11 +88,13 @@ class Store:
         synchronous: Synchronous = "FULL",
         busy_timeout_ms: int = 1000,
         timezone: str = "UTC",
+        first_run: date | None = None,
     ) -> Store:
         """Open the ledger at `path`, made with mode 0600 when missing and migrated when older.
 
         StoreError says what is wrong: not ours, newer, of the other origin, in use, unreadable. `busy_timeout_ms` is
-        how long a write waits for another process's lock, `timezone` whose midnights part the business days.
+        how long a write waits for another process's lock, `timezone` whose midnights part the business days,
+        `first_run` the day that a new file says it was begun on: that of the ledger that it takes the place of.
         """
         store = cls(
             Path(path),
@@ -99,6 +103,7 @@ class Store:
             synchronous=synchronous,
             busy_timeout_ms=busy_timeout_ms,
             zone=ZoneInfo(timezone),
+            first_run=first_run,
         )
         await store._database.open()
         logger.info(
@@ -287,6 +292,11 @@ class Store:
             lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", probed)
         )
 
+    async def note_damage(self, finding: str) -> None:
+        """Have the next start put this file aside as damaged; nothing where even that cannot be written."""
+        with suppress(StoreError):
+            await self._database.write(lambda connection: integrity.note(connection, finding))
+
     async def secret(self) -> bytes:
         """A random secret of this ledger's own, made once: what it seals can be told again after a restart."""
 
@@ -324,7 +334,8 @@ class Store:
 
     def _heir(self) -> Identity | None:
         if self._identity is None:
-            return None
+            begun = self._given_first_run
+            return None if begun is None else Identity(new_epoch(), 0, begun)
         return Identity(self._identity.epoch, self._last_seq, self._identity.first_run)
 
     def _opened(self, connection: sqlite3.Connection, found: Identity) -> None:
