@@ -6,6 +6,8 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/frame.css';
 import './styles/blocks.css';
+import './styles/chart.css';
+import './styles/pills.css';
 import './styles/tables.css';
 import './styles/dialogs.css';
 import './styles/small.css';

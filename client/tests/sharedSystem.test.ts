@@ -9,13 +9,13 @@ const BREAKERS = '/api/circuit-breaker/status';
 
 /** A channel between tabs: what one posts, the others receive as copies. */
 function exchange(): () => TabChannel {
-  const listeners: { of: number; hear: (message: unknown) => void }[] = [];
+  const listeners: { of: number; listener: (message: unknown) => void }[] = [];
   let tabs = 0;
   return () => {
     const me = (tabs += 1);
     return {
-      post: (message) => listeners.filter(({ of }) => of !== me).forEach(({ hear }) => hear(structuredClone(message))),
-      onMessage: (hear) => void listeners.push({ of: me, hear }),
+      post: (message) => listeners.filter(({ of }) => of !== me).forEach(({ listener }) => listener(structuredClone(message))),
+      onMessage: (listener) => void listeners.push({ of: me, listener }),
     };
   };
 }

@@ -1,35 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createPnLStore, type PnLStore } from '../src/store/core';
+import type { PnLStore } from '../src/store/core';
 import { credentials } from '../src/store/credentials';
-import { ApiError } from '../src/transports/rest';
-import type { Cursor } from '../src/transports/types';
-import { breakdown, fakeRest, ladderOfFakes, MemoryStorage, snapshot, T0, TICK } from './fixtures';
+import { breakdown, MemoryStorage, snapshot, T0, TICK } from './fixtures';
+import { build, history, send, settle } from './stage';
 
-const history = (...seqs: number[]): object => ({ count: seqs.length, data: seqs.map((n) => snapshot(n)), timestamp: '' });
-
-function build(answers: Record<string, unknown> = {}, storage = new MemoryStorage()) {
-  const fakes = ladderOfFakes();
-  const rest = fakeRest({
-    '/api/pnl/history': history(1),
-    '/api/pnl/current': snapshot(1),
-    '/api/pnl/breakdown': breakdown(1),
-    '/api/health': { status: 'ok', connectedClients: 1 },
-    ...answers,
-  });
-  let cursor: () => Cursor | null = () => null;
-  const store = createPnLStore({
-    rest,
-    credentials: credentials(new MemoryStorage(), storage),
-    storage,
-    transports: (given) => ((cursor = given), fakes.list),
-    random: () => 0.5,
-  });
-  return { ...fakes, rest, store, storage, cursor: () => cursor() };
-}
-
-const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
-const send = (transport: { events: { snapshot: (s: ReturnType<typeof snapshot>, t: string) => void } | null }, n: number, change = {}): void =>
-  transport.events?.snapshot(snapshot(n, change), snapshot(n).timestamp);
 const seqs = (store: PnLStore): number[] => store.getState().history.map(({ seq }) => seq);
 
 beforeEach(() => void vi.useFakeTimers({ now: T0 }));
@@ -178,44 +152,6 @@ describe('nothing is missed', () => {
     rest.answers['/api/pnl/history'] = history(2, 3, 4, 5, 6);
     await vi.advanceTimersByTimeAsync(TICK);
     expect(seqs(store)).toEqual([1, 2, 3, 4, 5, 6]);
-  });
-
-  it('waits with what it owes for as long as the server asks', async () => {
-    let refusals = 1;
-    const answer = (): unknown => {
-      if ((refusals -= 1) >= 0) throw new ApiError(429, { message: 'Too many requests' }, 20_000);
-      return history(1, 2, 3);
-    };
-    const { store, websocket, rest } = build({ '/api/pnl/history': answer });
-    await store.getState().initSocket();
-    websocket.up();
-    await settle();
-    const asked = (): number => rest.asked.filter((path) => path.includes('history')).length;
-    expect(asked()).toBe(1);
-    await vi.advanceTimersByTimeAsync(19_999);
-    expect(asked()).toBe(1);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(asked()).toBe(2);
-    expect(seqs(store)).toEqual([1, 2, 3]);
-  });
-
-  it('learns the server’s zone, interval and clock, keeps them, and notices when it does not answer', async () => {
-    const api = { status: 'ok', timestamp: T0 + 60_000, connectedClients: 1, businessTimezone: 'Asia/Tokyo', updateIntervalMs: 1_000 };
-    const { store, websocket, rest, storage } = build({ '/api/health': api });
-    await store.getState().initSocket();
-    expect(store.getState().server).toBeNull();
-    websocket.up();
-    send(websocket, 1);
-    await settle();
-    expect(store.getState()).toMatchObject({ server: { businessTimezone: 'Asia/Tokyo', updateIntervalMs: 1_000 }, unanswered: false });
-    expect(store.getState().clockAheadMs).toBeCloseTo(60_000, -2);
-    delete rest.answers['/api/health'];
-    await vi.advanceTimersByTimeAsync(15_000);
-    expect(store.getState()).toMatchObject({ unanswered: true, server: { businessTimezone: 'Asia/Tokyo' } });
-    send(websocket, 2);
-    expect(store.getState().unanswered).toBe(false);
-    store.getState().disconnect();
-    expect(build({}, storage).store.getState().server).toEqual({ businessTimezone: 'Asia/Tokyo', updateIntervalMs: 1_000 });
   });
 
   it('catches up by REST after a loss on the lower rungs', async () => {

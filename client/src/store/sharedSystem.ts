@@ -43,99 +43,115 @@ const LATE_MS = 1_000;
 /** A wish of another tab that is not repeated for this many intervals is over. */
 const WISH_INTERVALS = 2.5;
 
-export function shareSystem({ store, channel, visible, everyMs = EVERY_MS, now = Date.now, random = Math.random }: SharedSystemOptions): SharedSystem {
-  let wanted: { whole: boolean } | null = null;
-  let reader = false; // This tab read last.
-  let receiving = false;
-  let othersWantWholeUntil = -Infinity;
-  let wholeReadAt = -Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+export function shareSystem(options: SharedSystemOptions): SharedSystem {
+  return new SharedReader({ everyMs: EVERY_MS, now: Date.now, random: Math.random, ...options });
+}
 
-  const post = (message: Message): void => channel?.post(message);
-  const arm = (waitMs: number): void => {
-    clearTimeout(timer);
-    timer = setTimeout(turn, waitMs);
-  };
-  const afterAnother = (): void => {
-    reader = false;
-    arm(everyMs + LATE_MS * (1 + random()));
-  };
+class SharedReader implements SharedSystem {
+  readonly #options: Required<SharedSystemOptions>;
+  #wanted: { whole: boolean } | null = null;
+  /** This tab read last. */
+  #reader = false;
+  #receiving = false;
+  #othersWantWholeUntil = -Infinity;
+  #wholeReadAt = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  function turn(): void {
-    if (wanted === null) return;
-    if (visible()) void read(wanted.whole || othersWantWholeUntil > now());
-    else reader = false;
-    arm(everyMs);
+  constructor(options: Required<SharedSystemOptions>) {
+    this.#options = options;
+    options.store.subscribe(({ system }, before) => {
+      if (system === before.system) return;
+      const whole = system.health !== before.system.health;
+      if (whole) this.#wholeReadAt = options.now();
+      if (!this.#receiving) this.#post(this.#result(whole, system.readAt !== before.system.readAt));
+    });
+    options.channel?.onMessage((message) => this.#receive(message as Message));
   }
 
-  async function read(whole: boolean): Promise<void> {
-    reader = true;
-    post({ kind: 'asking', whole });
-    await store.getState().fetchSystem(whole);
+  want(whole: boolean): () => void {
+    const { channel, everyMs, random } = this.#options;
+    this.#wanted = { whole };
+    if (this.#isFresh(whole)) {
+      this.#arm(everyMs);
+    } else {
+      this.#post({ kind: 'need', whole });
+      this.#arm(channel === null ? 0 : ANSWER_MS * (1 + random()));
+    }
+    return () => {
+      this.#wanted = null;
+      this.#reader = false;
+      clearTimeout(this.#timer);
+    };
   }
 
-  function isFresh(whole: boolean): boolean {
-    const readAt = store.getState().system.readAt ?? -Infinity;
-    return now() - (whole ? Math.min(wholeReadAt, readAt) : readAt) < everyMs;
+  hasten(): void {
+    if (this.#wanted === null) return;
+    if (this.#reader) this.#turn();
+    else this.#arm(LATE_MS * (1 + this.#options.random()));
   }
 
-  function result(whole: boolean, read: boolean): Message {
-    const { system, latencyMs } = store.getState();
+  #turn(): void {
+    const { visible, now, everyMs } = this.#options;
+    if (this.#wanted === null) return;
+    if (visible()) void this.#read(this.#wanted.whole || this.#othersWantWholeUntil > now());
+    else this.#reader = false;
+    this.#arm(everyMs);
+  }
+
+  async #read(whole: boolean): Promise<void> {
+    this.#reader = true;
+    this.#post({ kind: 'asking', whole });
+    await this.#options.store.getState().fetchSystem(whole);
+  }
+
+  #receive(message: Message): void {
+    const { now, everyMs } = this.#options;
+    if (message.kind === 'result') {
+      this.#take(message);
+    } else if (message.kind === 'asking') {
+      if (this.#wanted !== null && (message.whole || !this.#wanted.whole)) this.#armAfterAnother();
+    } else {
+      if (message.whole) this.#othersWantWholeUntil = now() + WISH_INTERVALS * everyMs;
+      if (message.kind !== 'need' || !this.#reader) return;
+      if (this.#isFresh(message.whole)) this.#post(this.#result(message.whole, true));
+      else this.#turn();
+    }
+  }
+
+  #take({ whole, read, system, latencyMs }: Extract<Message, { kind: 'result' }>): void {
+    const { store } = this.#options;
+    if (!store.getState().connected) return; // This tab may have another key, or none.
+    const { api, apiReadAt, breakers, readAt } = system;
+    this.#receiving = true;
+    store.setState((mine) => ({ system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt }) }, latencyMs }));
+    this.#receiving = false;
+    if (!read || this.#wanted === null || (this.#wanted.whole && !whole)) return;
+    this.#armAfterAnother();
+    this.#post({ kind: 'want', whole: this.#wanted.whole });
+  }
+
+  #result(whole: boolean, read: boolean): Message {
+    const { system, latencyMs } = this.#options.store.getState();
     return { kind: 'result', whole, read, system, latencyMs };
   }
 
-  store.subscribe((after, before) => {
-    if (after.system === before.system) return;
-    const whole = after.system.health !== before.system.health;
-    if (whole) wholeReadAt = now();
-    if (!receiving) post(result(whole, after.system.readAt !== before.system.readAt));
-  });
-
-  function take({ whole, read, system, latencyMs }: Extract<Message, { kind: 'result' }>): void {
-    if (!store.getState().connected) return; // This tab may have another key, or none.
-    const { api, apiReadAt, breakers, readAt } = system;
-    receiving = true;
-    store.setState((mine) => ({
-      system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt }) },
-      latencyMs,
-    }));
-    receiving = false;
-    if (!read || wanted === null || (wanted.whole && !whole)) return;
-    afterAnother();
-    post({ kind: 'want', whole: wanted.whole });
+  #isFresh(whole: boolean): boolean {
+    const { store, now, everyMs } = this.#options;
+    const readAt = store.getState().system.readAt ?? -Infinity;
+    return now() - (whole ? Math.min(this.#wholeReadAt, readAt) : readAt) < everyMs;
   }
 
-  channel?.onMessage((given) => {
-    const message = given as Message;
-    if (message.kind === 'result') return take(message);
-    if (message.kind === 'asking') {
-      if (wanted !== null && (message.whole || !wanted.whole)) afterAnother();
-      return;
-    }
-    if (message.whole) othersWantWholeUntil = now() + WISH_INTERVALS * everyMs;
-    if (message.kind === 'need' && reader) {
-      if (isFresh(message.whole)) post(result(message.whole, true));
-      else turn();
-    }
-  });
+  #armAfterAnother(): void {
+    this.#reader = false;
+    this.#arm(this.#options.everyMs + LATE_MS * (1 + this.#options.random()));
+  }
 
-  return {
-    want(whole) {
-      wanted = { whole };
-      if (!isFresh(whole)) {
-        post({ kind: 'need', whole });
-        arm(channel === null ? 0 : ANSWER_MS * (1 + random()));
-      } else arm(everyMs);
-      return () => {
-        wanted = null;
-        reader = false;
-        clearTimeout(timer);
-      };
-    },
-    hasten() {
-      if (wanted === null) return;
-      if (reader) turn();
-      else arm(LATE_MS * (1 + random()));
-    },
-  };
+  #arm(waitMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#turn(), waitMs);
+  }
+
+  #post(message: Message): void {
+    this.#options.channel?.post(message);
+  }
 }
