@@ -25,7 +25,6 @@ from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.adapters import (
     Breakers,
     Periods,
-    SocketAuthenticator,
     TickWatch,
     TimedLedger,
     fetch_outcome,
@@ -50,6 +49,7 @@ from pnl_backend.ops import loop_lag
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
+from pnl_backend.socket_keys import SocketAuthenticator
 from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
 from pnl_backend.store import Store
 from pnl_backend.store.upkeep import Upkeep

@@ -5,10 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from pnl_backend import engine
-from pnl_backend.adapters import key_name
 from pnl_backend.http.headers import security_headers
 from pnl_backend.http.middleware import GRANT, REQUEST_ID
 from pnl_backend.http.routing import Answer, Route
+from pnl_backend.socket_keys import key_name
 from pnl_backend.stream.dashboard import Dashboard, DashboardFeed
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import LedgerFeed

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from pnl_backend import engine
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
-from pnl_backend.adapters import SocketAuthenticator
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, compute
@@ -22,6 +21,7 @@ from pnl_backend.domain.views import to_record
 from pnl_backend.feeds import Feeds
 from pnl_backend.http.api import create_api
 from pnl_backend.http.runner import ApiRunner
+from pnl_backend.socket_keys import SocketAuthenticator
 from pnl_backend.store import Store
 from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
