@@ -48,7 +48,7 @@ class Ledger(Protocol):
 
     async def latest(self) -> Record | None: ...
 
-    async def first(self) -> Record | None: ...
+    async def first_complete(self) -> Record | None: ...
 
     async def last_before(self, at_ms: int) -> Record | None: ...
 
@@ -152,7 +152,7 @@ class Aggregator:
         now = self._now()
         self._day = business_date(now, self._zone)
         before = await self._ledger.last_before(day_start(self._day, self._zone))
-        first = before or await self._ledger.first()
+        first = before or await self._ledger.first_complete()
         self._previous = from_record(before) if before else None
         self._baseline = from_record(first).net_pnl if first else None
         latest = await self._ledger.latest()
@@ -199,7 +199,7 @@ class Aggregator:
         self._seq = snapshot.seq
         self._latest = snapshot
         self._ticked = True
-        if self._baseline is None:
+        if self._baseline is None and not snapshot.degraded:
             self._baseline = snapshot.net_pnl
         mark = self._monotonic()
         await self._publisher.publish(snapshot, record)

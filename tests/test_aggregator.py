@@ -235,6 +235,26 @@ async def test_the_day_is_measured_against_the_last_snapshot_of_the_day_before(s
     assert again.aggregator.previous_day.net_pnl == 200
 
 
+async def test_the_first_day_is_measured_against_its_first_complete_snapshot(store):
+    wall = Wall()
+    house = House(store, wall)
+    await house.aggregator.restore()
+    known, house.kalshi.value = house.kalshi.value, None
+    for collected in (90, 190):
+        house.collect(collected)
+        snapshot = await house.aggregator.tick()
+        assert (snapshot.daily_trend, snapshot.degraded) == (0, ("kalshi",)), "there is nothing to measure against"
+    house.kalshi.value = known
+    snapshot = await house.aggregator.tick()
+    assert (snapshot.daily_trend, snapshot.net_pnl) == (0, 200)
+    house.collect(390)
+    assert (await house.aggregator.tick()).daily_trend == 100
+    again = House(store, wall)
+    await again.aggregator.restore()
+    again.collect(590)
+    assert (await again.aggregator.tick()).daily_trend == 200, "a restart measures against the same"
+
+
 async def test_the_day_turns_at_midnight_of_the_business_time_zone(store):
     wall = Wall(datetime(2026, 3, 8, 4, 59, 59, tzinfo=UTC).timestamp())  # one second before midnight in New York
     house = House(store, wall, zone="America/New_York")
