@@ -250,6 +250,7 @@ describe('an upstream that breaks', () => {
     expect(await card(page).textContent()).toContain('$3,500.00');
     await until(async () => page.locator('[data-source=kalshi] .pill').textContent(), (word) => word?.startsWith('Degraded') === true);
 
+    expect(await page.getByTestId('kpis').textContent()).toMatch(/Expenses—.*Margin—/); // Nobody who knows of costs has answered.
     revenue.broken = true;
     await until(pill(page), (word) => word.startsWith('Cached'));
     expect(await card(page).textContent()).toMatch(/John’s revenue has not answered for \d+ s; showing \d/);

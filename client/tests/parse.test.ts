@@ -4,7 +4,7 @@ import { createPnLStore } from '../src/store/core';
 import { credentials } from '../src/store/credentials';
 import { readBreakdown, readSnapshot, UNSTATED } from '../src/store/parse';
 import { restore } from '../src/store/persist';
-import { hasFigures, INITIAL } from '../src/store/state';
+import { hasFigures, INITIAL, knownSums } from '../src/store/state';
 import { stepsOf } from '../src/components/Waterfall';
 import { breakdown, fakeRest, ladderOfFakes, MemoryStorage, snapshot, T0 } from './fixtures';
 
@@ -132,6 +132,15 @@ describe('unknown is not zero', () => {
     const [realized, open, collected, revenue, fees, anthropic] = values(snapshot(1, { degraded: ['kalshi'] }));
     expect([realized, open, fees]).toEqual([Number.NaN, Number.NaN, Number.NaN]);
     expect([collected, revenue, anthropic]).toEqual([625.5, 1_126.5, -105.25]);
+  });
+
+  it('in a sum while neither of the sources that make it has answered', () => {
+    expect(knownSums(snapshot(1))).toEqual({ revenue: true, expenses: true });
+    expect(knownSums(snapshot(1, { degraded: ['kalshi', 'anthropic'] }))).toEqual({ revenue: true, expenses: false });
+    expect(knownSums(snapshot(1, { degraded: ['kalshi', 'johns'] }))).toEqual({ revenue: false, expenses: true });
+    expect(knownSums(snapshot(1, { degraded: ['kalshi'] }))).toEqual({ revenue: true, expenses: true });
+    expect(knownSums(INITIAL.pnl)).toEqual({ revenue: false, expenses: false });
+    expect(values(snapshot(1, { degraded: ['kalshi', 'johns'] }))[3]).toBeNaN();
   });
 
   it('in every sum while no source has answered', () => {

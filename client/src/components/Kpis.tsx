@@ -5,7 +5,7 @@ import { arrow } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useVerdict } from '../lib/useVerdict';
 import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import { hasFigures } from '../store/state';
+import { hasFigures, knownSums } from '../store/state';
 import { Figure, tone } from './Figure';
 
 export function Kpis(): ReactElement {
@@ -15,18 +15,19 @@ export function Kpis(): ReactElement {
   const { dim } = useVerdict();
   const baseline = usePnLStore((state) => state.baseline);
   const unknown = !hasFigures(pnl);
-  const today = (now: number, before: number | undefined, otherwise: string): string =>
-    before === undefined || unknown ? otherwise : `${format.signedMoney(now - before)} today`;
+  const { revenue, expenses } = knownSums(pnl);
+  const today = (known: boolean, now: number, before: number | undefined, otherwise: string): string =>
+    before === undefined || !known ? otherwise : `${format.signedMoney(now - before)} today`;
   return (
     <dl className={dim ? 'kpis is-stale' : 'kpis'} data-testid="kpis">
-      <Kpi label="Revenue" note={today(totalRevenue, baseline?.previousRevenue, 'Trading and collected')}>
-        {unknown ? '—' : <Figure value={totalRevenue} />}
+      <Kpi label="Revenue" note={today(revenue, totalRevenue, baseline?.previousRevenue, 'Trading and collected')}>
+        {revenue ? <Figure value={totalRevenue} /> : '—'}
       </Kpi>
-      <Kpi label="Expenses" note={today(totalExpenses, baseline?.previousExpenses, 'Fees and API spend')}>
-        {unknown ? '—' : <Figure value={totalExpenses} />}
+      <Kpi label="Expenses" note={today(expenses, totalExpenses, baseline?.previousExpenses, 'Fees and API spend')}>
+        {expenses ? <Figure value={totalExpenses} /> : '—'}
       </Kpi>
       <Kpi label="Margin" note="of revenue is kept">
-        {unknown ? '—' : format.percent(grossMargin)}
+        {revenue && expenses ? format.percent(grossMargin) : '—'}
       </Kpi>
       <Kpi label="Trend" note={baseline === null ? 'since the start' : 'against yesterday'}>
         {unknown ? (

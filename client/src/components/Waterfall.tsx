@@ -4,7 +4,7 @@ import { useMemo, type ReactElement } from 'react';
 import { bar, waterfall, waterfallDomain } from '../lib/chart';
 import { useFormatter } from '../lib/preferences';
 import { usePnLMetrics } from '../pnlStore';
-import { hasFigures, type MaybeSnapshot } from '../store/state';
+import { hasFigures, knownSums, type MaybeSnapshot } from '../store/state';
 import type { SourceName } from '../types/shapes';
 import { tone } from './Figure';
 
@@ -61,7 +61,7 @@ export function stepsOf(pnl: MaybeSnapshot): { label: string; value: number; tot
     { label: 'Kalshi, realized', value: of('kalshi', realized) },
     { label: 'Kalshi, open positions', value: of('kalshi', kalshi.pnl - realized) },
     { label: 'John’s, collected', value: of('johns', johns.collected) },
-    { label: 'Revenue', value: of(null, pnl.totalRevenue), total: true },
+    { label: 'Revenue', value: knownSums(pnl).revenue ? pnl.totalRevenue : Number.NaN, total: true },
     { label: 'Trading fees', value: of('kalshi', -(kalshi.fees ?? 0)) },
     { label: 'Anthropic', value: of('anthropic', -(anthropic.totalSpend ?? pnl.totalExpenses - (kalshi.fees ?? 0))) },
     { label: 'Net', value: of(null, pnl.netPnL), total: true },

@@ -3,7 +3,7 @@
 import type { Socket } from 'socket.io-client';
 import type { LadderState } from '../transports/ladder';
 import type { TransportName } from '../transports/types';
-import type { HistoryOf } from '../types/shapes';
+import type { HistoryOf, SourceName } from '../types/shapes';
 import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SourceState } from '../types/wire';
 import type { Keeping } from './credentials';
 import type { Gap } from './history';
@@ -125,6 +125,12 @@ export const INITIAL = {
 /** Whether the sums say anything: there is a snapshot, and not every source is missing from it. */
 export function hasFigures({ calculatedAt, degraded, sources }: MaybeSnapshot): boolean {
   return calculatedAt !== null && Object.keys(sources).some((name) => !degraded.includes(name));
+}
+
+/** Whether the sums of revenue and of expenses say anything: each is made by two sources, and one has to have answered. */
+export function knownSums(pnl: MaybeSnapshot): { revenue: boolean; expenses: boolean } {
+  const answered = (...makers: SourceName[]): boolean => hasFigures(pnl) && makers.some((name) => !pnl.degraded.includes(name));
+  return { revenue: answered('kalshi', 'johns'), expenses: answered('kalshi', 'anthropic') };
 }
 
 /** A snapshot that has a time, or null before the first one. */
