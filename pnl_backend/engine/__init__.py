@@ -8,10 +8,12 @@ from pnl_backend.engine.process import prepare_process
 from pnl_backend.engine.protocol import ConnectPlan, ConnectRequest
 from pnl_backend.engine.requests import Environ, Refusal, fold_path
 from pnl_backend.engine.server import EngineStats, Server, create_server
+from pnl_backend.engine.timers import Deadlines
 
 __all__ = [
     "ConnectPlan",
     "ConnectRequest",
+    "Deadlines",
     "EngineConfig",
     "EngineStats",
     "Environ",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 import orjson
 
-from pnl_backend.engine import Environ, FeedConnection, Refusal, Server
+from pnl_backend.engine import Deadlines, Environ, FeedConnection, Refusal, Server
 from pnl_backend.stream.inbound import Budget
 
 UNAUTHENTICATED = 4401
@@ -32,6 +31,15 @@ class Channel(Protocol):
     def leave(self, connection: FeedConnection) -> None: ...
 
 
+class KeysDue(Deadlines[FeedConnection]):
+    """Connections that have not sent their key."""
+
+    __slots__ = ()
+
+    def expire(self, item: FeedConnection) -> None:
+        item.close(UNAUTHENTICATED, "Missing API key")
+
+
 class PlainSockets:
     """One channel at one or more paths."""
 
@@ -47,9 +55,8 @@ class PlainSockets:
         self.server = server
         self.channel = channel
         self.authenticate = authenticate
-        self.patience = patience
         self.clock = clock
-        self.waiting = 0
+        self.keys_due = KeysDue(server.eio.wiring.timers, patience)
 
     def mount(self, *paths: str) -> None:
         for path in paths:
@@ -60,7 +67,7 @@ class PlainSockets:
         name = self.authenticate(environ, None)
         if isinstance(name, Refusal):
             return name
-        if name is None and self.waiting >= MAX_WAITING:
+        if name is None and len(self.keys_due) >= MAX_WAITING:
             return Refusal(503, "Too many connections without a key", retry_after=RETRY_AFTER)
         return PlainSocket(self, name)
 
@@ -68,14 +75,13 @@ class PlainSockets:
 class PlainSocket:
     """One client's side of a feed."""
 
-    __slots__ = ("_bad", "_budget", "_feed", "_late", "_name")
+    __slots__ = ("_bad", "_budget", "_feed", "_name")
 
     def __init__(self, feed: PlainSockets, name: str | None) -> None:
         self._feed = feed
         self._name = name
         self._budget = Budget()
         self._bad = 0
-        self._late: asyncio.TimerHandle | None = None
 
     def opened(self, connection: FeedConnection) -> None:
         if self._name is not None:
@@ -83,9 +89,7 @@ class PlainSocket:
         elif _brings_key(connection.environ):
             connection.close(UNAUTHENTICATED, "Invalid API key")
         else:
-            self._feed.waiting += 1
-            loop = asyncio.get_running_loop()
-            self._late = loop.call_later(self._feed.patience, connection.close, UNAUTHENTICATED, "Missing API key")
+            self._feed.keys_due.add(connection)
 
     def received(self, connection: FeedConnection, data: str | bytes) -> None:
         if not self._budget.spend():
@@ -105,7 +109,7 @@ class PlainSocket:
             self._offended(connection, _complaint(data, message))
 
     def closed(self, connection: FeedConnection, reason: str) -> None:  # noqa: ARG002 - whatever the reason
-        self._known()
+        self._feed.keys_due.discard(connection)
         self._feed.channel.leave(connection)
 
     def _authenticate(self, connection: FeedConnection, message: dict[str, object]) -> None:
@@ -116,7 +120,7 @@ class PlainSocket:
         elif isinstance(name, Refusal):
             connection.close(UNAUTHENTICATED, name.message)
         elif self._name is None:
-            self._known()
+            self._feed.keys_due.discard(connection)
             self._name = name
             self._admit(connection, name)
 
@@ -125,13 +129,6 @@ class PlainSocket:
             self._feed.channel.join(connection)
         else:
             connection.close(POLICY, "Too many connections for this key")
-
-    def _known(self) -> None:
-        """Wait for the key no longer."""
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-            self._feed.waiting -= 1
 
     def _offended(self, connection: FeedConnection, complaint: str) -> None:
         self._bad += 1
