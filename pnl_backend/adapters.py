@@ -227,7 +227,7 @@ class Periods:
 
     async def snapshot(self, period: Period, /) -> tuple[bytes, bytes]:
         """The snapshot and its ledger, both as JSON."""
-        newest: Snapshot = self._hub.latest.snapshot
+        newest: Snapshot = self._hub.latest.now
         base = None
         if period == "today":
             base = self._previous_day()

@@ -68,6 +68,10 @@ STALLED_TICKS = 6
 """So many intervals without an update, and a minute at least, are an outage."""
 
 
+STALE_TICKS, LEAST_STALE = 3, 5.0
+"""So many intervals without an update, and so many seconds at least, and nothing is called live any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A server whose doors are open. `take_keys` opens and closes them by new settings' keys, live sockets included."""
@@ -149,7 +153,7 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
     )
     stack.push_async_callback(cache.close)
     guards, books = await _guards(stack, settings, store, cache, metrics)
-    hub = Hub(store)
+    hub = Hub(store, stale_after=max(LEAST_STALE, STALE_TICKS * settings.update_interval_ms / 1000))
     recent = Recent(cache, TimedLedger(store, metrics.ledger_query))
     current = Current(cache, hub)
     for sink in (current, recent):

@@ -28,6 +28,9 @@ class Latest(Protocol):
 
     def json(self, view: str, /) -> bytes | None: ...
 
+    def aged(self, view: str, /) -> bytes | None:
+        """The view where it differs by now from what was published; else None."""
+
 
 class Current:
     """The newest views, from memory where it holds them; a sink of the hub."""
@@ -51,7 +54,9 @@ class Current:
             held = self._latest.json(view)
             if held is not None:
                 self._hold(view, held)
-        return held
+            return held
+        # The cache holds it as it was published; what is answered says how old its sources are by now.
+        return self._latest.aged(view) or held
 
     async def publish(self, publication: object) -> None:  # noqa: ARG002 - a sink's signature; `latest` has it already
         self.warm()

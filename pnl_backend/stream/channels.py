@@ -34,7 +34,7 @@ class Channel:
         self.bit = bit
         self._group = group
         self._current: Publication | None = None
-        self._initial: tuple[Publication, Message] | None = None
+        self._initial: tuple[Publication, int, Message] | None = None
         self._asking: dict[str, object] = {}
         self._moved = asyncio.Event()
 
@@ -114,10 +114,11 @@ class Channel:
         self._asking.pop(sid, None)
 
     def initial(self, offset: Offset | None) -> Message:
-        """The current update for one who comes new; encoded once for all of them."""
-        if self._initial is None or self._initial[0] is not self.current:
-            self._initial = self.current, self.encode(self.current, "initial", None)
-        message = self._initial[1]
+        """The current update for one who comes new; encoded once a second for all of them."""
+        current, age = self.current, self.current.age
+        if self._initial is None or self._initial[:2] != (current, age):
+            self._initial = current, age, self.encode(current, "initial", None)
+        message = self._initial[2]
         return message if offset is None else Rooms.with_argument(message, str(offset))
 
     def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message:

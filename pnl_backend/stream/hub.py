@@ -6,6 +6,7 @@ that a subscriber who says what it saw last gets exactly what it missed, or is t
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,7 @@ from loguru import logger
 
 from pnl_backend.domain.delta import Sums, sums
 from pnl_backend.domain.feed_views import ledger_fields, ledger_view
+from pnl_backend.domain.freshness import RESTORED, STALLED, aged
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
@@ -32,16 +34,51 @@ PAGE = 16
 class Publication:
     """One snapshot on its way out; each shape is built once, when the first transport asks for it."""
 
-    def __init__(self, snapshot: Snapshot, record: Record, *, published: float | None = None) -> None:
-        """`published` is when, on the monotonic clock of this process."""
+    def __init__(
+        self, snapshot: Snapshot, record: Record, *, published: float | None = None, stale_after: float = math.inf
+    ) -> None:
+        """`published` is when, on the monotonic clock of this process; None for one read back from the ledger.
+
+        `stale_after` is how many seconds later, with nothing newer published, its sources are not live any more.
+        """
         self.snapshot = snapshot
         self.record = record
         self.published = published
+        self._stale_after = stale_after
+        self._now: tuple[int, Snapshot, bytes] | None = None
 
     @classmethod
     def of(cls, record: Record) -> Publication:
         """A publication read back from the ledger."""
         return cls(from_record(record), record)
+
+    @property
+    def age(self) -> int:
+        """Whole seconds since it was computed."""
+        if self.published is None:
+            return int(max(0.0, time.time() - self.record.at / 1000))
+        return int(time.monotonic() - self.published)
+
+    @property
+    def now(self) -> Snapshot:
+        """The snapshot with the ages of its sources as they are now; up to a second old."""
+        return self._as_of_now()[0]
+
+    @property
+    def snapshot_json(self) -> bytes:
+        """`now` as JSON; as it was committed while it is less than a second old. Encoded once a second."""
+        return self._as_of_now()[1]
+
+    def _as_of_now(self) -> tuple[Snapshot, bytes]:
+        age = self.age
+        if self._now is None or self._now[0] != age:
+            not_live = RESTORED if self.published is None else STALLED if age >= self._stale_after else None
+            if age == 0 and not_live is None:
+                self._now = age, self.snapshot, self.record.data
+            else:
+                shown = aged(self.snapshot, age * 1000, not_live)
+                self._now = age, shown, orjson.dumps(snapshot_view(shown))
+        return self._now[1:]
 
     @property
     def seq(self) -> int:
@@ -53,7 +90,13 @@ class Publication:
 
     @cached_property
     def pnl(self) -> Json:
+        """The snapshot as it was published."""
         return snapshot_view(self.snapshot)
+
+    @property
+    def pnl_now(self) -> Json:
+        """The snapshot for whoever comes now."""
+        return snapshot_view(self.now)
 
     @cached_property
     def components(self) -> Json:
@@ -67,10 +110,6 @@ class Publication:
     def ledger(self) -> Json:
         """The ledger feed's snapshot."""
         return ledger_view(self.snapshot)
-
-    @cached_property
-    def snapshot_json(self) -> bytes:
-        return self.record.data
 
     @cached_property
     def ledger_json(self) -> bytes:
@@ -103,8 +142,10 @@ class Sink(Protocol):
 class Hub:
     """Holds the newest publication, tells the sinks, answers what was missed."""
 
-    def __init__(self, replay: Replay, *, ring: int = RING) -> None:
+    def __init__(self, replay: Replay, *, ring: int = RING, stale_after: float = math.inf) -> None:
+        """`stale_after` is how many seconds without a new publication make the newest one's sources not live."""
         self._replay = replay
+        self._stale_after = stale_after
         self._ring: deque[Publication] = deque(maxlen=ring)
         self._sinks: list[Sink] = []
         self._latest: Publication | None = None
@@ -121,11 +162,18 @@ class Hub:
         return self._latest is not None
 
     def json(self, view: str, /) -> bytes | None:
-        """The newest `snapshot`, `breakdown` or `ledger` as JSON, encoded once; None while there is nothing to show."""
+        """The newest `snapshot`, `breakdown` or `ledger` as JSON, encoded once a second at most; None before any."""
         if self._latest is None:
             return None
         encoded: bytes = getattr(self._latest, f"{view}_json")
         return encoded
+
+    def aged(self, view: str, /) -> bytes | None:
+        """The newest `snapshot` where it is no longer as it was published; None for every other view."""
+        latest = self._latest
+        if view != "snapshot" or latest is None or (latest.published is not None and latest.age == 0):
+            return None
+        return latest.snapshot_json
 
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)
@@ -137,7 +185,7 @@ class Hub:
 
     async def publish(self, snapshot: Snapshot, record: Record) -> None:
         """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
-        publication = Publication(snapshot, record, published=time.monotonic())
+        publication = Publication(snapshot, record, published=time.monotonic(), stale_after=self._stale_after)
         if self._latest is not None and publication.seq != self._latest.seq + 1:
             self._ring.clear()
         self._latest = publication

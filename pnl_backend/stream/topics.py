@@ -30,19 +30,26 @@ class Topic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTopic:
-    """`view` takes the topic's data from a publication; every update is whole."""
+    """`view` takes the topic's data from a publication, `initial` what a new subscriber gets; every update is whole."""
 
     name: str
     event: str
     view: Callable[[Publication], Json]
+    initial: Callable[[Publication], Json]
 
     def message(self, publication: Publication, source: Origin) -> Json:
         """The data, when it was computed, and how it came."""
-        return {"data": self.view(publication), "timestamp": publication.timestamp, "source": source}
+        view = self.initial if source == "initial" else self.view
+        return {"data": view(publication), "timestamp": publication.timestamp, "source": source}
 
     def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - the same for all of them
         return self.name
 
 
-PNL = SnapshotTopic("pnl", "pnl_update", lambda publication: publication.pnl)
-COMPONENTS = SnapshotTopic("components", "components_update", lambda publication: publication.components)
+PNL = SnapshotTopic("pnl", "pnl_update", lambda publication: publication.pnl, lambda publication: publication.pnl_now)
+COMPONENTS = SnapshotTopic(
+    "components",
+    "components_update",
+    lambda publication: publication.components,
+    lambda publication: publication.components,
+)

@@ -29,6 +29,9 @@ class Newest:
         self.asked += 1
         return json.dumps({"view": view, "seq": self.seq}).encode() if self.seq else None
 
+    def aged(self, view: str) -> None:
+        """As it was published."""
+
 
 @pytest.fixture
 async def cache(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[TieredCache]:
