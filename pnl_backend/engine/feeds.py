@@ -170,6 +170,8 @@ async def open_event_stream(
     server: "Server", request: web.Request, handler: FeedHandler, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
     """Turn an aiohttp request into an event stream; returns when it is over. Refusals are answered."""
+    if request.transport is None:
+        return web.Response()  # the client reset the connection before its request was handled
     environ = from_client(environ_of(request), server.config)
     try:
         allowed = server.config.cors_allowed_origins
