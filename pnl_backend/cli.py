@@ -85,7 +85,8 @@ def _load(arguments: argparse.Namespace) -> Settings:
 
 def serve(arguments: argparse.Namespace) -> int:
     settings = _load(arguments)
-    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # the ledger says what is wrong with its directory, and the service starts all the same
+        settings.database.parent.mkdir(parents=True, exist_ok=True)
     _set_up_logging(settings)
     return _run(_serve(settings, lambda: _load(arguments)))
 

@@ -20,7 +20,9 @@ async def opened_ledger(
     """The open ledger, and what the health report says about its integrity; closed when the block ends."""
     backups = maintenance.backups(path, backup_dir) if backup_dir else []
     found = await asyncio.to_thread(integrity.inspect, path, backups=backups, now=time.time())
-    store = await Store.open(path, origin=origin, synchronous=synchronous, timezone=timezone, first_run=found.first_run)
+    store = await Store.open(
+        path, origin=origin, synchronous=synchronous, timezone=timezone, first_run=found.first_run, tolerant=True
+    )
     checked = integrity.Background(path, store.note_damage)
     if found.unfinished:
         checked.start()

@@ -23,6 +23,7 @@ from pnl_backend.store.ledger_file import Identity, Origin, Synchronous
 from pnl_backend.store.migrations import Progress
 from pnl_backend.store.problems import describe, is_harmless
 from pnl_backend.store.readers import Readers, Shape
+from pnl_backend.store.standby import Standby, may_pass
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -39,7 +40,8 @@ class Database:
     """One ledger file and its connections.
 
     `heir` says where a file that is new must go on. `opened` is told who the file is after every opening, and may
-    refuse it with StoreError. `told` hears of every write whether it failed. All three run on the writer's thread.
+    refuse it with StoreError; `stood_by` what a run goes on as that cannot write. `told` hears of every write whether
+    it failed. All of them run on the writer's thread.
     """
 
     def __init__(
@@ -54,7 +56,10 @@ class Database:
         heir: Callable[[], Identity | None],
         opened: Callable[[sqlite3.Connection, Identity], None],
         told: Callable[[StoreError | None], None],
+        stood_by: Callable[[sqlite3.Connection, Identity], None],
     ) -> None:
+        self._stood_by = stood_by
+        self._standby: Standby | None = None
         self.path = path
         self._origin: Origin = origin
         self._synchronous: Synchronous = synchronous
@@ -72,10 +77,14 @@ class Database:
         self._readers = Readers(path, busy_timeout_ms=busy_timeout_ms)
         self._closed = False
 
-    async def open(self) -> None:
-        """Take the file, make or migrate it; StoreError says what is wrong with it."""
+    async def open(self, *, tolerant: bool = False) -> None:
+        """Take the file, make or migrate it; StoreError says what is wrong with it.
+
+        With `tolerant` a file that cannot be written, for lack of rights or room, is only read; every write tries again
+        to take it.
+        """
         try:
-            await self._on_thread(self._start)
+            await self._on_thread(lambda: self._start(tolerant))
             await self._readers.open()
         except BaseException:
             self._closed = True
@@ -126,12 +135,16 @@ class Database:
 
     # On the writer's thread
 
-    def _start(self) -> None:
+    def _start(self, tolerant: bool) -> None:
         try:
-            self._lock = ledger_file.hold(self.path)
-        except OSError as error:
-            raise describe(error, self.path) from error
-        self._reopen()
+            self._reopen()
+        except StoreError as failure:
+            if not tolerant or not may_pass(failure):
+                raise
+            self._told(failure)
+            self._standby = Standby(self.path)
+            self._readers.uri = self._standby.uri
+            self._stood_by(self._standby.connection, self._standby.identity(self.path, self._clock()))
 
     def _transact(self, work: Work[T], stored: Callable[[], None]) -> T:
         connection = self._writer
@@ -174,6 +187,8 @@ class Database:
 
     def _reopen(self) -> None:
         try:
+            if self._lock is None:
+                self._lock = ledger_file.hold(self.path)
             self._let_go()
             ledger_file.create(self.path)
             connection = ledger_file.connect(
@@ -194,6 +209,7 @@ class Database:
                 raise
         except (sqlite3.Error, OSError) as error:
             raise describe(error, self.path) from error
+        self._end_standby()
         self._writer = connection
         self._files = ledger_file.on_disk(self.path)
 
@@ -241,8 +257,15 @@ class Database:
                 self._writer.close()
             self._writer = None
 
+    def _end_standby(self) -> None:
+        """Readers read the file itself from now on."""
+        if self._standby is not None:
+            self._standby.connection.close()
+            self._standby = self._readers.uri = None
+
     def _release(self) -> None:
         self._close_writer()
+        self._end_standby()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

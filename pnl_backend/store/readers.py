@@ -38,6 +38,8 @@ class Readers:
         self._slots: asyncio.Queue[aiosqlite.Connection | None] = asyncio.Queue()
         self._alone = asyncio.Lock()
         self._open = False
+        self.uri: str | None = None
+        """What is read instead of the file at `path`, if anything."""
 
     async def open(self) -> None:
         """Connect now: a file that is deleted later can only be read by those who have it open. Raises StoreError."""
@@ -99,7 +101,7 @@ class Readers:
             return None
 
     async def _connect(self) -> aiosqlite.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        uri = self.uri or f"{self.path.absolute().as_uri()}?mode=ro"
         try:
             connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=self._busy_timeout)
         except sqlite3.Error as error:

@@ -17,7 +17,7 @@ from loguru import logger
 from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import integrity, maintenance, numbering, remembered, rollups, snapshots
+from pnl_backend.store import integrity, maintenance, numbering, remembered, rollups, snapshots, standby
 from pnl_backend.store.condition import Condition, Health
 from pnl_backend.store.database import Database
 from pnl_backend.store.facts import Facts
@@ -49,6 +49,9 @@ class Store:
         first_run: date | None,
     ) -> None:
         self._given_first_run = first_run
+        self._provisional = False
+        self._forget_account = False
+        self._secret: str | None = None
         self._clock = clock
         self._progress = ProgressLog()
         self._synchronous: Synchronous = synchronous
@@ -72,6 +75,7 @@ class Store:
             heir=self._heir,
             opened=self._opened,
             told=self._condition.told,
+            stood_by=self._stand_by,
         )
         self._calendar = Calendar(zone)
         self.facts = Facts(self._database)
@@ -89,12 +93,15 @@ class Store:
         busy_timeout_ms: int = 1000,
         timezone: str = "UTC",
         first_run: date | None = None,
+        tolerant: bool = False,
     ) -> Store:
         """Open the ledger at `path`, made with mode 0600 when missing and migrated when older.
 
         StoreError says what is wrong: not ours, newer, of the other origin, in use, unreadable. `busy_timeout_ms` is
         how long a write waits for another process's lock, `timezone` whose midnights part the business days,
         `first_run` the day that a new file says it was begun on: that of the ledger that it takes the place of.
+        With `tolerant` a ledger that cannot be written for lack of rights or room is opened all the same: what there is
+        is read, appends fail until it can be written, and what failed is then stored under an epoch of its own.
         """
         store = cls(
             Path(path),
@@ -105,7 +112,7 @@ class Store:
             zone=ZoneInfo(timezone),
             first_run=first_run,
         )
-        await store._database.open()
+        await store._database.open(tolerant=tolerant)
         logger.info(
             "Ledger {} open (SQLite {}, synchronous={}), epoch {}, last snapshot {}",
             path, sqlite3.sqlite_version, synchronous, store.epoch, store.last_seq,
@@ -268,11 +275,11 @@ class Store:
         For the demo, whose invented account begins anew with every start: what an earlier one held is no part of it.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
-            for table in ("positions", "fills", "settlements", "transfers", "deals"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-
-        await self._database.write(work, self._markets.forget)
+        if self._provisional:
+            self._forget_account = True
+            self._markets.forget()
+            return
+        await self._database.write(_forget_account, self._markets.forget)
 
     def health(self) -> Health:
         """What the last write told about the ledger."""
@@ -305,6 +312,9 @@ class Store:
             (held,) = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()
             return str(held)
 
+        if self._provisional:
+            self._secret = self._secret or secrets.token_hex(32)
+            return bytes.fromhex(self._secret)
         return bytes.fromhex(await self._database.write(work))
 
     async def close(self) -> None:
@@ -352,6 +362,9 @@ class Store:
             self._latest = self._epochs.record(rows[0]) if rows else None
             self._markets.load(connection)
             return
+        if self._provisional:
+            self._take_up(connection, found)
+            return
         if found.epoch != self.epoch or found.last_seq > self._offered:
             raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
         connection.execute("BEGIN IMMEDIATE")
@@ -360,6 +373,35 @@ class Store:
         gone = self._declare_lost(connection)
         connection.execute("COMMIT")
         self._gone += gone
+
+    def _stand_by(self, connection: sqlite3.Connection, run: Identity) -> None:
+        """Go on as `run` with what can be read, until the ledger can be written."""
+        self._provisional = True
+        self._identity = run
+        self._last_seq = self._offered = run.last_seq
+        epochs = connection.execute("SELECT first_seq, epoch FROM epochs").fetchall()
+        rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
+        self._latest = Epochs(epochs).record(rows[0]) if rows else None
+        self._epochs = Epochs([*(row for row in epochs if row[0] <= run.last_seq), (run.last_seq + 1, run.epoch)])
+        self._skips = Skips.load(connection)
+        held = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()
+        self._secret = held[0] if held else None
+        self._markets.load(connection)
+
+    def _take_up(self, connection: sqlite3.Connection, found: Identity) -> None:
+        """Enter this run's epoch into a ledger that can be written at last."""
+        if found.last_seq > self._last_seq:
+            raise StoreError("the ledger holds more than could be read at the start: restart the server")
+        with in_full(connection, self._synchronous):
+            standby.enter(connection, Identity(self.epoch, self._last_seq, self.first_run), self._secret)
+            numbering.mark_running(connection, self._now())
+            if self._forget_account:
+                _forget_account(connection)
+        self._epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
+        self._skips = Skips.load(connection)
+        self._markets.load(connection)
+        self._provisional = False
+        logger.info("The ledger can be written: this run is stored as epoch {} from now on", self.epoch)
 
     def _declare_lost(self, connection: sqlite3.Connection) -> int:
         """Note as a gap what was stored and is not in the file that took the old one's place; how many snapshots."""
@@ -370,3 +412,8 @@ class Store:
         logger.error("The database file in place ends at {}, not at {}: these snapshots are lost", held, newest)
         snapshots.note_gap(connection, held + 1, newest, self._now())
         return int(newest - held - self._skips.between(held, newest))
+
+
+def _forget_account(connection: sqlite3.Connection) -> None:
+    for table in ("positions", "fills", "settlements", "transfers", "deals"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants

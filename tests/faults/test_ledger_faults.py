@@ -260,7 +260,53 @@ async def test_a_directory_that_becomes_read_only_stops_neither_feed_nor_ledger(
         assert {u["data"]["seq"] for u in all_.client.of("pnl_update")} <= stored
 
 
-async def test_a_start_in_a_directory_that_is_read_only_says_so(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(mode=0o500)
-    with pytest.raises(AssertionError, match=r"StoreError: .*data/pnl\.db.*: permission denied"):
-        await start(*powerless())
+async def test_a_start_in_a_directory_that_is_read_only_serves_unstored_until_it_can_be_written(
+    start: Start, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o500)
+    async with watched(await start(*powerless()), data / "pnl.db") as all_:
+        try:
+            await all_.is_told("permission denied")
+        finally:
+            data.chmod(0o700)
+        await all_.is_mended()
+
+
+async def test_a_start_on_a_full_disk_serves_unstored_until_there_is_room(start: Start, small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match="No space"):
+        fill(ballast)
+    ledger = small_disk / "pnl.db"
+    async with watched(await start(DB_PATH=str(ledger)), ledger) as all_:
+        await all_.is_told("full|space|size limit")
+        ballast.unlink()
+        await all_.is_mended()
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
+async def test_a_ledger_on_a_read_only_disk_is_still_read(start: Start, small_disk: Path) -> None:
+    ledger = small_disk / "pnl.db"
+    server = await start(DB_PATH=str(ledger))
+    last = (await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > 10))["data"]
+    assert await server.stop() == 0
+    with closing(sqlite3.connect(ledger)) as connection:
+        ((stored,),) = connection.execute("SELECT max(seq) FROM snapshots")
+    remount(small_disk, "ro")
+    await server.start()
+    await server.until("/api/pnl/current", lambda a: a["data"]["epoch"] != last["epoch"])
+    try:
+        async with watched(server, ledger) as all_:
+            await all_.is_told("read-only")
+            held = (await server.get("/api/pnl/history?limit=1000"))["data"]["data"]
+            assert {row["seq"] for row in held} >= set(range(1, stored + 1))
+            remount(small_disk, "rw")
+            await all_.is_mended()
+    finally:
+        remount(small_disk, "rw")
+    with closing(sqlite3.connect(ledger)) as connection:
+        assert len(connection.execute("SELECT epoch FROM epochs").fetchall()) == 2
+        assert connection.execute("SELECT count(*) FROM snapshots WHERE seq <= ?", (stored,)).fetchone() == (stored,)
