@@ -6,6 +6,7 @@ told, loop, doors, upstreams, cache, ledger.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -299,6 +300,7 @@ def _live(core: Core, server: engine.Server) -> Live:
         engine=lambda: asdict(server.stats()),
         cache=core.cache.stats,
         breakers=core.breakers.states,
+        tasks=lambda: len(asyncio.all_tasks()),
         lost_snapshots=lambda: core.store.health()["lost"],
         database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(core.settings.database)),
     )

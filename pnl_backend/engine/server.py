@@ -32,6 +32,8 @@ class EngineStats:
     unauthenticated: int
     unfinished: int
     """Connections without a complete request head."""
+    sessions: int
+    """Engine.IO sessions, those included whose client is still to fetch what waits for it."""
     messages_sent: int
     messages_received: int
     dropped: int
@@ -144,6 +146,7 @@ class Server(socketio.AsyncServer):
             feed_sse=sse,
             unauthenticated=len(self.eio.unconnected),
             unfinished=0 if self.eio.arrivals is None else len(self.eio.arrivals.unfinished),
+            sessions=len(self.eio.sessions),
             **asdict(self.eio.wiring.counters),
         )
 

@@ -36,6 +36,11 @@ REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _CACHE_OPERATIONS = {"hit": "hits", "miss": "misses", "set": "sets", "delete": "deletes", "error": "errors"}
 """Operations, and the fields of the cache statistics that count them."""
 _BREAKER_STATES = ("CLOSED", "HALF_OPEN", "OPEN")
+# EngineStats' current counts as metrics, likewise.
+_ENGINE_GAUGES = (
+    ("sessions", "pnl_sessions", "Engine.IO sessions"),
+    ("unfinished", "pnl_unfinished_connections", "Connections without a complete request head"),
+)
 # EngineStats' counters as metrics: the name there, the name here, what it says.
 _ENGINE_COUNTERS = (
     ("messages_sent", "pnl_messages_sent", "Messages to clients"),
@@ -85,6 +90,8 @@ class Live:
     breakers: Callable[[], Mapping[str, str]]
     """CLOSED, HALF_OPEN or OPEN by service."""
     database_bytes: Callable[[], int]
+    tasks: Callable[[], int]
+    """Tasks of the event loop."""
     lost_snapshots: Callable[[], int] = lambda: 0
     """Stored snapshots that went with a file that was replaced."""
 
@@ -241,7 +248,7 @@ class _Scraped(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        for read in (self._clients, self._engine, self._cache, self._breakers, self._database):
+        for read in (self._clients, self._tasks, self._engine, self._cache, self._breakers, self._database):
             name = read.__name__.strip("_")
             try:
                 found = [*read()]
@@ -259,8 +266,13 @@ class _Scraped(Collector):
             clients.add_metric([transport], count)
         yield clients
 
+    def _tasks(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("pnl_tasks", "Tasks of the event loop", value=self._live.tasks())
+
     def _engine(self) -> Iterable[Metric]:
         counters = self._live.engine()
+        for field, name, says in _ENGINE_GAUGES:
+            yield GaugeMetricFamily(name, says, value=counters[field])
         for field, name, says in _ENGINE_COUNTERS:
             yield CounterMetricFamily(name, says, value=counters[field])
 

@@ -138,4 +138,5 @@ async def test_what_rest_reads_of_the_ledger_is_timed(server):
     newest, ranges = await timed("newest"), await timed("range")
     await server.get("/api/pnl/history?limit=5")
     await server.get("/api/pnl/history?resolution=raw&limit=5")
-    assert (await timed("newest"), await timed("range")) == (newest + 1, ranges + 1)
+    assert await timed("newest") == newest + 1
+    assert await timed("range") > ranges, "the cache may have read the hour that is open meanwhile"

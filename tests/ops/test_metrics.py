@@ -34,6 +34,8 @@ class Snapshot:
 
 
 ENGINE = {
+    "sessions": 4,
+    "unfinished": 2,
     "messages_sent": 10,
     "messages_received": 2,
     "dropped": 3,
@@ -58,6 +60,7 @@ def live(**other: Any) -> Live:
         "cache": cache.stats,
         "breakers": lambda: {"kalshi": "OPEN", "anthropic": "CLOSED"},
         "database_bytes": lambda: 4096,
+        "tasks": lambda: 12,
         **other,
     }
     return Live(**parts)
@@ -134,6 +137,8 @@ async def test_the_parts_are_asked_at_each_scrape() -> None:
     assert found["pnl_breaker_state", (("service", "kalshi"), ("state", "OPEN"))] == 1
     assert found["pnl_breaker_state", (("service", "kalshi"), ("state", "CLOSED"))] == 0
     assert found["pnl_messages_dropped_total", ()] == 3
+    assert (found["pnl_sessions", ()], found["pnl_unfinished_connections", ()]) == (4, 2)
+    assert found["pnl_tasks", ()] == 12
     assert found["pnl_slow_clients_total", ()] == 1
     assert found["pnl_database_bytes", ()] == 4096
 
