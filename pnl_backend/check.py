@@ -15,7 +15,7 @@ import aiohttp
 from pnl_backend.adapters import Unconfigured, plain_words
 from pnl_backend.cache.redis_client import try_out
 from pnl_backend.config import Settings
-from pnl_backend.config_text import describe, mask_urls
+from pnl_backend.config_text import describe, mask_urls, notices
 from pnl_backend.domain.readings import AnthropicSpend, ClosedCosts, CostRow, KalshiPortfolio, Revenue
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.fetchers.base import UpstreamClient
@@ -59,6 +59,8 @@ class _Forgetful:
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Try each part in turn; a finding is given as soon as it is known."""
+    for line in notices(settings):
+        yield Finding("settings", "note", line)
     yield await _database(settings)
     yield await _redis(settings)
     if settings.demo_mode:

@@ -88,6 +88,8 @@ def serve(arguments: argparse.Namespace) -> int:
     with suppress(OSError):  # the ledger says what is wrong with its directory, and the service starts all the same
         settings.database.parent.mkdir(parents=True, exist_ok=True)
     _set_up_logging(settings)
+    for line in config_text.notices(settings):
+        logger.warning(line)
     return _run(_serve(settings, lambda: _load(arguments)))
 
 

@@ -6,7 +6,6 @@ command line read them.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -27,11 +26,13 @@ from pnl_backend.config_types import (
     comma_list,
     lower,
     named_file,
+    names_loopback,
     names_of,
     pem_file,
     rules,
     setting,
     url_of,
+    weakness_of,
     zone,
 )
 from pnl_backend.domain.attribution import AgentRules
@@ -42,9 +43,8 @@ KALSHI_REST = "https://external-api.kalshi.com/trade-api/v2"
 KALSHI_WS = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
 ANTHROPIC_REST = "https://api.anthropic.com"
 JOHNS_REST = "http://localhost:5000/api/revenue"
-
-SHORTEST_PRODUCTION_KEY = 32
-DOCUMENTED_KEYS = ("your-secret-key", "your-api-key", "your_api_key", "change-me", "changeme", "demo-key")
+JOHNS_PATH = "/api/revenue"
+LOCAL_REDIS = "redis://localhost:6379"
 
 
 class Settings(BaseSettings):
@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     )
     anthropic_api_url: HttpUrl = setting(ANTHROPIC_REST, "Anthropic's base", allowed="an http or https URL")
     johns_revenue_url: HttpUrl = setting(JOHNS_REST, "John's revenue endpoint", allowed="an http or https URL")
+    john_api_base_url: HttpUrl | None = setting(
+        None,
+        f"the same without its path: {JOHNS_PATH} is added; JOHNS_REVENUE_URL goes before it",
+        allowed="an http or https URL",
+    )
     johns_revenue_token: SecretStr | None = setting(None, "sent as Authorization: Bearer", allowed="the token")
     demo: bool | None = setting(
         None,
@@ -174,7 +179,9 @@ class Settings(BaseSettings):
         None, "a Redis to share the cache with; the server runs without", allowed="a redis, rediss or unix URL"
     )
     use_redis: bool | None = setting(
-        None, "false leaves Redis aside (true when REDIS_URL is set)", allowed="true or false"
+        None,
+        f"false leaves Redis aside (true when REDIS_URL is set); true without REDIS_URL means {LOCAL_REDIS}",
+        allowed="true or false",
     )
     cache_ttl: Millis = setting(300000, "how long a cached reading is fresh, in ms", allowed=f"{MS}, 1 or more")
     db_path: Annotated[Path, AfterValidator(named_file)] = setting(
@@ -212,8 +219,6 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _together(self) -> Self:
         problems = list(self._production_problems()) if self.production else []
-        if self.use_redis and not self.redis_url:
-            problems.append("USE_REDIS: given true, but REDIS_URL names no Redis")
         if not self.production and not self.api_key and not self.is_loopback:
             problems.append(f"API_KEY: needed, because HOST={self.bind_host} is open to others")
         if problems:
@@ -225,11 +230,8 @@ class Settings(BaseSettings):
             yield "API_KEY: none given, production needs one of at least 32 characters"
         for name, keys in (("API_KEY", self.api_key), ("ADMIN_API_KEY", self.admin_api_key)):
             for key in keys:
-                text = key.get_secret_value()
-                if len(text) < SHORTEST_PRODUCTION_KEY:
-                    yield f"{name}: given {len(text)} characters, production needs at least {SHORTEST_PRODUCTION_KEY}"
-                elif any(known in text.lower() for known in DOCUMENTED_KEYS):
-                    yield f"{name}: given a key that stands in the documentation, make one of your own"
+                if weakness := weakness_of(key.get_secret_value()):
+                    yield f"{name}: {weakness}"
 
     @property
     def production(self) -> bool:
@@ -241,12 +243,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        if self.bind_host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.bind_host).is_loopback
-        except ValueError:
-            return False
+        return names_loopback(self.bind_host)
 
     @property
     def origins(self) -> list[str]:
@@ -273,7 +270,14 @@ class Settings(BaseSettings):
 
     @property
     def redis(self) -> str | None:
-        return self.redis_url if self.use_redis in (None, True) else None
+        return self.redis_url or (LOCAL_REDIS if self.use_redis else None) if self.use_redis is not False else None
+
+    @property
+    def revenue_url(self) -> str:
+        """John's endpoint, by its whole address or by its base."""
+        if self.john_api_base_url is None or "johns_revenue_url" in self.model_fields_set:
+            return self.johns_revenue_url
+        return self.john_api_base_url + JOHNS_PATH
 
     @property
     def kalshi_pem(self) -> str | None:
@@ -288,6 +292,6 @@ class Settings(BaseSettings):
         held = [*self.api_key, *self.admin_api_key]
         held += [s for s in (self.kalshi_private_key, self.anthropic_api_key, self.johns_revenue_token) if s]
         values = [secret.get_secret_value() for secret in held]
-        urls = (self.redis_url, self.kalshi_api_url, self.kalshi_ws_url, self.anthropic_api_url, self.johns_revenue_url)
+        urls = (self.redis_url, self.kalshi_api_url, self.kalshi_ws_url, self.anthropic_api_url, self.revenue_url)
         passwords = [password for url in urls if url and (password := urlsplit(url).password)]
         return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]

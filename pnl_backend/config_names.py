@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-FOREIGN = "VITE_"
-"""Names with this prefix belong to the build of the dashboard."""
+FOREIGN = ("VITE_", "REACT_APP_")
+"""Names with these prefixes belong to the build of a dashboard."""
 
 
 def misspelt(known: Collection[str], *, in_file: Iterable[str], in_environment: Iterable[str]) -> Iterator[str]:
@@ -22,6 +22,27 @@ def misspelt(known: Collection[str], *, in_file: Iterable[str], in_environment: 
         if near := _nearest(name, known, shortest=4):
             found[name] = f"{name}: no setting has this name (.env); did you mean {near}?"
     yield from found.values()
+
+
+def without_effect(
+    fields: Iterable[Sequence[str]], *, in_file: Collection[str], in_environment: Collection[str]
+) -> Iterator[str]:
+    """One line for each name in `.env` that nobody reads, and for each one that another name of its setting overrules.
+
+    `fields` has the names of every setting, the preferred one first; a name in the environment goes before all of
+    those in the file.
+    """
+    known: set[str] = set()
+    for names in fields:
+        known.update(names)
+        given = [name for name in names if name in in_environment]
+        given += [name for name in names if name in in_file and name not in given]
+        yield from (f"{name}: has no effect, {given[0]} goes before it" for name in given[1:])
+    for name in sorted(set(in_file) - known):
+        if name.startswith(FOREIGN):
+            yield f"{name}: is read when a dashboard is built, not by the server"
+        else:
+            yield f"{name}: no setting has this name (.env), it has no effect"
 
 
 def _nearest(name: str, known: Collection[str], *, shortest: int) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from pnl_backend.config import Settings
-from pnl_backend.config_names import misspelt
+from pnl_backend.config import KALSHI_REST, Settings
+from pnl_backend.config_names import misspelt, without_effect
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.errors import ConfigError
 
@@ -31,6 +32,23 @@ def load(**overrides: Any) -> Settings:
     if problems:
         raise ConfigError(sorted(problems))
     return settings
+
+
+ENDED_KALSHI_HOST = "api.kalshi.com"
+"""Where the first API of Kalshi was, which the Node server spoke."""
+
+
+def notices(settings: Settings) -> list[str]:
+    """One line for each setting that is given and cannot do what it says, though the server starts with it."""
+    in_environment = {name.upper() for name in EnvSettingsSource(Settings).env_vars}
+    in_file = {name.upper() for name in _dotenv()}
+    fields = [names(field) for field in Settings.model_fields]
+    lines = list(without_effect(fields, in_file=in_file, in_environment=in_environment))
+    if {"johns_revenue_url", "john_api_base_url"} <= settings.model_fields_set:
+        lines.append("JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL goes before it")
+    if urlsplit(settings.kalshi_api_url).hostname == ENDED_KALSHI_HOST:
+        lines.append(f"KALSHI_API_URL: {ENDED_KALSHI_HOST} answers no longer; leave the name out for {KALSHI_REST}")
+    return lines
 
 
 def _dotenv() -> Mapping[str, str | None]:

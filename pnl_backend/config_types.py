@@ -84,6 +84,27 @@ def pem_file(value: Path) -> Path:
     return value
 
 
+def names_loopback(host: str) -> bool:
+    """Whether only programs of this machine can reach a server on this address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+SHORTEST_PRODUCTION_KEY = 32
+DOCUMENTED_KEYS = ("your-secret-key", "your-api-key", "your_api_key", "change-me", "changeme", "demo-key")
+
+
+def weakness_of(key: str) -> str | None:
+    """Why production refuses a key; None for one that it takes."""
+    if len(key) < SHORTEST_PRODUCTION_KEY:
+        return f"given {len(key)} characters, production needs at least {SHORTEST_PRODUCTION_KEY}"
+    if any(known in key.lower() for known in DOCUMENTED_KEYS):
+        return "given a key that stands in the documentation, make one of your own"
+    return None
+
+
 Millis = Annotated[int, Field(ge=1)]
 Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(comma_list)]
 Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(comma_list)]
@@ -102,6 +123,7 @@ SOURCE_FIELDS = frozenset(
         "anthropic_api_key",
         "anthropic_api_url",
         "johns_revenue_url",
+        "john_api_base_url",
         "johns_revenue_token",
     )
 )

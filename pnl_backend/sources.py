@@ -44,7 +44,7 @@ class Credentials:
             settings.kalshi_pem,
             settings.anthropic_api_url,
             anthropic.get_secret_value() if anthropic else None,
-            settings.johns_revenue_url,
+            settings.revenue_url,
             token.get_secret_value() if token else None,
         )
 

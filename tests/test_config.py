@@ -8,7 +8,7 @@ import pytest
 from pnl_backend import config
 from pnl_backend.config import Settings
 from pnl_backend.config_names import misspelt
-from pnl_backend.config_text import describe, example, load, names
+from pnl_backend.config_text import describe, example, load, names, notices
 from pnl_backend.errors import ConfigError
 
 CONTRACT = [
@@ -34,6 +34,7 @@ CONTRACT = [
     "ANTHROPIC_ADMIN_KEY",
     "ANTHROPIC_API_URL",
     "JOHNS_REVENUE_URL",
+    "JOHN_API_BASE_URL",
     "JOHNS_REVENUE_TOKEN",
     "DEMO",
     "UPDATE_INTERVAL_MS",
@@ -106,7 +107,7 @@ def test_the_defaults_are_the_contract_s():
     assert (settings.circuit_breaker_failure_threshold, settings.circuit_breaker_reset_timeout) == (5, 60000)
     assert (settings.cache_ttl, settings.rate_limit_per_minute) == (300_000, 100)
     assert (settings.max_connections, settings.max_connections_per_ip) == (20000, 500)
-    assert settings.johns_revenue_url == "http://localhost:5000/api/revenue"
+    assert settings.revenue_url == "http://localhost:5000/api/revenue"
     assert settings.origins == ["*"]
     assert settings.redis is None
     assert settings.demo_mode
@@ -167,12 +168,66 @@ def test_a_bad_value_is_one_line_with_name_given_and_allowed(given, name, value,
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    ("values", "redis"),
+    [
+        ({"USE_REDIS": "true"}, "redis://localhost:6379"),
+        ({"USE_REDIS": "false"}, None),
+        ({"USE_REDIS": "true", "REDIS_URL": "redis://other:1"}, "redis://other:1"),
+        ({"USE_REDIS": "false", "REDIS_URL": "redis://other:1"}, None),
+        ({"REDIS_URL": "redis://other:1"}, "redis://other:1"),
+    ],
+)
+def test_which_redis_is_used(given, values, redis):
+    assert given(**values).redis == redis
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({"JOHN_API_BASE_URL": "https://api.john.example"}, "https://api.john.example/api/revenue"),
+        ({"JOHN_API_BASE_URL": "https://api.john.example/v2/"}, "https://api.john.example/v2/api/revenue"),
+        ({"JOHN_API_BASE_URL": "https://a.example", "JOHNS_REVENUE_URL": "https://b.example/r"}, "https://b.example/r"),
+    ],
+)
+def test_where_john_is_asked(given, values, url):
+    settings = given(**values)
+    assert (settings.revenue_url, settings.any_source, settings.demo_mode) == (url, True, False)
+
+
+def test_a_password_in_johns_base_is_a_secret(given):
+    assert "p-1" in given(JOHN_API_BASE_URL="https://user:p-1@api.john.example").secrets
+
+
+def test_names_without_effect_are_named(given, tmp_path):
+    (tmp_path / ".env").write_text("VITE_WS_URL=ws://x\nLOG_COLOUR=1\nAGGREGATION_INTERVAL_MS=7000\nPORT=4000\n")
+    settings = given(UPDATE_INTERVAL_MS="9000", JOHNS_REVENUE_URL="http://a", JOHN_API_BASE_URL="http://b", HOME_X="1")
+    assert settings.update_interval_ms == 9000
+    assert notices(settings) == [
+        "AGGREGATION_INTERVAL_MS: has no effect, UPDATE_INTERVAL_MS goes before it",
+        "LOG_COLOUR: no setting has this name (.env), it has no effect",
+        "VITE_WS_URL: is read when a dashboard is built, not by the server",
+        "JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL goes before it",
+    ]
+
+
+def test_any_name_in_the_environment_goes_before_those_in_the_file(given, tmp_path):
+    (tmp_path / ".env").write_text("UPDATE_INTERVAL_MS=7000\nAGGREGATION_INTERVAL_MS=8000\n")
+    settings = given(AGGREGATION_INTERVAL_MS="9000")
+    assert settings.update_interval_ms == 9000
+    assert notices(settings) == ["UPDATE_INTERVAL_MS: has no effect, AGGREGATION_INTERVAL_MS goes before it"]
+
+
+def test_the_first_api_of_kalshi_is_named(given):
+    (line,) = notices(given(KALSHI_API_URL="https://api.kalshi.com/v1"))
+    assert line.startswith("KALSHI_API_URL: api.kalshi.com answers no longer")
+
+
 def test_every_bad_value_gets_its_line(given):
     assert len(problems(given, PORT="x", LOG_LEVEL="loud", CACHE_TTL="0")) == 3
 
 
 def test_settings_that_contradict_each_other(given, tmp_path):
-    assert problems(given, USE_REDIS="true") == ["USE_REDIS: given true, but REDIS_URL names no Redis"]
     missing = str(tmp_path / "none.pem")
     (problem,) = problems(given, KALSHI_PRIVATE_KEY_PATH=missing)
     assert missing in problem
@@ -265,7 +320,7 @@ def test_a_short_name_is_near_in_the_file_alone(given, name, near):
     "name",
     [
         "SOMETHING_ELSE", "VITE_API_URL", "VITE_WS_URL", "VITE_WS_SECURE", "KALSHI_API_KEY_2", "ANTHROPIC_BASE_URL",
-        "DATABASE_URL", "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "JOHN_API_BASE_URL", "DB_USER",
+        "DATABASE_URL", "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "DB_USER",
     ],
 )  # fmt: skip
 def test_a_distant_name_is_nobodys_business(given, name):

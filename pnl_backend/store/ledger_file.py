@@ -32,6 +32,11 @@ Files = tuple[tuple[int, int] | None, ...]
 STAMP = "%Y%m%dT%H%M%SZ"
 """How an instant (UTC) is written in the names of files."""
 
+NODE_TABLES = ("pnl_snapshots", "kalshi_trades", "anthropic_costs", "john_revenue")
+"""What the Node server's database may hold."""
+
+_NODE_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?, ?)"
+
 _EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -175,6 +180,11 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application_id != APPLICATION_ID and (tables or application_id or version):
+        if connection.execute(_NODE_TABLES, NODE_TABLES).fetchone() != (0,):
+            raise StoreError(
+                f"{path} is the Node server's database, not a ledger of this server:"
+                f" set DB_PATH to another file, and take it over with: pnl-backend import {path}"
+            )
         raise StoreError(f"{path} is not a ledger of this server: set DB_PATH to another file")
     if version > VERSION:
         raise StoreError(
