@@ -48,6 +48,7 @@ from pnl_backend.http.runner import ApiRunner
 from pnl_backend.ledger_start import opened_ledger
 from pnl_backend.ops import loop_lag
 from pnl_backend.ops.health import Health, Part
+from pnl_backend.ops.logging import logs_part
 from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
 from pnl_backend.socket_keys import SocketAuthenticator
@@ -280,6 +281,7 @@ def _health(core: Core, server: engine.Server) -> Health:
             "reconciliation": core.books.part,
             "upkeep": core.books.upkeep_part,
             "integrity": core.integrity,
+            "logs": logs_part,
         },
         figures={"reconciliation": core.books.reconciler.report},
         facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},

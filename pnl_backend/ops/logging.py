@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from loguru import logger
 
+from pnl_backend.ops.health import Part
+from pnl_backend.ops.logfile import LogFile
 from pnl_backend.ops.redaction import Redactor
 
 if TYPE_CHECKING:
     from loguru import Record
 
-ROTATION = 5_000_000
-KEPT = 5
 FLOOD_WINDOW = 60.0
 _LINE = "_line"
 _SHOWN = "_shown"
 _ORIGIN = "_origin"
+_CONSOLE_ONLY = "_console_only"
 # These speak at a level that is theirs alone: aiosqlite tells every statement, the access log is our own.
 _FLOORS = {
     "aiosqlite": logging.WARNING,
@@ -42,11 +43,12 @@ def setup_logging(*, level: str, directory: Path | None, json_lines: bool, secre
     """Send every log line of this process, the standard library's too, to the console and to files in `directory`.
 
     `level` is a loguru level in either case. With `json_lines` the files, and a console that nobody looks at, get one
-    JSON object a line. A directory that cannot be written costs one warning and the files.
+    JSON object a line. While a file cannot be written its lines are on the console only; it is tried again by itself.
     """
     level = level.upper()
     learn_secrets(secrets)
     logger.remove()
+    _files.clear()
     logger.configure(patcher=_Render(_redact, json_lines=json_lines))
     as_json = json_lines and not sys.stderr.isatty()
     logger.add(
@@ -71,36 +73,39 @@ def learn_secrets(secrets: Collection[str]) -> None:
 
 
 _redact = Redactor()
+_files: list[LogFile] = []
+# A file's own failure is not for the files: the lock of the one that failed is held.
+_console = logger.bind(**{_CONSOLE_ONLY: True})
+
+
+def logs_part() -> Part:
+    """The log files as a part of the health report: degraded while one of them cannot be written."""
+    for file in _files:
+        file.retry()
+    problems = [f"{file.baseFilename} cannot be written ({file.problem})" for file in _files if file.problem]
+    if problems:
+        return Part("failing", ok=False, detail=", ".join(problems))
+    return Part("written" if _files else "disabled")
 
 
 def _add_files(directory: Path, level: str, json_lines: bool) -> None:
     form = _line("json") if json_lines else _line("text", "{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level: <8} ")
-    added: list[int] = []
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, least in (("combined.log", level), ("error.log", "ERROR")):
-            added.append(
-                logger.add(
-                    directory / name,
-                    level=least,
-                    format=form,
-                    filter=_is_shown,
-                    rotation=ROTATION,
-                    retention=KEPT,
-                    encoding="utf-8",
-                    opener=_private,
-                    backtrace=False,
-                    diagnose=False,
-                )
-            )
-    except OSError as error:
-        for sink in added:
-            logger.remove(sink)
-        logger.warning("No log files: {} cannot be written ({})", directory, error.strerror)
+    for name, least in (("combined.log", level), ("error.log", "ERROR")):
+        file = LogFile(
+            directory / name,
+            on_problem=partial(_say_failed, directory),
+            on_recovery=partial(_say_written, directory),
+        )
+        logger.add(file, level=least, format=form, filter=_is_for_files, backtrace=False, diagnose=False)
+        _files.append(file)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o640)
+def _say_failed(directory: Path, problem: str) -> None:
+    _console.warning("Log files in {} cannot be written ({}): lines go to the console only", directory, problem)
+
+
+def _say_written(directory: Path) -> None:
+    _console.warning("Log files in {} are written again", directory)
 
 
 class _Render:
@@ -215,6 +220,10 @@ def _line(form: str, before: str = "") -> Callable[[Record], str]:
 
 def _is_shown(record: Record) -> bool:
     return bool(record["extra"].get(_SHOWN, True))
+
+
+def _is_for_files(record: Record) -> bool:
+    return _is_shown(record) and _CONSOLE_ONLY not in record["extra"]
 
 
 def _text(record: Record, context: Mapping[str, str], trace: str) -> str:

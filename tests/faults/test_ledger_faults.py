@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import orjson
 import pytest
 
 from pnl_backend.simulator import Simulator
+from tests.faults.disks import fill
 from tests.support.clients import Listener, listening
 from tests.support.server import FAST, ServerProcess, upstream_env
 from tests.waiting import until
@@ -104,18 +105,6 @@ async def watched(server: ServerProcess, ledger: Path) -> AsyncIterator[Watched]
         yield Watched(server, client, ledger)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """An 8 MB file system of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("mounting a file system needs root; the size limit below stands for it")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
-
-
 HOLD = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
@@ -142,12 +131,6 @@ async def test_another_process_holds_the_write_lock_for_ten_seconds(start: Start
         holder.stdin.write(b"\n")
         await holder.communicate()
         await all_.is_mended()
-
-
-def fill(file: Path) -> None:
-    with file.open("wb", buffering=0) as opened:
-        while True:
-            opened.write(bytes(4096))
 
 
 async def test_a_disk_that_fills_up(start: Start, small_disk: Path) -> None:
