@@ -99,7 +99,8 @@ class Arrivals:
 
     def complete(self, arrival: Arrival) -> None:
         """The request is in hand, or the connection is closed."""
-        self.received(arrival)
+        if arrival in self._waiting:
+            self.received(arrival)
         self._idle.pop(arrival, None)
         self.unfinished.discard(arrival)
 

@@ -16,9 +16,8 @@ JSON = "application/json"
 
 def success(data: bytes, now_ms: int, *, beside: bytes = b"{}") -> web.Response:
     """200 with data that is JSON already; the fields of the object `beside` stand beside the envelope's own."""
-    fields = beside[1:-1]
-    more = b"," + fields if fields else b""
-    body = b'{"success":true,"data":' + data + b',"timestamp":"' + iso(now_ms).encode() + b'"' + more + b"}"
+    more = (b",", beside[1:]) if len(beside) > 2 else (b"}",)
+    body = b"".join((b'{"success":true,"data":', data, b',"timestamp":"', iso(now_ms).encode(), b'"', *more))
     return web.Response(body=body, content_type=JSON)
 
 
