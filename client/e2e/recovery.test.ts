@@ -17,13 +17,13 @@ afterAll(() => server?.dispose());
 
 function build(): { store: PnLStore; transport: SocketIoTransport } {
   const keys = credentials(null, null);
-  const rest = createRest({ api: server.url, key: keys.get });
+  const rest = createRest({ api: () => server.url, key: keys.get });
   let transport: SocketIoTransport | undefined;
   const store = createPnLStore({
     rest,
     credentials: keys,
     storage: null,
-    transports: (cursor) => [(transport = socketIoTransport({ url: server.url, key: keys.get, cursor })), pollingTransport({ rest })],
+    transports: (cursor) => [(transport = socketIoTransport({ url: () => server.url, key: keys.get, cursor })), pollingTransport({ rest })],
   });
   return { store, transport: transport as SocketIoTransport };
 }

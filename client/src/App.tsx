@@ -6,12 +6,13 @@ import { Banners, ConnectionBadge, ConnectionVoice } from './components/Connecti
 import { Logo, SettingsIcon } from './components/Icons';
 import { KeyPrompt } from './components/KeyPrompt';
 import { Settings } from './components/Settings';
+import { pageSystem } from './lib/pageSystem';
 import { useFormatter } from './lib/preferences';
 import { useRoute, type Route } from './lib/route';
 import { useVerdict } from './lib/useVerdict';
 import { Overview } from './pages/Overview';
 import { System } from './pages/System';
-import { pageSystem, usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
+import { usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
 import { hasFigures } from './store/state';
 
 const ROUTES: readonly (readonly [Route, string, string])[] = [
@@ -138,6 +139,6 @@ function useConnection(): void {
 function useSystem(whole: boolean): void {
   const connected = usePnLStore((state) => state.connected);
   const troubles = usePnLStore(({ pnl }) => Object.values(pnl.sources).map(({ error }) => error).join());
-  useEffect(() => (connected ? pageSystem.want(whole) : undefined), [connected, whole]);
-  useEffect(() => pageSystem.hasten(), [troubles]);
+  useEffect(() => (connected ? pageSystem().want(whole) : undefined), [connected, whole]);
+  useEffect(() => pageSystem().hasten(), [troubles]);
 }

@@ -14,8 +14,10 @@ import './styles/small.css';
 import { App } from './App';
 import { Boundary } from './components/Boundary';
 import { applyTheme } from './lib/preferences';
-import { pnlStore } from './pnlStore';
+import { configurePnLStore, pnlStore } from './pnlStore';
 
+const { VITE_API_URL, VITE_WS_URL, VITE_WS_SECURE } = import.meta.env;
+configurePnLStore({ apiUrl: VITE_API_URL, wsUrl: VITE_WS_URL, wsSecure: VITE_WS_SECURE });
 applyTheme(document.documentElement);
 window.addEventListener('pagehide', pnlStore.flush);
 

@@ -3,39 +3,36 @@
 import { io } from 'socket.io-client';
 import { useStore } from 'zustand';
 import { useShallow } from 'zustand/shallow';
-import { endpoints } from './config';
-import { tabChannel } from './lib/tabs';
+import { serverAddress, type ServerSettings } from './config';
 import { createPnLStore, type PnLStore } from './store/core';
 import { credentials } from './store/credentials';
-import { shareSystem } from './store/sharedSystem';
 import type { PnLState } from './store/state';
 import { pollingTransport } from './transports/polling';
 import { createRest } from './transports/rest';
 import { socketIoTransport } from './transports/socketio';
 import { sseTransport } from './transports/sse';
 
+export type { ServerSettings } from './config';
 export type { PnLState } from './store/state';
 
 export const pageCredentials = credentials(storageOf('sessionStorage'), storageOf('localStorage'));
-export const pageEndpoints = endpoints(import.meta.env, globalThis.location?.origin ?? 'http://localhost:3000');
-export const pageRest = createRest({ api: pageEndpoints.api, key: pageCredentials.get });
+const address = serverAddress(globalThis.location?.origin);
+
+/** Says where the server is, before the store is first used; without it, it is where the page came from, or `http://localhost:3000`. */
+export const configurePnLStore = (settings: ServerSettings): void => address.configure(settings);
+
+export const pageApi = (): string => address.get().api;
+export const pageRest = createRest({ api: pageApi, key: pageCredentials.get });
 
 export const pnlStore: PnLStore = createPnLStore({
   rest: pageRest,
   credentials: pageCredentials,
   storage: storageOf('localStorage'),
   transports: (cursor) => [
-    socketIoTransport({ url: pageEndpoints.socket, key: pageCredentials.get, cursor, connect: io }),
-    sseTransport({ api: pageEndpoints.api, key: pageCredentials.get }),
+    socketIoTransport({ url: () => address.get().socket, key: pageCredentials.get, cursor, connect: io }),
+    sseTransport({ api: pageApi, key: pageCredentials.get }),
     pollingTransport({ rest: pageRest }),
   ],
-});
-
-/** Reads what the server says of itself, once for all tabs. */
-export const pageSystem = shareSystem({
-  store: pnlStore,
-  channel: tabChannel(`pnl-system ${pageEndpoints.api}`),
-  visible: () => globalThis.document?.visibilityState !== 'hidden',
 });
 
 export const usePnLStore = bindStore(pnlStore);

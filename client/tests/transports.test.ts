@@ -68,7 +68,7 @@ class FakeEventSource {
 describe('the event stream', () => {
   const sources: FakeEventSource[] = [];
   const transport = sseTransport({
-    api: 'http://server',
+    api: () => 'http://server',
     key: () => 'a key&',
     open: (url) => {
       const source = new FakeEventSource(url);
@@ -86,6 +86,12 @@ describe('the event stream', () => {
   afterEach(() => {
     transport.close();
     vi.useRealTimers();
+  });
+
+  it('is down at once where there is no EventSource', () => {
+    const events = record();
+    sseTransport({ api: () => 'http://server', key: () => null }).open(events);
+    expect(events.down).toHaveBeenCalledExactlyOnceWith({ kind: 'network', message: 'ReferenceError: EventSource is not defined' });
   });
 
   it('carries the key in the address, where EventSource can only have it', () => {
@@ -164,14 +170,14 @@ describe('REST and polling against a real server', () => {
       key = request.headers['x-api-key'];
       reply(200, { success: true, data: { seq: 3 }, timestamp: '' })(request, response);
     };
-    const rest = createRest({ api: address(), key: () => 'secret' });
+    const rest = createRest({ api: address, key: () => 'secret' });
     await expect(rest.get('/api/pnl/current')).resolves.toEqual({ seq: 3 });
     expect(key).toBe('secret');
   });
 
   it('turns a failure into one error with its code, id and wait', async () => {
     answer = reply(429, { success: false, error: { message: 'Too many requests', code: 'rate_limited', id: 'r1' } }, { 'Retry-After': '7' });
-    const error = await createRest({ api: address(), key: () => null })
+    const error = await createRest({ api: address, key: () => null })
       .get('/x')
       .catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(ApiError);
@@ -180,7 +186,7 @@ describe('REST and polling against a real server', () => {
 
   it('takes an unhealthy answer for an answer', async () => {
     answer = reply(503, { status: 'unhealthy' });
-    await expect(createRest({ api: address(), key: () => null }).plain('/health')).resolves.toEqual({ status: 'unhealthy' });
+    await expect(createRest({ api: address, key: () => null }).plain('/health')).resolves.toEqual({ status: 'unhealthy' });
   });
 
   it('polls: up with the first snapshot, again after the interval, down when refused', async () => {
@@ -192,7 +198,7 @@ describe('REST and polling against a real server', () => {
     };
     const events = record();
     const down = new Promise((told: (reason: unknown) => void) => events.down.mockImplementation(told));
-    pollingTransport({ rest: createRest({ api: address(), key: () => null }), everyMs: 5 }).open(events);
+    pollingTransport({ rest: createRest({ api: address, key: () => null }), everyMs: 5 }).open(events);
     await expect(down).resolves.toEqual({ kind: 'auth', message: 'Missing API key' });
     expect(events.up).toHaveBeenCalledTimes(1);
     expect(events.snapshot.mock.calls.map(([{ seq }]) => seq)).toEqual([1, 2]);
@@ -203,7 +209,7 @@ describe('REST and polling against a real server', () => {
     await new Promise((closed) => server.close(closed));
     const events = record();
     const down = new Promise((told: (reason: unknown) => void) => events.down.mockImplementation(told));
-    pollingTransport({ rest: createRest({ api: gone, key: () => null }) }).open(events);
+    pollingTransport({ rest: createRest({ api: () => gone, key: () => null }) }).open(events);
     await expect(down).resolves.toMatchObject({ kind: 'network' });
   });
 
@@ -218,7 +224,7 @@ describe('REST and polling against a real server', () => {
       paths.push(String(url));
       return limited(String(url));
     };
-    const rest = createRest({ api: '', key: () => null, fetch: fetch as typeof globalThis.fetch, now: () => now });
+    const rest = createRest({ api: () => '', key: () => null, fetch: fetch as typeof globalThis.fetch, now: () => now });
     await expect(rest.get('/api/pnl/history')).rejects.toMatchObject({ status: 429, retryAfterMs: 30_000 });
     now += 29_000;
     await expect(rest.get('/api/pnl/current')).rejects.toMatchObject({ status: 429, message: 'Too many requests', retryAfterMs: 1_000 });
@@ -235,7 +241,7 @@ describe('REST and polling against a real server', () => {
     const refused = { error: { message: 'Too many wrong API keys', code: 'too_many_wrong_keys' } };
     const fetch = async (_url: unknown, init?: RequestInit): Promise<Response> =>
       new Headers(init?.headers).get('X-API-Key') === 'right' ? Response.json({ data: 7 }) : Response.json(refused, { status: 429, headers: { 'Retry-After': '60' } });
-    const rest = createRest({ api: '', key: () => key, fetch: fetch as typeof globalThis.fetch });
+    const rest = createRest({ api: () => '', key: () => key, fetch: fetch as typeof globalThis.fetch });
     await expect(rest.get('/api/pnl/current')).rejects.toMatchObject({ needsKey: true, retryAfterMs: 60_000 });
     key = 'right';
     expect(await rest.get('/api/pnl/current')).toBe(7);
@@ -243,7 +249,7 @@ describe('REST and polling against a real server', () => {
 
   it('understands a Retry-After that is a date', async () => {
     const fetch = async (): Promise<Response> => new Response('{}', { status: 503, headers: { 'Retry-After': 'Wed, 25 Feb 2026 22:24:30 GMT' } });
-    const rest = createRest({ api: '', key: () => null, fetch, now: () => Date.UTC(2026, 1, 25, 22, 24) });
+    const rest = createRest({ api: () => '', key: () => null, fetch, now: () => Date.UTC(2026, 1, 25, 22, 24) });
     await expect(rest.get('/x')).rejects.toMatchObject({ status: 503, retryAfterMs: 30_000 });
   });
 });

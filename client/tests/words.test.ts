@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { endpoints } from '../src/config';
+import { endpoints, serverAddress } from '../src/config';
 import { createFormatter } from '../src/lib/format';
 import { provenance } from '../src/lib/provenance';
 import type { BreakerState, SourceState } from '../src/types/wire';
@@ -48,9 +48,18 @@ describe('where the server is', () => {
 
   it('is where a separately hosted build was told', () => {
     const there = { api: 'https://server.example', socket: 'https://server.example' };
-    expect(endpoints({ VITE_API_URL: 'https://server.example/api', VITE_WS_URL: 'ws://server.example/pnl-stream', VITE_WS_SECURE: 'true' }, here)).toEqual(there);
-    expect(endpoints({ VITE_API_URL: 'https://server.example/' }, here)).toEqual(there);
-    expect(endpoints({ VITE_WS_URL: 'wss://server.example' }, here)).toEqual(there);
-    expect(endpoints({ VITE_WS_URL: 'localhost:8000', VITE_WS_SECURE: 'false' }, here)).toEqual({ api: 'http://localhost:8000', socket: 'http://localhost:8000' });
+    expect(endpoints({ apiUrl: 'https://server.example/api', wsUrl: 'ws://server.example/pnl-stream', wsSecure: 'true' }, here)).toEqual(there);
+    expect(endpoints({ apiUrl: 'https://server.example/' }, here)).toEqual(there);
+    expect(endpoints({ wsUrl: 'wss://server.example' }, here)).toEqual(there);
+    expect(endpoints({ wsUrl: 'localhost:8000', wsSecure: 'false' }, here)).toEqual({ api: 'http://localhost:8000', socket: 'http://localhost:8000' });
+  });
+
+  it('is said before its first use, else it is the default where no page came from a server', () => {
+    for (const origin of [undefined, 'null']) expect(serverAddress(origin).get().api).toBe('http://localhost:3000');
+    const address = serverAddress(here);
+    address.configure({ apiUrl: 'http://one' });
+    address.configure({ wsUrl: 'two', wsSecure: true });
+    expect(address.get()).toEqual({ api: 'https://two', socket: 'https://two' });
+    expect(() => address.configure({})).toThrow('before the store is first used');
   });
 });

@@ -37,7 +37,8 @@ export interface Rest {
 }
 
 export interface RestOptions {
-  api: string;
+  /** Origin of the server; asked for at each request. */
+  api: () => string;
   key: () => string | null;
   fetch?: typeof globalThis.fetch;
   timeoutMs?: number;
@@ -51,7 +52,7 @@ export function createRest({ api, key, fetch = (...args) => globalThis.fetch(...
   async function send(path: string, init: RequestInit, apiKey: string | null): Promise<Response> {
     const headers = new Headers(init.headers);
     if (apiKey !== null) headers.set('X-API-Key', apiKey);
-    return fetch(api + path, { ...init, headers, cache: 'no-store', signal: AbortSignal.timeout(timeoutMs) });
+    return fetch(api() + path, { ...init, headers, cache: 'no-store', signal: AbortSignal.timeout(timeoutMs) });
   }
 
   async function data<Data>(response: Response): Promise<Data> {

@@ -9,7 +9,8 @@ const UNKNOWN_EVENT = 'unknown_event';
 const ACK_TIMEOUT_MS = 5_000;
 
 export interface SocketIoOptions {
-  url: string;
+  /** Origin of the server; asked for when the socket is made. */
+  url: () => string;
   key: () => string | null;
   /** The last update seen, once this session has seen one. */
   cursor: () => Cursor | null;
@@ -17,6 +18,7 @@ export interface SocketIoOptions {
 }
 
 export interface SocketIoTransport extends Transport {
+  /** Made when it is first asked for or opened. */
   readonly socket: Socket;
 }
 
@@ -26,16 +28,24 @@ export interface SocketIoTransport extends Transport {
  */
 export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOptions): SocketIoTransport {
   let events: TransportEvents | null = null;
-  const socket = connect(url, {
-    transports: ['websocket'],
-    autoConnect: false,
-    reconnection: false,
-    forceNew: true,
-    auth: (give) => {
-      const apiKey = key();
-      give(apiKey === null ? { recovery: true } : { apiKey, recovery: true });
-    },
-  });
+  let made: Socket | null = null;
+
+  function make(): Socket {
+    const socket = connect(url(), {
+      transports: ['websocket'],
+      autoConnect: false,
+      reconnection: false,
+      forceNew: true,
+      auth: (give) => {
+        const apiKey = key();
+        give(apiKey === null ? { recovery: true } : { apiKey, recovery: true });
+      },
+    });
+    addListeners(socket);
+    return socket;
+  }
+
+  const socketOnce = (): Socket => (made ??= make());
 
   function lose(reason: Down): void {
     const told = events;
@@ -43,7 +53,7 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
     told?.down(reason);
   }
 
-  function subscribe(told: TransportEvents): void {
+  function subscribe(socket: Socket, told: TransportEvents): void {
     const since = cursor();
     socket.timeout(ACK_TIMEOUT_MS).emit('subscribe_pnl', ...(since ? [{ since }] : []), (error: Error | null, ack?: SubscribeAck) => {
       if (events === told && since !== null && (error !== null || ack?.recovered !== true)) told.missed();
@@ -52,32 +62,36 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
     socket.emit('subscribe_dashboard');
   }
 
-  socket.on('connect', () => {
-    const told = events;
-    if (told === null) return;
-    told.up({ resumed: true });
-    if (!socket.recovered) subscribe(told);
-  });
-  socket.on('connect_error', (error) => lose({ kind: /api key/i.test(error.message) ? 'auth' : 'network', message: error.message }));
-  socket.on('disconnect', (reason) => lose({ kind: 'network', message: reason }));
-  socket.on('pnl_update', (update: PnLUpdate | null) => events?.snapshot(update?.data as Snapshot, update?.timestamp ?? ''));
-  socket.on('components_update', (update: ComponentsUpdate | null) => events?.components(update?.data as Breakdown, update?.timestamp ?? ''));
-  socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
-  socket.on('stream_error', (error: StreamError | null) => events?.fault(error?.message ?? 'The server has stopped sending updates'));
-  socket.on('error', ({ code, message }: ErrorMessage) => {
-    if (code !== UNKNOWN_EVENT) events?.fault(message);
-  });
+  function addListeners(socket: Socket): void {
+    socket.on('connect', () => {
+      const told = events;
+      if (told === null) return;
+      told.up({ resumed: true });
+      if (!socket.recovered) subscribe(socket, told);
+    });
+    socket.on('connect_error', (error) => lose({ kind: /api key/i.test(error.message) ? 'auth' : 'network', message: error.message }));
+    socket.on('disconnect', (reason) => lose({ kind: 'network', message: reason }));
+    socket.on('pnl_update', (update: PnLUpdate | null) => events?.snapshot(update?.data as Snapshot, update?.timestamp ?? ''));
+    socket.on('components_update', (update: ComponentsUpdate | null) => events?.components(update?.data as Breakdown, update?.timestamp ?? ''));
+    socket.on('pnl-update', (message: DashboardMessage) => events?.dashboard(message));
+    socket.on('stream_error', (error: StreamError | null) => events?.fault(error?.message ?? 'The server has stopped sending updates'));
+    socket.on('error', ({ code, message }: ErrorMessage) => {
+      if (code !== UNKNOWN_EVENT) events?.fault(message);
+    });
+  }
 
   return {
     rung: 'websocket',
-    socket,
+    get socket() {
+      return socketOnce();
+    },
     open(told) {
       events = told;
-      socket.connect();
+      socketOnce().connect();
     },
     close() {
       events = null;
-      socket.disconnect();
+      made?.disconnect();
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Transport, TransportEvents } from './types';
 const SILENCE_MS = 75_000;
 
 export interface SseOptions {
-  api: string;
+  api: () => string;
   key: () => string | null;
   /** `EventSource`, or what stands in for it. */
   open?: (url: string) => EventSource;
@@ -29,7 +29,13 @@ export function sseTransport({ api, key, open = (url) => new EventSource(url) }:
     open(events: TransportEvents) {
       close();
       const apiKey = key();
-      const mine = open(`${api}/api/pnl/stream${apiKey === null ? '' : `?apiKey=${encodeURIComponent(apiKey)}`}`);
+      let mine: EventSource;
+      try {
+        mine = open(`${api()}/api/pnl/stream${apiKey === null ? '' : `?apiKey=${encodeURIComponent(apiKey)}`}`);
+      } catch (error) {
+        events.down({ kind: 'network', message: String(error) }); // Node has no EventSource.
+        return;
+      }
       let ledger: Ledger | null = null;
       source = mine;
 
