@@ -18,12 +18,12 @@ const FLAGS = [
 ];
 
 /** What Chromium itself writes when a test cuts the network; a page cannot prevent it. */
-const CUT = /^(Failed to load resource: (net::ERR_|the server responded)|WebSocket connection to |Connecting to )/;
+const CUT = /^(Failed to load resource: (net::ERR_|the server responded)|WebSocket connection to |Connecting to |An unknown error occurred when fetching the script)/;
 
-/** `env`: variables of the browser's process, beside this one's. */
-export async function launch(env: Record<string, string> = {}): Promise<Browser> {
+/** `env`: variables of the browser's process, beside this one's; `flags`: beside those of every test. */
+export async function launch(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<Browser> {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS, env: { ...process.env, ...env } });
+  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: [...FLAGS, ...flags], env: { ...process.env, ...env } });
 }
 
 export interface Watched {

@@ -22,6 +22,8 @@ export interface RunningServer {
   thaw: () => void;
   /** Ends the process at once, as a crash would; its files stay. */
   kill: () => Promise<void>;
+  /** Lets it shut down; its files stay. */
+  stop: () => Promise<void>;
   /** Starts it again on the same port with the same files. */
   start: () => Promise<void>;
   /** Ends it and removes its files. */
@@ -59,10 +61,13 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     }
   }
 
-  async function kill(): Promise<void> {
+  const kill = (): Promise<void> => end('SIGKILL');
+  const stop = (): Promise<void> => end('SIGTERM');
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
-    child.kill('SIGKILL');
+    child.kill(signal);
     await ended;
   }
 
@@ -77,7 +82,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     await dispose();
     throw error;
   }
-  return { url, ledger, freeze: () => void child?.kill('SIGSTOP'), thaw: () => void child?.kill('SIGCONT'), start, kill, dispose };
+  return { url, ledger, freeze: () => void child?.kill('SIGSTOP'), thaw: () => void child?.kill('SIGCONT'), start, kill, stop, dispose };
 }
 
 async function answers(url: string): Promise<boolean> {

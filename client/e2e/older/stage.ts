@@ -1,0 +1,92 @@
+/** One server, its front and a browser, and pages side by side through ten updates, a restart of the server and ten more. */
+
+import type { Browser } from 'playwright-core';
+import { launch, until } from '../browser';
+import { addPast, startServer, type RunningServer } from '../server';
+import { bundle, type Program } from './bundle';
+import { resolverRule, startFront, type Front, type Network, type Site } from './front';
+import { runPage, type PageRun, type Watch } from './run';
+
+export const UPDATES = 10;
+/** What the dashboard's charts show; the ledger of the stage has a past of as many days. */
+export const CHART_DAYS = 30;
+
+export interface OlderPage {
+  readonly name: string;
+  readonly program: Program;
+  readonly style?: string;
+  /** Those in which it shows figures. */
+  readonly networks: readonly Network[];
+  readonly watch: Watch;
+  /** What it prints itself, by console.error, when a connection is refused. */
+  readonly says?: RegExp;
+}
+
+export interface Outcome {
+  readonly run: PageRun;
+  /** How many texts it had shown when the server stopped. */
+  readonly before: number;
+  readonly failure: unknown;
+}
+
+export interface Stage {
+  readonly browser: Browser;
+  readonly front: Front;
+  /** Runs every page in every of its networks at once; the outcomes by page and network. */
+  play: () => Promise<Map<string, Outcome>>;
+  open: (name: string, network: Network, watch: Watch) => Promise<PageRun>;
+  close: () => Promise<void>;
+}
+
+export const title = (name: string, network: Network): string => `${name} (${network})`;
+
+export async function setStage(pages: readonly OlderPage[]): Promise<Stage> {
+  const sites = new Map<string, Site>();
+  for (const { name, program, style = '' } of pages) sites.set(name, { script: await bundle(program), style });
+  const server = await serverWithPast();
+  const front = await startFront(server.url, sites);
+  const browser = await launch({}, [resolverRule(front.port)]);
+  const open = (name: string, network: Network, watch: Watch): Promise<PageRun> =>
+    runPage({ browser, front, name, network, watch, newest: () => newestSeq(server) });
+
+  async function play(): Promise<Map<string, Outcome>> {
+    const entries = pages.flatMap(({ name, networks, watch }) => networks.map((network) => ({ name, network, watch })));
+    const runs = await Promise.all(entries.map(({ name, network, watch }) => open(name, network, watch)));
+    const first = await Promise.all(runs.map(failureOfMore));
+    const before = runs.map(({ shown }) => shown.length);
+    await server.stop();
+    await front.holdUntil(server.start());
+    const second = await Promise.all(runs.map((run, i) => first[i] ?? failureOfMore(run)));
+    await Promise.all(runs.map((run) => run.close()));
+    return new Map(entries.map(({ name, network }, i) => [title(name, network), { run: runs[i] as PageRun, before: before[i] ?? 0, failure: second[i] }]));
+  }
+
+  return {
+    browser,
+    front,
+    play,
+    open,
+    close: async () => {
+      await browser.close();
+      await front.close();
+      await server.dispose();
+    },
+  };
+}
+
+/** A demo whose figures move every second, in a ledger that is as old as the charts are long. */
+async function serverWithPast(): Promise<RunningServer> {
+  const server = await startServer({ KALSHI_POLL_MS: '1000' });
+  await until(() => newestSeq(server), (seq) => seq > 0);
+  await server.stop();
+  await addPast(server.ledger, CHART_DAYS - 1, 'UTC');
+  await server.start();
+  return server;
+}
+
+async function newestSeq(server: RunningServer): Promise<number> {
+  const response = await fetch(`${server.url}/api/pnl/current`);
+  return ((await response.json()) as { data: { seq: number } }).data.seq;
+}
+
+const failureOfMore = (run: PageRun): Promise<unknown> => run.more(UPDATES).then(() => null, (error: unknown) => error);
