@@ -193,6 +193,7 @@ class HistoryRow(Message):
     close: float
     count: int = Field(ge=0)
     date: str = Field(default="", description="With resolution 1d only: the business day, YYYY-MM-DD.")
+    imported: bool = Field(default=False, description="True in rows that `pnl-backend import` took over.")
 
 
 class History(Message):

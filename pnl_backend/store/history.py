@@ -25,6 +25,12 @@ LAST_INSTANT = 253_370_764_799_999
 
 CHUNK = 5000
 
+LEAST_SEQ = -(1 << 62)
+"""Below every sequence number; those of imported snapshots are negative."""
+
+IMPORTED = "imported"
+"""True in rows of an older server's figures, absent in all others."""
+
 
 class DayClose(NamedTuple):
     """The totals as they stood when a business day ended, or stand now, in cents."""
@@ -62,7 +68,7 @@ class History:
     async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Sequence[HistoryRow]]:
         """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
         span, first = self._check(start, end, resolution)
-        after = first, -1
+        after = first, LEAST_SEQ
         while True:
             if span is None:
                 rows = await self._reads.read(_RAW_NEXT, (after[0], end, *after, CHUNK))
@@ -72,10 +78,13 @@ class History:
                 yield [(_raw if span is None else _rolled)(None, row) for row in rows]
             if len(rows) < CHUNK:
                 return
-            after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, -1)
+            after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, LEAST_SEQ)
 
     async def closes(self, days: int, now: int) -> list[DayClose]:
-        """The last `days` business days up to `now`, from the first that is known; one without snapshots repeats."""
+        """The last `days` business days up to `now`, from the first that is known; one without snapshots repeats.
+
+        Imported days are left out: what is compared with today's figures must be made of the same definitions.
+        """
         zone = self._calendar.zone
         today = business_date(now, zone)
         first = today - timedelta(days=days - 1)
@@ -104,8 +113,8 @@ class History:
 
 
 def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    at, net, kalshi, costs, revenue = row[:5]
-    return {
+    at, net, kalshi, costs, revenue, seq = row
+    shaped: HistoryRow = {
         "timestamp": at,
         "netPnL": net,
         "kalshiPnL": kalshi,
@@ -117,11 +126,12 @@ def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
         "close": net,
         "count": 1,
     }
+    return _marked(shaped, seq)
 
 
 def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    start, opened, high, low, close, kalshi, costs, revenue, count = row
-    return {
+    start, opened, high, low, close, kalshi, costs, revenue, count, first_seq = row
+    shaped: HistoryRow = {
         "timestamp": start,
         "netPnL": close,
         "kalshiPnL": kalshi,
@@ -133,16 +143,27 @@ def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
         "close": close,
         "count": count,
     }
+    return _marked(shaped, first_seq)
 
 
-_CLOSES = "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start"
+def _marked(row: HistoryRow, seq: int) -> HistoryRow:
+    if seq < 0:
+        row[IMPORTED] = True
+    return row
+
+
+_CLOSES = (
+    "SELECT start, kalshi, costs, revenue FROM rollups"
+    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 ORDER BY start"
+)
 _CLOSE_BEFORE = (
-    "SELECT start, kalshi, costs, revenue FROM rollups WHERE span = ? AND start < ? ORDER BY start DESC LIMIT 1"
+    "SELECT start, kalshi, costs, revenue FROM rollups"
+    " WHERE span = ? AND start < ? AND first_seq > 0 ORDER BY start DESC LIMIT 1"
 )
 # Cents become dollars in SQLite, which holds no Python lock meanwhile; a double holds two decimals of 10^13 exactly.
 _ROLLED = (
     "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0,"
-    " kalshi / 100.0, costs / 100.0, revenue / 100.0, count FROM rollups "
+    " kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq FROM rollups "
 )
 _ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 _ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"

@@ -44,8 +44,9 @@ _PARTIAL_LIFE = 86_400
 async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: int, replay_rows: int) -> int:
     """Let go of raw snapshots older than `keep_days` whole business days; how many went.
 
-    Rollups, facts, the first snapshot and the last one of every day stay: periods are measured against them. The space
-    is used again by what comes next. Batches are short, so that appends go on in between.
+    Rollups, facts, the first snapshot and the last one of every day stay: periods are measured against them. What was
+    imported stays too: it would be taken a second time by a second import. The space is used again by what comes next.
+    Batches are short, so that appends go on in between.
     """
     oldest = day_start(business_date(now, calendar.zone) - timedelta(days=keep_days), calendar.zone)
     gone = 0
@@ -58,9 +59,9 @@ async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: 
 
 def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) -> int:
     rows = connection.execute(
-        "SELECT seq FROM snapshots WHERE at < ?"
+        "SELECT seq FROM snapshots WHERE at < ? AND seq > 0"
         " AND seq <= (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 1 OFFSET ?)"
-        " AND seq <> (SELECT min(seq) FROM snapshots)"
+        " AND seq <> (SELECT min(seq) FROM snapshots WHERE seq > 0)"
         " AND seq NOT IN (SELECT last_seq FROM rollups WHERE span = ?) ORDER BY at LIMIT ?",
         (oldest, replay_rows, DAY_MS, PRUNE_BATCH),
     ).fetchall()
@@ -151,7 +152,7 @@ def verify(file: Path, progress: Progress) -> int:
         if connection.execute("PRAGMA user_version").fetchone() == (0,):
             raise StoreError(f"{file} is empty")
         progress("Checking", 1, 1)
-        (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots").fetchone()
+        (last,) = connection.execute("SELECT max(coalesce(max(seq), 0), 0) FROM snapshots").fetchone()
         return int(last)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from pnl_backend.store import older_names
+
 Progress = Callable[[str, int, int], None]
 """Told during long work: what is being done, how much is done, how much there is."""
 
@@ -125,6 +127,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_ROLLUPS),
     _step(_FACTS),
     _step(_SKIPS),
+    _step(older_names.TABLES + older_names.VIEWS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

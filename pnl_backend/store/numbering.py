@@ -29,7 +29,9 @@ def begin_run(connection: sqlite3.Connection, last_seq: int, now: int) -> int:
     """Mark the ledger as in use since `now` (ms); the last number that is taken, `last_seq` or the end of a skip."""
     held = connection.execute("SELECT value FROM meta WHERE key = ?", (_RUNNING,)).fetchone()
     if held is not None:
-        (stored_at,) = connection.execute("SELECT at FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone() or (0,)
+        (stored_at,) = connection.execute(
+            "SELECT at FROM snapshots WHERE seq > 0 ORDER BY seq DESC LIMIT 1"
+        ).fetchone() or (0,)
         unstored_ms = max(0, now - max(stored_at, int(held[0]))) if stored_at or int(held[0]) else 0
         first, last_seq = last_seq + 1, last_seq + LEAST_SKIP + unstored_ms // SHORTEST_INTERVAL_MS
         _leave_out(connection, first, last_seq, now)

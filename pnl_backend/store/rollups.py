@@ -3,12 +3,15 @@
 Rows are ordered by sequence number, not by time, so a clock that was set back moves no open or close. Minutes, five
 minutes and hours are those of UTC, days those of the business time zone. A rollup is kept with the first and last
 sequence number in it, so that merging is exact, whatever is merged in whatever order.
+
+Imported snapshots have negative numbers, and their figures follow other definitions: an interval holds either imported
+ones or this server's own, and its own go before.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -41,6 +44,10 @@ class Rollup(NamedTuple):
     samples: int
 
 
+ImportedSums = tuple[int, int, int, int, int, int]
+"""A row of `snapshots`: seq, at (ms), and net, kalshi, costs, revenue in cents."""
+
+
 class Calendar:
     """Where intervals begin."""
 
@@ -62,7 +69,9 @@ class Calendar:
 
 
 def merge(one: Rollup, other: Rollup) -> Rollup:
-    """Two disjoint parts of an interval as one; their order does not matter."""
+    """Two disjoint parts of an interval as one; their order does not matter. An imported part gives way to our own."""
+    if (one.first_seq < 0) != (other.first_seq < 0):
+        return max(one, other, key=_first_seq)
     early = one if one.first_seq < other.first_seq else other
     late = one if one.last_seq > other.last_seq else other
     return one._replace(
@@ -77,6 +86,10 @@ def merge(one: Rollup, other: Rollup) -> Rollup:
         revenue=late.revenue,
         samples=one.samples + other.samples,
     )
+
+
+def _first_seq(row: Rollup) -> int:
+    return row.first_seq
 
 
 def coarser(rows: Iterable[Rollup], spans: Iterable[int], calendar: Calendar) -> list[Rollup]:
@@ -97,7 +110,20 @@ def add(connection: sqlite3.Connection, record: Record, calendar: Calendar) -> N
     net, last = record.net_cents, (record.kalshi_cents, record.costs_cents, record.revenue_cents)
     sums = (record.seq, record.seq, net, net, net, net, *last, 1)
     rows = [Rollup(span, calendar.start(span, record.at), *sums) for span in (*UTC_SPANS, DAY_MS)]
+    connection.executemany(_FORGET_IMPORTED, [row[:2] for row in rows])
     connection.executemany(_MERGE, rows)
+
+
+def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSums], calendar: Calendar) -> None:
+    """Count imported snapshots in, except into intervals that hold snapshots of our own."""
+    for span in (*UTC_SPANS, DAY_MS):
+        connection.executemany(
+            _MERGE_IMPORTED,
+            (
+                Rollup(span, calendar.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1)
+                for seq, at, net, kalshi, costs, revenue in snapshots
+            ),
+        )
 
 
 def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) -> None:
@@ -107,9 +133,10 @@ def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) ->
     ).fetchall()
     for (minute,) in touched:
         connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (MINUTE_MS, minute))
-        connection.executemany(_MERGE, connection.execute(
-            _MINUTES.format(where="at >= ? AND at < ? AND seq < ?"), (minute, minute + MINUTE_MS, seq)
-        ).fetchall())  # fmt: skip
+        for numbers, merge_into in (("seq > 0", _MERGE), ("seq < 0", _MERGE_IMPORTED)):
+            rest = _MINUTES.format(where=f"{numbers} AND at >= ? AND at < ? AND seq < ?")
+            kept = connection.execute(rest, (minute, minute + MINUTE_MS, seq)).fetchall()
+            connection.executemany(merge_into, kept)
     for span in (5 * MINUTE_MS, HOUR_MS, DAY_MS):
         for start in {calendar.start(span, minute) for (minute,) in touched}:
             _regather(connection, span, start, calendar)
@@ -187,3 +214,5 @@ INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (spa
     revenue = iif(excluded.last_seq > last_seq, excluded.revenue, revenue),
     count = count + excluded.count
 """
+_MERGE_IMPORTED = _MERGE + "WHERE first_seq < 0"
+_FORGET_IMPORTED = "DELETE FROM rollups WHERE span = ? AND start = ? AND first_seq < 0"

@@ -405,7 +405,7 @@ class Store:
 
     def _declare_lost(self, connection: sqlite3.Connection) -> int:
         """Note as a gap what was stored and is not in the file that took the old one's place; how many snapshots."""
-        (held,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots").fetchone()
+        (held,) = connection.execute("SELECT max(coalesce(max(seq), 0), 0) FROM snapshots").fetchone()
         newest = self._latest.seq if self._latest else 0
         if held >= newest:
             return 0

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from pnl_backend.config import LOCAL_REDIS
-from tests.support.node_settings import OURS, given_names, printed
+from tests.support.older_documents import OURS, given_names, printed
 from tests.support.server import ServerProcess, command
 
 FILES = OURS | printed()

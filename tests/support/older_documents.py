@@ -1,4 +1,4 @@
-"""Settings files of the Node server: some of our own writing, and those that the older documents print."""
+"""What the older documents print, read from them where they are at hand, and the same in our own writing."""
 
 from __future__ import annotations
 
@@ -71,6 +71,15 @@ def printed() -> dict[str, str]:
         for document in (sorted(SEEDS.glob("*.md")) if SEEDS else ())
         for number, block in enumerate(_blocks(document))
     }
+
+
+def printed_queries() -> list[str]:
+    """Every SELECT that the older documents print, in SQL or in a command."""
+    found = []
+    for document in sorted(SEEDS.glob("*.md")) if SEEDS else ():
+        text = document.read_text(encoding="utf-8", errors="replace")
+        found += re.findall(r"\bSELECT\b[^;\"`]+", text)
+    return found
 
 
 def given_names(text: str) -> list[str]:
