@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import orjson
 from aiohttp import web
+from aiohttp.test_utils import BaseTestServer, TestClient
 
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
@@ -33,10 +32,8 @@ from pnl_backend.domain.snapshot import Snapshot, compute
 from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import breakdown_view, period_view, to_record
 from pnl_backend.errors import NotFound
-from pnl_backend.http.api import create_api
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
-from pnl_backend.http.routing import Route
 from pnl_backend.http.runner import ApiRunner
 
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
@@ -258,35 +255,20 @@ def options(**changes: Any) -> HttpOptions:
 
 
 Mount = Callable[[web.Application], None]
+Client = TestClient[web.Request, web.Application]
+Serve = Callable[..., Awaitable[Client]]
+"""`tests/http/conftest.py::serve`."""
 
 
-@contextlib.asynccontextmanager
-async def listening(
-    house: House | None = None, mount: Mount | None = None, extra: Iterable[Route] = (), **changes: Any
-) -> AsyncIterator[int]:
-    """The API on a real port of its own."""
-    app = create_api((house or House()).ports, options=options(**changes), extra=extra)
-    if mount is not None:
-        mount(app)
-    runner = ApiRunner(app, shutdown_timeout=1, now_ms=lambda: NOW)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+class ApiServer(BaseTestServer):
+    """aiohttp's test server on the runner that production uses: it answers what is not HTTP, too."""
 
+    def __init__(self, app: web.Application) -> None:
+        super().__init__()
+        self.app = app
 
-@contextlib.asynccontextmanager
-async def serving(
-    house: House | None = None, mount: Mount | None = None, extra: Iterable[Route] = (), **changes: Any
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """The API on a real port, and a session that asks it."""
-    async with (
-        listening(house, mount, extra, **changes) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-    ):
-        yield session
+    async def _make_runner(self, **_options: Any) -> ApiRunner:
+        return ApiRunner(self.app, shutdown_timeout=1, now_ms=lambda: NOW)
 
 
 async def exchange(port: int, request: bytes, *, until: bytes | None = None) -> bytes:

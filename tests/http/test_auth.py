@@ -5,7 +5,7 @@ from aiohttp import web
 
 from pnl_backend.access.keys import AdminRequired, Keys
 from pnl_backend.errors import Forbidden, Unauthorized
-from tests.http.support import ADMIN, ADMIN_KEY, READ, READ_KEY, House, serving
+from tests.http.support import ADMIN, ADMIN_KEY, READ, READ_KEY, House
 
 DATA_ROUTES = [
     ("GET", "/api/pnl/current"),
@@ -21,16 +21,16 @@ DATA_ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), DATA_ROUTES)
-async def test_every_data_route_refuses_without_a_key_and_with_a_wrong_one(method, path):
-    async with serving() as http:
-        async with http.request(method, path) as answer:
-            assert answer.status == 401
-            error = (await answer.json())["error"]
-            assert (error["message"], error["code"]) == ("Missing API key", "missing_api_key")
-        async with http.request(method, path, headers={"X-API-Key": READ_KEY + "x"}) as answer:
-            assert answer.status == 403
-            error = (await answer.json())["error"]
-            assert (error["message"], error["code"]) == ("Invalid API key", "invalid_api_key")
+async def test_every_data_route_refuses_without_a_key_and_with_a_wrong_one(serve, method, path):
+    http = await serve()
+    async with http.request(method, path) as answer:
+        assert answer.status == 401
+        error = (await answer.json())["error"]
+        assert (error["message"], error["code"]) == ("Missing API key", "missing_api_key")
+    async with http.request(method, path, headers={"X-API-Key": READ_KEY + "x"}) as answer:
+        assert answer.status == 403
+        error = (await answer.json())["error"]
+        assert (error["message"], error["code"]) == ("Invalid API key", "invalid_api_key")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,9 @@ async def test_every_data_route_refuses_without_a_key_and_with_a_wrong_one(metho
         {"headers": {"Authorization": "Basic dXNlcjpwYXNz"}, "params": {"apiKey": READ_KEY}},
     ],
 )
-async def test_a_key_is_taken_from_header_bearer_or_query(given):
-    async with serving() as http, http.get("/api/pnl/current", **given) as answer:
+async def test_a_key_is_taken_from_header_bearer_or_query(serve, given):
+    http = await serve()
+    async with http.get("/api/pnl/current", **given) as answer:
         assert answer.status == 200
 
 
@@ -65,60 +66,60 @@ async def test_a_key_is_taken_from_header_bearer_or_query(given):
         ({"headers": {"X-API-Key": "x" * 4000}}, 403),
     ],
 )
-async def test_the_first_key_given_decides(given, status):
-    async with serving() as http, http.get("/api/pnl/current", **given) as answer:
+async def test_the_first_key_given_decides(serve, given, status):
+    http = await serve()
+    async with http.get("/api/pnl/current", **given) as answer:
         assert answer.status == status
         assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
-async def test_admin_routes_need_the_admin_key():
+async def test_admin_routes_need_the_admin_key(serve):
     house = House()
-    async with serving(house) as http:
-        async with http.post("/api/cache/clear", headers=READ) as answer:
-            assert answer.status == 403
-            assert (await answer.json())["error"]["code"] == "admin_key_required"
-        assert house.cache.entries == 3
-        async with http.post("/api/cache/clear", headers=ADMIN) as answer:
-            assert answer.status == 200
-
-
-async def test_without_an_admin_key_the_admin_routes_are_closed_to_everyone():
-    house = House()
-    async with (
-        serving(house, keys=Keys(read=[READ_KEY])) as http,
-        http.post("/api/cache/clear", headers=READ) as answer,
-    ):
+    http = await serve(house)
+    async with http.post("/api/cache/clear", headers=READ) as answer:
         assert answer.status == 403
-    async with serving(house, keys=Keys(open_read=True)) as http, http.post("/api/cache/clear") as answer:
+        assert (await answer.json())["error"]["code"] == "admin_key_required"
+    assert house.cache.entries == 3
+    async with http.post("/api/cache/clear", headers=ADMIN) as answer:
+        assert answer.status == 200
+
+
+async def test_without_an_admin_key_the_admin_routes_are_closed_to_everyone(serve):
+    house = House()
+    http = await serve(house, keys=Keys(read=[READ_KEY]))
+    async with http.post("/api/cache/clear", headers=READ) as answer:
+        assert answer.status == 403
+    http = await serve(house, keys=Keys(open_read=True))
+    async with http.post("/api/cache/clear") as answer:
         assert answer.status == 403
     assert house.cache.entries == 3
 
 
-async def test_an_open_server_reads_without_a_key_and_still_guards_admin_routes():
-    async with serving(keys=Keys(admin=[ADMIN_KEY], open_read=True)) as http:
-        async with http.get("/api/pnl/current") as answer:
-            assert answer.status == 200
-        async with http.get("/api/pnl/current", headers={"X-API-Key": "left over"}) as answer:
-            assert answer.status == 200
-        async with http.post("/api/cache/clear") as answer:
-            assert answer.status == 401
-        async with http.post("/api/cache/clear", headers={"X-API-Key": "left over"}) as answer:
-            assert answer.status == 403
-        async with http.post("/api/cache/clear", headers=ADMIN) as answer:
-            assert answer.status == 200
+async def test_an_open_server_reads_without_a_key_and_still_guards_admin_routes(serve):
+    http = await serve(keys=Keys(admin=[ADMIN_KEY], open_read=True))
+    async with http.get("/api/pnl/current") as answer:
+        assert answer.status == 200
+    async with http.get("/api/pnl/current", headers={"X-API-Key": "left over"}) as answer:
+        assert answer.status == 200
+    async with http.post("/api/cache/clear") as answer:
+        assert answer.status == 401
+    async with http.post("/api/cache/clear", headers={"X-API-Key": "left over"}) as answer:
+        assert answer.status == 403
+    async with http.post("/api/cache/clear", headers=ADMIN) as answer:
+        assert answer.status == 200
 
 
-async def test_a_server_without_keys_that_is_not_open_is_shut():
-    async with serving(keys=Keys()) as http:
-        async with http.get("/api/pnl/current") as answer:
-            assert answer.status == 401
-        async with http.get("/api/pnl/current", headers=READ) as answer:
-            assert answer.status == 403
-        async with http.get("/health") as answer:
-            assert answer.status == 200
+async def test_a_server_without_keys_that_is_not_open_is_shut(serve):
+    http = await serve(keys=Keys())
+    async with http.get("/api/pnl/current") as answer:
+        assert answer.status == 401
+    async with http.get("/api/pnl/current", headers=READ) as answer:
+        assert answer.status == 403
+    async with http.get("/health") as answer:
+        assert answer.status == 200
 
 
-async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_one_is_left_alone():
+async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_one_is_left_alone(serve):
     async def answer_plainly(request):
         return web.Response(text="plain")
 
@@ -126,22 +127,20 @@ async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_o
         app.router.add_get("/api/pnl/stream", answer_plainly)
         app.router.add_route("*", "/socket.io/", answer_plainly)
 
-    async with serving(mount=mount, rate_limit_per_minute=2, cors_origins=("*",)) as http:
-        async with http.get("/api/pnl/stream") as answer:
-            assert answer.status == 401
-        async with http.get("/api/pnl/stream", headers=READ) as answer:
+    http = await serve(mount=mount, rate_limit_per_minute=2, cors_origins=("*",))
+    async with http.get("/api/pnl/stream") as answer:
+        assert answer.status == 401
+    async with http.get("/api/pnl/stream", headers=READ) as answer:
+        assert (answer.status, await answer.text()) == (200, "plain")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for method in ("GET", "POST", "OPTIONS"):
+        async with http.request(method, "/socket.io/", headers={"Origin": "https://a.example"}) as answer:
             assert (answer.status, await answer.text()) == (200, "plain")
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        for method in ("GET", "POST", "OPTIONS"):
-            async with http.request(method, "/socket.io/", headers={"Origin": "https://a.example"}) as answer:
-                assert (answer.status, await answer.text()) == (200, "plain")
-                assert not {"Access-Control-Allow-Origin", "X-Request-ID", "Content-Security-Policy"} & set(
-                    answer.headers
-                )
-                assert "Server" not in answer.headers
-        async with http.get("/socket.io/nothing/there") as answer:
-            assert answer.status == 404
-            assert (await answer.json())["error"]["code"] == "not_found"
+            assert not {"Access-Control-Allow-Origin", "X-Request-ID", "Content-Security-Policy"} & set(answer.headers)
+            assert "Server" not in answer.headers
+    async with http.get("/socket.io/nothing/there") as answer:
+        assert answer.status == 404
+        assert (await answer.json())["error"]["code"] == "not_found"
 
 
 def test_rotation_overlaps_and_revocation_is_told():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnl_backend.access.ratelimit import WINDOW, RateLimiter
-from tests.http.support import ADMIN, READ, exchange, listening, serving
+from tests.http.support import ADMIN, READ, exchange
 
 CURRENT = "/api/pnl/current"
 
@@ -18,60 +18,60 @@ class Clock:
         return self.now
 
 
-async def test_a_client_gets_its_hundred_and_then_429_until_the_window_lets_go():
+async def test_a_client_gets_its_hundred_and_then_429_until_the_window_lets_go(serve):
     clock = Clock()
-    async with serving(rate_limit_per_minute=100, monotonic=clock) as http:
-        for i in range(100):
-            async with http.get(CURRENT, headers=READ) as answer:
-                assert answer.status == 200
-                assert answer.headers["RateLimit-Limit"] == "100"
-                assert answer.headers["RateLimit-Remaining"] == str(99 - i)
-                assert answer.headers["RateLimit-Reset"] == "60"
-        clock.now += 30.5
+    http = await serve(rate_limit_per_minute=100, monotonic=clock)
+    for i in range(100):
         async with http.get(CURRENT, headers=READ) as answer:
-            assert answer.status == 429
-            body = await answer.json()
-            wait = int(answer.headers["Retry-After"])
-            assert body["error"]["message"] == "Too many requests"
-            assert body["error"]["retryAfter"] == wait == 30
-            assert body["success"] is False
-            assert answer.headers["RateLimit-Remaining"] == "0"
-        async with http.get(CURRENT, headers=ADMIN) as answer:
-            assert answer.status == 200  # another key is another client
-        async with http.get("/health") as answer:
+            assert answer.status == 200
+            assert answer.headers["RateLimit-Limit"] == "100"
+            assert answer.headers["RateLimit-Remaining"] == str(99 - i)
+            assert answer.headers["RateLimit-Reset"] == "60"
+    clock.now += 30.5
+    async with http.get(CURRENT, headers=READ) as answer:
+        assert answer.status == 429
+        body = await answer.json()
+        wait = int(answer.headers["Retry-After"])
+        assert body["error"]["message"] == "Too many requests"
+        assert body["error"]["retryAfter"] == wait == 30
+        assert body["success"] is False
+        assert answer.headers["RateLimit-Remaining"] == "0"
+    async with http.get(CURRENT, headers=ADMIN) as answer:
+        assert answer.status == 200  # another key is another client
+    async with http.get("/health") as answer:
+        assert answer.status == 200
+        assert "RateLimit-Limit" not in answer.headers
+    clock.now += wait
+    async with http.get(CURRENT, headers=READ) as answer:
+        assert answer.status == 200
+
+
+async def test_guessing_keys_is_limited_by_address_whatever_key_is_tried(serve):
+    http = await serve(rate_limit_per_minute=5)
+    statuses = []
+    for i in range(8):
+        async with http.get(CURRENT, headers={"X-API-Key": f"guess-{i}"}) as answer:
+            statuses.append(answer.status)
+    assert statuses == [403] * 5 + [429] * 3
+    async with http.get(CURRENT, headers=READ) as answer:
+        assert answer.status == 200
+
+
+async def test_unknown_paths_count_too(serve):
+    http = await serve(rate_limit_per_minute=2)
+    statuses = []
+    for _ in range(3):
+        async with http.get("/nothing") as answer:
+            statuses.append(answer.status)
+    assert statuses == [404, 404, 429]
+
+
+async def test_zero_switches_the_limit_off(serve):
+    http = await serve(rate_limit_per_minute=0)
+    for _ in range(150):
+        async with http.get(CURRENT, headers=READ) as answer:
             assert answer.status == 200
             assert "RateLimit-Limit" not in answer.headers
-        clock.now += wait
-        async with http.get(CURRENT, headers=READ) as answer:
-            assert answer.status == 200
-
-
-async def test_guessing_keys_is_limited_by_address_whatever_key_is_tried():
-    async with serving(rate_limit_per_minute=5) as http:
-        statuses = []
-        for i in range(8):
-            async with http.get(CURRENT, headers={"X-API-Key": f"guess-{i}"}) as answer:
-                statuses.append(answer.status)
-        assert statuses == [403] * 5 + [429] * 3
-        async with http.get(CURRENT, headers=READ) as answer:
-            assert answer.status == 200
-
-
-async def test_unknown_paths_count_too():
-    async with serving(rate_limit_per_minute=2) as http:
-        statuses = []
-        for _ in range(3):
-            async with http.get("/nothing") as answer:
-                statuses.append(answer.status)
-        assert statuses == [404, 404, 429]
-
-
-async def test_zero_switches_the_limit_off():
-    async with serving(rate_limit_per_minute=0) as http:
-        for _ in range(150):
-            async with http.get(CURRENT, headers=READ) as answer:
-                assert answer.status == 200
-                assert "RateLimit-Limit" not in answer.headers
 
 
 async def remaining(http, forwarded: str | None) -> int:
@@ -80,43 +80,43 @@ async def remaining(http, forwarded: str | None) -> int:
         return int(answer.headers["RateLimit-Remaining"])
 
 
-async def test_a_forwarded_address_is_not_believed_from_just_anyone():
-    async with serving(rate_limit_per_minute=10) as http:
-        assert await remaining(http, None) == 9
-        assert await remaining(http, "203.0.113.7") == 8
-        assert await remaining(http, "203.0.113.8, 127.0.0.1") == 7
+async def test_a_forwarded_address_is_not_believed_from_just_anyone(serve):
+    http = await serve(rate_limit_per_minute=10)
+    assert await remaining(http, None) == 9
+    assert await remaining(http, "203.0.113.7") == 8
+    assert await remaining(http, "203.0.113.8, 127.0.0.1") == 7
 
 
-async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_is_the_client():
-    async with serving(rate_limit_per_minute=10, trusted_proxies=("127.0.0.1", "10.0.0.0/8")) as http:
-        assert await remaining(http, "203.0.113.7") == 9
-        assert await remaining(http, "198.51.100.1, 203.0.113.7") == 8  # what a client claims stands further left
-        assert await remaining(http, "203.0.113.7, 10.1.2.3") == 7
-        assert await remaining(http, "garbage, 203.0.113.7:4711") == 6
-        assert await remaining(http, "203.0.113.7, garbage") == 9  # unreadable: the proxy itself is all we know
-        assert await remaining(http, None) == 8
-        assert await remaining(http, "2001:db8::1") == 9
-        assert await remaining(http, "[2001:db8::2]:443") == 8  # the same /64
-        assert await remaining(http, "::ffff:203.0.113.7") == 5
+async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_is_the_client(serve):
+    http = await serve(rate_limit_per_minute=10, trusted_proxies=("127.0.0.1", "10.0.0.0/8"))
+    assert await remaining(http, "203.0.113.7") == 9
+    assert await remaining(http, "198.51.100.1, 203.0.113.7") == 8  # what a client claims stands further left
+    assert await remaining(http, "203.0.113.7, 10.1.2.3") == 7
+    assert await remaining(http, "garbage, 203.0.113.7:4711") == 6
+    assert await remaining(http, "203.0.113.7, garbage") == 9  # unreadable: the proxy itself is all we know
+    assert await remaining(http, None) == 8
+    assert await remaining(http, "2001:db8::1") == 9
+    assert await remaining(http, "[2001:db8::2]:443") == 8  # the same /64
+    assert await remaining(http, "::ffff:203.0.113.7") == 5
 
 
-async def test_loopback_metrics_are_for_this_machine_alone():
-    async with serving(metrics_access="loopback") as http:
-        async with http.get("/metrics") as answer:
-            assert answer.status == 200
-        async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
-            assert answer.status == 403
-    async with serving(metrics_access="loopback", trusted_proxies=("127.0.0.1",)) as http:
-        async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
-            assert answer.status == 403
-        async with http.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}) as answer:
-            assert answer.status == 200
+async def test_loopback_metrics_are_for_this_machine_alone(serve):
+    http = await serve(metrics_access="loopback")
+    async with http.get("/metrics") as answer:
+        assert answer.status == 200
+    async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+        assert answer.status == 403
+    http = await serve(metrics_access="loopback", trusted_proxies=("127.0.0.1",))
+    async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+        assert answer.status == 403
+    async with http.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}) as answer:
+        assert answer.status == 200
 
 
-async def test_pipelined_requests_are_counted_one_by_one():
+async def test_pipelined_requests_are_counted_one_by_one(serve):
     head = f"GET {CURRENT} HTTP/1.1\r\nHost: x\r\nX-API-Key: {READ['X-API-Key']}\r\n"
-    async with listening(rate_limit_per_minute=3) as port:
-        answer = await exchange(port, (head + "\r\n").encode() * 4 + (head + "Connection: close\r\n\r\n").encode())
+    http = await serve(rate_limit_per_minute=3)
+    answer = await exchange(http.port, (head + "\r\n").encode() * 4 + (head + "Connection: close\r\n\r\n").encode())
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert answer.count(b"HTTP/1.1 429 ") == 2
 

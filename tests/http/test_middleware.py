@@ -9,7 +9,7 @@ from aiohttp import web
 from loguru import logger
 
 from pnl_backend.errors import FetchError
-from tests.http.support import ADMIN, ADMIN_KEY, NOW, READ, READ_KEY, House, exchange, listening, serving
+from tests.http.support import ADMIN, ADMIN_KEY, NOW, READ, READ_KEY, House, exchange
 
 HELMET = {
     "Content-Security-Policy",
@@ -49,8 +49,9 @@ def log():
         ("/metrics", READ, 200),
     ],
 )
-async def test_every_answer_carries_the_security_headers(path, headers, status):
-    async with serving() as http, http.get(path, headers=headers) as answer:
+async def test_every_answer_carries_the_security_headers(serve, path, headers, status):
+    http = await serve()
+    async with http.get(path, headers=headers) as answer:
         assert answer.status == status
         assert set(answer.headers) >= HELMET
         assert answer.headers["Cache-Control"] == "no-store"
@@ -62,54 +63,58 @@ async def test_every_answer_carries_the_security_headers(path, headers, status):
         assert "Strict-Transport-Security" not in answer.headers
 
 
-async def test_hsts_in_production_or_where_the_client_speaks_tls():
-    async with serving(production=True) as http, http.get("/health") as answer:
+async def test_hsts_in_production_or_where_the_client_speaks_tls(serve):
+    http = await serve(production=True)
+    async with http.get("/health") as answer:
         assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
     https = {"X-Forwarded-Proto": "https"}
-    async with serving(trusted_proxies=("127.0.0.1",)) as http:
-        async with http.get("/health", headers=https) as answer:
-            assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
-        async with http.get("/health", headers={"X-Forwarded-Proto": "http"}) as answer:
-            assert "Strict-Transport-Security" not in answer.headers
-    async with serving() as http, http.get("/health", headers=https) as answer:
+    http = await serve(trusted_proxies=("127.0.0.1",))
+    async with http.get("/health", headers=https) as answer:
+        assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    async with http.get("/health", headers={"X-Forwarded-Proto": "http"}) as answer:
+        assert "Strict-Transport-Security" not in answer.headers
+    http = await serve()
+    async with http.get("/health", headers=https) as answer:
         assert "Strict-Transport-Security" not in answer.headers
 
 
-async def test_a_sane_request_id_is_kept_and_any_other_replaced():
-    async with serving() as http:
-        async with http.get("/nothing", headers={"X-Request-ID": "order-66.a_b"}) as answer:
-            assert answer.headers["X-Request-ID"] == "order-66.a_b"
-            assert (await answer.json())["error"]["id"] == "order-66.a_b"
-        for given in ("", "a b", "x" * 65, "<script>", 'a"b', "ü"):
-            async with http.get("/health", headers={"X-Request-ID": given}) as answer:
-                assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
+async def test_a_sane_request_id_is_kept_and_any_other_replaced(serve):
+    http = await serve()
+    async with http.get("/nothing", headers={"X-Request-ID": "order-66.a_b"}) as answer:
+        assert answer.headers["X-Request-ID"] == "order-66.a_b"
+        assert (await answer.json())["error"]["id"] == "order-66.a_b"
+    for given in ("", "a b", "x" * 65, "<script>", 'a"b', "ü"):
+        async with http.get("/health", headers={"X-Request-ID": given}) as answer:
+            assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
 
-async def test_an_unexpected_error_in_production_says_nothing_but_its_id(log):
+async def test_an_unexpected_error_in_production_says_nothing_but_its_id(serve, log):
     house = House()
     house.fails = RuntimeError("secret upstream https://internal.example/path")
-    async with serving(house, production=True) as http:
-        ids = []
-        for _ in range(3):
-            async with http.get("/api/pnl/current", headers=READ) as answer:
-                assert answer.status == 500
-                text = await answer.text()
-                assert "secret" not in text
-                assert "internal.example" not in text
-                error = (await answer.json())["error"]
-                assert set(error) == {"message", "code", "id"}
-                assert (error["message"], error["code"]) == ("Internal Server Error", "internal_error")
-                ids.append(error["id"])
+    http = await serve(house, production=True)
+    ids = []
+    for _ in range(3):
+        async with http.get("/api/pnl/current", headers=READ) as answer:
+            assert answer.status == 500
+            text = await answer.text()
+            assert "secret" not in text
+            assert "internal.example" not in text
+            error = (await answer.json())["error"]
+            assert set(error) == {"message", "code", "id"}
+            assert (error["message"], error["code"]) == ("Internal Server Error", "internal_error")
+            ids.append(error["id"])
+    await http.close()  # writes what is left of the access log
     written = "".join(log)
     assert all(identifier in written for identifier in ids)
     assert written.count("Traceback") == 1  # the first with its traceback, the next ones counted
     assert "3 times so far" in written
 
 
-async def test_an_unexpected_error_in_development_shows_the_stack(log):
+async def test_an_unexpected_error_in_development_shows_the_stack(serve, log):
     house = House()
     house.fails = RuntimeError("what went wrong")
-    async with serving(house) as http, http.get("/api/pnl/current", headers=READ) as answer:
+    http = await serve(house)
+    async with http.get("/api/pnl/current", headers=READ) as answer:
         error = (await answer.json())["error"]
     assert error["message"] == "what went wrong"
     assert "Traceback" in error["stack"]
@@ -117,54 +122,62 @@ async def test_an_unexpected_error_in_development_shows_the_stack(log):
 
 
 @pytest.mark.parametrize(("production", "message"), [(True, "Bad Gateway"), (False, "Kalshi: no answer")])
-async def test_an_expected_error_keeps_status_and_code(production, message):
+async def test_an_expected_error_keeps_status_and_code(serve, production, message):
     house = House()
     house.fails = FetchError("Kalshi: no answer")
-    async with serving(house, production=production) as http, http.get("/api/pnl/current", headers=READ) as answer:
+    http = await serve(house, production=production)
+    async with http.get("/api/pnl/current", headers=READ) as answer:
         assert answer.status == 502
         error = (await answer.json())["error"]
     assert (error["code"], error["message"]) == ("upstream_error", message)
     assert ("stack" in error) == (not production)
 
 
-async def test_a_client_that_goes_away_midway_harms_nobody(log):
+async def test_a_client_that_goes_away_midway_harms_nobody(serve, log):
     house = House(records=5000)
     query = f"resolution=raw&from={NOW - 5000 * 5000}&apiKey={READ_KEY}"
-    async with listening(house) as port:
-        head = f"GET /api/pnl/export?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        await exchange(port, head, until=b"\r\n\r\n")
-        answer = await exchange(port, head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    http = await serve(house)
+    head = f"GET /api/pnl/export?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    await exchange(http.port, head, until=b"\r\n\r\n")
+    answer = await exchange(http.port, head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert answer.count(b"\n") > 5000
+    await http.close()  # writes what is left of the access log
     assert "Traceback" not in "".join(log)
 
 
-async def test_the_access_log_has_one_line_a_request_with_its_id(log):
-    async with serving() as http:
-        async with http.get("/api/pnl/history?limit=3", headers={**READ, "X-Request-ID": "abc"}) as answer:
-            size = len(await answer.read())
-        async with http.get("/nothing") as answer:
-            assert answer.status == 404
+async def test_the_access_log_has_one_line_a_request_with_its_id(serve, log):
+    http = await serve()
+    async with http.get("/api/pnl/history?limit=3", headers={**READ, "X-Request-ID": "abc"}) as answer:
+        size = len(await answer.read())
+    async with http.get("/nothing") as answer:
+        assert answer.status == 404
+    await http.close()  # writes what is left of the access log
     first, second = "".join(log).splitlines()
     assert re.search(rf"INFO .* 127\.0\.0\.1 GET /api/pnl/history\?limit=3 200 {size}B [0-9.]+ms abc$", first)
     assert re.search(r"127\.0\.0\.1 GET /nothing 404 \d+B [0-9.]+ms [0-9a-f]{16}$", second)
 
 
-async def test_a_burst_is_gathered_into_few_records_and_loses_no_line(log):
-    async with serving() as http:
-        for i in range(1200):
-            async with http.get("/api/pnl/current", headers={**READ, "X-Request-ID": f"burst-{i}"}):
-                pass
+async def test_a_burst_is_gathered_into_few_records_and_loses_no_line(serve, log):
+    http = await serve()
+    for i in range(1200):
+        async with http.get("/api/pnl/current", headers={**READ, "X-Request-ID": f"burst-{i}"}):
+            pass
+    await http.close()  # writes what is left of the access log
     lines = "".join(log).splitlines()
     assert [line.rsplit(" ", 1)[1] for line in lines] == [f"burst-{i}" for i in range(1200)]
     assert len(log) < 200
 
 
-async def test_the_access_log_can_be_switched_off_and_probes_stay_quiet(log):
-    async with serving(access_log=False) as http, http.get("/api/pnl/current", headers=READ):
+async def test_the_access_log_can_be_switched_off_and_probes_stay_quiet(serve, log):
+    http = await serve(access_log=False)
+    async with http.get("/api/pnl/current", headers=READ):
         pass
+    await http.close()  # writes what is left of the access log
     assert log == []
-    async with serving() as http, http.get("/health/live"):
+    http = await serve()
+    async with http.get("/health/live"):
         pass
+    await http.close()  # writes what is left of the access log
     assert "| DEBUG " in log[0]
 
 
@@ -184,36 +197,39 @@ KEYED = [
 
 @pytest.mark.parametrize("given", KEYED)
 @pytest.mark.parametrize("fails", [False, True])
-async def test_no_key_ever_stands_in_log_or_answer(log, given, fails):
+async def test_no_key_ever_stands_in_log_or_answer(serve, log, given, fails):
     house = House()
     house.fails = RuntimeError("broken") if fails else None
-    async with serving(house) as http:
-        for path in ("/api/pnl/current", "/api/pnl/history", "/nothing", "/metrics"):
-            async with http.get(path, **given) as answer:
-                await answer.read()
-                said = str(answer.headers) + await answer.text()
-                assert READ_KEY not in said
-        async with http.post("/api/cache/clear", headers={"X-API-Key": ADMIN_KEY}, params={"apiKey": ADMIN_KEY}):
-            pass
+    http = await serve(house)
+    for path in ("/api/pnl/current", "/api/pnl/history", "/nothing", "/metrics"):
+        async with http.get(path, **given) as answer:
+            await answer.read()
+            said = str(answer.headers) + await answer.text()
+            assert READ_KEY not in said
+    async with http.post("/api/cache/clear", headers={"X-API-Key": ADMIN_KEY}, params={"apiKey": ADMIN_KEY}):
+        pass
+    await http.close()  # writes what is left of the access log
     written = "".join(log)
     assert READ_KEY not in written
     assert ADMIN_KEY not in written
     assert written.count("127.0.0.1 ") >= 5
 
 
-async def test_an_encoded_name_of_the_key_parameter_is_redacted_too(log):
-    async with listening() as port:
-        await exchange(
-            port, f"GET /api/pnl/current?api%4Bey={READ_KEY} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}"
-        )
+async def test_an_encoded_name_of_the_key_parameter_is_redacted_too(serve, log):
+    http = await serve()
+    await exchange(
+        http.port, f"GET /api/pnl/current?api%4Bey={READ_KEY} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}"
+    )
+    await http.close()  # writes what is left of the access log
     assert "/api/pnl/current?apiKey=*** 200" in log[0]
 
 
-async def test_client_strings_are_escaped_and_cut_in_the_log(log):
-    async with listening() as port:
-        path = "/%0a2026-01-01%20INFO%20forged%1b[31m" + "x" * 500
-        await exchange(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}")
-        await exchange(port, b"GET /api/pnl/history?limit=%0a%1b[31mz HTTP/1.1\r\nHost: x\r\n\r\n", until=b"}")
+async def test_client_strings_are_escaped_and_cut_in_the_log(serve, log):
+    http = await serve()
+    path = "/%0a2026-01-01%20INFO%20forged%1b[31m" + "x" * 500
+    await exchange(http.port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), until=b"}")
+    await exchange(http.port, b"GET /api/pnl/history?limit=%0a%1b[31mz HTTP/1.1\r\nHost: x\r\n\r\n", until=b"}")
+    await http.close()  # writes what is left of the access log
     lines = "".join(log).splitlines()
     assert len(lines) == 2
     assert "\x1b" not in "".join(log)
@@ -232,55 +248,60 @@ async def test_client_strings_are_escaped_and_cut_in_the_log(log):
         b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 500 + b"\r\n",
     ],
 )
-async def test_what_is_not_http_is_refused_quietly_and_the_server_goes_on(log, caplog, garbage):
-    async with listening() as port:
-        head, _, body = (await exchange(port, garbage)).partition(b"\r\n\r\n")
-        assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
-        error = orjson.loads(body)["error"]
-        assert (error["message"], error["code"]) == ("Bad Request", "bad_request")
-        assert b"aiohttp" not in head
-        assert b"Python" not in head
-        answer = await exchange(port, b"GET /health HTTP/1.0\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.0 200 ")
+async def test_what_is_not_http_is_refused_quietly_and_the_server_goes_on(serve, log, caplog, garbage):
+    http = await serve()
+    head, _, body = (await exchange(http.port, garbage)).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+    error = orjson.loads(body)["error"]
+    assert (error["message"], error["code"]) == ("Bad Request", "bad_request")
+    assert b"aiohttp" not in head
+    assert b"Python" not in head
+    answer = await exchange(http.port, b"GET /health HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 200 ")
+    await http.close()  # writes what is left of the access log
     written = "".join(log) + caplog.text
     assert error["id"] in written
     assert READ_KEY not in written
     assert "Traceback" not in written
 
 
-async def test_an_error_of_a_passed_through_handler_is_answered_and_logged(log):
+async def test_an_error_of_a_passed_through_handler_is_answered_and_logged(serve, log):
     async def fail(request):
         raise RuntimeError("engine trouble")
 
     def mount(app):
         app.router.add_get("/socket.io/", fail)
 
-    async with serving(mount=mount) as http, http.get("/socket.io/") as answer:
+    http = await serve(mount=mount)
+    async with http.get("/socket.io/") as answer:
         assert answer.status == 500
         error = (await answer.json())["error"]
         assert error["message"] == "Internal Server Error"
         assert "aiohttp" not in str(answer.headers)
+    await http.close()  # writes what is left of the access log
     assert error["id"] in log[0]
     assert "engine trouble" in log[0]
 
 
-async def test_open_connections_do_not_hold_up_the_end():
-    async with listening() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"}}")
-    await asyncio.wait_for(reader.read(), 5)  # the server hung up
+async def test_open_connections_do_not_hold_up_the_end(serve):
+    http = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", http.port)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"}}")
+    await http.close()
+    await asyncio.wait_for(reader.read(), 5)  # the server closed it
     writer.close()
 
 
-async def test_a_handler_that_raises_a_framework_error_still_answers_in_the_failure_form():
+async def test_a_handler_that_raises_a_framework_error_still_answers_in_the_failure_form(serve):
     async def refuse(request):
         raise web.HTTPServiceUnavailable(text="an upstream's words")
 
     def mount(app):
         app.router.add_get("/api/extra", refuse)
 
-    async with serving(mount=mount) as http, http.get("/api/extra", headers=READ) as answer:
+    http = await serve(mount=mount)
+    async with http.get("/api/extra", headers=READ) as answer:
         assert answer.status == 503
         error = (await answer.json())["error"]
     assert (error["message"], error["code"]) == ("Service Unavailable", "service_unavailable")

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.http.support import House, exchange, listening, serving
+from tests.http.support import House, exchange
 
 SCRIPT = b"console.log('dashboard')\n" * 50
 
@@ -28,25 +28,25 @@ def dist(tmp_path):
     return folder
 
 
-async def test_the_page_is_asked_for_every_time_and_its_assets_are_kept_for_a_year(dist):
-    async with serving(dist=dist) as http:
-        async with http.get("/") as answer:
-            assert answer.content_type == "text/html"
-            assert answer.headers["Cache-Control"] == "no-cache"
-            assert "Content-Security-Policy" in answer.headers
-            assert "<title>P&amp;L</title>" in await answer.text()
-            tag = answer.headers["ETag"]
-        async with http.get("/", headers={"If-None-Match": tag}) as answer:
-            assert answer.status == 304
-        async with http.get("/assets/index-abc123.js", headers={"Accept-Encoding": "identity"}) as answer:
-            assert answer.content_type in {"text/javascript", "application/javascript"}
-            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert await answer.read() == SCRIPT
-        for path in ("/sw.js", "/manifest.webmanifest"):
-            async with http.get(path) as answer:
-                assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
-        async with http.get("/manifest.webmanifest") as answer:
-            assert answer.content_type == "application/manifest+json"
+async def test_the_page_is_asked_for_every_time_and_its_assets_are_kept_for_a_year(serve, dist):
+    http = await serve(dist=dist)
+    async with http.get("/") as answer:
+        assert answer.content_type == "text/html"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert "Content-Security-Policy" in answer.headers
+        assert "<title>P&amp;L</title>" in await answer.text()
+        tag = answer.headers["ETag"]
+    async with http.get("/", headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    async with http.get("/assets/index-abc123.js", headers={"Accept-Encoding": "identity"}) as answer:
+        assert answer.content_type in {"text/javascript", "application/javascript"}
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert await answer.read() == SCRIPT
+    for path in ("/sw.js", "/manifest.webmanifest"):
+        async with http.get(path) as answer:
+            assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+    async with http.get("/manifest.webmanifest") as answer:
+        assert answer.content_type == "application/manifest+json"
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,19 @@ async def test_the_page_is_asked_for_every_time_and_its_assets_are_kept_for_a_ye
         ("identity", None, SCRIPT),
     ],
 )
-async def test_what_was_compressed_beforehand_is_sent_so(dist, accepted, coding, body):
+async def test_what_was_compressed_beforehand_is_sent_so(serve, dist, accepted, coding, body):
     (dist / "assets" / "index-abc123.js.gz").write_bytes(gzip.compress(SCRIPT, mtime=0))
-    async with listening(dist=dist) as port, aiohttp.ClientSession(auto_decompress=False) as http:
-        url = f"http://127.0.0.1:{port}/assets/index-abc123.js"
-        async with http.get(url, headers={"Accept-Encoding": accepted}) as answer:
-            assert answer.headers.get("Content-Encoding") == coding
-            assert await answer.read() == body
-            if coding:
-                assert "Accept-Encoding" in answer.headers["Vary"]
-            assert answer.content_type in {"text/javascript", "application/javascript"}
+    api = await serve(dist=dist)
+    url = api.make_url("/assets/index-abc123.js")
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as http,
+        http.get(url, headers={"Accept-Encoding": accepted}) as answer,
+    ):
+        assert answer.headers.get("Content-Encoding") == coding
+        assert await answer.read() == body
+        if coding:
+            assert "Accept-Encoding" in answer.headers["Vary"]
+        assert answer.content_type in {"text/javascript", "application/javascript"}
 
 
 @pytest.mark.parametrize(
@@ -85,42 +88,42 @@ async def test_what_was_compressed_beforehand_is_sent_so(dist, accepted, coding,
         "/assets/" + "x" * 5000 + ".js",
     ],
 )
-async def test_nothing_outside_the_build_is_served(dist, path):
-    async with listening(dist=dist) as port:
-        answer = await exchange(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+async def test_nothing_outside_the_build_is_served(serve, dist, path):
+    http = await serve(dist=dist)
+    answer = await exchange(http.port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"not ours" not in answer
 
 
 @pytest.mark.parametrize("missing", [None, "nowhere"])
-async def test_without_a_build_one_page_says_how_to_get_it(tmp_path, missing):
-    async with serving(dist=missing and tmp_path / missing) as http:
-        async with http.get("/") as answer:
-            assert answer.status == 200
-            page = await answer.text()
-            assert "make client" in page
-            assert "/api/pnl/current" in page
-            assert "/socket.io/" in page
-            assert answer.headers["Cache-Control"] == "no-cache"
-        assert not re.search(r"<script|<style|style=|\son\w+=", page)
-        for link in re.findall(r'(?:href|src)="([^"]+)"', page):
-            async with http.get(link) as answer:
-                assert answer.status == 200, link
+async def test_without_a_build_one_page_says_how_to_get_it(serve, tmp_path, missing):
+    http = await serve(dist=missing and tmp_path / missing)
+    async with http.get("/") as answer:
+        assert answer.status == 200
+        page = await answer.text()
+        assert "make client" in page
+        assert "/api/pnl/current" in page
+        assert "/socket.io/" in page
+        assert answer.headers["Cache-Control"] == "no-cache"
+    assert not re.search(r"<script|<style|style=|\son\w+=", page)
+    for link in re.findall(r'(?:href|src)="([^"]+)"', page):
+        async with http.get(link) as answer:
+            assert answer.status == 200, link
 
 
-async def test_a_build_made_later_is_served_without_a_restart(dist):
+async def test_a_build_made_later_is_served_without_a_restart(serve, dist):
     index = dist / "index.html"
     kept = index.read_text()
     index.unlink()
-    async with serving(dist=dist) as http:
-        async with http.get("/") as answer:
-            assert "make client" in await answer.text()
-        index.write_text(kept)
-        async with http.get("/") as answer:
-            assert "P&amp;L" in await answer.text()
+    http = await serve(dist=dist)
+    async with http.get("/") as answer:
+        assert "make client" in await answer.text()
+    index.write_text(kept)
+    async with http.get("/") as answer:
+        assert "P&amp;L" in await answer.text()
 
 
-async def test_a_websocket_upgrade_of_the_page_goes_to_its_handler(dist):
+async def test_a_websocket_upgrade_of_the_page_goes_to_its_handler(serve, dist):
     async def upgrade(request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -128,16 +131,16 @@ async def test_a_websocket_upgrade_of_the_page_goes_to_its_handler(dist):
         await socket.close()
         return socket
 
-    async with serving(House(upgrade=upgrade), dist=dist, rate_limit_per_minute=1) as http:
-        for _ in range(3):
-            async with http.ws_connect("/") as socket:
-                assert await socket.receive_str() == "hello"
-            async with http.get("/") as answer:
-                assert "P&amp;L" in await answer.text()
+    http = await serve(House(upgrade=upgrade), dist=dist, rate_limit_per_minute=1)
+    for _ in range(3):
+        async with http.ws_connect("/") as socket:
+            assert await socket.receive_str() == "hello"
+        async with http.get("/") as answer:
+            assert "P&amp;L" in await answer.text()
 
 
-async def test_without_a_handler_an_upgrade_is_refused_in_the_failure_form(dist):
-    async with serving(dist=dist) as http:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
-            await http.ws_connect("/")
-        assert refusal.value.status == 404
+async def test_without_a_handler_an_upgrade_is_refused_in_the_failure_form(serve, dist):
+    http = await serve(dist=dist)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+        await http.ws_connect("/")
+    assert refusal.value.status == 404
