@@ -141,6 +141,8 @@ class EngineServer:
             connection.abort()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
+        for session in list(self.sessions.values()):
+            session.forget()  # a polling client that has not fetched its CLOSE: the timer that ends its stay stops here
         self.wiring.timers.stop()
 
     # What sessions report.

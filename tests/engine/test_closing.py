@@ -210,6 +210,20 @@ async def test_the_close_frame_follows_what_still_waits(start: Start) -> None:
     assert client.close_code == 1000
 
 
+async def test_a_shutdown_keeps_no_session_of_a_client_that_is_gone(engine: Running) -> None:
+    """A polling client that never fetches its CLOSE packet, and one with an open poll."""
+    clients = [await engine.connected("polling") for _ in range(2)]
+    await engine.server.emit("last", 1)
+    poll = asyncio.create_task(clients[1].poll())
+    assert (await poll)[0] == 200
+    await engine.server.shutdown(2.0)
+    server = engine.server
+    assert server.clients == {}
+    assert server.environ == {}
+    assert server.manager.members.get("/", {}) == {}
+    assert [type(queue).__name__ for queue in server.eio.wiring.timers.queues if len(queue)] == []
+
+
 class TestFragments:
     """A message may come in as many fragments as it may have bytes, and one more that is empty."""
 
