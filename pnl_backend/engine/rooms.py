@@ -24,7 +24,18 @@ Room = str | Sequence[str] | None
 class Member:
     """A client in one namespace; it gets broadcasts."""
 
-    __slots__ = ("callbacks", "client", "connection", "held", "namespace", "rooms", "sid", "state", "variant")
+    __slots__ = (
+        "callbacks",
+        "client",
+        "connection",
+        "held",
+        "namespace",
+        "replaced",
+        "rooms",
+        "sid",
+        "state",
+        "variant",
+    )
 
     def __init__(self, sid: str, namespace: str, client: "Client") -> None:
         self.sid = sid
@@ -36,6 +47,8 @@ class Member:
         self.rooms: tuple[str, ...] = ()
         self.held: list[Message] | None = []
         self.callbacks: dict[int, Callable[..., Any]] | None = None
+        self.replaced = False
+        """By the member of a newer CONNECT of the same client, which gets what handlers still send to this one."""
 
     def deliver(self, message: Message) -> None:
         """Send; what comes before the CONNECT answer is held until behind it."""
@@ -74,10 +87,12 @@ class Rooms:
     # Members.
 
     def enter(self, client: "Client", namespace: str, sid: str, rooms: Iterable[str] = ()) -> Member:
-        """A new member, pending until its CONNECT is answered."""
+        """A new member, pending until its CONNECT is answered; until then a former one of the client goes on."""
         member = Member(sid, namespace, client)
         self.members.setdefault(namespace, {})[sid] = member
-        client.members[namespace] = member
+        former = client.members.get(namespace)
+        if former is None or former.state == LEAVING:
+            client.members[namespace] = member
         for room in rooms:
             self._join(member, room)
         return member
@@ -230,7 +245,9 @@ class Rooms:
             await broadcast.done
 
     def tell(self, member: Member, message: Message) -> None:
-        """Send to one member, behind whatever broadcasts owe its client."""
+        """Send to one member, or to the one that replaced it, behind whatever broadcasts owe its client."""
+        if member.replaced:
+            member = member.client.members.get(member.namespace, member)
         self.server.eio.settle(member.client)
         self.server.eio.wiring.counters.messages_sent += 1
         member.deliver(message)

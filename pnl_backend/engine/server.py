@@ -10,12 +10,13 @@ from pnl_backend.engine import events
 from pnl_backend.engine.clients import Client, SocketEngine
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.connection import Owner
+from pnl_backend.engine.connects import Authenticate, OnConnect
 from pnl_backend.engine.eio import EngineServer
 from pnl_backend.engine.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
 from pnl_backend.engine.options import refuse_options
 from pnl_backend.engine.packets import MESSAGE, Message
-from pnl_backend.engine.protocol import Authenticate, OnConnect, Protocol
+from pnl_backend.engine.protocol import Protocol
 from pnl_backend.engine.requests import Environ, Refusal, fold_path, from_client
 from pnl_backend.engine.rooms import Room, Rooms
 

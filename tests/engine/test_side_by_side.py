@@ -56,6 +56,14 @@ def handlers(server: Server) -> None:
     async def kick(sid: str) -> None:
         await server.disconnect(sid)
 
+    @server.on("connect", namespace="/slow")
+    async def slow(sid: str, environ: Any, auth: Any) -> None:
+        await asyncio.sleep(0.3)
+
+    @server.on("message", namespace="/slow")
+    async def message(sid: str, *args: Any) -> None:
+        await server.emit("message-back", args, to=sid, namespace="/slow")
+
     @server.on("connect", namespace="/locked")
     async def locked(sid: str, environ: Any, auth: Any) -> None:
         raise socketio.exceptions.ConnectionRefusedError("Locked")
@@ -84,7 +92,7 @@ async def test_the_javascript_client_sees_the_same(installed: Path, start: Start
     finally:
         node.kill()
         await node.wait()
-    assert len(theirs) == 54
+    assert len(theirs) == 57
     assert not [run for run, line in theirs.items() if line["result"] == "NOTHING CAME"]
     assert ours == theirs
     assert ours["upgrade/survivesPings"]["upgraded"] == "websocket"

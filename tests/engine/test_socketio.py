@@ -267,7 +267,6 @@ AFTER_CONNECT: dict[str, list[str | bytes]] = {
     "ack without array": ["431{}"],
     "connect error": ['44{"message":"x"}'],
     "connect with an array": ["40/custom,[]"],
-    "second connect": ["40"],
     "event to a namespace not connected to": ['42/custom,["message",1]'],
     "disconnect from a namespace not connected to": ["41/custom,"],
 }

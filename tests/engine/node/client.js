@@ -43,6 +43,22 @@ const scenarios = {
     socket.emit("message", "still");
     return [got, await wait(socket, "message-back")];
   },
+  connectAgain: async (socket) => {
+    // The second CONNECT leaves before the first is answered; each is answered, and the other namespace goes on.
+    await wait(socket, "connect");
+    let lost = false;
+    socket.once("disconnect", () => { lost = true; });
+    const slow = socket.io.socket("/slow");
+    slow.disconnect();
+    slow.connect();
+    let answers = 0;
+    await new Promise((resolve) => slow.on("connect", () => { if (++answers === 2) resolve(); }));
+    slow.emit("message", "again");
+    const got = await wait(slow, "message-back");
+    slow.disconnect();
+    socket.emit("message", "still");
+    return [got, await wait(socket, "message-back"), lost];
+  },
   unknownNamespace: async (socket) => { const [error] = await wait(socket.io.socket("/nowhere"), "connect_error"); return error.message; },
   lockedNamespace: async (socket) => { const [error] = await wait(socket.io.socket("/locked"), "connect_error"); return error.message; },
   survivesPings: async (socket) => { await wait(socket, "connect"); let pings = 0; socket.io.on("ping", () => pings++); await new Promise((resolve) => setTimeout(resolve, 2000)); return { connected: socket.connected, pinged: pings >= 2 }; },

@@ -19,6 +19,8 @@ io.on("connection", (socket) => {
   socket.on("kick", () => socket.disconnect());
 });
 io.of("/custom").on("connection", (socket) => socket.on("message", (...args) => socket.emit("message-back", ...args)));
+const slow = io.of("/slow").use((socket, next) => setTimeout(next, 300));
+slow.on("connection", (socket) => socket.on("message", (...args) => socket.emit("message-back", ...args)));
 io.of("/locked").use((socket, next) => next(new Error("Locked")));
 
 http.listen(0, "127.0.0.1", () => console.log(http.address().port));
