@@ -66,7 +66,7 @@ const scenarios = {
 };
 
 const transports = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
-const limited = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve("NOTHING CAME"), 5000))]);
+const limited = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve("NOTHING CAME"), 20000))]);
 
 async function main() {
   const runs = [];

@@ -3,7 +3,7 @@ const { createServer } = require("http");
 const { Server } = require("socket.io");
 
 const http = createServer();
-const io = new Server(http, { pingInterval: 300, pingTimeout: 1000, maxHttpBufferSize: 16384 });
+const io = new Server(http, { pingInterval: 300, pingTimeout: 20000, maxHttpBufferSize: 16384 });
 const attempts = new Map();
 
 io.on("connection", (socket) => {
