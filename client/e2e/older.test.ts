@@ -1,29 +1,27 @@
 /** Clients of the older shapes in a real browser: figures move, charts keep their points, the console stays empty, over a restart. */
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectToMove } from './older/expectations';
+import { fences } from './older/markdown';
 import { OWN_PAGES } from './older/ownPages';
-import { setStage, title, UPDATES, type Outcome, type Stage } from './older/stage';
+import { setStage, runsOf, type Outcome, type Stage } from './older/stage';
 
-/** Of ten updates at least so many differ in their net figure. */
-const MOVES = 3;
 let stage: Stage;
 let outcomes: Map<string, Outcome>;
 
 beforeAll(async () => {
   stage = await setStage(OWN_PAGES);
-  outcomes = await stage.play();
+  outcomes = await stage.play(OWN_PAGES);
 }, 240_000);
 afterAll(() => stage?.close());
 
-const RUNS = OWN_PAGES.flatMap((page) => page.networks.map((network) => ({ page, name: title(page.name, network) })));
+it.each(runsOf(OWN_PAGES))('$name', ({ page, network, name }) => expectToMove(page, network, outcomes.get(name) as Outcome));
 
-it.each(RUNS)('$name', ({ page, name }) => {
-  const { run, before, failure } = outcomes.get(name) as Outcome;
-  expect(failure).toBeNull();
-  expect(run.complaints).toEqual([]);
-  expect(run.shown.filter((text) => !page.watch.pattern.test(text))).toEqual([]);
-  for (const texts of [run.shown.slice(0, before), run.shown.slice(before)]) {
-    expect(texts.length).toBeGreaterThanOrEqual(UPDATES);
-    expect(new Set(texts.map((text) => page.watch.pattern.exec(text)?.[1])).size).toBeGreaterThanOrEqual(MOVES);
-  }
+it('finds the programs of a document by heading and language', () => {
+  const markdown = ['# One', '```sh', '# no heading', '```', '## 2. Two', '```js', 'a', 'b', '```', '```', 'c', '```'].join('\n');
+  expect(fences(markdown)).toEqual([
+    { heading: 'One', language: 'sh', code: '# no heading\n' },
+    { heading: '2. Two', language: 'js', code: 'a\nb\n' },
+    { heading: '2. Two', language: '', code: 'c\n' },
+  ]);
 });

@@ -12,6 +12,8 @@ export interface PageRun {
   readonly shown: string[];
   /** What the console says, other than Chromium's own words about refused connections, where some are refused. */
   readonly complaints: string[];
+  /** Waits until something is so. */
+  until: (isSo: () => boolean) => Promise<void>;
   /** Waits until the page has shown `count` more texts than now. */
   more: (count: number) => Promise<void>;
   close: () => Promise<void>;
@@ -29,8 +31,8 @@ export interface RunOptions {
   name: string;
   network: Network;
   watch: Watch;
-  /** The number of the newest update that the server holds. */
-  newest: () => Promise<number>;
+  /** For a page that polls: the number of the newest update that the server holds. */
+  newest: (() => Promise<number>) | null;
 }
 
 export async function runPage({ browser, front, name, network, watch, newest }: RunOptions): Promise<PageRun> {
@@ -41,27 +43,33 @@ export async function runPage({ browser, front, name, network, watch, newest }: 
   };
   if ('selector' in watch) await recordText(page, watch.selector, record);
   else page.on('console', (message) => message.text().startsWith(watch.prefix) && record(message.text()));
-  if (network === 'polling') await page.clock.install();
+  if (newest !== null) await page.clock.install();
   await page.goto(front.address(name, network));
 
   /** Whoever polls every 30 s gets each update of the server without that wait: the page's clock is ahead of time. */
   async function skipAhead(): Promise<void> {
+    if (newest === null) return;
     const seq = await newest();
     await page.clock.fastForward(POLL_MS);
     await until(newest, (now) => now > seq);
+  }
+
+  async function reach(isSo: () => boolean): Promise<void> {
+    const look = async (): Promise<boolean> => {
+      await skipAhead();
+      return isSo();
+    };
+    await until(look, Boolean, 60_000);
   }
 
   return {
     shown,
     complaints,
     close,
+    until: reach,
     more: async (count) => {
       const wanted = shown.length + count;
-      const look = async (): Promise<number> => {
-        if (network === 'polling') await skipAhead();
-        return shown.length;
-      };
-      await until(look, (length) => length >= wanted, 60_000).catch((error: unknown) => {
+      await reach(() => shown.length >= wanted).catch((error: unknown) => {
         throw new Error(`${name} in the network "${network}" has shown ${shown.length} of ${wanted} texts: ${String(error)}; last ${shown.at(-1)}; console: ${complaints.join(' | ')}`);
       });
     },

@@ -17,6 +17,8 @@ export interface OlderPage {
   readonly style?: string;
   /** Those in which it shows figures. */
   readonly networks: readonly Network[];
+  /** In the network "polling" it asks every 30 s; its clock is put forward there. */
+  readonly polls?: boolean;
   readonly watch: Watch;
   /** What it prints itself, by console.error, when a connection is refused. */
   readonly says?: RegExp;
@@ -32,13 +34,14 @@ export interface Outcome {
 export interface Stage {
   readonly browser: Browser;
   readonly front: Front;
-  /** Runs every page in every of its networks at once; the outcomes by page and network. */
-  play: () => Promise<Map<string, Outcome>>;
-  open: (name: string, network: Network, watch: Watch) => Promise<PageRun>;
+  /** Runs every page in every of its networks at once; the outcomes by their names. */
+  play: (pages: readonly OlderPage[]) => Promise<Map<string, Outcome>>;
+  open: (page: OlderPage, network: Network) => Promise<PageRun>;
   close: () => Promise<void>;
 }
 
-export const title = (name: string, network: Network): string => `${name} (${network})`;
+export const runsOf = (pages: readonly OlderPage[]): { page: OlderPage; network: Network; name: string }[] =>
+  pages.flatMap((page) => page.networks.map((network) => ({ page, network, name: `${page.name} (${network})` })));
 
 export async function setStage(pages: readonly OlderPage[]): Promise<Stage> {
   const sites = new Map<string, Site>();
@@ -46,19 +49,18 @@ export async function setStage(pages: readonly OlderPage[]): Promise<Stage> {
   const server = await serverWithPast();
   const front = await startFront(server.url, sites);
   const browser = await launch({}, [resolverRule(front.port)]);
-  const open = (name: string, network: Network, watch: Watch): Promise<PageRun> =>
-    runPage({ browser, front, name, network, watch, newest: () => newestSeq(server) });
+  const open = ({ name, watch, polls = false }: OlderPage, network: Network): Promise<PageRun> =>
+    runPage({ browser, front, name, network, watch, newest: network === 'polling' && polls ? () => newestSeq(server) : null });
 
-  async function play(): Promise<Map<string, Outcome>> {
-    const entries = pages.flatMap(({ name, networks, watch }) => networks.map((network) => ({ name, network, watch })));
-    const runs = await Promise.all(entries.map(({ name, network, watch }) => open(name, network, watch)));
+  async function play(played: readonly OlderPage[]): Promise<Map<string, Outcome>> {
+    const entries = runsOf(played);
+    const runs = await Promise.all(entries.map(({ page, network }) => open(page, network)));
     const first = await Promise.all(runs.map(failureOfMore));
     const before = runs.map(({ shown }) => shown.length);
-    await server.stop();
-    await front.holdUntil(server.start());
+    await front.holdUntil(server.stop().then(server.start));
     const second = await Promise.all(runs.map((run, i) => first[i] ?? failureOfMore(run)));
     await Promise.all(runs.map((run) => run.close()));
-    return new Map(entries.map(({ name, network }, i) => [title(name, network), { run: runs[i] as PageRun, before: before[i] ?? 0, failure: second[i] }]));
+    return new Map(entries.map(({ name }, i) => [name, { run: runs[i] as PageRun, before: before[i] ?? 0, failure: second[i] }]));
   }
 
   return {
