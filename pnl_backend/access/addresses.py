@@ -30,7 +30,7 @@ class ClientAddresses:
         if peer is None:
             return remote or LOCAL, secure
         if not self._covers(peer):
-            return str(peer), secure
+            return _text(peer), secure
         client = peer
         for hop in reversed(forwarded_for.split(",")):
             parsed = parse(hop.strip())
@@ -40,14 +40,14 @@ class ClientAddresses:
             if not self._covers(parsed):
                 break
         scheme = forwarded_proto.rpartition(",")[2].strip().lower()
-        return str(client), scheme == "https" if scheme else secure
+        return _text(client), scheme == "https" if scheme else secure
 
     def is_trusted(self, address: str) -> bool:
         parsed = parse(address)
         return parsed is not None and self._covers(parsed)
 
     def _covers(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
+        return bool(self._networks) and any(address in network for network in self._networks)
 
 
 @lru_cache(maxsize=4096)
@@ -71,3 +71,8 @@ def group(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((parsed.packed, 64), strict=False))
     return address if parsed is None else str(parsed)
+
+
+@lru_cache(maxsize=4096)
+def _text(address: Address) -> str:
+    return str(address)

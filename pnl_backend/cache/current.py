@@ -52,9 +52,9 @@ class Current:
         if held is None:
             self._cache.missed(KEYS[view])
             held = self._latest.json(view)
-            if held is not None:
-                self._hold(view, held)
-            return held
+            if held is None:
+                return None
+            self._hold(view, held)
         # The cache holds it as it was published; what is answered says how old its sources are by now.
         return self._latest.aged(view) or held
 

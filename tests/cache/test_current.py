@@ -29,8 +29,11 @@ class Newest:
         self.asked += 1
         return json.dumps({"view": view, "seq": self.seq}).encode() if self.seq else None
 
-    def aged(self, view: str) -> None:
-        """As it was published."""
+    age = b""
+
+    def aged(self, view: str) -> bytes | None:
+        """As it was published, or with what a test says of its age."""
+        return self.age or None
 
 
 @pytest.fixture
@@ -114,6 +117,17 @@ async def test_a_redis_that_hangs_delays_no_publication(cache: TieredCache, redi
     await published(current, newest)
     await current.close()
     assert json.loads(await redis_cli(redis_server, "GET", "pnl:current"))["seq"] == 21
+
+
+async def test_what_is_answered_says_its_age_whether_the_cache_held_it_or_not(cache: TieredCache) -> None:
+    newest = Newest()
+    current = Current(cache, newest)
+    await published(current, newest)
+    newest.age = b"a minute old"
+    assert current.json("snapshot") == b"a minute old"
+    await current.invalidate("fill f-1")
+    assert [current.json("snapshot"), current.json("snapshot")] == [b"a minute old", b"a minute old"]
+    await current.close()
 
 
 async def redis_cli(server: RedisServer, *arguments: str) -> str:
