@@ -1,4 +1,4 @@
-"""The command line: serve (the default), check, backup, restore, export, settings, simulate."""
+"""The command line: serve (the default), check, backup, restore, import, export, settings, simulate."""
 
 from __future__ import annotations
 
@@ -185,6 +185,18 @@ def restore(arguments: argparse.Namespace) -> int:
     return commands.restore(arguments.file, settings.database, origin="demo" if settings.demo_mode else "live")
 
 
+def import_command(arguments: argparse.Namespace) -> int:
+    from pnl_backend import commands
+    from pnl_backend.importing import settings_file
+    from pnl_backend.importing.run import kind_of
+
+    kind = kind_of(arguments.file)
+    if kind == "settings":  # read before any setting is: the ones in force may be wrong or none
+        return settings_file.import_settings(arguments.file, Path(".env"), tell=print)
+    settings = _load(arguments)
+    return commands.import_rows(arguments.file, kind, settings.db_path, timezone=settings.business_timezone)
+
+
 def export(arguments: argparse.Namespace) -> int:
     from pnl_backend import commands
 
@@ -260,13 +272,18 @@ def _port_base(text: str) -> int:
 
 
 def _ledger_commands(commands: Any) -> None:
-    """Each is safe while the server runs, but for `restore`, which refuses."""
+    """Each is safe while the server runs, but for `restore` and `import`, which refuse."""
     saved = commands.add_parser("backup", help="copy the ledger, also while the server runs, and verify the copy")
     saved.add_argument("--to", type=Path, metavar="DIR", help="where to; BACKUP_DIR without it")
     saved.set_defaults(run=backup)
     restored = commands.add_parser("restore", help="put a backup in the ledger's place; the server must be stopped")
     restored.add_argument("file", type=Path, metavar="FILE")
     restored.set_defaults(run=restore)
+    taken = commands.add_parser("import", help="take over what the Node server left; the server must be stopped")
+    taken.add_argument(
+        "file", type=Path, metavar="FILE", help="a .env, an SQLite file, or a JSON export of the history"
+    )
+    taken.set_defaults(run=import_command)
     written = commands.add_parser("export", help="write the rows of a range, also while the server runs")
     written.add_argument("--from", dest="start", metavar="TIME", help="ISO 8601 or ms; the beginning without it")
     written.add_argument("--to", dest="end", metavar="TIME", help="ISO 8601 or ms; now without it")

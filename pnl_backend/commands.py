@@ -1,4 +1,4 @@
-"""What the commands about the ledger do: back up, restore, export. Progress goes to stderr, results to stdout."""
+"""What the commands about the ledger do: back up, restore, import, export. Progress is on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from pnl_backend.domain.export import Format, Rows, encoded
 from pnl_backend.errors import BadRequest, OutputError
+from pnl_backend.importing import run as importing
+from pnl_backend.importing.run import Kind
 from pnl_backend.store import maintenance
 from pnl_backend.store.history import Resolution
 from pnl_backend.store.ledger_file import Origin
@@ -49,6 +51,13 @@ def restore(file: Path, database: Path, *, origin: Origin) -> int:
     print(f"{database} is the ledger of {file} now")
     if aside is not None:
         print(f"the ledger that was there is kept as {aside}")
+    return 0
+
+
+def import_rows(file: Path, kind: Kind, database: Path, *, timezone: str) -> int:
+    """The rows of an older server's file into the live ledger, and a report of them."""
+    now, progress = time.time(), Progress()
+    importing.import_rows(file, kind, database, timezone=timezone, now=now, progress=progress, tell=print)
     return 0
 
 

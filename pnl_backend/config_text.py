@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from pnl_backend.config import KALSHI_REST, Settings
@@ -76,6 +76,18 @@ def names(field: str) -> list[str]:
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices]
     return [field.upper()]
+
+
+def problem_of(field: str, text: str) -> str | None:
+    """What is allowed for a field that `text` is no value of; None where it is one."""
+    info = Settings.model_fields[field]
+    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    try:
+        TypeAdapter(annotation).validate_python(text)
+    except ValidationError:
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        return f"allowed: {extra.get('allowed')}"
+    return None
 
 
 def describe(settings: Settings) -> list[tuple[str, str]]:

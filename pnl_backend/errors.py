@@ -37,6 +37,12 @@ class OutputError(PnLError):
     code = "output_error"
 
 
+class ImportFileError(PnLError):
+    """A file that `pnl-backend import` cannot take over; the message says why, in one line."""
+
+    code = "import_error"
+
+
 class FetchError(PnLError):
     """One upstream call failed; the last good reading stands.
 
