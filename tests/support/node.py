@@ -15,6 +15,13 @@ import pytest
 
 needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js 20 or newer; the build has it")
 PACKAGE = Path(__file__).resolve().parents[1] / "engine" / "node"
+LONGEST_LINE = 1 << 20
+"""Bytes; asyncio's own limit of 64 KiB is close to what a long replay prints."""
+WHOLE_LINES = """
+import { writeFileSync as writeOut } from "node:fs";
+console.log = (line) => writeOut(1, `${line}\\n`);
+"""
+"""Node writes to a full pipe in the background, and `process.exit` drops what is still to be written. This waits."""
 
 
 def node_modules() -> Path:
@@ -39,8 +46,8 @@ async def run_script(
     """
     folder = await asyncio.to_thread(node_modules)
     process = await asyncio.create_subprocess_exec(
-        "node", "--input-type=module", "-e", script, "--", *arguments,
-        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        "node", "--input-type=module", "-e", WHOLE_LINES + script, "--", *arguments,
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
@@ -59,5 +66,9 @@ async def run_script(
     except TimeoutError:
         process.kill()
         raise AssertionError(f"the script did not end:\n{''.join(output)}\n{(await complaints).decode()}") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode == 0, f"{''.join(output)}\n{(await complaints).decode()}"
     return found
