@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -15,6 +15,7 @@ class CuttingProxy:
         self._pairs: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._marks: list[bytes] = []
         self.url = ""
 
     @property
@@ -34,6 +35,16 @@ class CuttingProxy:
             self.cut(number)
         return len(numbers)
 
+    def cut_at(self, mark: bytes) -> None:
+        """Cut the next connection whose client sends these bytes, which the server does not get; once for each call."""
+        self._marks.append(mark)
+
+    def _marked(self, data: bytes) -> bool:
+        found = next((mark for mark in self._marks if mark in data), None)
+        if found is not None:
+            self._marks.remove(found)
+        return found is not None
+
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._tasks)
 
@@ -51,14 +62,22 @@ class CuttingProxy:
         self._count += 1
         number = self._count
         self._pairs[number] = writer, far_writer
-        await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+
+        def sent(data: bytes) -> bool:
+            if marked := self._marked(data):
+                self.cut(number)
+            return bool(data) and not marked
+
+        await asyncio.gather(_pass(reader, far_writer, sent), _pass(far_reader, writer))
         self.cut(number)
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until one side ends, which ends the other."""
+async def _pass(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Callable[[bytes], bool] = bool
+) -> None:
+    """Until one side ends, which ends the other, or `take` is false of what was read."""
     try:
-        while data := await reader.read(65536):
+        while take(data := await reader.read(65536)):
             writer.write(data)
             await writer.drain()
         writer.close()

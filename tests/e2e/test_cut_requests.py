@@ -1,0 +1,43 @@
+"""Polling clients whose requests are cut on their way: what a client does not notice, and how it gets everything."""
+
+import asyncio
+
+import pytest
+import socketio
+
+from tests.support.cutting import cutting_proxy
+from tests.support.returning import Reader, stop
+from tests.waiting import until
+
+
+async def test_python_engineio_does_not_report_a_message_that_was_cut(server):
+    """Why a client over polling has to ask for an acknowledgement: its sending ends, and its waiting poll goes on."""
+    async with cutting_proxy(server.port) as proxy:
+        client = socketio.AsyncClient(reconnection=False)
+        await client.connect(proxy.url, transports=["polling"])
+        sending, reading = client.eio.write_loop_task, client.eio.read_loop_task
+        proxy.cut_at(b"subscribe_pnl")
+        with pytest.raises(socketio.exceptions.TimeoutError):
+            await client.call("subscribe_pnl", timeout=1)
+        assert sending.done()
+        assert not reading.done()
+        assert client.connected
+        await client.eio.disconnect(abort=True)
+    await server.until("/api/health", lambda a: a["connectedClients"] == 0)
+
+
+@pytest.mark.parametrize("mark", [b"40{}", b"subscribe_pnl"])
+async def test_a_client_that_asks_for_an_acknowledgement_comes_back(server, simulator, mark):
+    """Cut once at its CONNECT or at its subscription; `sessions` counts that it came back."""
+    async with cutting_proxy(server.port) as proxy:
+        reader = Reader(proxy.url, "polling")
+        proxy.cut_at(mark)
+        running = asyncio.create_task(reader.run())
+        await until(lambda: reader.held[0] > 0, within=40)
+        assert reader.sessions == 2
+        _, before = reader.held
+        simulator.step()
+        await until(lambda: reader.held[1] != before)
+        assert not reader.broken
+        await stop([reader], [running])
+    await server.until("/api/health", lambda a: a["connectedClients"] == 0)
