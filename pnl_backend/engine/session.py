@@ -194,7 +194,7 @@ class Session:
         return self.take()
 
     def upgrade(self, connection: Connection) -> None:
-        """Go on over the WebSocket that the probe opened."""
+        """Go on over the WebSocket that the probe opened; after `depart` send what waits there, and close it."""
         self.probe = None
         self.connection = connection
         connection.owner = self
@@ -202,9 +202,14 @@ class Session:
         self.engine.late.discard(self)
         waiting = self.outbox.messages if self.outbox is not None else []
         self._drop()
-        self.engine.upgraded(self)
+        if self.state == OPEN:
+            self.engine.upgraded(self)
         for message in waiting:
             connection.send(message)
+        if self.state == CLOSING:
+            self.connection = None
+            connection.close()
+            self.forget()
 
     # Pings.
 
@@ -237,8 +242,6 @@ class Session:
         if self.connection is not None:
             connection, self.connection = self.connection, None
             connection.close(code)
-        if self.probe is not None:
-            self.probe.give_up()
         if self.poll is not None and not self.poll.done():
             if self.outbox is None:
                 self.outbox = Outbox()
@@ -263,6 +266,8 @@ class Session:
     def forget(self) -> None:
         """Leave the engine's books."""
         self.state = CLOSED
+        if self.probe is not None:
+            self.probe.give_up()
         self.engine.late.discard(self)
         if self.outbox is not None:
             self.outbox.release()

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import websockets
 
+from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
 from tests.support.node import needs_node, run_script
 from tests.support.tls import server_context
@@ -252,3 +253,53 @@ class TestFragments:
                 await ws.send([""] * (16 * 1024 + 1))
             await ws.wait_closed()
             assert (ws.close_code, ws.close_reason) == (1008, "too many fragments")
+
+
+class TestDisconnectedDuringAnUpgrade:
+    """A polling client that the server disconnects while its WebSocket is being probed."""
+
+    @staticmethod
+    async def probing(engine: Running) -> tuple[PollingClient, WebSocketClient]:
+        """A connected client for which an event waits, and the WebSocket that it means to move to."""
+        client = await engine.connected("polling")
+        probe = WebSocketClient(engine.http, engine.base)
+        await probe.dial(f"EIO=4&transport=websocket&sid={client.handshake['sid']}")
+        await engine.server.emit("last", 1)
+        return client, probe
+
+    @staticmethod
+    async def nothing_is_left(engine: Running) -> None:
+        await engine.until(lambda: not engine.server.eio.wiring.open)
+        assert not engine.server.eio.sessions
+        assert not engine.server.eio.probing
+
+    async def test_it_upgrades_and_gets_what_waits_and_the_close(self, start: Start) -> None:
+        engine = await start(ping_interval=25)
+        client, probe = await self.probing(engine)
+        await probe.send("2probe")
+        assert await probe.raw() == "3probe"
+        await engine.server.eio.disconnect()
+        assert await client.poll() == (200, "6")
+        await probe.send("5")
+        assert [await probe.raw(), await probe.raw()] == ['42["last",1]', "1"]
+        await probe.until_closed()
+        assert probe.close_code == 1000
+        await self.nothing_is_left(engine)
+
+    async def test_it_polls_and_its_websocket_is_closed(self, start: Start) -> None:
+        engine = await start(ping_interval=25)
+        client, probe = await self.probing(engine)
+        await engine.server.eio.disconnect()
+        assert await client.poll() == (200, '42["last",1]\x1e1')
+        await probe.until_closed()
+        await self.nothing_is_left(engine)
+
+    async def test_it_does_neither_in_time(self, start: Start) -> None:
+        engine = await start(ping_interval=25, upgrade_timeout=60)
+        engine.server.eio.departing.delay = 0.05
+        _, probe = await self.probing(engine)
+        await probe.send("2probe")
+        assert await probe.raw() == "3probe"
+        await engine.server.eio.disconnect()
+        await probe.until_closed()
+        await self.nothing_is_left(engine)
