@@ -17,6 +17,7 @@ from loguru import logger
 from pnl_backend.domain.times import iso
 from pnl_backend.domain.views import Json
 from pnl_backend.engine import ConnectPlan, ConnectRequest, Message
+from pnl_backend.engine.rooms import CONNECTED, LEAVING
 from pnl_backend.errors import BadRequest
 from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication
@@ -192,9 +193,8 @@ class SocketFeed:
         group = self._groups[request.namespace]
         if not await self._recoverable(group, seen):
             return self._fresh(request, seal)
-        former = group.member(sid)
-        if former is not None:
-            former.client.end("recovered elsewhere")
+        if not await self._replaces(request, group.member(sid)):
+            return self._fresh(request, seal)
         return ConnectPlan(
             sid=sid,
             payload={"pid": seal.pid(sid, namespace=request.namespace, key=request.key)},
@@ -202,6 +202,18 @@ class SocketFeed:
             replay=[self._greeting(request, sid, seen)],
             admitted=lambda member: group.recover(member, seen),
         )
+
+    async def _replaces(self, request: ConnectRequest, former: Any) -> bool:
+        """Whether a client may have the sid of its former socket, which is disconnected from this namespace alone.
+
+        Not where the former socket belongs to the client that asks, for that one was not cut, or is connecting itself.
+        """
+        if former is None or former.state == LEAVING:
+            return True
+        if former.client.environ is request.environ or former.state != CONNECTED:
+            return False
+        await self._server.disconnect(former.sid, namespace=request.namespace)
+        return True
 
     async def _recoverable(self, group: ChannelGroup, seen: Offset) -> bool:
         """Whether what a client missed is held, and the newest update when it was cut is no older than the window."""

@@ -113,13 +113,52 @@ async def test_who_comes_back_before_the_cut_was_noticed_takes_the_place_over(st
         await former.event()
         async with raw_client(stage, former.again) as back:
             assert back.answer == former.answer
-            with pytest.raises(ConnectionClosed):
+            assert await asyncio.wait_for(former.raw.recv(), 10) == "41"
+            with pytest.raises(ConnectionClosed):  # it has the connect timeout to join a namespace again
                 await asyncio.wait_for(former.raw.recv(), 10)
             await back.event()
             await stage.publish("1001")
             assert (await back.event())[1]["source"] == "stream"
             await back.emit("unsubscribe_pnl")
             assert (await back.event())[0] == "subscriptions"
+
+
+async def test_the_other_namespaces_of_the_former_socket_go_on(stage):
+    async with raw_client(stage, NEW) as former:
+        await former.event()
+        await former.raw.send("40/pnl,")
+        async with asyncio.timeout(10):
+            while not str(await former.raw.recv()).startswith("42/pnl,"):
+                """The answer, the greeting and the first update."""
+        async with raw_client(stage, former.again) as back:
+            assert back.answer == former.answer
+            await stage.publish("1001")
+            seen = []
+            async with asyncio.timeout(10):
+                while not seen or "stream" not in seen[-1]:
+                    seen.append(str(await former.raw.recv()))
+            assert "41" in seen
+            assert seen[-1].startswith("42/pnl,")
+
+
+async def test_a_socket_that_was_not_cut_does_not_recover_from_itself(stage):
+    """On a second CONNECT with its own pid the client goes on, with a new socket."""
+    async with raw_client(stage, NEW) as client:
+        await client.event()
+        await client.raw.send("40/pnl,")
+        await client.raw.send(f"40{orjson.dumps(client.again).decode()}")
+        async with asyncio.timeout(10):
+            while not (text := str(await client.raw.recv())).startswith("40{"):
+                """What the other namespace is sent."""
+        answer = orjson.loads(text[2:])
+        assert answer["sid"] != client.answer["sid"]
+        await client.emit("subscribe_pnl")
+        async with asyncio.timeout(10):
+            while not str(await client.raw.recv()).startswith('42["pnl_update"'):
+                """The greeting."""
+        await stage.publish("1001")
+        seen = [str(await client.raw.recv()) for _ in range(2)]
+        assert {text.partition(",")[0] for text in seen} == {"42/pnl", '42["pnl_update"'}
 
 
 @pytest.mark.parametrize("namespace", ["/pnl", "/components", "/dashboard"])
