@@ -10,6 +10,9 @@ from pnl_backend.engine.connection import Wiring
 from pnl_backend.engine.process import descriptor_share
 from pnl_backend.engine.timers import Deadlines
 
+LINGER = 2.0
+"""Seconds for a peer whose request was refused to read the answer and end its half of the connection."""
+
 
 class Holder(Protocol):
     """Whatever reads from an accepted socket just now."""
@@ -51,6 +54,19 @@ class HeadsDue(Deadlines[Arrival]):
         self.arrivals.close(item)
 
 
+class RefusedDue(Deadlines[Arrival]):
+    """Refused connections whose peer has not ended its half."""
+
+    __slots__ = ("arrivals",)
+
+    def __init__(self, arrivals: "Arrivals", wiring: Wiring) -> None:
+        super().__init__(wiring.timers, LINGER)
+        self.arrivals = arrivals
+
+    def expire(self, item: Arrival) -> None:
+        self.arrivals.close(item)
+
+
 class Arrivals:
     """Accepted connections that nobody vouches for yet: those without a complete head, and idle kept-alive ones.
 
@@ -61,8 +77,9 @@ class Arrivals:
         self.wiring = wiring
         self.unfinished = HeadsDue(self, wiring)
         """Until aiohttp or the engine has the request."""
+        self.lingering = RefusedDue(self, wiring)
         self._waiting: OrderedDict[Arrival, None] = OrderedDict()
-        """Those of them whose head has not arrived."""
+        """Those whose head has not arrived, and the lingering ones."""
         self._by_group: dict[str, OrderedDict[Arrival, None]] = {}
         self._idle: OrderedDict[Arrival, None] = OrderedDict()
 
@@ -79,8 +96,21 @@ class Arrivals:
 
     def begin(self, arrival: Arrival) -> None:
         """A request head is awaited; the oldest connections that wait for one make room where there are too many."""
-        self._idle.pop(arrival, None)
         self.unfinished.add(arrival)
+        self._wait(arrival)
+
+    def linger(self, arrival: Arrival) -> None:
+        """The request is refused: closed at once, a socket with unread data would reset, and the answer be lost.
+
+        Until its peer has ended its half, or its time is up, the connection counts as one that waits.
+        """
+        self.unfinished.discard(arrival)
+        self.lingering.add(arrival)
+        self._wait(arrival)
+
+    def _wait(self, arrival: Arrival) -> None:
+        self._idle.pop(arrival, None)
+        self._waiting.pop(arrival, None)
         self._waiting[arrival] = None
         if arrival.group is not None:
             same = self._by_group.setdefault(arrival.group, OrderedDict())
@@ -103,6 +133,7 @@ class Arrivals:
             self.received(arrival)
         self._idle.pop(arrival, None)
         self.unfinished.discard(arrival)
+        self.lingering.discard(arrival)
 
     def rest(self, arrival: Arrival) -> None:
         """The connection is kept alive between two requests."""
@@ -125,8 +156,9 @@ class Arrivals:
 
     def close_all(self) -> None:
         """At shutdown."""
-        while (arrival := self.unfinished.oldest()) is not None:
-            self.close(arrival)
+        for waiting in (self.unfinished, self.lingering):
+            while (arrival := waiting.oldest()) is not None:
+                self.close(arrival)
 
     def _reduce(self, connections: OrderedDict[Arrival, None], cap: int) -> None:
         while len(connections) > cap:

@@ -10,7 +10,7 @@ from loguru import logger
 from pnl_backend.engine.connection import Connection, Owner
 from pnl_backend.engine.http import HttpConnection
 from pnl_backend.engine.requests import HeadReader, Refusal, refusal_bytes
-from pnl_backend.engine.sockets import SocketConnection, TransportConnection, read_when_ready
+from pnl_backend.engine.sockets import READS, SocketConnection, TransportConnection, read_when_ready, write_last
 
 if TYPE_CHECKING:
     from pnl_backend.engine.listener import Listener
@@ -27,6 +27,7 @@ class Front:
         self.head = HeadReader(listener.server.config.max_head_size)
         self.buffer = b""
         self.decided = False
+        self.refused = False
         self.arrival = self.arrivals.enter(peer, self)
 
     def read(self) -> None:
@@ -37,7 +38,14 @@ class Front:
         raise NotImplementedError
 
     def refuse(self, answer: bytes) -> None:
-        """Write an answer and close."""
+        """Write an answer and end our half; what the peer still sends is read and dropped until it ends its own."""
+        self.refused = True
+        self.buffer = b""
+        self.write_last(answer)
+        self.arrivals.linger(self.arrival)
+
+    def write_last(self, answer: bytes) -> None:
+        """Write an answer and end our half of the connection."""
         raise NotImplementedError
 
     def hand_over(self) -> None:
@@ -63,7 +71,6 @@ class Front:
         self.buffer += data
         if not self.head.take(data):
             self.decided = True
-            self.arrivals.complete(self.arrival)
             self.refuse(refusal_bytes(Refusal(431, "Request header fields are too large")))
         elif self.head.complete:
             self.decided = True
@@ -75,10 +82,10 @@ class Front:
         if verdict is None:
             self.hand_over()
             return
-        self.arrivals.complete(self.arrival)
         if isinstance(verdict, bytes):
             self.refuse(verdict)
             return
+        self.arrivals.complete(self.arrival)
         owner, answer = verdict
         connection = self.upgrade(owner)
         self.arrival.holder = None
@@ -97,28 +104,35 @@ class SocketFront(Front):
     def read(self) -> None:
         """Take what has arrived."""
         # Read until nothing is left: uvloop reports data with a reset behind it only once.
-        while not self.decided and self.sock.fileno() >= 0:
-            try:
-                data = self.sock.recv(RECEIVE_SIZE)
-            except (BlockingIOError, InterruptedError):
+        while not self.decided and (data := self._receive()):
+            self.take(data)
+        for _ in range(READS if self.refused else 0):
+            if not self._receive():
                 return
-            except OSError:
-                data = b""
-            if data:
-                self.take(data)
-            else:
-                self.arrivals.close(self.arrival)
-                return
+
+    def _receive(self) -> bytes:
+        """What is there to read; the end, or a reset, closes the socket."""
+        if self.sock.fileno() < 0:
+            return b""
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.arrivals.close(self.arrival)
+        return data
 
     def give_up(self) -> None:
         if self.sock.fileno() >= 0:
             self.listener.loop.remove_reader(self.sock.fileno())
             self.sock.close()
 
-    def refuse(self, answer: bytes) -> None:
+    def write_last(self, answer: bytes) -> None:
         with contextlib.suppress(OSError):
             self.sock.send(answer)
-        self.give_up()
+            self.sock.shutdown(socket.SHUT_WR)
 
     def hand_over(self) -> None:
         self.listener.loop.remove_reader(self.sock.fileno())
@@ -194,10 +208,9 @@ class TransportFront(Front, asyncio.Protocol):
         elif self.handshake is not None:
             self.handshake.cancel()
 
-    def refuse(self, answer: bytes) -> None:
+    def write_last(self, answer: bytes) -> None:
         if self.transport is not None:
-            self.transport.write(answer)
-            self.transport.close()
+            write_last(self.transport, answer)
 
     def hand_over(self) -> None:
         if self.transport is not None:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from pnl_backend.engine.arrivals import Arrival, Arrivals
 from pnl_backend.engine.requests import HeadReader, Refusal, refusal_bytes
-from pnl_backend.engine.sockets import limit_unsent
+from pnl_backend.engine.sockets import limit_unsent, write_last
 
 PROGRESS = 4096
 """Bytes of an answer that a client takes within `slow_client_timeout` at least; who takes less is closed."""
@@ -28,6 +28,7 @@ class HttpConnection(asyncio.Protocol):
         self.head: HeadReader | None = HeadReader(arrivals.config.max_head_size)
         self.pipelined = False
         self.given_up = False
+        self.refused = False
         self.unsent = 0
         arrival.holder = self
 
@@ -41,6 +42,8 @@ class HttpConnection(asyncio.Protocol):
         self.inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
         if self.request is not None:
             # Behind the body of the request in hand comes the next one's head.
             if self.request.content.is_eof() and not _begins_whole(data):
@@ -119,8 +122,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(refusal_bytes(refusal))
-            self.transport.close()
+            self.refused = True
+            write_last(self.transport, refusal_bytes(refusal))
+            self.arrivals.linger(self.arrival)
 
     def read(self) -> None:
         """The transport brings what has arrived."""

@@ -34,6 +34,13 @@ def read_when_ready(loop: asyncio.AbstractEventLoop, descriptor: int, callback: 
         loop.add_reader(descriptor, callback)
 
 
+def write_last(transport: asyncio.Transport, data: bytes) -> None:
+    """Write and end our half of the connection, where the transport can: TLS has no half-close."""
+    transport.write(data)
+    if transport.can_write_eof():
+        transport.write_eof()
+
+
 class SocketConnection(Connection):
     """A connection over a plain TCP socket of its own: no transport, no task, one descriptor."""
 
