@@ -5,9 +5,12 @@ becomes an aiohttp request at all.
 """
 
 import asyncio
+import errno
+import os
 import socket
 import ssl as tls
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from aiohttp import web
 from loguru import logger
@@ -25,6 +28,9 @@ from pnl_backend.engine.takeover import BorrowedConnection
 BACKLOG = 4096
 ACCEPTS = 64
 """Connections accepted before the loop gets its turn."""
+PORTS_TRIED = 10
+"""Free ports tried until one is free on every address."""
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 PAUSE = 1.0
 """Seconds without an accept when no descriptor is left and nobody can make room."""
 
@@ -66,12 +72,48 @@ async def listen(
         raise RuntimeError("set the runner up first: await runner.setup()")
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = [(family, address[:2]) for family, _, _, _, address in found]
+    return Listener(server, runner.server, bind(list(dict.fromkeys(addresses)), port), ssl_context)
+
+
+def bind(addresses: Sequence[tuple[int, Any]], port: int) -> list[socket.socket]:
+    """Listening sockets on every one of these `(family, (host, port))` that this machine has.
+
+    One that it has not, as ::1 where IPv6 is off, is left out and reported; OSError when none is left. A port in use on
+    one of them is an OSError too: whoever asks there would reach another program. Port 0 is one free on all of them.
+    """
+    for attempt in range(1, PORTS_TRIED + 1):
+        try:
+            return _bind_once(addresses)
+        except OSError as error:
+            if port != 0 or error.errno != errno.EADDRINUSE or attempt == PORTS_TRIED:
+                raise
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _bind_once(addresses: Sequence[tuple[int, Any]]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
-    for family, _, _, _, address in dict.fromkeys(found):
-        where = (address[0], sockets[0].getsockname()[1] if sockets and port == 0 else address[1])
-        sockets.append(socket.create_server(where, family=family, backlog=BACKLOG, reuse_port=False))
-        sockets[-1].setblocking(False)
-    return Listener(server, runner.server, sockets, ssl_context)
+    left_out: list[tuple[str, OSError]] = []
+    try:
+        for family, (host, port, *_) in addresses:
+            taken = sockets[0].getsockname()[1] if sockets else port
+            try:
+                sockets.append(socket.create_server((host, taken), family=family, backlog=BACKLOG, reuse_port=False))
+            except OSError as error:
+                if error.errno not in _NOT_OURS:
+                    raise
+                left_out.append((host, error))
+            else:
+                sockets[-1].setblocking(False)
+        if not sockets:
+            raise left_out[0][1]
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    for host, why in left_out:
+        logger.warning("Not listening on {}: {}", host, os.strerror(why.errno or 0))
+    return sockets
 
 
 class Listener:
