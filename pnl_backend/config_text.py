@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from pnl_backend.config import KALSHI_REST, Settings
+from pnl_backend.config_dotenv import faulty_lines
 from pnl_backend.config_names import misspelt, without_effect
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.errors import ConfigError
@@ -20,7 +22,7 @@ def load(**overrides: Any) -> Settings:
     """The effective settings, `overrides` by field before all else; ConfigError with a line for each that is wrong."""
     problems = set(
         misspelt(
-            {name for field in Settings.model_fields for name in names(field)},
+            _known(),
             in_file=map(str.upper, _dotenv()),
             in_environment=map(str.upper, EnvSettingsSource(Settings).env_vars),
         )
@@ -51,10 +53,18 @@ def notices(settings: Settings) -> list[str]:
     return lines
 
 
+def _known() -> set[str]:
+    return {name for field in Settings.model_fields for name in names(field)}
+
+
 def _dotenv() -> Mapping[str, str | None]:
-    """What `.env` holds, by name in lower case; ConfigError for a file that cannot be read."""
-    file = Settings.model_config.get("env_file")
+    """What `.env` holds, by name in lower case; ConfigError for a file or a line that cannot be read."""
+    file = Path(str(Settings.model_config.get("env_file")))
     try:
+        text = file.read_text(Settings.model_config.get("env_file_encoding")) if file.is_file() else ""
+        faults = [f"{file} line {number}: {what}" for number, what in faulty_lines(text, _known())]
+        if faults:
+            raise ConfigError(faults)
         return DotEnvSettingsSource(Settings).env_vars
     except UnicodeError:
         raise ConfigError([f"{file}: not UTF-8, allowed: a text file in UTF-8"]) from None

@@ -57,6 +57,62 @@ async def test_a_dotenv_that_is_not_utf8_is_one_line(tmp_path, text, arguments):
     assert lines(output)[1:] == ["  .env: not UTF-8, allowed: a text file in UTF-8"]
 
 
+SECRET = "sk-ant-a-secret-of-ours"
+ALLOWED = 'NAME=value, NAME="value" with its closing quote, or # and a comment'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"PORT=0\n\nAPI_KEY: {SECRET}\n", [f".env line 3: cannot be read, allowed: {ALLOWED}"]),
+        (f"API_KEY:{SECRET}=\n", [f".env line 1: cannot be read, allowed: {ALLOWED}"]),
+        (f"# a comment\n{SECRET}\n", [f".env line 2: cannot be read, allowed: {ALLOWED}"]),
+        (f'\r\nAPI_KEY="{SECRET}\r\nPORT=0\r\n', [f".env line 2: cannot be read, allowed: {ALLOWED}"]),
+        (f"API_KEY='{SECRET}", [f".env line 1: cannot be read, allowed: {ALLOWED}"]),
+        (f'API_KEY="{SECRET}" {SECRET}\nPORT=0', [f".env line 1: cannot be read, allowed: {ALLOWED}"]),
+        (
+            f'API_KEY="{SECRET}\n\nPORT=0\nADMIN_API_KEY="',
+            [f".env line 1: a quote is not closed before PORT is set on line 3, allowed: {ALLOWED}"],
+        ),
+        (
+            f"API_KEY: {SECRET}\nADMIN_API_KEY '{SECRET}'\nPORT=many\n",
+            [f".env line {number}: cannot be read, allowed: {ALLOWED}" for number in (1, 2)],
+        ),
+    ],
+)
+@pytest.mark.parametrize("arguments", [(), ("settings",)])
+async def test_a_dotenv_line_that_is_no_assignment_is_named_by_its_number_and_not_shown(
+    tmp_path, text, expected, arguments
+):
+    (tmp_path / ".env").write_bytes(text.encode())
+    code, output = await command(tmp_path, *arguments, PORT="0")
+    assert code == 2
+    assert lines(output)[1:] == [f"  {line}" for line in expected]
+    assert SECRET not in output
+
+
+async def test_a_dotenv_takes_every_form_of_an_assignment(tmp_path):
+    pem = "-----BEGIN PRIVATE KEY-----\nMIIB==\nabc=\n-----END PRIVATE KEY-----"
+    text = f"""\ufeff# a comment
+export PORT = 4711 # why
+LOG_LEVEL='debug'
+UPDATE_INTERVAL_MS="2000"
+REDIS_URL=
+
+KALSHI_API_KEY=key-id
+KALSHI_PRIVATE_KEY="{pem}"
+VITE_API_URL=http://localhost
+some.other-name=1
+CACHE_TTL=1000"""
+    (tmp_path / ".env").write_text(text, "utf-8")
+    code, output = await command(tmp_path, "settings")
+    assert code == 0
+    shown = dict(line.split(maxsplit=1) for line in lines(output))
+    assert [shown[name] for name in ("PORT", "LOG_LEVEL", "UPDATE_INTERVAL_MS", "CACHE_TTL")] == [
+        "4711", "debug", "2000", "1000",
+    ]  # fmt: skip
+
+
 async def test_a_dotenv_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / ".env").write_text("PORT=4711\n", "utf-8-sig")
     assert "4711" in (await command(tmp_path, "settings"))[1]
