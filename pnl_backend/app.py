@@ -287,7 +287,6 @@ def _health(core: Core, server: engine.Server) -> Health:
         facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
         demo=settings.demo_mode,
-        show_details=not settings.production,
     )
 
 

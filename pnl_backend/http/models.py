@@ -286,7 +286,7 @@ class HealthServices(Message):
 
 
 class HealthPart(Message):
-    """One part of the server: what it is doing and since when; `detail` outside production only."""
+    """One part of the server: what it is doing and since when; `detail`, in production, with a key only."""
 
     state: str
     ok: bool

@@ -64,10 +64,10 @@ class Cache(Protocol):
 
 
 class Health(Protocol):
-    async def report(self, *, figures: bool) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the server does its job, and the body of `/health`, with the amounts of money in it or without."""
+    async def report(self, *, keyed: bool) -> tuple[bool, Mapping[str, Any]]:
+        """Whether the server does its job, and the body of `/health`; `keyed` adds amounts of money and details."""
 
-    def brief(self, *, figures: bool) -> Mapping[str, Any]:
+    def brief(self, *, keyed: bool) -> Mapping[str, Any]:
         """The body of `/api/health`, likewise."""
 
     def readiness(self) -> Readiness:

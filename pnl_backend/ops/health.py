@@ -22,7 +22,7 @@ SAMPLE_INTERVAL = 0.5
 class Part:
     """One part as it is now. `ok` False is degraded: the server goes on without it.
 
-    `detail` says what is wrong; it is shown outside production only, where it may name hosts and files.
+    `detail` says what is wrong. It may name hosts and files, so in production it is shown to requests with a key only.
     """
 
     state: str
@@ -64,7 +64,6 @@ class Health:
         facts: Mapping[str, Any] | None = None,
         stall_after: float = 60.0,
         demo: bool = False,
-        show_details: bool = True,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,7 +75,6 @@ class Health:
         self._loop_running = loop_running
         self._stall_after = stall_after
         self._demo = demo
-        self._show_details = show_details
         self._clock = clock
         self._monotonic = monotonic
         self._probes: dict[str, Callable[[], Part]] = {
@@ -113,8 +111,8 @@ class Health:
         """Whether new work should be sent here."""
         return self._readiness
 
-    async def report(self, *, figures: bool) -> tuple[bool, dict[str, Any]]:
-        """Whether the server does its job, and the body of `/health`, with the figures or without."""
+    async def report(self, *, keyed: bool) -> tuple[bool, dict[str, Any]]:
+        """Whether the server does its job, and the body of `/health`; `keyed` adds the figures and every detail."""
         self.look()
         healthy = all(self._seen[name].part.ok for name in _VITAL)
         return healthy, {
@@ -125,12 +123,12 @@ class Health:
             "demo": self._demo,
             "services": {"cache": dict(self._cache.health()), "aggregator": self._seen["aggregator"].part.state},
             "degraded": [name for name, seen in self._seen.items() if not seen.part.ok],
-            "parts": {name: self._told(seen) for name, seen in self._seen.items()},
-            **self._read_figures(figures),
+            "parts": {name: _part(seen, detail=keyed) for name, seen in self._seen.items()},
+            **self._read_figures(keyed),
         }
 
-    def brief(self, *, figures: bool) -> dict[str, Any]:
-        """The body of `/api/health`, with the figures or without."""
+    def brief(self, *, keyed: bool) -> dict[str, Any]:
+        """The body of `/api/health`; `keyed` adds the figures."""
         stats = self._cache.stats()
         return {
             "status": "ok",
@@ -138,7 +136,7 @@ class Health:
             "connectedClients": self._connected_clients(),
             "cacheStats": {name: stats[name] for name in ("hitRate", "hits", "misses", "total")},
             "uptime": self._uptime(),
-            **self._read_figures(figures),
+            **self._read_figures(keyed),
             **self._facts,
         }
 
@@ -181,17 +179,18 @@ class Health:
             return Part("stalled", ok=False, detail=f"no update for {silent:.0f} s")
         return Part("running")
 
-    def _told(self, seen: _Seen) -> dict[str, Any]:
-        told: dict[str, Any] = {"state": seen.part.state, "ok": seen.part.ok, "since": _iso(seen.since)}
-        if self._show_details and seen.part.detail:
-            told["detail"] = seen.part.detail
-        return told
-
     def _uptime(self) -> float:
         return round(self._monotonic() - self._began, 3)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _part(seen: _Seen, *, detail: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"state": seen.part.state, "ok": seen.part.ok, "since": _iso(seen.since)}
+    if detail and seen.part.detail:
+        shown["detail"] = seen.part.detail
+    return shown
 
 
 def _ask(probe: Callable[[], Part]) -> Part:

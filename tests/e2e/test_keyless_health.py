@@ -1,5 +1,7 @@
-"""What the health routes show to somebody without a key: how the server is, and in production no amount of money."""
+"""What the health routes show to somebody without a key: how the server is; in production no money and no reason."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -48,3 +50,17 @@ async def test_a_wrong_key_counts_here_too_and_never_fails_a_probe(keyed):
                 assert answer.status == 200
         async with http.get("/api/pnl/current", headers={"X-API-Key": "guess"}) as answer:
             assert answer.status == 429
+
+
+async def test_what_is_lost_with_the_ledger_file_is_said_with_a_key(keyed):
+    """An older copy of the ledger is put into its place; the state of every part is public, the reason is not."""
+    copy, ledger = keyed.directory / "copy.db", keyed.directory / "data" / "pnl.db"
+    with closing(sqlite3.connect(ledger)) as database:
+        database.execute("VACUUM INTO ?", (str(copy),))
+        (copied,) = database.execute("SELECT max(seq) FROM snapshots").fetchone()
+    await keyed.until(f"/api/pnl/current?apiKey={KEY}", lambda body: body["data"]["seq"] > copied + 3)
+    copy.replace(ledger)
+    body = await keyed.until(f"/health?apiKey={KEY}", lambda body: "detail" in body["parts"]["store"])
+    assert "stored snapshots are lost" in body["parts"]["store"]["detail"]
+    store = (await keyed.get("/health"))["parts"]["store"]
+    assert ("detail" in store) is (keyed.env["NODE_ENV"] == "development")

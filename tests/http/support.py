@@ -170,7 +170,7 @@ class Health:
     healthy: bool = True
     state: Readiness = "ready"
 
-    async def report(self, *, figures: bool) -> tuple[bool, Mapping[str, Any]]:
+    async def report(self, *, keyed: bool) -> tuple[bool, Mapping[str, Any]]:
         cache = {"processCache": "healthy", "redis": "disabled", "sqlite": "connected" if self.healthy else "down"}
         return self.healthy, {
             "status": "healthy" if self.healthy else "unhealthy",
@@ -180,7 +180,7 @@ class Health:
             "services": {"cache": cache, "aggregator": "running"},
         }
 
-    def brief(self, *, figures: bool) -> Mapping[str, Any]:
+    def brief(self, *, keyed: bool) -> Mapping[str, Any]:
         stats = {"hitRate": "80.00%", "hits": 80, "misses": 20, "total": 100}
         return {
             "status": "ok",

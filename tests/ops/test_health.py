@@ -48,7 +48,7 @@ class House:
 async def test_the_body_of_the_contract() -> None:
     house = House()
     house.pass_time(12.5)
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert healthy
     assert body["status"] == "healthy"
     assert body["timestamp"] == "2026-02-25T22:24:12.500Z"
@@ -58,7 +58,7 @@ async def test_the_body_of_the_contract() -> None:
         "cache": {"processCache": "healthy", "redis": "connected", "sqlite": "connected"},
         "aggregator": "running",
     }
-    assert house.health_of.brief(figures=True) == {
+    assert house.health_of.brief(keyed=True) == {
         "status": "ok",
         "timestamp": 1_772_058_252_500,
         "connectedClients": 7,
@@ -73,7 +73,7 @@ async def test_degraded_is_not_dead() -> None:
     house = House()
     house.parts["kalshi"] = Part("stale", ok=False, detail="breaker open")
     house.cache_states["redis"] = house.cache_states["sqlite"] = "down"
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert healthy
     assert body["degraded"] == ["kalshi", "redis", "sqlite"]
     assert body["parts"]["kalshi"]["detail"] == "breaker open"
@@ -88,14 +88,14 @@ async def test_dead_is_not_hidden(fault: str) -> None:
     house.running = fault != "loop stopped"
     if fault == "store down":
         house.parts["store"] = Part("down", ok=False, detail="the disk is full")
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert not healthy
     assert body["status"] == "unhealthy"
     # And it mends itself.
     house.running = True
     house.health_of.heartbeat()
     house.parts["store"] = Part("connected")
-    healthy, _ = await house.health_of.report(figures=True)
+    healthy, _ = await house.health_of.report(keyed=True)
     assert healthy
 
 
@@ -103,11 +103,11 @@ async def test_a_loop_that_has_not_begun_has_not_stopped() -> None:
     house = House()
     house.running = False
     house.health_of.mark("starting")
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert healthy
     assert body["services"]["aggregator"] == "starting"
     house.health_of.mark("draining")
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert not healthy
     assert house.health_of.readiness() == "draining"
 
@@ -121,7 +121,7 @@ async def test_since_is_when_it_changed_and_stays_while_it_lasts() -> None:
     house.health_of.look()
     house.pass_time(15)
     house.parts["kalshi"] = Part("stale", ok=False, detail="refused again")
-    _, body = await house.health_of.report(figures=True)
+    _, body = await house.health_of.report(keyed=True)
     assert body["parts"]["store"]["since"] == "2026-02-25T22:24:00.000Z"
     assert body["parts"]["kalshi"] == {
         "state": "stale",
@@ -152,17 +152,19 @@ async def test_it_looks_by_itself() -> None:
         await until(lambda: looks >= 2)
 
 
-async def test_details_stay_inside_in_production() -> None:
-    house = House(show_details=False)
+async def test_details_need_a_key() -> None:
+    house = House()
     house.parts["kalshi"] = Part("stale", ok=False, detail="https://internal.example refused")
-    _, body = await house.health_of.report(figures=True)
+    _, body = await house.health_of.report(keyed=False)
     assert "internal.example" not in str(body)
+    _, body = await house.health_of.report(keyed=True)
+    assert body["parts"]["kalshi"]["detail"] == "https://internal.example refused"
 
 
 async def test_a_part_that_cannot_answer_is_not_well_and_hides_nobody() -> None:
     house = House()
     del house.parts["kalshi"]
-    healthy, body = await house.health_of.report(figures=True)
+    healthy, body = await house.health_of.report(keyed=True)
     assert healthy
     assert body["parts"]["kalshi"]["state"] == "unknown"
     assert body["parts"]["store"]["state"] == "connected"

@@ -53,11 +53,11 @@ class HealthRoutes:
         ]  # fmt: skip
 
     async def report(self, request: web.Request) -> web.StreamResponse:
-        healthy, body = await self._health.report(figures=self._may_see_figures(request))
+        healthy, body = await self._health.report(keyed=self._is_keyed(request))
         return plain(body, status=200 if healthy else 503)
 
     async def brief(self, request: web.Request) -> web.StreamResponse:
-        return plain(self._health.brief(figures=self._may_see_figures(request)))
+        return plain(self._health.brief(keyed=self._is_keyed(request)))
 
     async def live(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         return plain({"status": "live"})
@@ -66,5 +66,6 @@ class HealthRoutes:
         readiness = self._health.readiness()
         return plain({"status": readiness}, status=200 if readiness == "ready" else 503)
 
-    def _may_see_figures(self, request: web.Request) -> bool:
+    def _is_keyed(self, request: web.Request) -> bool:
+        """Whether the request may see what production shows with a key only."""
         return not self._production or GRANT in request
