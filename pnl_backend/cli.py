@@ -192,7 +192,7 @@ def import_command(arguments: argparse.Namespace) -> int:
 
     kind = kind_of(arguments.file)
     if kind == "settings":  # read before any setting is: the ones in force may be wrong or none
-        return settings_file.import_settings(arguments.file, Path(".env"), tell=print)
+        return settings_file.import_settings(arguments.file, Path(".env"), tell=commands.tell)
     settings = _load(arguments)
     return commands.import_rows(arguments.file, kind, settings.db_path, timezone=settings.business_timezone)
 

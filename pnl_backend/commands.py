@@ -54,10 +54,15 @@ def restore(file: Path, database: Path, *, origin: Origin) -> int:
     return 0
 
 
+def tell(line: str) -> None:
+    """A line of a report, before whatever is said on stderr after it."""
+    print(line, flush=True)
+
+
 def import_rows(file: Path, kind: Kind, database: Path, *, timezone: str) -> int:
     """The rows of an older server's file into the live ledger, and a report of them."""
     now, progress = time.time(), Progress()
-    importing.import_rows(file, kind, database, timezone=timezone, now=now, progress=progress, tell=print)
+    importing.import_rows(file, kind, database, timezone=timezone, now=now, progress=progress, tell=tell)
     return 0
 
 

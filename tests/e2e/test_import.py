@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
+from tests.store.recompute import kept, recomputed
 from tests.support import node_files
 from tests.support.clients import listening
-from tests.support.server import FAST, ServerProcess, command, upstream_env
+from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
+from tests.waiting import until
 
 START = 1_700_000_000_000
 """2023-11-14T22:13:20Z"""
@@ -194,9 +198,11 @@ async def test_facts_step_back_where_the_ledger_knows_its_own(idle, ledger, tmp_
 
 
 async def test_a_fact_that_changed_is_brought_up_to_date(ledger, tmp_path):
-    await run(tmp_path, node_files.database(tmp_path / "old.db", deals=node_files.DEALS))
-    later = [("d-2", "Mill", "2023-12-01", 120, "recognized", None)]
-    output = await run(tmp_path, node_files.database(tmp_path / "new.db", deals=[node_files.DEALS[0], *later]))
+    file = node_files.database(tmp_path / "old.db", deals=node_files.DEALS)
+    await run(tmp_path, file)
+    with closing(sqlite3.connect(file)) as older, older:
+        older.execute("UPDATE john_revenue SET revenue = 120, status = 'recognized' WHERE id = 'd-2'")
+    output = await run(tmp_path, file)
     assert "john_revenue: 0 taken, 1 held already, 1 brought up to date, 0 not taken" in output
     assert ledger("SELECT revenue, status FROM john_revenue WHERE id = 'd-2'") == [(120.0, "recognized")]
 
@@ -232,6 +238,68 @@ async def test_rows_that_cannot_be_taken_are_counted_with_the_reason(ledger, tmp
     ):
         assert words in output, output
     assert ledger("SELECT count(*) FROM snapshots") == [(1,)]
+
+
+async def test_an_import_that_was_killed_goes_on_where_it_was(ledger, tmp_path):
+    file = node_files.database(tmp_path / "old.db", node_files.snapshots(START, 40_000))
+    arguments = str(ROOT / "server.py"), "import", file.name
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=tmp_path, env=LIVE)
+
+    def begun():
+        with suppress(sqlite3.Error):
+            return ledger("SELECT count(*) FROM snapshots") > [(0,)]
+        return False
+
+    await until(begun)
+    process.kill()
+    await process.wait()
+    ((taken,),) = ledger("SELECT count(*) FROM snapshots")
+    assert 0 < taken < 40_000
+    assert f"pnl_snapshots: {40_000 - taken:,} taken, {taken:,} held already, 0 not taken" in await run(tmp_path, file)
+    path = tmp_path / "data" / "pnl.db"
+    assert kept(path) == recomputed(path)
+
+
+MEASURED = """
+import pathlib, sys
+from pnl_backend.cli import main
+main(["import", sys.argv[1]])
+print("peak", pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+
+
+async def test_memory_does_not_grow_with_the_file(tmp_path):
+    peaks = []
+    for count in (3_000, 30_000):
+        rows = [node_files.whole(row) for row in node_files.snapshots(START, count)]
+        for file in (
+            node_files.export(tmp_path / f"{count}.json", node_files.envelope(rows)),
+            node_files.database(tmp_path / f"{count}.db", node_files.snapshots(START, count)),
+        ):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", MEASURED, file.name),
+                cwd=tmp_path,
+                env={"PYTHONPATH": str(ROOT), "DB_PATH": f"{file.stem}-{file.suffix[1:]}-ledger.db", **LIVE},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            output, _ = await process.communicate()
+            peaks.append(int(output.split(b"peak ")[1]))
+    small, large = peaks[:2], peaks[2:]
+    for before, after in zip(small, large, strict=True):
+        assert after - before < 6_000, f"{before} KB of 3,000 rows, {after} KB of 30,000, which are 10 MB of JSON"
+
+
+async def test_another_business_time_zone_gathers_imported_days_again(idle, ledger, tmp_path):
+    rows = node_files.snapshots(START, 3000, step=60_000)
+    await run(tmp_path, node_files.database(tmp_path / "old.db", rows))
+    utc = ledger("SELECT start, open, close, count FROM rollups WHERE span = 86400000 AND first_seq < 0")
+    idle.env |= {"BUSINESS_TIMEZONE": "America/New_York"}
+    await idle.start()
+    await idle.until("/api/pnl/current", lambda a: a["data"]["seq"] > 3)
+    assert await idle.stop() == 0
+    days = ledger("SELECT start, open, close, count FROM rollups WHERE span = 86400000 AND first_seq < 0")
+    assert sum(day[3] for day in days) == sum(day[3] for day in utc) == 3000
+    assert [start % 86_400_000 for start, *_ in days] == [5 * 3_600_000] * len(days)
 
 
 def damaged(file):
