@@ -19,6 +19,8 @@ export interface Front {
   address: (name: string, network: Network) => string;
   /** Lets new requests wait until `ready` is over, as a socket that outlives its server does. */
   holdUntil: (ready: Promise<unknown>) => Promise<void>;
+  /** How many connections the server has refused, for it was not there. */
+  refusals: () => number;
   close: () => Promise<void>;
 }
 
@@ -32,6 +34,10 @@ export async function startFront(server: string, sites: ReadonlyMap<string, Site
   const behind = new URL(server);
   const sockets = new Set<Duplex>();
   let ready: Promise<unknown> = Promise.resolve();
+  let refusals = 0;
+  const onFailure = ({ code }: NodeJS.ErrnoException): void => {
+    if (code === 'ECONNREFUSED') refusals += 1;
+  };
 
   async function onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '/';
@@ -41,7 +47,7 @@ export async function startFront(server: string, sites: ReadonlyMap<string, Site
       return;
     }
     await ready;
-    pass(behind, request, response);
+    pass(behind, request, response, onFailure);
   }
 
   async function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -52,7 +58,7 @@ export async function startFront(server: string, sites: ReadonlyMap<string, Site
       return;
     }
     await ready;
-    tunnel(behind, request, socket, head);
+    tunnel(behind, request, socket, head, onFailure);
   }
 
   const front: Server = createServer((request, response) => void onRequest(request, response));
@@ -66,6 +72,7 @@ export async function startFront(server: string, sites: ReadonlyMap<string, Site
       ready = over;
       await over;
     },
+    refusals: () => refusals,
     close: async () => {
       for (const socket of sockets) socket.destroy();
       front.closeAllConnections();
@@ -92,25 +99,29 @@ function serve(sites: ReadonlyMap<string, Site>, path: string, response: ServerR
   return true;
 }
 
-function pass({ hostname, port }: URL, request: IncomingMessage, response: ServerResponse): void {
+function pass({ hostname, port }: URL, request: IncomingMessage, response: ServerResponse, onFailure: (error: Error) => void): void {
   const { method, url: path, headers } = request;
   const passed = send({ hostname, port, method, path, headers, agent: false }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
     answer.on('error', () => response.destroy());
   });
-  passed.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()));
+  passed.on('error', (error) => {
+    onFailure(error);
+    if (response.headersSent) response.destroy();
+    else response.writeHead(502).end();
+  });
   response.on('close', () => passed.destroy());
   request.pipe(passed);
 }
 
-function tunnel({ hostname, port }: URL, { method, url, rawHeaders }: IncomingMessage, socket: Duplex, head: Buffer): void {
+function tunnel({ hostname, port }: URL, { method, url, rawHeaders }: IncomingMessage, socket: Duplex, head: Buffer, onFailure: (error: Error) => void): void {
   const passed = connect(Number(port), hostname, () => {
     const headers = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${rawHeaders[i + 1] ?? ''}\r\n`] : []));
     passed.write(`${method} ${url} HTTP/1.1\r\n${headers.join('')}\r\n`);
     passed.write(head);
     passed.pipe(socket).pipe(passed);
   });
-  passed.on('error', () => socket.destroy()).on('close', () => socket.end());
+  passed.on('error', onFailure).on('error', () => socket.destroy()).on('close', () => socket.end());
   socket.on('close', () => passed.destroy());
 }

@@ -1,4 +1,4 @@
-/** One server, its front and a browser, and pages side by side through ten updates, a restart of the server and ten more. */
+/** One server, its front and a browser, and pages side by side: ten updates, a restart of the server, ten more, a crash, and some more. */
 
 import type { Browser } from 'playwright-core';
 import { launch, until } from '../browser';
@@ -8,6 +8,7 @@ import { resolverRule, startFront, type Front, type Network, type Site } from '.
 import { runPage, type PageRun, type Watch } from './run';
 
 export const UPDATES = 10;
+export const UPDATES_AFTER_CRASH = 3;
 /** What the dashboard's charts show; the ledger of the stage has a past of as many days. */
 export const CHART_DAYS = 30;
 
@@ -25,9 +26,11 @@ export interface OlderPage {
 }
 
 export interface Outcome {
-  readonly run: PageRun;
-  /** How many texts it had shown when the server stopped. */
-  readonly before: number;
+  /** What it had shown before the restart, from there to the crash, and after it. */
+  readonly shown: readonly (readonly string[])[];
+  /** What its console said before the crash. */
+  readonly complaints: readonly string[];
+  /** Why it did not show enough. */
   readonly failure: unknown;
 }
 
@@ -55,12 +58,27 @@ export async function setStage(pages: readonly OlderPage[]): Promise<Stage> {
   async function play(played: readonly OlderPage[]): Promise<Map<string, Outcome>> {
     const entries = runsOf(played);
     const runs = await Promise.all(entries.map(({ page, network }) => open(page, network)));
-    const first = await Promise.all(runs.map(failureOfMore));
-    const before = runs.map(({ shown }) => shown.length);
+    const first = await passage(runs, UPDATES);
     await front.holdUntil(server.stop().then(server.start));
-    const second = await Promise.all(runs.map((run, i) => first[i] ?? failureOfMore(run)));
+    const second = await passage(runs, UPDATES);
+    const complaints = runs.map((run) => [...run.complaints]);
+    await crash();
+    const third = await passage(runs, UPDATES_AFTER_CRASH);
     await Promise.all(runs.map((run) => run.close()));
-    return new Map(entries.map(({ name }, i) => [name, { run: runs[i] as PageRun, before: before[i] ?? 0, failure: second[i] }]));
+    return new Map(
+      entries.map(({ name }, i) => {
+        const passages = [first, second, third].flatMap((all) => all[i] ?? []);
+        return [name, { shown: passages.map(({ shown }) => shown), complaints: complaints[i] ?? [], failure: passages.find(({ failure }) => failure !== null)?.failure ?? null }];
+      }),
+    );
+  }
+
+  /** The server ends at once, and is back when some page has found it gone. */
+  async function crash(): Promise<void> {
+    const before = front.refusals();
+    await server.kill();
+    await until(async () => front.refusals(), (count) => count > before);
+    await server.start();
   }
 
   return {
@@ -91,4 +109,12 @@ async function newestSeq(server: RunningServer): Promise<number> {
   return ((await response.json()) as { data: { seq: number } }).data.seq;
 }
 
-const failureOfMore = (run: PageRun): Promise<unknown> => run.more(UPDATES).then(() => null, (error: unknown) => error);
+/** Lets each page show `count` more texts. */
+const passage = (runs: readonly PageRun[], count: number): Promise<{ shown: string[]; failure: unknown }[]> =>
+  Promise.all(
+    runs.map(async (run) => {
+      const from = run.shown.length;
+      const failure = await run.more(count).then(() => null, (error: unknown) => error);
+      return { shown: run.shown.slice(from), failure };
+    }),
+  );

@@ -6,10 +6,10 @@ import { createRoot } from 'react-dom/client';
 const POLL_MS = 30_000;
 const RETRY_MS = 1_000;
 
-/** Spreads a delta over what is shown. */
-function openSocket(setLedger) {
+/** Spreads a delta over what is shown. What has worked once is tried again, else the next way. */
+function openSocket(setLedger, worked = false) {
   const socket = new WebSocket('ws://localhost:8080');
-  let opened = false;
+  let opened = worked;
   socket.onopen = () => {
     opened = true;
   };
@@ -18,23 +18,28 @@ function openSocket(setLedger) {
     if (message.type === 'snapshot') setLedger(message.data);
     if (message.type === 'delta') setLedger((ledger) => ({ ...ledger, ...message.data }));
   };
-  socket.onclose = () => setTimeout(opened ? openSocket : openEvents, RETRY_MS, setLedger);
+  socket.onclose = () => setTimeout(opened ? () => openSocket(setLedger, true) : () => openEvents(setLedger), RETRY_MS);
 }
 
 /** Takes each event for the whole ledger; connects again as EventSource does by itself. */
-function openEvents(setLedger) {
+function openEvents(setLedger, worked = false) {
   const events = new EventSource('/api/pnl/stream');
+  let opened = worked;
+  events.onopen = () => {
+    opened = true;
+  };
   events.onmessage = (event) => setLedger(JSON.parse(event.data));
   events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) poll(setLedger);
+    if (events.readyState !== EventSource.CLOSED) return;
+    setTimeout(opened ? () => openEvents(setLedger, true) : () => poll(setLedger), RETRY_MS);
   };
 }
 
 /** Takes the answer for the ledger. */
 async function poll(setLedger) {
+  setTimeout(poll, POLL_MS, setLedger);
   const response = await fetch('/api/pnl/current');
   if (response.ok) setLedger(await response.json());
-  setTimeout(poll, POLL_MS, setLedger);
 }
 
 function Page() {
