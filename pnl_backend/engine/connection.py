@@ -4,12 +4,14 @@ import asyncio
 from typing import Protocol
 
 from pnl_backend.engine import frames
+from pnl_backend.engine.admission import Admission
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.counters import Counters
 from pnl_backend.engine.deadlines import ClosesDue, DrainsDue, SlowClients
 from pnl_backend.engine.frames import FrameError, FrameReader
 from pnl_backend.engine.outbox import Outbox
 from pnl_backend.engine.packets import Message, ProtocolError, RawFrames
+from pnl_backend.engine.requests import Environ
 from pnl_backend.engine.timers import Timers
 
 OPEN, CLOSING, CLOSED = range(3)
@@ -23,6 +25,10 @@ DRAIN = 1.0
 
 class Owner(Protocol):
     """Who a connection belongs to: an Engine.IO session, an upgrade under way, or a plain feed."""
+
+    @property
+    def environ(self) -> Environ:
+        """The request of the client, whose address the connection counts under while it closes."""
 
     def attached(self, connection: "Connection", answer: bytes) -> None:
         """The connection stands; `answer` (the handshake's) goes out before anything else."""
@@ -41,6 +47,7 @@ class Wiring:
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.counters = Counters()
+        self.admission = Admission(config)
         self.timers = Timers()
         self.behind = SlowClients(self.timers, config.slow_client_timeout)
         self.linger = ClosesDue(self.timers, LINGER)
@@ -63,7 +70,7 @@ class Wiring:
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
-    __slots__ = ("direct", "halted", "outbox", "owner", "reader", "state", "wiring")
+    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "state", "wiring")
 
     def __init__(self, wiring: Wiring, owner: Owner) -> None:
         self.wiring = wiring
@@ -73,6 +80,8 @@ class Connection:
         self.reader = FrameReader(wiring.config.max_http_buffer_size)
         self.state = OPEN
         self.halted = False
+        self.counted: str | None = None
+        """The address under which it counts while it closes."""
         wiring.open.add(self)
 
     # What each kind of socket does in its own way.
@@ -229,13 +238,18 @@ class Connection:
         self.send(RawFrames(frames.close_frame(code, reason)))
         if self.state != OPEN:
             return
-        self.state = CLOSING
-        self.direct = -1
+        self._closing()
         if self.halted:
             self.halted = False
             self.listen(to=True)
         if not self.lags():
             self.wiring.linger.add(self)
+
+    def _closing(self) -> None:
+        self.state = CLOSING
+        self.direct = -1
+        self.counted = self.owner.environ.peer
+        self.wiring.admission.hold(self.counted)
 
     def unanswered(self) -> None:
         """The peer has not answered our close frame: end our half; it has a moment to end its own."""
@@ -268,6 +282,9 @@ class Connection:
         if self.outbox is not None:
             self.outbox.release()
             self.outbox = None
+        if self.counted is not None:
+            self.wiring.admission.release(self.counted)
+            self.counted = None
         self.wiring.gone(self)
         self.wiring.behind.discard(self)
         self.wiring.linger.discard(self)

@@ -14,7 +14,6 @@ from aiohttp import web
 from loguru import logger
 
 from pnl_backend.engine import packets, polling
-from pnl_backend.engine.admission import Admission
 from pnl_backend.engine.arrivals import Arrivals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.connection import Owner, Wiring
@@ -49,7 +48,7 @@ class EngineServer:
         """Handlers are plain functions, or coroutines run as tasks; python-socketio gives `async_handlers`."""
         self.config = config
         self.wiring = Wiring(config)
-        self.admission = Admission(config)
+        self.admission = self.wiring.admission
         self.sessions: dict[str, Session] = {}
         self.handlers: dict[str, Handler] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -207,6 +206,7 @@ class EngineServer:
         session = self.sessions.get(sid)
         if session is None or session.state != OPEN:
             raise Refusal(400, "Session ID unknown", code=1)
+        self.admission.check(environ.peer)
         if session.connection is not None or session.probe is not None:
             return SecondWebSocket(session), answer
         return Probe(session), answer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp import web
 
 from pnl_backend.engine import frames
-from pnl_backend.engine.connection import CLOSING, OPEN, Connection
+from pnl_backend.engine.connection import OPEN, Connection
 from pnl_backend.engine.eio import environ_of
 from pnl_backend.engine.packets import Message, RawFrames
 from pnl_backend.engine.requests import Environ, Refusal, check_origin, cors_headers, from_client, handshake
@@ -149,7 +149,7 @@ class EventStream(BorrowedConnection):
 
     def close(self, code: int = frames.NORMAL, reason: str = "") -> None:  # noqa: ARG002 - no place for either
         if self.state == OPEN:
-            self.state = CLOSING
+            self._closing()
             self.wiring.linger.add(self)
             self.finish()
 

@@ -3,6 +3,7 @@
 from pnl_backend.engine import frames, packets
 from pnl_backend.engine.connection import Connection
 from pnl_backend.engine.packets import ProtocolError
+from pnl_backend.engine.requests import Environ
 from pnl_backend.engine.session import Session
 
 
@@ -16,6 +17,10 @@ class Probe:
         self.connection: Connection | None = None
         self.answered = False
         session.probe = self
+
+    @property
+    def environ(self) -> Environ:
+        return self.session.environ
 
     def attached(self, connection: Connection, answer: bytes) -> None:
         self.connection = connection
@@ -61,6 +66,10 @@ class SecondWebSocket:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    @property
+    def environ(self) -> Environ:
+        return self._session.environ
 
     def attached(self, connection: Connection, answer: bytes) -> None:
         self._session.engine.wiring.counters.refused += 1
