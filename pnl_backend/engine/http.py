@@ -49,7 +49,9 @@ class HttpConnection(asyncio.Protocol):
             if self.request.content.is_eof() and not _begins_whole(data):
                 self.pipelined = True
         else:
-            if self.head is None and not _begins_whole(data):
+            if self.head is None and _begins_whole(data):
+                self.head = HeadReader(self.arrivals.config.max_head_size)  # its body may come before `began`
+            elif self.head is None:
                 self._await_head()
             if self.head is not None and not self.head.take(data):
                 self._refuse(Refusal(431, "Request header fields are too large"))
