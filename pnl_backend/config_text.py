@@ -31,6 +31,8 @@ def load(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         problems.update(line for problem in error.errors() for line in _lines(problem))
+    except ConfigError as error:
+        problems.update(error.problems)
     if problems:
         raise ConfigError(sorted(problems))
     return settings

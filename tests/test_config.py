@@ -323,7 +323,7 @@ def test_a_short_name_is_near_in_the_file_alone(given, name, near):
         "DATABASE_URL", "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "DB_USER",
     ],
 )  # fmt: skip
-def test_a_distant_name_is_nobodys_business(given, name):
+def test_a_distant_name_is_ignored(given, name):
     Path(".env").write_text(f"{name}=1\n")
     assert given(**{name: "1"}).port == 3000
 

@@ -239,6 +239,15 @@ async def test_a_name_near_one_of_ours_stops_the_start_with_the_near_one(tmp_pat
     assert "some-secret" not in output
 
 
+async def test_a_near_name_is_named_beside_what_is_missing_without_it(tmp_path):
+    (tmp_path / ".env").write_text("NODE_ENV=production\nAPI_KEYY=some-secret\n")
+    code, output = await command(tmp_path)
+    assert code == 2
+    missing, near = sorted(line.strip() for line in lines(output)[1:])
+    assert missing.startswith("API_KEY: ")
+    assert near == "API_KEYY: no setting has this name (.env); did you mean API_KEY?"
+
+
 @pytest.mark.parametrize("field", sorted(SOURCE_FIELDS))
 async def test_any_name_of_a_source_keeps_the_demo_from_starting_by_itself(tmp_path, field):
     value = "http://127.0.0.1:9" if field.endswith("_url") else "given"
