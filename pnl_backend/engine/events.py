@@ -55,6 +55,8 @@ def decode(text: str, *, max_attachments: int = 10, max_depth: int = 32) -> Pack
             raise ProtocolError("attachment count is missing")
         count = int(digits)
         position += 1
+        if count < 1:
+            raise ProtocolError("a binary packet without attachments")
         if count > max_attachments:
             raise ProtocolError("too many attachments")
     namespace = "/"

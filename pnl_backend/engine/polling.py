@@ -36,6 +36,8 @@ async def answer(engine: "EngineServer", request: web.Request, environ: Environ)
         known.expire()
     if known is None or known.state == CLOSED:
         raise Refusal(400, "Session ID unknown", code=1)
+    if query.get("EIO") != "4":
+        raise Refusal(400, "Bad request")
     if known.connection is not None:
         raise Refusal(400, "Session has moved to its WebSocket")
     return await (_post(engine, known, request) if request.method == "POST" else _poll(known, request))

@@ -103,6 +103,13 @@ class TestPolling:
         assert (await client.poll())[0] == 400
         assert engine.server.stats().clients == 0
 
+    async def test_another_protocol_version_is_400_and_the_session_goes_on(self, engine: Running) -> None:
+        client = await engine.connected("polling")
+        sid = client.handshake["sid"]
+        for query in (f"transport=polling&sid={sid}", f"EIO=3&transport=polling&sid={sid}"):
+            assert await status(engine, "POST", query) == 400
+        assert await client.post('42["message",1]') == (200, "ok")
+
     async def test_two_polls_at_once_end_the_session(self, engine: Running) -> None:
         client = await engine.connected("polling")
         first = asyncio.create_task(client.poll())

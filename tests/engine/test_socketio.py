@@ -258,6 +258,7 @@ AFTER_CONNECT: dict[str, list[str | bytes]] = {
     "attachment that nobody announced": [b"\1\2\3"],
     "absurd attachment count": ['45999999999-["message"]'],
     "eleven attachments": ['4511-["message"]'],
+    "zero attachments": ['450-["message",1]'],
     "no attachment count": ['45["message"]'],
     "placeholder out of range": ['451-["message",{"_placeholder":true,"num":1}]'],
     "negative placeholder": ['451-["message",{"_placeholder":true,"num":-1}]'],
