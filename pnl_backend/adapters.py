@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pnl_backend.domain.feed_views import ledger_fields, ledger_view
-from pnl_backend.domain.readings import Reading
+from pnl_backend.domain.readings import SOURCES, Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, iso, month_start
@@ -206,23 +206,30 @@ class Newest(Protocol):
 class Past(Protocol):
     """What the periods need of the store."""
 
-    async def last_before(self, at_ms: int) -> Record | None: ...
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
 
 class Periods:
-    """The newest snapshot less the last one before a period began.
+    """The newest snapshot less the last complete one before a period began: each `configured` source is in both.
 
     The day's base is the loop's own, which `dailyTrend` is measured against too; the month's is read from the ledger
     and kept for the month, unless snapshots are waiting to be written, one of which it may be.
     """
 
     def __init__(
-        self, hub: Newest, store: Past, zone: ZoneInfo, *, previous_day: Callable[[], Snapshot | None]
+        self,
+        hub: Newest,
+        store: Past,
+        zone: ZoneInfo,
+        *,
+        previous_day: Callable[[], Snapshot | None],
+        configured: Collection[str] = SOURCES,
     ) -> None:
         self._hub = hub
         self._store = store
         self._zone = zone
         self._previous_day = previous_day
+        self._configured = configured
         self._month: tuple[int, Snapshot | None] | None = None
 
     async def snapshot(self, period: Period, /) -> tuple[bytes, bytes]:
@@ -242,8 +249,8 @@ class Periods:
             return self._month[1]
         previous = self._previous_day()
         if previous is None or previous.at < start:
-            return previous  # nothing of this month came before today
-        record = await self._store.last_before(start)
+            return previous  # nothing complete of this month came before today
+        record = await self._store.last_complete_before(start, self._configured)
         base = from_record(record) if record else None
         if newest.stored:
             self._month = (start, base)

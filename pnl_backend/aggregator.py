@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -19,7 +19,16 @@ from zoneinfo import ZoneInfo
 from loguru import logger
 
 from pnl_backend.domain.attribution import AgentRules, SpendSums, summarise
-from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Readings, Revenue
+from pnl_backend.domain.readings import (
+    SOURCES,
+    AnthropicSpend,
+    KalshiPortfolio,
+    Position,
+    Reading,
+    Readings,
+    Revenue,
+    SourceName,
+)
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import AgedOut, Snapshot, compute
 from pnl_backend.domain.times import business_date, day_start
@@ -48,9 +57,9 @@ class Ledger(Protocol):
 
     async def latest(self) -> Record | None: ...
 
-    async def first_complete(self) -> Record | None: ...
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
 
-    async def last_before(self, at_ms: int) -> Record | None: ...
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
     def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]: ...
 
@@ -85,7 +94,10 @@ class Sources:
 
 
 class Aggregator:
-    """One P&L every `interval` seconds. `patience` is how long a tick waits for a slow source, in seconds."""
+    """One P&L every `interval` seconds. `patience` is how long a tick waits for a slow source, in seconds.
+
+    What a day is measured against is a complete snapshot: each of the `configured` sources has given a reading.
+    """
 
     def __init__(
         self,
@@ -96,6 +108,7 @@ class Aggregator:
         interval: float,
         patience: float,
         zone: ZoneInfo,
+        configured: Set[SourceName] = frozenset(SOURCES),
         rules: AgentRules | None = None,
         simulated: bool = False,
         observer: Observer | None = None,
@@ -108,6 +121,7 @@ class Aggregator:
         self._interval = interval
         self._patience = patience
         self._zone = zone
+        self._configured = configured
         self._rules = rules or AgentRules()
         self._simulated = simulated
         self._observer = observer
@@ -116,6 +130,7 @@ class Aggregator:
         self._seq = 0
         self._day: date | None = None
         self._latest: Snapshot | None = None
+        self._complete: Snapshot | None = None
         self._previous: Snapshot | None = None
         self._baseline: Decimal | None = None
         self._backlog: deque[tuple[Record, tuple[Position, ...]]] = deque(maxlen=BACKLOG)
@@ -129,7 +144,7 @@ class Aggregator:
 
     @property
     def previous_day(self) -> Snapshot | None:
-        """The last snapshot before the business day began; None on the first day."""
+        """The last complete snapshot before the business day began; None where there is none."""
         return self._previous
 
     @property
@@ -151,14 +166,17 @@ class Aggregator:
         self._seq = self._ledger.last_seq
         now = self._now()
         self._day = business_date(now, self._zone)
-        before = await self._ledger.last_before(day_start(self._day, self._zone))
-        first = before or await self._ledger.first_complete()
+        start = day_start(self._day, self._zone)
+        before = await self._ledger.last_complete_before(start, self._configured)
+        first = before or await self._ledger.first_complete(start, self._configured)
         self._previous = from_record(before) if before else None
         self._baseline = from_record(first).net_pnl if first else None
         latest = await self._ledger.latest()
         if latest is None:
             return False
         self._latest = from_record(latest)
+        last = await self._ledger.last_complete_before(latest.at + 1, self._configured)
+        self._complete = from_record(last) if last else None
         self._publisher.restore(latest)
         return True
 
@@ -199,8 +217,10 @@ class Aggregator:
         self._seq = snapshot.seq
         self._latest = snapshot
         self._ticked = True
-        if self._baseline is None and not snapshot.degraded:
-            self._baseline = snapshot.net_pnl
+        if snapshot.is_complete(self._configured):
+            self._complete = snapshot
+            if self._baseline is None:
+                self._baseline = snapshot.net_pnl
         mark = self._monotonic()
         await self._publisher.publish(snapshot, record)
         self._stage("publish", mark)
@@ -251,11 +271,11 @@ class Aggregator:
         return Readings(kalshi, anthropic, johns)
 
     async def _turn_day(self, at: int) -> None:
-        """At the first tick of a business day, what was published last becomes what the day is measured against."""
+        """At the first tick of a business day, the last complete snapshot becomes what the day is measured against."""
         today = business_date(at, self._zone)
-        if self._day is not None and today > self._day and self._latest is not None:
-            self._previous = self._latest
-            self._baseline = self._latest.net_pnl
+        if self._day is not None and today > self._day and self._complete is not None:
+            self._previous = self._complete
+            self._baseline = self._complete.net_pnl
         self._day = today if self._day is None else max(self._day, today)
 
     def _spend_sums(self, spend: AnthropicSpend | None) -> SpendSums | None:

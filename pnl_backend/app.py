@@ -52,7 +52,7 @@ from pnl_backend.ops.logging import logs_part
 from pnl_backend.ops.metrics import Live, Metrics
 from pnl_backend.simulator import Simulator
 from pnl_backend.socket_keys import SocketAuthenticator
-from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards
+from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards, configured_sources
 from pnl_backend.store import Store
 from pnl_backend.store.upkeep import Upkeep
 from pnl_backend.stream.dashboard import Dashboard
@@ -176,6 +176,7 @@ async def _core(stack: AsyncExitStack, settings: Settings) -> Core:
         interval=interval,
         patience=min(settings.fetch_timeout_ms / 1000, interval / 2, FIRST_PATIENCE),
         zone=ZoneInfo(settings.business_timezone),
+        configured=configured_sources(settings),
         rules=settings.agent_rules,
         simulated=demo,
         observer=watch,
@@ -222,7 +223,12 @@ def _upkeep(settings: Settings, store: Store) -> Upkeep:
 async def _feeds(core: Core, authenticator: Authenticator) -> tuple[Feeds, Dashboard]:
     settings = core.settings
     zone = ZoneInfo(settings.business_timezone)
-    dashboard = Dashboard(core.store, previous_day=lambda: core.aggregator.previous_day, zone=zone)
+    dashboard = Dashboard(
+        core.store,
+        previous_day=lambda: core.aggregator.previous_day,
+        zone=zone,
+        configured=configured_sources(settings),
+    )
     feeds = Feeds(
         core.hub,
         _engine_config(settings),
@@ -247,6 +253,7 @@ async def _open_doors(
             core.store,
             ZoneInfo(settings.business_timezone),
             previous_day=lambda: core.aggregator.previous_day,
+            configured=configured_sources(settings),
         ),
         history=core.recent,
         breakers=core.breakers,

@@ -9,6 +9,7 @@ from typing import Any
 
 from pnl_backend.adapters import Unconfigured
 from pnl_backend.config import Settings
+from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import PnLError
 from pnl_backend.fetchers.anthropic import AnthropicFetcher
 from pnl_backend.fetchers.base import ClosedDays, Fetcher, ReadingCache, UpstreamClient
@@ -54,6 +55,17 @@ class Fetchers:
     kalshi: Fetcher[Any]
     anthropic: Fetcher[Any]
     johns: Fetcher[Any]
+
+
+def configured_sources(settings: Settings) -> frozenset[SourceName]:
+    """The sources that somebody has set up, half of one included; all of them in the demo."""
+    given = settings.model_fields_set
+    named: dict[SourceName, set[str]] = {
+        "kalshi": {"kalshi_api_key", "kalshi_private_key", "kalshi_private_key_path"},
+        "anthropic": {"anthropic_api_key"},
+        "johns": {"johns_revenue_url", "john_api_base_url", "johns_revenue_token"},
+    }
+    return frozenset(source for source, fields in named.items() if settings.demo_mode or fields & given)
 
 
 def build_fetchers(

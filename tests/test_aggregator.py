@@ -85,7 +85,7 @@ class Flaky:
 class House:
     """An aggregator over a real store and hub."""
 
-    def __init__(self, store, wall, *, zone="UTC", interval=0.02):
+    def __init__(self, store, wall, *, zone="UTC", interval=0.02, **options):
         self.wall = wall
         self.store = Flaky(store)
         self.hub = Hub(store)
@@ -103,6 +103,7 @@ class House:
             patience=0.5,
             zone=ZoneInfo(zone),
             clock=wall,
+            **options,
         )
 
     def collect(self, amount):
@@ -253,6 +254,66 @@ async def test_the_first_day_is_measured_against_its_first_complete_snapshot(sto
     await again.aggregator.restore()
     again.collect(590)
     assert (await again.aggregator.tick()).daily_trend == 200, "a restart measures against the same"
+
+
+async def test_a_day_is_measured_against_the_last_snapshot_of_the_day_before_that_is_complete(store):
+    """The server restarts before midnight and Kalshi answers no more until the day after."""
+    wall = Wall()
+    house = House(store, wall)
+    await house.aggregator.restore()
+    house.collect(190)
+    await house.aggregator.tick()  # 200, complete
+    again = House(store, wall)
+    await again.aggregator.restore()
+    known, again.kalshi.value = again.kalshi.value, None
+    again.collect(190)
+    assert (await again.aggregator.tick()).degraded == ("kalshi",)
+    wall.now += 86_400
+    again.kalshi.value = known
+    again.collect(290)
+    snapshot = await again.aggregator.tick()
+    assert (snapshot.net_pnl, snapshot.daily_trend) == (300, 50)
+    assert again.aggregator.previous_day.net_pnl == 200
+    third = House(store, wall)
+    await third.aggregator.restore()
+    assert third.aggregator.previous_day.net_pnl == 200, "a restart measures against the same"
+    third.collect(390)
+    assert (await third.aggregator.tick()).daily_trend == 100
+
+
+async def test_a_day_before_without_a_complete_snapshot_is_no_day_to_measure_against(store):
+    wall = Wall()
+    house = House(store, wall)
+    await house.aggregator.restore()
+    known, house.kalshi.value = house.kalshi.value, None
+    await house.aggregator.tick()
+    wall.now += 86_400
+    assert (await house.aggregator.tick()).daily_trend == 0
+    house.kalshi.value = known
+    house.collect(190)
+    assert (await house.aggregator.tick()).daily_trend == 0
+    assert house.aggregator.previous_day is None
+    house.collect(390)
+    assert (await house.aggregator.tick()).daily_trend == 100, "against the first complete snapshot (200)"
+    again = House(store, wall)
+    await again.aggregator.restore()
+    again.collect(590)
+    assert (await again.aggregator.tick()).daily_trend == 200
+
+
+async def test_a_source_that_nobody_has_configured_is_not_missed(store):
+    wall = Wall()
+    house = House(store, wall, configured=frozenset({"kalshi", "johns"}))
+    house.anthropic.value = None
+    await house.aggregator.restore()
+    house.collect(190)
+    assert (await house.aggregator.tick()).degraded == ("anthropic",)
+    wall.now += 86_400
+    house.collect(290)
+    assert (await house.aggregator.tick()).daily_trend == 50
+    again = House(store, wall, configured=frozenset({"kalshi", "johns"}))
+    await again.aggregator.restore()
+    assert again.aggregator.previous_day.net_pnl == 200
 
 
 async def test_the_day_turns_at_midnight_of_the_business_time_zone(store):

@@ -239,3 +239,22 @@ async def test_a_new_month_has_a_new_base(store: Store) -> None:
     wall.now += 28 * 24 * HOUR
     shown = await server.tick(Decimal(200))
     assert (shown.today["netPnL"], shown.mtd["netPnL"], shown.all["netPnL"]) == (70, 70, 200)
+
+
+async def test_a_period_begins_with_a_snapshot_that_each_source_is_in(store: Store) -> None:
+    """Kalshi has told nothing in the last snapshot of the month: its first figures are no gain of the new month."""
+    wall = Wall("2026-01-31T23:00:00")
+    server = await started(store, wall, "UTC")
+    await server.tick(Decimal(100), fees=Decimal(40))
+    wall.now += HOUR / 2
+    server = await started(store, wall, "UTC")
+    server.kalshi.value = None
+    incomplete = await server.aggregator.tick()
+    assert incomplete.degraded == ("kalshi", "anthropic", "johns")
+    wall.now += HOUR
+    shown = await server.tick(Decimal(110), fees=Decimal(40))
+    assert (shown.today["netPnL"], shown.mtd["netPnL"], shown.all["netPnL"]) == (10, 10, 70)
+    wall.now += 24 * HOUR
+    server = await started(store, wall, "UTC")
+    shown = await server.tick(Decimal(130), fees=Decimal(40))
+    assert (shown.today["netPnL"], shown.mtd["netPnL"], shown.all["netPnL"]) == (20, 30, 90)

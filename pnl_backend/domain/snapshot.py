@@ -8,7 +8,7 @@ figure to the cent and every column adds up; a total can differ by a cent or two
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -132,6 +132,10 @@ class Snapshot:
     @property
     def degraded(self) -> tuple[SourceName, ...]:
         return tuple(name for name in SOURCES if self.sources[name].status == "degraded")
+
+    def is_complete(self, configured: Set[SourceName]) -> bool:
+        """Whether each configured source has given a reading: only such a snapshot is compared with."""
+        return configured.isdisjoint(self.degraded)
 
 
 def gross_margin(revenue: Decimal, expenses: Decimal) -> Decimal:

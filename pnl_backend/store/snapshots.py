@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -18,9 +19,22 @@ _SELECT = (
 NEWEST = _SELECT + "ORDER BY s.seq DESC LIMIT ?"
 FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
+COMPLETE_WITHIN_MS = 7 * 86_400_000
+"""How far back from the last snapshot a complete one is looked for: what the search may cost on a ledger of years."""
+_COMPLETE = (  # ?1: the sources that must be in it
+    "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
+    " JOIN json_each(?1) AS n ON n.value = d.value) "
+)
+_WITHIN = "WHERE s.at < ?2 AND s.at >= (SELECT max(at) FROM snapshots WHERE at < ?2) - ?3 "
+LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
-FIRST_COMPLETE = _SELECT + ("WHERE json_array_length(CAST(p.data AS TEXT), '$.degraded') = 0 ORDER BY s.seq LIMIT 1")
+FIRST_COMPLETE = _SELECT + "WHERE s.at >= ?2 " + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
+
+
+def names(sources: Iterable[str]) -> str:
+    """Names as the statements above take them."""
+    return json.dumps(sorted(sources))
 
 
 def insert(connection: sqlite3.Connection, record: Record) -> None:

@@ -218,9 +218,17 @@ class Store:
         """The first snapshot held."""
         return await self._one(snapshots.FIRST)
 
-    async def first_complete(self) -> Record | None:
-        """The first snapshot held that every source contributed to."""
-        return await self._one(snapshots.FIRST_COMPLETE)
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None:
+        """The last snapshot before an instant to which each of these sources contributed.
+
+        It is looked for in the last seven days of what is held before that instant, however old they are.
+        """
+        names = snapshots.names(configured)
+        return await self._one(snapshots.LAST_COMPLETE_BEFORE, names, at_ms, snapshots.COMPLETE_WITHIN_MS)
+
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None:
+        """The first snapshot at or after an instant to which each of these sources contributed."""
+        return await self._one(snapshots.FIRST_COMPLETE, snapshots.names(configured), from_ms)
 
     async def history(
         self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None

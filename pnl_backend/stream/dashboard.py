@@ -5,7 +5,7 @@ Clients replace what they had by each message. A ledger younger than 30 days sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pnl_backend.domain.feed_views import dashboard_view, trend_row
+from pnl_backend.domain.readings import SOURCES, SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
@@ -43,9 +44,9 @@ class Days(Protocol):
 
     async def daily_closes(self, days: int) -> Sequence[DayClose]: ...
 
-    async def last_before(self, at_ms: int) -> Record | None: ...
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
-    async def first_complete(self) -> Record | None: ...
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
 
 
 class Dashboard:
@@ -57,11 +58,19 @@ class Dashboard:
     name = "dashboard"
     event = "pnl-update"
 
-    def __init__(self, days: Days, *, previous_day: Callable[[], Snapshot | None], zone: ZoneInfo) -> None:
-        """`previous_day` is the last snapshot before the current business day."""
+    def __init__(
+        self,
+        days: Days,
+        *,
+        previous_day: Callable[[], Snapshot | None],
+        zone: ZoneInfo,
+        configured: Set[SourceName] = frozenset(SOURCES),
+    ) -> None:
+        """`previous_day` is the last snapshot before the current business day with all `configured` sources in it."""
         self._days = days
         self._previous_day = previous_day
         self._zone = zone
+        self._configured = configured
         self._today: date | None = None
         self._first: Snapshot | None = None
         self._read = False
@@ -76,14 +85,14 @@ class Dashboard:
             self._read = False
         if not self._read:
             await self._read_days(today)
-        if self._first is None and not publication.snapshot.degraded:
+        if self._first is None and publication.snapshot.is_complete(self._configured):
             self._first = publication.snapshot
 
     async def prepare(self, newest: Publication) -> None:
         """Know the days before the first client comes."""
         self._today = self._day(newest)
         await self._read_days(self._today)
-        first = await self._days.first_complete()
+        first = await self._days.first_complete(day_start(self._today, self._zone), self._configured)
         self._first = from_record(first) if first else None
 
     async def stream_error(self) -> None:
@@ -105,10 +114,10 @@ class Dashboard:
         return trend_row(self._day(publication).isoformat(), shown.total_revenue, shown.total_expenses)
 
     def _previous(self, publication: Publication) -> Snapshot:
-        """The day before's last snapshot; a replay may reach back into yesterday, which had a day before of its own.
+        """The day before's last complete snapshot; a replay may reach into yesterday, which had its own day before.
 
-        On the ledger's first day its first complete snapshot, and before there is one the snapshot itself: clients
-        divide by what they compare with, and zeros, or sums that lack a source, would show as an endless change.
+        Where no day before has one, today's first complete snapshot, and before there is one the snapshot itself:
+        clients divide by what they compare with; zeros, or sums that lack a source, would show as an endless change.
         """
         day = self._day(publication)
         before = self._previous_day() if day == self._today else self._before.get(day)
@@ -119,7 +128,7 @@ class Dashboard:
         self._rows = [(close.day, _close(close)) for close in closes]
         self._before = {}
         for day in [close.day for close in closes if close.day < today][-1:]:
-            record = await self._days.last_before(day_start(day, self._zone))
+            record = await self._days.last_complete_before(day_start(day, self._zone), self._configured)
             self._before[day] = from_record(record) if record else None
         self._read = True
 

@@ -9,9 +9,11 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import orjson
 import pytest
 
 from pnl_backend.domain.readings import CostRow, Position
+from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.store import Store
 from tests.store.ledger import NOON, MakeRecord, OpenStore
@@ -65,6 +67,51 @@ async def test_the_last_snapshot_before_an_instant(store: Store, record: MakeRec
     found = await store.last_before(NOON * 2)
     assert found is not None
     assert found.seq == 4
+
+
+DAY_MS = 86_400_000
+EVERY = frozenset({"kalshi", "anthropic", "johns"})
+
+
+async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapshots(store: Store) -> None:
+    """However long ago those are; one further back is not worth the search."""
+
+    async def add(seq: int, at: int, *degraded: str) -> None:
+        data = orjson.dumps({"seq": seq, "degraded": degraded})
+        await store.append(Record(store.epoch, seq, at, 1, 1, 0, 0, data, b"{}"))
+
+    async def last(at: int, configured: frozenset[str] = EVERY) -> int | None:
+        found = await store.last_complete_before(at, configured)
+        return found.seq if found else None
+
+    await add(1, NOON)
+    await add(2, NOON + 5000, "anthropic")
+    await add(3, NOON + 7 * DAY_MS, "anthropic", "johns")
+    assert await last(NOON) is None
+    assert await last(NOON + 1) == 1
+    assert await last(NOON + 365 * DAY_MS) == 1
+    assert await last(NOON + 365 * DAY_MS, frozenset({"kalshi", "johns"})) == 2
+    assert await last(NOON + 365 * DAY_MS, frozenset({"kalshi"})) == 3
+    assert await last(NOON + 7 * DAY_MS, frozenset({"kalshi"})) == 2
+    await add(4, NOON + 7 * DAY_MS + 1, "anthropic", "johns")
+    assert await last(NOON + 365 * DAY_MS) is None
+
+
+async def test_the_first_complete_snapshot_from_an_instant(store: Store) -> None:
+    for seq, degraded in ((1, []), (2, ["kalshi"]), (3, ["johns"]), (4, [])):
+        data = orjson.dumps({"seq": seq, "degraded": degraded})
+        await store.append(Record(store.epoch, seq, NOON + seq, 1, 1, 0, 0, data, b"{}"))
+    for start, configured, expected in (
+        (0, EVERY, 1),
+        (NOON + 1, EVERY, 1),
+        (NOON + 2, EVERY, 4),
+        (NOON + 2, frozenset({"kalshi"}), 3),
+        (NOON + 2, frozenset[str](), 2),
+    ):
+        found = await store.first_complete(start, configured)
+        assert found is not None
+        assert found.seq == expected
+    assert await store.first_complete(NOON + 5, EVERY) is None
 
 
 async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, record: MakeRecord) -> None:
