@@ -1,4 +1,4 @@
-"""What fits the parts to each other: small objects that speak one room's protocol and stand on another room's parts."""
+"""Adapters between the parts: small objects that offer the interface one part needs and use another part to do so."""
 
 from __future__ import annotations
 
@@ -183,16 +183,16 @@ class Reader(Protocol):
     async def read(self, patience: float | None = None) -> Reading[Any]: ...
 
 
-class Overheard:
-    """A source as the loop reads it, with every reading passed on to `hear` as well."""
+class TappedSource:
+    """A source as the loop reads it, with every reading passed on to `on_reading` as well."""
 
-    def __init__(self, source: Reader, hear: Callable[[Reading[Any]], None]) -> None:
+    def __init__(self, source: Reader, on_reading: Callable[[Reading[Any]], None]) -> None:
         self._source = source
-        self._hear = hear
+        self._on_reading = on_reading
 
     async def read(self, patience: float | None = None) -> Reading[Any]:
         reading = await self._source.read(patience)
-        self._hear(reading)
+        self._on_reading(reading)
         return reading
 
 

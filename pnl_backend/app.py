@@ -131,7 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         health.mark("ready")
         yield Running(port, url, lambda fresh: _take_keys(keys, fresh))
         health.mark("draining")
-        logger.info("stopping: clients are told, the tick in hand is committed")
+        logger.info("shutting down: clients are disconnected, the current tick is committed")
 
 
 async def _core(stack: AsyncExitStack, settings: Settings) -> Core:

@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from loguru import logger
 
-from pnl_backend.chore import Chore
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
+from pnl_backend.periodic_job import PeriodicJob
 
 EVERY = 60.0
 OVERLAP_MS = 3_600_000
@@ -78,8 +78,8 @@ class Watcher(Protocol):
 class Bookkeeper:
     """Keeps the ledger's facts. Without an account only deals and costs are recorded. Durations are in seconds.
 
-    `told(seconds, code)` hears of every fetch, with the error's code where it failed. While the account's reading is
-    not live nothing is fetched: that reading's circuit breaker is ours too, and finds out when it is worth asking.
+    `on_run(seconds, code)` is called after every fetch, with the error's code where it failed. Nothing is fetched while
+    the account's reading is not live: the circuit breaker of that reading decides for these fetches too.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Bookkeeper:
         account: Account | None,
         facts: Facts,
         watchers: Sequence[Watcher] = (),
-        told: Callable[[float, str | None], None] | None = None,
+        on_run: Callable[[float, str | None], None] | None = None,
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -102,11 +102,11 @@ class Bookkeeper:
         self._positions: object = None
         self._costs: dict[date, tuple[CostRow, ...]] = {}
         self._deals: tuple[Deal, ...] = ()
-        chore = partial(Chore, retry=every, clock=clock, monotonic=monotonic)
-        self._records = chore("deals and costs", self._record, every=0.0)
-        self._fetched: dict[str, Chore] = {}
+        job = partial(PeriodicJob, retry=every, clock=clock, monotonic=monotonic)
+        self._records = job("deals and costs", self._record, every=0.0)
+        self._fetched: dict[str, PeriodicJob] = {}
         if account is not None:
-            fetched = partial(chore, every=every, told=told)
+            fetched = partial(job, every=every, on_run=on_run)
             self._fetched = {
                 "transfers": fetched("deposits and withdrawals", partial(self._fetch_transfers, account)),
                 "trades": fetched("fills and settlements", partial(self._fetch_trades, account)),
@@ -114,7 +114,7 @@ class Bookkeeper:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def hear(self, reading: Reading[Any]) -> None:
+    def on_reading(self, reading: Reading[Any]) -> None:
         """Take note of a reading; what is in it is looked at later, in this task."""
         held = self._heard.get(reading.source)
         self._heard[reading.source] = reading
@@ -123,8 +123,8 @@ class Bookkeeper:
 
     def hurry(self) -> None:
         """Fetch everything again soon: something moved that nothing known explains."""
-        for chore in self._fetched.values():
-            chore.bring_forward()
+        for job in self._fetched.values():
+            job.bring_forward()
         self._news.set()
 
     def start(self) -> None:
@@ -143,22 +143,22 @@ class Bookkeeper:
         if account is not None:
             if "kalshi" in new and isinstance(account.value, KalshiPortfolio):
                 self._look_for_trades(account.value)
-            for chore in self._fetched.values():
-                await chore.do_if_due()
+            for job in self._fetched.values():
+                await job.run_if_due()
         if new:
-            await self._records.do_if_due()
+            await self._records.run_if_due()
         if new:
             self._known["kalshi"] = account and account.value
             for watcher in self.watchers:
                 await watcher.looked(account if "kalshi" in new else None, self._fetched_at())
 
     def latest(self, source: str) -> Any:
-        """What a source told last, while that is live; else None."""
+        """The newest reading of a source, while that is live; else None."""
         reading = self._fresh(source)
         return None if reading is None else reading.value
 
     def _fetched_at(self) -> int | None:
-        times = [chore.read_at for chore in self._fetched.values()]
+        times = [job.read_at for job in self._fetched.values()]
         return min((at for at in times if at is not None), default=None) if None not in times else None
 
     async def _run(self) -> None:
@@ -169,7 +169,7 @@ class Bookkeeper:
             except Exception:
                 logger.exception("the bookkeeper stumbled and goes on")
                 await asyncio.sleep(self._every)
-            due = min((chore.due for chore in self._fetched.values()), default=self._monotonic() + self._every)
+            due = min((job.due for job in self._fetched.values()), default=self._monotonic() + self._every)
             wait = max(due - self._monotonic(), 1.0)
             try:
                 async with asyncio.timeout(wait):

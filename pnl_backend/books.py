@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from pnl_backend.adapters import Overheard
+from pnl_backend.adapters import TappedSource
 from pnl_backend.aggregator import Sources
 from pnl_backend.bookkeeper import Bookkeeper, Kind
 from pnl_backend.fetchers.base import Fetcher
@@ -30,7 +30,7 @@ class Books:
         self.keeper = Bookkeeper(
             account=kalshi if isinstance(kalshi, KalshiFetcher) else None,
             facts=store.facts,
-            told=lambda seconds, code: metrics.fetched("kalshi_facts", seconds, code),
+            on_run=lambda seconds, code: metrics.fetched("kalshi_facts", seconds, code),
         )
         self.reconciler = Reconciler(
             facts=store.facts,
@@ -42,8 +42,8 @@ class Books:
         self.keeper.watchers.append(self.reconciler)
 
     def sources(self, guards: Guards) -> Sources:
-        """The sources as the loop reads them, overheard by the bookkeeper."""
-        kalshi, anthropic, johns = (Overheard(guard, self.keeper.hear) for guard in guards)
+        """The sources as the loop reads them; every reading goes to the bookkeeper too."""
+        kalshi, anthropic, johns = (TappedSource(guard, self.keeper.on_reading) for guard in guards)
         return Sources(kalshi, anthropic, johns)
 
     def tell(self, observed: Observed) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from loguru import logger
 
-from pnl_backend.adapters import Overheard
+from pnl_backend.adapters import TappedSource
 from pnl_backend.bookkeeper import END, Bookkeeper
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.errors import StoreError
@@ -57,7 +57,7 @@ class Office:
         self.keeper = Bookkeeper(
             account=self.kalshi,
             facts=store.facts,
-            told=lambda _seconds, code: self.calls.append(code),
+            on_run=lambda _seconds, code: self.calls.append(code),
             monotonic=self.monotonic,
         )
         self.reconciler = Reconciler(
@@ -81,7 +81,7 @@ class Office:
         self.hear("kalshi", fetched.value, fetched.as_of)
 
     def hear(self, source: Any, value: Any, as_of: int = 1) -> None:
-        self.keeper.hear(Reading(source, value, as_of, as_of, "live"))
+        self.keeper.on_reading(Reading(source, value, as_of, as_of, "live"))
 
     async def look(self, seconds: float = 5.0) -> None:
         """A fresh reading `seconds` later, and all that is due."""
@@ -196,7 +196,7 @@ async def test_nothing_is_fetched_while_the_account_s_reading_is_not_live(office
     await office.look()
     asked = sum(simulator.requests["kalshi"].values())
     stale = Reading("kalshi", KalshiPortfolio(Decimal(1), ()), 1, 1, "memory", "breaker open")
-    office.keeper.hear(stale)
+    office.keeper.on_reading(stale)
     office.monotonic.now += 3600
     await office.keeper.round()
     assert sum(simulator.requests["kalshi"].values()) == asked
@@ -248,7 +248,7 @@ async def test_overhearing_passes_the_reading_on_as_it_is() -> None:
         async def read(self, patience: float | None = None) -> Any:
             return reading
 
-    assert await Overheard(Source(), heard.append).read(0.5) is reading
+    assert await TappedSource(Source(), heard.append).read(0.5) is reading
     assert heard == [reading]
 
 

@@ -68,7 +68,7 @@ class RefusedDue(Deadlines[Arrival]):
 
 
 class Arrivals:
-    """Accepted connections that nobody vouches for yet: those without a complete head, and idle kept-alive ones.
+    """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
 
     Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
     """

@@ -26,7 +26,7 @@ class Health(TypedDict):
 
 
 class Condition:
-    """Told of every write; the first failure and the recovery are logged, the rest is counted. `now` gives ms."""
+    """Notified of every write: the first failure and the recovery are logged, the rest is counted. `now` gives ms."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
@@ -35,7 +35,7 @@ class Condition:
         self.error: str | None = None
         self.since = now()
 
-    def told(self, failure: StoreError | None) -> None:
+    def on_write(self, failure: StoreError | None) -> None:
         """Take in what a write came to: None when it was stored."""
         if failure is not None:
             self.failures += 1

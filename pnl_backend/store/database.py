@@ -39,9 +39,10 @@ def _nothing() -> None:
 class Database:
     """One ledger file and its connections.
 
-    `heir` says where a file that is new must go on. `opened` is told who the file is after every opening, and may
-    refuse it with StoreError; `stood_by` what a run goes on as that cannot write. `told` hears of every write whether
-    it failed. All of them run on the writer's thread.
+    `continued` gives the identity under which a new file goes on. `opened` is called with the file's identity after
+    every opening, and may refuse it with StoreError. `on_standby` is called with the identity of a run that cannot
+    write the ledger. `on_write` is called after every write: with the failure, or None when it was stored. All of
+    them run on the writer's thread.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Database:
         busy_timeout_ms: int,
         clock: Callable[[], float],
         progress: Progress,
-        heir: Callable[[], Identity | None],
+        continued: Callable[[], Identity | None],
         opened: Callable[[sqlite3.Connection, Identity], None],
-        told: Callable[[StoreError | None], None],
-        stood_by: Callable[[sqlite3.Connection, Identity], None],
+        on_write: Callable[[StoreError | None], None],
+        on_standby: Callable[[sqlite3.Connection, Identity], None],
     ) -> None:
-        self._stood_by = stood_by
+        self._on_standby = on_standby
         self._standby: Standby | None = None
         self.path = path
         self._origin: Origin = origin
@@ -66,9 +67,9 @@ class Database:
         self._busy_timeout_ms = busy_timeout_ms
         self._clock = clock
         self._progress = progress
-        self._heir = heir
+        self._continued = continued
         self._opened = opened
-        self._told = told
+        self._on_write = on_write
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer")
         self._writer: sqlite3.Connection | None = None
         self._files: ledger_file.Files = ()
@@ -130,7 +131,7 @@ class Database:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait((future,))  # so that nobody touches the connections meanwhile
-            future.exception()  # told to `told`; the caller is gone
+            future.exception()  # passed to `on_write`; the caller is gone
             raise
 
     # On the writer's thread
@@ -141,10 +142,10 @@ class Database:
         except StoreError as failure:
             if not tolerant or not may_pass(failure):
                 raise
-            self._told(failure)
+            self._on_write(failure)
             self._standby = Standby(self.path)
             self._readers.uri = self._standby.uri
-            self._stood_by(self._standby.connection, self._standby.identity(self.path, self._clock()))
+            self._on_standby(self._standby.connection, self._standby.identity(self.path, self._clock()))
 
     def _transact(self, work: Work[T], stored: Callable[[], None]) -> T:
         connection = self._writer
@@ -157,13 +158,13 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             self._give_up(connection, drop=not is_harmless(error))
             failure = describe(error, self.path)
-            self._told(failure)
+            self._on_write(failure)
             raise failure from error
         except BaseException:
             self._give_up(connection, drop=False)
             raise
         stored()
-        self._told(None)
+        self._on_write(None)
         return result
 
     def _give_up(self, connection: sqlite3.Connection, *, drop: bool) -> None:
@@ -181,7 +182,7 @@ class Database:
         try:
             self._reopen()
         except StoreError as failure:
-            self._told(failure)
+            self._on_write(failure)
             raise
         return self._transact(work, stored)
 
@@ -200,7 +201,7 @@ class Database:
                     self.path,
                     origin=self._origin,
                     now=self._clock(),
-                    heir=self._heir(),
+                    continued=self._continued(),
                     progress=self._progress,
                 )
                 self._opened(connection, identity)

@@ -171,7 +171,7 @@ def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress
         ledger_file.create(path)
         connection = ledger_file.connect(path, synchronous="NORMAL", busy_timeout_ms=BUSY_TIMEOUT_MS)
         try:
-            ledger_file.identify(connection, path, origin="live", now=now, heir=None, progress=progress)
+            ledger_file.identify(connection, path, origin="live", now=now, continued=None, progress=progress)
             calendar = Calendar(ZoneInfo(timezone))
             rollups.catch_up(connection, calendar, progress)
             yield Imports(connection, calendar, int(now * 1000))

@@ -193,9 +193,15 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def identify(
-    connection: sqlite3.Connection, path: Path, *, origin: Origin, now: float, heir: Identity | None, progress: Progress
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    origin: Origin,
+    now: float,
+    continued: Identity | None,
+    progress: Progress,
 ) -> Identity:
-    """Migrate the file and read who it is; an empty one gets a new epoch, or goes on as `heir`.
+    """Migrate the file and read who it is; an empty one gets a new epoch, or goes on as `continued`.
 
     StoreError if it holds the other origin's figures: demo and live never mix.
     """
@@ -208,7 +214,7 @@ def identify(
     migrate(connection, progress)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        fresh = Identity(new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if heir is None else heir
+        fresh = Identity(new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if continued is None else continued
         first = [("origin", origin), ("first_run", fresh.first_run.isoformat())]
         connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", first)
         if connection.execute("SELECT count(*) FROM epochs").fetchone() == (0,):

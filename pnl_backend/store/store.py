@@ -72,10 +72,10 @@ class Store:
             busy_timeout_ms=busy_timeout_ms,
             clock=clock,
             progress=self._progress,
-            heir=self._heir,
+            continued=self._continued,
             opened=self._opened,
-            told=self._condition.told,
-            stood_by=self._stand_by,
+            on_write=self._condition.on_write,
+            on_standby=self._on_standby,
         )
         self._calendar = Calendar(zone)
         self.facts = Facts(self._database)
@@ -350,7 +350,7 @@ class Store:
 
     # On the writer's thread
 
-    def _heir(self) -> Identity | None:
+    def _continued(self) -> Identity | None:
         if self._identity is None:
             begun = self._given_first_run
             return None if begun is None else Identity(new_epoch(), 0, begun)
@@ -382,7 +382,7 @@ class Store:
         connection.execute("COMMIT")
         self._gone += gone
 
-    def _stand_by(self, connection: sqlite3.Connection, run: Identity) -> None:
+    def _on_standby(self, connection: sqlite3.Connection, run: Identity) -> None:
         """Go on as `run` with what can be read, until the ledger can be written."""
         self._provisional = True
         self._identity = run

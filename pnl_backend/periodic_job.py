@@ -1,4 +1,4 @@
-"""Something that is done again and again: when it is due, how it backs off, and what is said of its failures."""
+"""A job that runs at intervals: when it is due, how it backs off after a failure, and which failures are logged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from loguru import logger
 from pnl_backend.errors import FetchError, PnLError
 
 SOONEST = 2.0
-"""Seconds between two runs that something asked for before their time."""
+"""Seconds between two runs that were brought forward."""
 
 LONGEST_BACKOFF = 900.0
 
 
-class Chore:
-    """Runs `run` every `every` seconds, while somebody asks `do_if_due`; after a failure from `retry` seconds on later.
+class PeriodicJob:
+    """Runs `run` every `every` seconds, when the owner calls `run_if_due`; failures back off from `retry` seconds on.
 
-    A failure (PnLError) is logged once and counted, the end of it too. `told(seconds, code)` hears of every run, with
-    the error's code where it failed. `read_at` is when the last run that succeeded began, in ms.
+    A failure (PnLError) is logged once and counted, the end of it too. `on_run(seconds, code)` is called after every
+    run, with the error's code where it failed. `read_at` is when the last run that succeeded began, in ms.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Chore:
         *,
         every: float,
         retry: float,
-        told: Callable[[float, str | None], None] | None = None,
+        on_run: Callable[[float, str | None], None] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -38,7 +38,7 @@ class Chore:
         self._run = run
         self._every = every
         self._retry = retry
-        self._told = told
+        self._on_run = on_run
         self._clock = clock
         self._monotonic = monotonic
         self._begun = float("-inf")
@@ -47,11 +47,11 @@ class Chore:
         self.read_at: int | None = None
 
     def bring_forward(self) -> None:
-        """Do it soon; what fails waits for its turn all the same."""
+        """Run soon; a job that fails keeps its backoff."""
         if not self._failures:
             self.due = min(self.due, max(self._monotonic(), self._begun + SOONEST))
 
-    async def do_if_due(self) -> None:
+    async def run_if_due(self) -> None:
         if self._monotonic() < self.due:
             return
         self._begun, at = self._monotonic(), int(self._clock() * 1000)
@@ -63,8 +63,8 @@ class Chore:
             self._failed(error)
         else:
             self._succeeded(at)
-        if self._told is not None:
-            self._told(self._monotonic() - self._begun, code)
+        if self._on_run is not None:
+            self._on_run(self._monotonic() - self._begun, code)
 
     def _succeeded(self, at: int) -> None:
         if self._failures:
