@@ -59,6 +59,8 @@ async def stage(tmp_path):
 
 
 NEW = {"recovery": True}
+OVER_BUDGET = 80
+"""Messages at once: more than a socket may send, fewer than close it."""
 
 
 async def test_rooms_are_those_at_the_cut(stage):
@@ -219,3 +221,25 @@ def test_a_pid_is_bound_to_its_secret_key_and_namespace():
     assert Seal(b"two").sid(pid, namespace="/", key="k") is None
     for forged in ("", ".", "somebody", "somebody.", pid + "x", "x" + pid, None, 7, "ä" + pid):
         assert seal.sid(forged, namespace="/", key="k") is None
+
+
+async def test_a_socket_that_takes_over_has_its_own_budget_and_lookups(tmp_path):
+    """Its predecessor, still connected, ends with its budget spent; its disconnect handler runs for the same id."""
+    async with staged(tmp_path / "pnl.db", ring=2) as stage:
+        first = stage.newest.seq
+        for number in range(6):
+            await stage.publish(1001 + number)
+        async with raw_client(stage, NEW) as client:
+            await client.event()
+            for _ in range(OVER_BUDGET):
+                await client.emit("unknown")
+            assert "rate_limited" in str(await client.raw.recv())
+            async with raw_client(stage, client.again) as back:
+                assert back.answer == client.answer, "the same socket"
+                since = {"epoch": stage.store.epoch, "seq": first}  # only the ledger has it: it is looked up
+                await back.emit("subscribe_pnl", {"since": since})
+                assert (await back.event())[0] == "connect_success"
+                assert [(await back.event())[1]["source"] for _ in range(6)] == ["replay"] * 6
+                for _ in range(OVER_BUDGET):
+                    await back.emit("unknown")
+                assert "rate_limited" in str(await back.raw.recv())
