@@ -85,7 +85,8 @@ async def test_two_hundred_clients_in_a_storm(server, simulator):
         skipped = sum(reader.skipped for reader in readers if reader.kind != "polling")
         assert skipped <= await spared(server), "what was skipped was counted"
         await stop(readers, tasks)
-    # A polling client that was cut between its greeting and its subscription is missed by its pings alone: 45 s.
+    # A client that was cut between two polls, before it subscribed, has no connection that could end and nothing that
+    # waits: it is missed by its pings alone, after 45 s.
     await server.until("/api/health", lambda a: a["connectedClients"] == 0, timeout=60)
     assert resident(server.pid) < 400 * 1024 * 1024
     assert "Traceback" not in server.log, server.log[-4000:]

@@ -58,6 +58,7 @@ async def ends(connection):
     return answer
 
 
+@pytest.mark.timeout(240)
 async def test_silent_connections_and_half_requests_stop_nobody(limited, simulator):
     async with AsyncExitStack() as stack:
         io = await stack.enter_async_context(listening(limited.url))
@@ -76,7 +77,8 @@ async def test_silent_connections_and_half_requests_stop_nobody(limited, simulat
             await asyncio.gather(io.next("pnl_update"), plain.read(), events.read())
         async with listening(limited.url) as newcomer:
             assert newcomer.io.connected
-        async with asyncio.timeout(40):  # production's deadline is 10 s
+        # Production's deadline is 10 s of the server's own clock, which stands still while the process gets no CPU.
+        async with asyncio.timeout(100):
             answers = await asyncio.gather(*map(ends, hung))
             refused = await ends(half_body)
         assert set(answers) == {b""}
