@@ -194,7 +194,10 @@ def import_command(arguments: argparse.Namespace) -> int:
     if kind == "settings":  # read before any setting is: the ones in force may be wrong or none
         return settings_file.import_settings(arguments.file, Path(".env"), tell=commands.tell)
     settings = _load(arguments)
-    return commands.import_rows(arguments.file, kind, settings.db_path, timezone=settings.business_timezone)
+    code = commands.import_rows(arguments.file, kind, settings.db_path, timezone=settings.business_timezone)
+    if settings.demo_mode:
+        commands.tell("these settings make the demo, which keeps a ledger of its own and shows nothing of it")
+    return code
 
 
 def export(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from pnl_backend.errors import ImportFileError, OutputError
 ADDITIONS = ".import"
 """Added to the name of a `.env` that is there already: beside it lies what an import would add."""
 
-_PLACEHOLDER = re.compile(r"(your|my)[-_ ].*|x{3,}|<.*>|change-?me", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"your[-_ ].*|x{3,}|<.*>|change-?me", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=*?&%-]*")
 
 Tell = Callable[[str], None]

@@ -25,11 +25,14 @@ _COMPLETE = (  # ?1: the sources that must be in it
     "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
     " JOIN json_each(?1) AS n ON n.value = d.value) "
 )
+_OWN = (  # imported snapshots are older than all others and may be many: they are not even looked at
+    "AND +s.seq > 0 AND s.at > coalesce((SELECT at FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), -1) "
+)
 _WITHIN = "WHERE s.at < ?2 AND s.at >= (SELECT max(at) FROM snapshots WHERE at < ?2) - ?3 "
-LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
-LAST_BEFORE = _SELECT + "WHERE s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
-FIRST = _SELECT + "ORDER BY s.seq LIMIT 1"
-FIRST_COMPLETE = _SELECT + "WHERE s.at >= ?2 " + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
+LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _OWN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
+LAST_BEFORE = _SELECT + "WHERE s.at < ? " + _OWN + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
+FIRST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq LIMIT 1"
+FIRST_COMPLETE = _SELECT + "WHERE s.at >= ?2 " + _OWN + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
 
 
 def names(sources: Iterable[str]) -> str:
