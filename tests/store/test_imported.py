@@ -86,15 +86,18 @@ async def test_nothing_is_measured_against_what_was_imported(
     with importing(path) as imports:
         imports.add_snapshots([snapshot(NOON - 86_400_000 + n * 1000) for n in range(100)])
     store = await open_store(clock=lambda: NOON / 1000)
-    assert (store.last_seq, await store.latest(), await store.first(), await store.first_complete()) == (0,) + (
-        None,
-    ) * 3
+    assert store.last_seq == 0
+    assert await store.latest() is None
+    assert await store.first() is None
+    assert await store.first_complete(0, ["kalshi"]) is None
+    assert await store.last_complete_before(NOON, ["kalshi"]) is None
     assert await store.daily_closes(30) == []
     first = record(store, data=b'{"degraded": []}')
     await store.append(first)
     assert await store.last_before(NOON) is None
     assert await store.last_before(NOON + 60_000) == first
-    assert await store.first() == await store.first_complete() == first
+    assert await store.first() == await store.first_complete(0, ["kalshi"]) == first
+    assert await store.last_complete_before(NOON + 60_000, ["kalshi"]) == first
     assert await store.newest(10) == [first]
     assert await store.since(store.epoch, 0) == [first]
     assert await store.since(store.epoch, FIRST_SEQ + NOON) is None
