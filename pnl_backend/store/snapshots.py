@@ -16,7 +16,7 @@ _SELECT = (
     "SELECT s.seq, s.at, s.net, s.kalshi, s.costs, s.revenue, p.data, p.detail"
     " FROM snapshots AS s JOIN payloads AS p USING (seq) "
 )
-NEWEST = _SELECT + "ORDER BY s.seq DESC LIMIT ?"
+NEWEST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq DESC LIMIT ?"
 FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
 COMPLETE_WITHIN_MS = 7 * 86_400_000
@@ -25,14 +25,14 @@ _COMPLETE = (  # ?1: the sources that must be in it
     "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
     " JOIN json_each(?1) AS n ON n.value = d.value) "
 )
-_OWN = (  # imported snapshots are older than all others and may be many: they are not even looked at
-    "AND +s.seq > 0 AND s.at > coalesce((SELECT at FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), -1) "
-)
-_WITHIN = "WHERE s.at < ?2 AND s.at >= (SELECT max(at) FROM snapshots WHERE at < ?2) - ?3 "
-LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _OWN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
-LAST_BEFORE = _SELECT + "WHERE s.at < ? " + _OWN + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
+# Imported snapshots are older than all others and may be many: one bound keeps every search from looking at them.
+_OLDEST = "coalesce((SELECT at + 1 FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), 0)"
+_OWN_SINCE = "WHERE +s.seq > 0 AND s.at >= max({since}, " + _OLDEST + ") "
+_WITHIN = _OWN_SINCE.format(since="(SELECT max(at) FROM snapshots WHERE at < ?2) - ?3") + "AND s.at < ?2 "  # noqa: S608 - constants
+LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
+LAST_BEFORE = _SELECT + _OWN_SINCE.format(since="0") + "AND s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq LIMIT 1"
-FIRST_COMPLETE = _SELECT + "WHERE s.at >= ?2 " + _OWN + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
+FIRST_COMPLETE = _SELECT + _OWN_SINCE.format(since="?2") + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
 
 
 def names(sources: Iterable[str]) -> str:

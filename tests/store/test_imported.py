@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnl_backend.errors import StoreError
-from pnl_backend.store import rollups
+from pnl_backend.store import rollups, snapshots
 from pnl_backend.store.imported import FIRST_SEQ, ImportedSnapshot, Imports, open_for_import
 from pnl_backend.store.rollups import Calendar, Rollup, merge
 from tests.store.ledger import NOON, MakeRecord, OpenStore
@@ -133,3 +133,21 @@ def test_merging_is_the_same_in_any_order(one: Rollup, two: Rollup, three: Rollu
     assert merged == merge(one, merge(two, three)) == merge(three, merge(two, one))
     own = [part for part in (one, two, three) if part.first_seq > 0]
     assert merged.samples == sum(part.samples for part in own or (one, two, three))
+
+
+def test_no_search_for_our_own_looks_at_the_imported_ones(path: Path) -> None:
+    with importing(path) as imports:
+        imports.add_snapshots([snapshot(NOON - 50_000_000 + n * 1000) for n in range(20_000)])
+    sources = snapshots.names(["kalshi"])
+    with closing(sqlite3.connect(path)) as reader:
+        for sql, parameters in (
+            (snapshots.NEWEST, (100,)),
+            (snapshots.FIRST, ()),
+            (snapshots.LAST_BEFORE, (NOON,)),
+            (snapshots.LAST_COMPLETE_BEFORE, (sources, NOON, snapshots.COMPLETE_WITHIN_MS)),
+            (snapshots.FIRST_COMPLETE, (sources, 0)),
+        ):
+            thousands: list[None] = []
+            reader.set_progress_handler(lambda: thousands.append(None), 1000)  # noqa: B023 - of this turn
+            assert reader.execute(sql, parameters).fetchall() == []
+            assert len(thousands) <= 1, f"instructions in thousands: {len(thousands)}, {sql}"
