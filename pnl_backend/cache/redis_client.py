@@ -146,7 +146,7 @@ def _wrong_setting(cause: BaseException, url: str) -> str | None:
         return "the user of REDIS_URL lacks a permission"
     if isinstance(cause, AuthenticationError):
         if urlsplit(url).password is None:
-            return "wants a password: put it into REDIS_URL, as in redis://:password@host"
+            return "wants a password: put it into REDIS_URL before the host, as :password@"
         return "refuses the user or the password of REDIS_URL"
     return None
 
