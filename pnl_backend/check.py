@@ -21,6 +21,7 @@ from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.sources import CALLS_PER_FETCH, Credentials, build_fetchers
 from pnl_backend.store import Store
+from pnl_backend.store.standby import may_pass
 
 Verdict = Literal["ok", "note", "warning", "problem"]
 
@@ -102,15 +103,22 @@ async def _database(settings: Settings) -> Finding:
     except StoreError as error:
         if "in use" in str(error):
             return Finding("database", "note", f"{path} is in use by a server that runs now")
-        return Finding("database", "problem", str(error))
+        return _unusable(error)
     try:
         await store.probe()
     except StoreError as error:
-        return Finding("database", "problem", str(error))
+        return _unusable(error)
     finally:
         await store.close()
     words = f"{path} can be written: epoch {store.epoch}, last number {store.last_seq}, SQLite {sqlite3.sqlite_version}"
     return Finding("database", "ok", words)
+
+
+def _unusable(error: StoreError) -> Finding:
+    """A warning where the server starts all the same: the disk is full or read-only, or a right is missing."""
+    if may_pass(error):
+        return Finding("database", "warning", f"{error}; the server starts and stores nothing until it can")
+    return Finding("database", "problem", str(error))
 
 
 async def _redis(settings: Settings) -> Finding:
