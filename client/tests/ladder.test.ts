@@ -132,6 +132,25 @@ describe('the ladder', () => {
     expect(waits).toEqual([1_000, 2_000, 5_000]);
   });
 
+  it('waits a second after a loss, however often it has looked for a better rung meanwhile', () => {
+    const { websocket, sse, state } = climb();
+    websocket.fail();
+    sse.up(false);
+    for (const wait of [1_000, 2_000, 5_000]) {
+      vi.advanceTimersByTime(wait);
+      websocket.fail();
+    }
+    expect(state().nextTryAt).toBe(Date.now() + 10_000);
+    sse.fail(); // Within the time after which a connection counts as good.
+    expect(state()).toMatchObject({ phase: 'waiting', nextTryAt: Date.now() + 1_000 });
+    vi.advanceTimersByTime(1_000);
+    websocket.fail();
+    sse.up(false);
+    expect(state()).toMatchObject({ rung: 'sse', nextTryAt: Date.now() + 1_000 });
+    sse.fail();
+    expect(state().nextTryAt).toBe(Date.now() + 2_000);
+  });
+
   it('keeps looking when the rung it stands on breaks during a climb', () => {
     const { websocket, sse, polling, state } = climb();
     websocket.fail();

@@ -37,7 +37,10 @@ export class Ladder {
   #active: number | null = null;
   #trying: number | null = null;
   #upSince = 0;
+  /** Attempts while nothing is up, since the last good connection. */
   #attempt = 0;
+  /** Attempts at a better rung while one is up; they do not lengthen the wait after a loss. */
+  #betterAttempt = 0;
   #nextTryAt: number | null = null;
   #reason: string | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -67,6 +70,7 @@ export class Ladder {
     if (!this.#running || this.#trying !== null || this.#active === 0) return;
     this.#refused = false;
     this.#attempt = 0;
+    this.#betterAttempt = 0;
     this.#sweep(0);
   }
 
@@ -104,7 +108,8 @@ export class Ladder {
     const { transports, now, onUp } = this.#options;
     clearTimeout(this.#deadline);
     this.#trying = null;
-    if (this.#active !== null) transports[this.#active]?.close();
+    if (this.#active === null) this.#betterAttempt = 0;
+    else transports[this.#active]?.close();
     this.#active = index;
     this.#upSince = now();
     this.#reason = null;
@@ -135,8 +140,8 @@ export class Ladder {
 
   #scheduleRetry(): void {
     this.#cancelRetry();
-    const wait = backoff(this.#attempt, this.#options.random());
-    this.#attempt += 1;
+    const attempt = this.#active === null ? this.#attempt++ : this.#betterAttempt++;
+    const wait = backoff(attempt, this.#options.random());
     this.#nextTryAt = this.#options.now() + wait;
     this.#retry = setTimeout(() => this.#sweep(0), wait);
   }
