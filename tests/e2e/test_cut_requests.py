@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 import socketio
 
@@ -24,6 +25,25 @@ async def test_python_engineio_does_not_report_a_message_that_was_cut(server):
         assert client.connected
         await client.eio.disconnect(abort=True)
     await server.until("/api/health", lambda a: a["connectedClients"] == 0)
+
+
+async def test_python_socketio_waits_on_behind_a_close_of_the_server(server):
+    """Why a client over polling goes by its `disconnect` event: `wait` lasts until its sending times out (30 s)."""
+    client = socketio.AsyncClient(reconnection=False)
+    over = asyncio.Event()
+    client.on("disconnect", lambda _: over.set())
+    await client.connect(server.url, transports=["polling"])
+    sending, reading = client.eio.write_loop_task, client.eio.read_loop_task
+    async with aiohttp.ClientSession() as session, session.get(client.eio.base_url) as second:
+        assert second.status == 400, "two polls at once end the session"
+    async with asyncio.timeout(20):
+        await over.wait()
+    await until(lambda: client.eio.state == "disconnected")
+    assert not sending.done()
+    assert not reading.done()
+    sending.cancel()
+    reading.cancel()
+    await asyncio.gather(sending, reading, return_exceptions=True)
 
 
 @pytest.mark.parametrize("mark", [b"40{}", b"subscribe_pnl"])

@@ -72,7 +72,10 @@ class Reader:
     async def socketio(self) -> None:
         client = socketio.AsyncClient(reconnection=False)
         namespace = "/pnl" if self.kind == "namespace" else "/"
+        over = asyncio.Event()
         client.on("pnl_update", self.update, namespace=namespace)
+        client.on("disconnect", lambda _: over.set(), namespace=namespace)
+        ended: asyncio.Task[None] | None = None
         transports = ["polling"] if self.kind == "polling" else ["websocket"]
         try:
             await client.connect(self.url, transports=transports, namespaces=[namespace], wait_timeout=5)
@@ -81,13 +84,19 @@ class Reader:
                 # Only the acknowledgement shows that it arrived: when a POST is cut, python-engineio stops sending
                 # without an error, and goes on with its pending poll, which may take as long as the ping interval.
                 await client.call("subscribe_pnl", since, timeout=ANSWERED)
-            await client.wait()
+            # Behind a CLOSE of the server `wait` may return as late as 30 s; an error of a poll causes no "disconnect".
+            ended = asyncio.create_task(client.wait())
+            ended.add_done_callback(lambda _: over.set())
+            await over.wait()
         finally:
             with contextlib.suppress(*BROKEN):
                 async with asyncio.timeout(CLOSED):
                     await client.disconnect()
             with contextlib.suppress(*BROKEN):
                 await client.eio.disconnect(abort=True)
+            if ended is not None:
+                ended.cancel()
+                await asyncio.gather(ended, return_exceptions=True)
 
     async def websocket(self) -> None:
         async with plain_socket(self.url, "/ws") as socket:
