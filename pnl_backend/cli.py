@@ -19,6 +19,7 @@ from pnl_backend import __version__, config_text
 from pnl_backend.config import Settings
 from pnl_backend.errors import ConfigError, PnLError
 from pnl_backend.ops.logging import learn_secrets, setup_logging
+from pnl_backend.ops.suspended import suspended_tasks
 
 STOP_WITHIN = 10.0
 """Seconds from the first signal to exit; what is not closed by then is left."""
@@ -123,11 +124,18 @@ def _on_signals(stop: asyncio.Event) -> None:
         if stop.is_set():
             os._exit(130)
         stop.set()
-        loop.call_later(STOP_WITHIN - 0.5, os._exit, 1)
+        loop.call_later(STOP_WITHIN - 0.5, _give_up_stopping)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, received)
+
+
+def _give_up_stopping() -> None:
+    """End the process, and say in the log what it was waiting for."""
+    waiting = "; ".join(suspended_tasks())
+    logger.error("stopping has taken {:g} s, the process ends now; it was waiting in: {}", STOP_WITHIN - 0.5, waiting)
+    os._exit(1)
 
 
 def _on_reload(take_keys: Callable[[Settings], None], load: Callable[[], Settings]) -> None:

@@ -85,8 +85,18 @@ class Readers:
                         await connection.close()
                 yield
             finally:
-                for _ in range(taken):
-                    self._slots.put_nowait(await self._connect_again())
+                await self._give_back(taken)
+
+    async def _give_back(self, taken: int) -> None:
+        """Return that many slots, connected where that is possible; none may be lost, or `close` waits for ever."""
+        returned = 0
+        try:
+            while returned < taken:
+                self._slots.put_nowait(await self._connect_again())
+                returned += 1
+        finally:
+            for _ in range(taken - returned):
+                self._slots.put_nowait(None)
 
     async def close(self) -> None:
         """Close every connection, once the reads in hand are through; later reads raise StoreError."""

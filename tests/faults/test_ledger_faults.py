@@ -77,7 +77,7 @@ class Watched:
 
     async def holds_all(self) -> None:
         seen = self.client.of("pnl_update")
-        assert await self.server.stop() == 0
+        assert await self.server.stop() == 0, self.server.log[-9000:]
         with closing(sqlite3.connect(self.ledger)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             stored = {seq: orjson.loads(data) for seq, data in connection.execute("SELECT seq, data FROM payloads")}
@@ -182,7 +182,7 @@ async def test_an_older_copy_is_moved_over_the_ledger(start: Start, tmp_path: Pa
     ledger = tmp_path / "data" / "pnl.db"
     server = await start()
     await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > 3)
-    assert await server.stop() == 0
+    assert await server.stop() == 0, server.log[-9000:]
     shutil.copy(ledger, tmp_path / "older")
     await server.start()
     async with watched(server, ledger) as all_:
@@ -190,7 +190,7 @@ async def test_an_older_copy_is_moved_over_the_ledger(start: Start, tmp_path: Pa
         health = await server.until("/health", lambda h: "are lost" in h["parts"]["store"].get("detail", ""))
         assert health["status"] == "healthy", "it stores again"
         assert await all_.metric("pnl_lost_snapshots") > 0
-        assert await server.stop() == 0
+        assert await server.stop() == 0, server.log[-9000:]
     ((first, last),) = server.rows("SELECT first_seq, last_seq FROM gaps")
     (aside,) = ledger.parent.glob("pnl.db.replaced-*")
     with closing(sqlite3.connect(aside)) as connection:
@@ -236,7 +236,7 @@ async def test_a_directory_that_becomes_read_only_stops_neither_feed_nor_ledger(
             await server.kill()
             await server.start()
             await server.until("/api/pnl/current", lambda a: a["data"]["stored"] and a["data"]["seq"] > last + 5)
-            assert await server.stop() == 0
+            assert await server.stop() == 0, server.log[-9000:]
         finally:
             ledger.parent.chmod(0o700)
         stored = {seq for (seq,) in server.rows("SELECT seq FROM snapshots")}
@@ -275,7 +275,7 @@ async def test_a_ledger_on_a_read_only_disk_is_still_read(start: Start, small_di
     ledger = small_disk / "pnl.db"
     server = await start(DB_PATH=str(ledger))
     last = (await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > 10))["data"]
-    assert await server.stop() == 0
+    assert await server.stop() == 0, server.log[-9000:]
     with closing(sqlite3.connect(ledger)) as connection:
         ((stored,),) = connection.execute("SELECT max(seq) FROM snapshots")
     remount(small_disk, "ro")
