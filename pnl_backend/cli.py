@@ -299,7 +299,10 @@ def _ledger_commands(commands: Any) -> None:
     written.add_argument("--from", dest="start", metavar="TIME", help="ISO 8601 or ms; the beginning without it")
     written.add_argument("--to", dest="end", metavar="TIME", help="ISO 8601 or ms; now without it")
     written.add_argument(
-        "--resolution", choices=("raw", "1m", "5m", "1h", "1d"), default="1m", help="what a row covers (1m)"
+        "--resolution",
+        choices=("raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"),
+        default="1m",
+        help="what a row covers (1m)",
     )
     written.add_argument("--format", choices=("csv", "json"), default="csv", help="the file's form (csv)")
     written.add_argument("--out", type=Path, metavar="FILE", help="where to; stdout without it")

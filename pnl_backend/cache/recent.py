@@ -30,7 +30,7 @@ MOST_BLOCKS = 62
 DEMAND = 300.0
 """Seconds after its last request for which the open block is read again at each snapshot."""
 
-Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
+Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
 Row = Mapping[str, int | float]
 COLUMNS = ("timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count")
 

@@ -192,7 +192,9 @@ class HistoryRow(Message):
     low: float
     close: float
     count: int = Field(ge=0)
-    date: str = Field(default="", description="With resolution 1d only: the business day, YYYY-MM-DD.")
+    date: str = Field(
+        default="", description="With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD."
+    )
     imported: bool = Field(default=False, description="True in rows that `pnl-backend import` took over.")
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.views import Period
 
-Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
+Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
 Readiness = Literal["ready", "starting", "draining"]
 HistoryRow = Mapping[str, int | float]
 """One row of a range: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close, count."""

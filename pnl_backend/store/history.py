@@ -1,18 +1,19 @@
-"""Ranges of the ledger, row by row: raw snapshots, or rollups of 1m, 5m, 1h and 1d."""
+"""Ranges of the ledger, row by row: raw snapshots, rollups of 1m, 5m, 1h and 1d, and what is gathered from these."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
+from pnl_backend.store.coarse import COARSE, CoarseRanges
 from pnl_backend.store.readers import Reads
 from pnl_backend.store.rollups import HOUR_MS, MINUTE_MS, Calendar
 
-Resolution = Literal["raw", "1m", "5m", "1h", "1d"]
+Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
 HistoryRow = dict[str, int | float]
 """The wire contract's row: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close (USD), count."""
 
@@ -49,12 +50,15 @@ class History:
     def __init__(self, reads: Reads, calendar: Calendar) -> None:
         self._reads = reads
         self._calendar = calendar
+        self._coarse = CoarseRanges(reads, calendar)
 
     async def rows(self, start: int, end: int, resolution: str, limit: int | None) -> list[HistoryRow]:
         """All rows of the range, or the newest `limit`; BadRequest for a range that makes no sense or too many rows."""
         span, first = self._check(start, end, resolution)
         most = MOST_ROWS + 1 if limit is None else limit
-        if span is None:
+        if resolution in COARSE:
+            rows = [_rolled(None, row) for row in await self._coarse.newest(resolution, start, end, most)]
+        elif span is None:
             rows = await self._reads.read(_RAW_NEWEST, (first, end, most), shape=_raw)
         else:
             rows = await self._reads.read(_ROLLED_NEWEST, (span, first, end, most), shape=_rolled)
@@ -68,6 +72,10 @@ class History:
     async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Sequence[HistoryRow]]:
         """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
         span, first = self._check(start, end, resolution)
+        if resolution in COARSE:
+            async for part in self._coarse.chunks(resolution, start, end, CHUNK):
+                yield [_rolled(None, row) for row in part]
+            return
         after = first, LEAST_SEQ
         while True:
             if span is None:
@@ -101,8 +109,8 @@ class History:
         return closes
 
     def _check(self, start: int, end: int, resolution: str) -> tuple[int | None, int]:
-        if resolution != "raw" and resolution not in SPANS:
-            raise BadRequest(f"resolution must be raw, {', '.join(SPANS)}, not {resolution!r}")
+        if resolution not in get_args(Resolution):
+            raise BadRequest(f"resolution must be {', '.join(get_args(Resolution))}, not {resolution!r}")
         for name, value in (("from", start), ("to", end)):
             if not 0 <= value <= LAST_INSTANT:
                 raise BadRequest(f"{name} must be between 0 and {LAST_INSTANT} ms since the epoch, not {value}")

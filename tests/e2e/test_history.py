@@ -33,7 +33,7 @@ def insert(server, first, count):
         )
 
 
-@pytest.mark.parametrize("resolution", ["raw", "1m", "5m", "1h", "1d"])
+@pytest.mark.parametrize("resolution", ["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"])
 async def test_a_long_range_with_few_rows_is_answered(server, resolution):
     answer = await server.get(f"/api/pnl/history?from=0&resolution={resolution}")
     assert answer["success"], answer

@@ -297,7 +297,7 @@ export interface HistoryRow {
   low: number;
   close: number;
   count: number;
-  /** With resolution 1d only: the business day, YYYY-MM-DD. */
+  /** With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD. */
   date?: string;
 }
 

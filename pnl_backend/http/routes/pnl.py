@@ -132,8 +132,8 @@ class PnlRoutes:
         return success(data, now)
 
     def _days_of(self, resolution: Resolution) -> ZoneInfo | None:
-        """The business zone where a row is a day of it."""
-        return self._options.business_zone if resolution == "1d" else None
+        """The business zone where a row begins with a day of it."""
+        return self._options.business_zone if resolution in ("1d", "1w") else None
 
     def _range(self, request: web.Request) -> tuple[int, int, Resolution]:
         given_from, given_to = FROM.read(request), TO.read(request)
