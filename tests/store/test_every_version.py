@@ -159,8 +159,9 @@ async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dic
     chance = random.Random(11)
     done, kills = False, 0
     while not done:
-        # Later kills come later, so that even a slow machine gets to the end.
-        done, _ = await migrate_in_a_process(path, chance.uniform(0.2, 0.5) + kills * 0.1)
+        # The first kills come early, so that a fast machine is not through; later ones later, so that a slow one gets
+        # to the end.
+        done, _ = await migrate_in_a_process(path, chance.uniform(0.1, 0.3) + kills * 0.05)
         kills += not done
     assert kills >= 2
     with closing(sqlite3.connect(path)) as reader:
