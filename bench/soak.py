@@ -50,6 +50,8 @@ class Held:
 
     counts: dict[str, float]
     memory: float
+    replaced: float
+    """Messages that the server has replaced by newer ones since it started."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ async def held(session: aiohttp.ClientSession, url: str) -> Held:
     def total(pattern: str) -> float:
         return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
 
-    return Held({name: total(pattern) for name, pattern in COUNTS.items()}, total("process_resident_memory_bytes"))
+    counts = {name: total(pattern) for name, pattern in COUNTS.items()}
+    return Held(counts, total("process_resident_memory_bytes"), total("pnl_messages_dropped_total"))
 
 
 async def settled(session: aiohttp.ClientSession, url: str, goal: Held | None = None) -> Held:
@@ -128,7 +131,8 @@ def table(report: Report) -> str:
     return (
         "| the server holds | before | after |\n|---|---|---|\n" + "\n".join(rows) + f"\n\n{report.seconds:.0f} s, "
         f"{sum(met.visits.values()):,} visits ({visits}); {sum(met.updates.values()):,} updates read, "
-        f"{len(met.faults)} missed or out of order.\n"
+        f"{len(met.faults)} missed or out of order; {met.replaced} came as a newer one, and the server replaced "
+        f"{report.after.replaced:.0f} messages.\n"
     )
 
 

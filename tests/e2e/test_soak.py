@@ -19,6 +19,7 @@ async def test_nothing_is_left_of_clients_that_came_and_went(tmp_path):
     try:
         report = await soak(server.url, SECONDS, each=EACH)
         assert not report.soak.faults, report.soak.faults[:5]
+        assert report.soak.replaced <= report.after.replaced, "what came as a newer one was counted"
         assert min(report.soak.visits.values()) >= EACH
         assert all(report.soak.updates[kind] > 0 for kind in ("websocket", "polling", "plain", "events"))
         assert {
