@@ -263,7 +263,7 @@ export interface Health {
   parts?: Record<string, HealthPart>;
 }
 
-/** One part of the server: what it is doing and since when; `detail` outside production only. */
+/** One part of the server: what it is doing and since when; `detail`, in production, with a key only. */
 export interface HealthPart {
   state: string;
   ok: boolean;
@@ -299,6 +299,8 @@ export interface HistoryRow {
   count: number;
   /** With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD. */
   date?: string;
+  /** True in rows that `pnl-backend import` took over. */
+  imported?: boolean;
 }
 
 /** Invoiced and collected revenue; USD. */
