@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -69,14 +69,14 @@ class Counters:
     def __init__(self, *, on_call: OnCall | None = None) -> None:
         self._on_call = on_call
         self.whole = Counter()
-        self.families: dict[str, Counter] = {}
-        self.tiers: dict[Tier, Counter] = {}
-        self._tier_families: dict[tuple[str, Tier], Counter] = {}
+        self.families: defaultdict[str, Counter] = defaultdict(Counter)
+        self.tiers: defaultdict[Tier, Counter] = defaultdict(Counter)
+        self._tier_families: defaultdict[tuple[str, Tier], Counter] = defaultdict(Counter)
 
     def ask(self, key: str, operation: Operation, seconds: float | None = None) -> None:
         """Count one call to the cache as a whole."""
         name = self._family(key)
-        for counter in (self.whole, self.families.setdefault(name, Counter())):
+        for counter in (self.whole, self.families[name]):
             counter.add(operation)
             if seconds is not None:
                 counter.seconds.append(seconds)
@@ -85,15 +85,15 @@ class Counters:
         """Count one call to one tier; what took no time was not asked and has no latency."""
         name = self._family(key)
         for counter in (
-            self.tiers.setdefault(tier, Counter()),
-            self._tier_families.setdefault((name, tier), Counter()),
+            self.tiers[tier],
+            self._tier_families[name, tier],
         ):
             counter.add(operation)
             if seconds:
                 counter.seconds.append(seconds)
         if operation == "error":
             self.whole.add("error")
-            self.families.setdefault(name, Counter()).add("error")
+            self.families[name].add("error")
         if self._on_call is not None and seconds:
             self._on_call(tier, operation, seconds)
 
@@ -102,9 +102,9 @@ class Counters:
         name = self._family(key)
         for counter in (
             self.whole,
-            self.families.setdefault(name, Counter()),
-            self.tiers.setdefault(tier, Counter()),
-            self._tier_families.setdefault((name, tier), Counter()),
+            self.families[name],
+            self.tiers[tier],
+            self._tier_families[name, tier],
         ):
             counter.hits += 1
             counter.seconds.append(seconds)
