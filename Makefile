@@ -6,7 +6,7 @@ WORKERS ?= 4
 NPM    := $(shell command -v npm 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test coverage lint bench client lock clean
+.PHONY: help run dev test coverage lint bench client wheel lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -33,6 +33,11 @@ else
 endif
 
 client: client/dist/index.html  ## build the dashboard (needs Node 20 or newer)
+
+wheel: $(VENV)/.dev client  ## build the wheel, with the dashboard, and the source distribution in dist/
+	rm -rf build dist pnl_backend.egg-info
+	@test -f client/dist/index.html || echo "The wheel is built without the dashboard: it needs Node 20 or newer, then make client."
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
 
 run: $(VENV)/.run client  ## install, build the dashboard, start the server (demo when no credentials are set)
 	$(BIN)/python server.py
@@ -61,4 +66,4 @@ lock: | $(BIN)/python  ## resolve the pins again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 
 clean:  ## remove what was built; data/ and logs/ stay
-	rm -rf $(VENV) client/dist client/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist client/dist client/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -42,6 +42,7 @@ from pnl_backend.config import Settings
 from pnl_backend.feeds import Feeds
 from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.http.api import create_api
+from pnl_backend.http.dashboard import dashboard_folder
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
@@ -57,8 +58,6 @@ from pnl_backend.store import Store
 from pnl_backend.store.upkeep import Upkeep
 from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
-
-DIST = Path(__file__).resolve().parents[1] / "client" / "dist"
 
 DEMO_HISTORY = timedelta(days=30)
 """The demo's Anthropic spend reaches back a month, so that a newcomer sees figures worth looking at."""
@@ -377,7 +376,7 @@ def _http_options(settings: Settings, authenticator: Authenticator, metrics: Met
         rate_limit_per_minute=settings.rate_limit_per_minute,
         trusted_proxies=tuple(settings.trusted_proxies),
         metrics_access=settings.metrics_access,
-        dist=DIST,
+        dist=dashboard_folder(),
         business_zone=ZoneInfo(settings.business_timezone),
         observe=metrics.request,
         version=__version__,

@@ -27,6 +27,14 @@ STOP_WITHIN = 10.0
 LAST_PORT_BASE = 65_532
 """The simulator listens on this port and the three after it."""
 
+FILES = """\
+files, all relative to the current folder:
+  .env      settings, where the environment does not give them; see `pnl-backend settings --example`
+  data/     the ledger and the cache (DB_PATH changes it); the demo has a ledger of its own
+  logs/     combined.log and error.log (LOG_DIR changes it)
+Without any setting the server runs the demo on http://127.0.0.1:3000 and makes both folders.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; answers the process's exit code.
@@ -245,7 +253,12 @@ def settings_command(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pnl-backend", description="Real-time P&L streaming server.")
+    parser = argparse.ArgumentParser(
+        prog="pnl-backend",
+        description="Real-time P&L streaming server.",
+        epilog=FILES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(run=serve)
     _listen_options(parser)

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pnl_backend.http.dashboard import dashboard_folder
 from tests.http.support import House, exchange
 
 SCRIPT = b"console.log('dashboard')\n" * 50
@@ -144,3 +145,16 @@ async def test_without_a_handler_an_upgrade_is_refused_in_the_failure_form(serve
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
         await http.ws_connect("/")
     assert refusal.value.status == 404
+
+
+def test_the_page_is_found_in_the_package_or_in_the_project_and_nowhere_else(tmp_path):
+    package = tmp_path / "pnl_backend"
+    package.mkdir()
+    (tmp_path / "client" / "dist").mkdir(parents=True)  # as another package called `client` would have it
+    (tmp_path / "client" / "dist" / "index.html").write_text("not ours")
+    assert dashboard_folder(package) is None
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "client" / "package.json").touch()
+    assert dashboard_folder(package) == tmp_path / "client" / "dist"
+    (package / "dashboard").mkdir()
+    assert dashboard_folder(package) == package / "dashboard"
