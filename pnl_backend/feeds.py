@@ -6,7 +6,7 @@ from aiohttp import web
 
 from pnl_backend import engine
 from pnl_backend.http.headers import security_headers
-from pnl_backend.http.middleware import GRANT, REQUEST_ID
+from pnl_backend.http.middleware import INFO
 from pnl_backend.http.routing import Answer, Route
 from pnl_backend.socket_keys import key_name
 from pnl_backend.stream.dashboard import Dashboard, DashboardFeed
@@ -60,9 +60,12 @@ class Feeds:
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        return await self._events.answer(request, key_name(request[GRANT]))
+        grant = request[INFO].grant
+        if grant is None:
+            raise RuntimeError("the stream is served behind the check of keys only")
+        return await self._events.answer(request, key_name(grant))
 
 
 def _headers(request: web.Request) -> dict[str, str]:
     """What other answers get from the middleware."""
-    return {**security_headers(), "X-Request-ID": request[REQUEST_ID], "Vary": "Origin"}
+    return {**security_headers(), "X-Request-ID": request[INFO].request_id, "Vary": "Origin"}

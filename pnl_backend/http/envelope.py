@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from pnl_backend.domain.times import iso
+from pnl_backend.http.response import CompleteResponse
 
 JSON = "application/json"
 
@@ -18,7 +19,7 @@ def success(data: bytes, now_ms: int, *, beside: bytes = b"{}") -> web.Response:
     """200 with data that is JSON already; the fields of the object `beside` stand beside the envelope's own."""
     more = (b",", beside[1:]) if len(beside) > 2 else (b"}",)
     body = b"".join((b'{"success":true,"data":', data, b',"timestamp":"', iso(now_ms).encode(), b'"', *more))
-    return web.Response(body=body, content_type=JSON)
+    return CompleteResponse(body, content_type=JSON)
 
 
 def success_of(data: Any, now_ms: int) -> web.Response:
@@ -28,7 +29,7 @@ def success_of(data: Any, now_ms: int) -> web.Response:
 
 def plain(body: Mapping[str, Any], *, status: int = 200) -> web.Response:
     """A body outside the envelope: the health routes and the descriptions."""
-    return web.Response(body=orjson.dumps(body), status=status, content_type=JSON)
+    return CompleteResponse(orjson.dumps(body), status=status, content_type=JSON)
 
 
 def failure(
@@ -44,7 +45,10 @@ def failure(
     """The failure form; `extra` are further fields of `error` (`retryAfter`, `stack`)."""
     error = {"message": message, "code": code, "id": request_id, **(extra or {})}
     body = orjson.dumps({"success": False, "error": error, "timestamp": iso(now_ms)})
-    return web.Response(body=body, status=status, content_type=JSON, headers=headers)
+    response = CompleteResponse(body, status=status, content_type=JSON)
+    if headers:
+        response.headers.update(headers)
+    return response
 
 
 def refusal(status: int, *, request_id: str, now_ms: int, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 NO_STORE = "no-store"
 HSTS = "max-age=31536000; includeSubDomains"
@@ -41,3 +41,8 @@ def security_headers(connect_sources: Iterable[str] = ()) -> dict[str, str]:
         "X-Permitted-Cross-Domain-Policies": "none",
         "X-XSS-Protection": "0",
     }
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """The headers as they go over the wire, each with its CRLF."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

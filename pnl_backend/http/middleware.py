@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from pnl_backend.access.addresses import ClientAddresses
 from pnl_backend.access.keys import Grant, presented_key
@@ -17,19 +17,32 @@ from pnl_backend.errors import Forbidden, PnLError, RateLimited
 from pnl_backend.http.accesslog import AccessLog
 from pnl_backend.http.cors import check_preflight
 from pnl_backend.http.failures import Failures
-from pnl_backend.http.headers import HSTS, NO_STORE, security_headers
+from pnl_backend.http.headers import HSTS, NO_STORE, header_lines, security_headers
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.peer import client_of, is_loopback
+from pnl_backend.http.request_ids import new_request_id
+from pnl_backend.http.response import CompleteResponse
 from pnl_backend.http.routing import Access, Guard, Handler, Route
 
-REQUEST_ID = web.RequestKey("request_id", str)
-ADDRESS = web.RequestKey("address", str)
-SECURE = web.RequestKey("secure", bool)
-GRANT = web.RequestKey("grant", Grant)
-_VERDICT = web.RequestKey("verdict", Verdict)
-_STARTED = web.RequestKey("started", web.StreamResponse)
 
+@dataclass(slots=True)
+class RequestInfo:
+    """What the middleware found out about a request; `grant` is None where no key was needed, or none was right."""
+
+    request_id: str
+    address: str
+    secure: bool
+    grant: Grant | None = None
+    verdict: Verdict | None = None
+    started: web.StreamResponse | None = None
+
+
+INFO = web.RequestKey("info", RequestInfo)
+
+_X_REQUEST_ID = istr("X-Request-ID")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_DEFAULTS: dict[str, str] = {hdrs.CACHE_CONTROL: NO_STORE, hdrs.VARY: hdrs.ORIGIN}
+"""For answers that do not say otherwise."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 _PREFLIGHT = Guard("public", limited=False)
 _UNROUTED = Guard("public", limited=True)  # 404 and 405 tell nothing that the description does not
@@ -56,79 +69,91 @@ class Gate:
             )
         self._headers = CIMultiDict(security_headers(options.connect_sources))
         if options.production:
-            self._headers["Strict-Transport-Security"] = HSTS
+            self._headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
+        self._lines = header_lines({**self._headers, **_DEFAULTS})
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._is_elsewhere(request):
             return await handler(request)
         start = time.perf_counter()
-        request_id = request[REQUEST_ID] = _request_id(request)
-        address, request[SECURE] = client_of(request, self._addresses)
-        request[ADDRESS] = address
+        info = request[INFO] = RequestInfo(_request_id(request), *client_of(request, self._addresses))
         status, size = 499, None  # the status that stays when the client goes away before an answer
         try:
             try:
-                self._admit(request, address)
+                self._admit(request, info)
                 response = await handler(request)
             except Exception as error:
-                response = self._recover(request, error)
-            status, size = response.status, response.content_length
+                response = self._recover(request, info, error)
+            status = response.status
+            if isinstance(response, CompleteResponse):
+                size = response.size
+                response.common_fields = self._lines + header_lines(self._fields(info))
+            else:
+                size = response.content_length
         finally:
+            seconds = time.perf_counter() - start
             if self._options.access_log:
                 self.access_log.add(
-                    request, address=address, status=status, size=size, start=start, request_id=request_id
+                    request, address=info.address, status=status, size=size, seconds=seconds, request_id=info.request_id
                 )
             if self._observe is not None:
-                self._observe(_method(request), _pattern(request), status, time.perf_counter() - start)
+                self._observe(_method(request), _pattern(request), status, seconds)
         return response
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers that every answer has, streams and failures included."""
-        request[_STARTED] = response
+        info = request.get(INFO)
+        if info is not None:
+            info.started = response
         headers = response.headers
         headers.pop(hdrs.SERVER, None)
         if self._is_elsewhere(request):
             return
         headers.update(self._headers)
-        headers.setdefault(hdrs.CACHE_CONTROL, NO_STORE)
-        if hdrs.VARY not in headers:
-            headers[hdrs.VARY] = hdrs.ORIGIN
-        if (request_id := request.get(REQUEST_ID)) is not None:
-            headers["X-Request-ID"] = request_id
-        if (verdict := request.get(_VERDICT)) is not None:
-            headers.update(verdict.headers())
-        if hdrs.STRICT_TRANSPORT_SECURITY not in headers and request.get(SECURE, request.secure):
+        for name, value in _DEFAULTS.items():
+            headers.setdefault(name, value)
+        if info is not None:
+            headers.update(self._fields(info))
+        elif request.secure:
             headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
+
+    def _fields(self, info: RequestInfo) -> dict[str, str]:
+        """The headers that differ from request to request."""
+        fields: dict[str, str] = {_X_REQUEST_ID: info.request_id}
+        if info.verdict is not None:
+            fields.update(info.verdict.headers())
+        if info.secure and not self._options.production:  # in production every answer has it
+            fields[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
+        return fields
 
     def _is_elsewhere(self, request: web.Request) -> bool:
         """Whether a handler serves it that does its own auth, limits and CORS."""
         return request.path.startswith(self._options.passthrough) and request.match_info.http_exception is None
 
-    def _recover(self, request: web.Request, error: Exception) -> web.StreamResponse:
+    def _recover(self, request: web.Request, info: RequestInfo, error: Exception) -> web.StreamResponse:
         """The failure answer, or the broken-off response where its head is already on the way."""
-        started: web.StreamResponse | None = request.get(_STARTED)
-        if started is None:
-            return self._failures.answer(error, request_id=request[REQUEST_ID], now_ms=self._options.now_ms())
+        if info.started is None:
+            return self._failures.answer(error, request_id=info.request_id, now_ms=self._options.now_ms())
         if not isinstance(error, ConnectionError):
-            self._failures.log(error, request[REQUEST_ID])
+            self._failures.log(error, info.request_id)
         if request.transport is not None:  # a cut connection is the only way left to say that this is not all
             request.transport.abort()
-        return started
+        return info.started
 
-    def _admit(self, request: web.Request, address: str) -> None:
+    def _admit(self, request: web.Request, info: RequestInfo) -> None:
         """Count the request, then check its key; raises what refuses it."""
         guard = self._guard(request)
         denied: PnLError | None = None
         digest = b""
         if guard.access != "public":
             try:
-                grant = request[GRANT] = self._check(request, guard.access, address)
+                grant = info.grant = self._check(request, guard.access, info.address)
                 digest = grant.digest
             except PnLError as error:
                 denied = None if guard.access == "optional" else error
         if self._limiter is not None and guard.limited:
-            verdict = request[_VERDICT] = self._limiter.take(digest, address)
+            verdict = info.verdict = self._limiter.take(digest, info.address)
             if not verdict.admitted:
                 raise RateLimited(verdict.retry_after)
         if denied is not None:
@@ -165,7 +190,7 @@ def _pattern(request: web.Request) -> str:
 
 def _request_id(request: web.Request) -> str:
     """The client's id where it is short and plain, so that it can stand in a log line; else one of ours."""
-    given = request.headers.get("X-Request-ID")
+    given = request.headers.get(_X_REQUEST_ID)
     if given is not None and _SANE_ID.fullmatch(given):
         return given
-    return secrets.token_hex(8)
+    return new_request_id()

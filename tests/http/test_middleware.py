@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from email.utils import parsedate_to_datetime
 
 import orjson
 import pytest
@@ -61,6 +63,58 @@ async def test_every_answer_carries_the_security_headers(serve, path, headers, s
         assert "unsafe" not in policy
         assert "Server" not in answer.headers
         assert "Strict-Transport-Security" not in answer.headers
+
+
+VARYING = {"Connection", "Date", "X-Request-ID", "RateLimit-Remaining"}
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status"),
+    [
+        ("/api/pnl/current", READ, 200),
+        ("/api/pnl/history?limit=2", READ, 200),
+        ("/health/live", {}, 200),
+        ("/nothing", {}, 404),
+        ("/api/pnl/history?limit=x", READ, 400),
+    ],
+)
+@pytest.mark.parametrize("changes", [{}, {"production": True}], ids=["development", "production"])
+async def test_head_and_body_are_the_same_on_a_connection_that_closes_and_on_one_that_stays(
+    serve, path, given, status, changes
+):
+    http = await serve(**changes)
+    answers = []
+    for connection in ("keep-alive", "close"):
+        async with http.get(path, headers={**given, "Connection": connection}) as answer:
+            assert answer.status == status
+            assert answer.headers.get("Connection", "keep-alive") == connection
+            body = await answer.json()
+            body.get("error", {}).pop("id", None)
+            fixed = {name: value for name, value in answer.headers.items() if name not in VARYING}
+            assert all(len(answer.headers.getall(name)) == 1 for name in answer.headers)
+            assert len(await answer.read()) == int(answer.headers["Content-Length"])
+            answers.append((set(answer.headers) - {"Connection"}, fixed, answer.reason, body))
+    assert answers[0] == answers[1]
+    async with http.head(path, headers=given) as answer:
+        assert set(answer.headers) == answers[0][0]
+        assert await answer.read() == b""
+
+
+async def test_the_date_of_an_answer_is_now(serve):
+    http = await serve()
+    before = int(time.time())
+    async with http.get("/health/live") as answer:
+        assert before <= parsedate_to_datetime(answer.headers["Date"]).timestamp() <= time.time()
+
+
+async def test_request_ids_of_our_own_are_never_the_same(serve):
+    http = await serve()
+    given = set()
+    for _ in range(600):
+        async with http.get("/health/live") as answer:
+            given.add(answer.headers["X-Request-ID"])
+    assert len(given) == 600
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in given)
 
 
 async def test_hsts_in_production_or_where_the_client_speaks_tls(serve):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pnl_backend.http import models
 from pnl_backend.http.envelope import plain
-from pnl_backend.http.middleware import GRANT
+from pnl_backend.http.middleware import INFO
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
@@ -68,4 +68,4 @@ class HealthRoutes:
 
     def _is_keyed(self, request: web.Request) -> bool:
         """Whether the request may see what production shows with a key only."""
-        return not self._production or GRANT in request
+        return not self._production or request[INFO].grant is not None
