@@ -2,7 +2,7 @@
 
 import sys
 
-from pnl_backend.cli import main
+from pnl_backend.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

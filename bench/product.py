@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from pnl_backend.cli import main
+from pnl_backend.commands.cli import main
 from pnl_backend.engine.packets import Message
 from pnl_backend.engine.rooms import Rooms
 

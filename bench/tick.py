@@ -27,10 +27,10 @@ from typing import Any
 
 import aiohttp
 
-from pnl_backend.fetchers.base import UpstreamClient
-from pnl_backend.fetchers.kalshi import KalshiFetcher
-from pnl_backend.fetchers.kalshi_signing import Signer
 from pnl_backend.simulator import Book, Simulator
+from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
+from pnl_backend.sources.kalshi.signing import Signer
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

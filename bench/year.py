@@ -26,10 +26,10 @@ from pathlib import Path
 from loguru import logger
 
 from pnl_backend.domain.record import Record
-from pnl_backend.store import Store
-from pnl_backend.store.history import Resolution
-from pnl_backend.store.ledger_file import APPLICATION_ID
-from pnl_backend.store.migrations import migrate
+from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.history import Resolution
+from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
+from pnl_backend.ledger.sqlite.migrations import migrate
 
 RESULTS = Path(__file__).parent / "results"
 STEP = 5000

@@ -32,8 +32,8 @@ from pnl_backend.domain.readings import (
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import AgedOut, Snapshot, compute
 from pnl_backend.domain.times import business_date, day_start
-from pnl_backend.domain.views import from_record, to_record
 from pnl_backend.errors import StoreError
+from pnl_backend.wire.views import from_record, to_record
 
 BACKLOG = 20_000  # a day of five-second ticks that could not be stored
 

@@ -23,7 +23,8 @@ from pnl_backend import __version__, engine
 from pnl_backend.access.addresses import ClientAddresses, group
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
-from pnl_backend.adapters import (
+from pnl_backend.aggregator import Aggregator
+from pnl_backend.assembly.adapters import (
     Breakers,
     Periods,
     TickWatch,
@@ -31,33 +32,32 @@ from pnl_backend.adapters import (
     fetch_outcome,
     store_part,
 )
-from pnl_backend.address import cannot_listen, url_of
-from pnl_backend.aggregator import Aggregator
-from pnl_backend.asyncapi import asyncapi
-from pnl_backend.books import Books
+from pnl_backend.assembly.books import Books
+from pnl_backend.assembly.feeds import Feeds
+from pnl_backend.assembly.guards import Credentials, Guards, build_fetchers, build_guards, configured_sources
+from pnl_backend.assembly.ledger_start import opened_ledger
+from pnl_backend.assembly.socket_keys import SocketAuthenticator
 from pnl_backend.cache.current import Current
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
-from pnl_backend.config import Settings
-from pnl_backend.feeds import Feeds
-from pnl_backend.fetchers.base import UpstreamClient
 from pnl_backend.http.api import create_api
 from pnl_backend.http.dashboard import dashboard_folder
+from pnl_backend.http.listening import cannot_listen, url_of
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
-from pnl_backend.ledger_start import opened_ledger
+from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops import loop_lag
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.logging import logs_part
 from pnl_backend.ops.metrics import Live, Metrics
+from pnl_backend.settings.model import Settings
 from pnl_backend.simulator import Simulator
-from pnl_backend.socket_keys import SocketAuthenticator
-from pnl_backend.sources import Credentials, Guards, build_fetchers, build_guards, configured_sources
-from pnl_backend.store import Store
-from pnl_backend.store.upkeep import Upkeep
+from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
+from pnl_backend.wire.asyncapi import asyncapi
 
 DEMO_HISTORY = timedelta(days=30)
 """The demo's Anthropic spend reaches back a month, so that a newcomer sees figures worth looking at."""

@@ -11,7 +11,7 @@ import pytest
 from pnl_backend.aggregator import Aggregator, Sources
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
 from pnl_backend.errors import StoreError
-from pnl_backend.store import Store
+from pnl_backend.ledger.sqlite import Store
 from pnl_backend.stream.hub import Hub
 
 NOON = int(datetime(2026, 3, 7, 12, tzinfo=UTC).timestamp())

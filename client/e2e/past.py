@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pnl_backend.store import Store
+from pnl_backend.ledger.sqlite import Store
 
 DAY_MS = 86_400_000
 

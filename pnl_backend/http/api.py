@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from pnl_backend.http.cors import add_cors
+from pnl_backend.access.cors import add_cors
 from pnl_backend.http.middleware import Gate
 from pnl_backend.http.openapi import openapi
 from pnl_backend.http.options import HttpOptions

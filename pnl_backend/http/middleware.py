@@ -11,15 +11,15 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict, istr
 
 from pnl_backend.access.addresses import ClientAddresses
+from pnl_backend.access.cors import check_preflight
 from pnl_backend.access.keys import Grant, presented_key
+from pnl_backend.access.peer import client_of, is_loopback
 from pnl_backend.access.ratelimit import RateLimiter, Verdict
 from pnl_backend.errors import Forbidden, PnLError, RateLimited
 from pnl_backend.http.accesslog import AccessLog
-from pnl_backend.http.cors import check_preflight
 from pnl_backend.http.failures import Failures
 from pnl_backend.http.headers import HSTS, NO_STORE, header_lines, security_headers
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.peer import client_of, is_loopback
 from pnl_backend.http.request_ids import new_request_id
 from pnl_backend.http.response import CompleteResponse
 from pnl_backend.http.routing import Access, Guard, Handler, Route

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pnl_backend.http.models import Failure
 from pnl_backend.http.routing import Answer, Route
-from pnl_backend.http.schemas import model_schemas
-from pnl_backend.http.schemas import schema_ref as _ref
+from pnl_backend.wire.models import Failure
+from pnl_backend.wire.schemas import model_schemas
+from pnl_backend.wire.schemas import schema_ref as _ref
 
 Json = dict[str, Any]
 

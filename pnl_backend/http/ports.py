@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from aiohttp import web
 
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.views import Period
+from pnl_backend.wire.views import Period
 
 Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
 Readiness = Literal["ready", "starting", "draining"]

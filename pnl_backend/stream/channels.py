@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pnl_backend.domain.views import Json
 from pnl_backend.engine import Message, Server
 from pnl_backend.engine.rooms import Rooms
 from pnl_backend.stream.hub import Hub, Publication
@@ -19,6 +18,7 @@ from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset
 from pnl_backend.stream.replay import Replay
 from pnl_backend.stream.topics import Origin, Topic
+from pnl_backend.wire.views import Json
 
 SUBSCRIPTIONS = "subscriptions"
 """An event for clients that take offsets alone."""

@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from pnl_backend.domain.feed_views import dashboard_view, trend_row
 from pnl_backend.domain.readings import SOURCES, SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
-from pnl_backend.domain.views import Json, from_record
 from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.topics import Origin
+from pnl_backend.wire.feed_views import dashboard_view, trend_row
+from pnl_backend.wire.views import Json, from_record
 
 DAYS = 30
 

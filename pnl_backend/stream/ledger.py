@@ -15,11 +15,11 @@ from dataclasses import replace
 import orjson
 
 from pnl_backend.domain.delta import Delta, diff
-from pnl_backend.domain.feed_views import delta_view
-from pnl_backend.domain.views import Json
 from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
+from pnl_backend.wire.feed_views import delta_view
+from pnl_backend.wire.views import Json
 
 KEY_FRAME = 60.0
 """Seconds between two snapshots for everybody."""

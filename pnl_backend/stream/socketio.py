@@ -15,7 +15,6 @@ import socketio
 from loguru import logger
 
 from pnl_backend.domain.times import iso
-from pnl_backend.domain.views import Json
 from pnl_backend.engine import ConnectPlan, ConnectRequest, Message
 from pnl_backend.engine.rooms import CONNECTED, LEAVING
 from pnl_backend.errors import BadRequest
@@ -24,6 +23,7 @@ from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Budget, parse_since
 from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
 from pnl_backend.stream.topics import Topic
+from pnl_backend.wire.views import Json
 
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"

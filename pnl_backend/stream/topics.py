@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pnl_backend.domain.views import Json
 from pnl_backend.stream.hub import Publication
+from pnl_backend.wire.views import Json
 
 Origin = Literal["initial", "stream", "replay"]
 

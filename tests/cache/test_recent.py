@@ -19,7 +19,7 @@ from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent,
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import BadRequest, StoreError
-from pnl_backend.store import Store
+from pnl_backend.ledger.sqlite import Store
 
 Asked = tuple[int, int, Resolution]
 EPOCH_HOUR = 1_772_058_240_000 // HOUR_MS * HOUR_MS

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 import yaml
 
-from pnl_backend.config import Settings
+from pnl_backend.settings.model import Settings
 from tests.deploy.proxy import ROOT
 
 DEPLOY = ROOT / "deploy"

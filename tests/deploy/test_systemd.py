@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pnl_backend.config import Settings
+from pnl_backend.settings.model import Settings
 from tests.deploy.proxy import ROOT
 from tests.support.server import ServerProcess
 

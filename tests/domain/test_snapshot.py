@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.attribution import AgentRules, model_family
 from pnl_backend.domain.delta import apply, diff, sums
-from pnl_backend.domain.feed_views import ledger_view
 from pnl_backend.domain.money import CENT, apportion, cents, decimal_text, number
 from pnl_backend.domain.readings import (
     AnthropicSpend,
@@ -22,7 +21,8 @@ from pnl_backend.domain.readings import (
     Revenue,
 )
 from pnl_backend.domain.snapshot import AgedOut, compute, gross_margin, trend
-from pnl_backend.domain.views import breakdown_view, from_record, period_view, snapshot_view, to_record
+from pnl_backend.wire.feed_views import ledger_view
+from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
 from tests.domain.strategies import NOW, portfolios, positive, readings, usd
 
 AGED = st.builds(AgedOut, usd, positive)

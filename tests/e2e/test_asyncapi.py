@@ -10,7 +10,7 @@ import pytest
 import socketio
 
 from pnl_backend import __version__
-from pnl_backend.asyncapi import asyncapi
+from pnl_backend.wire.asyncapi import asyncapi
 from tests.stream.stage import staged
 from tests.support.clients import Listener, listening
 from tests.support.feeds import event_stream, plain_socket

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pnl_backend.config_text import example
+from pnl_backend.settings.text import example
 from pnl_backend.simulator import Fault, Simulator
 from tests.support.clients import listening
 from tests.support.server import FAST, ServerProcess, command, upstream_env

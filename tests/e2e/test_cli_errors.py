@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pnl_backend import __version__
-from pnl_backend.config_types import SOURCE_FIELDS
+from pnl_backend.settings.fields import SOURCE_FIELDS
 from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
 
 

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from tests.store.recompute import kept, recomputed
+from tests.ledger.sqlite.recompute import kept, recomputed
 from tests.support import node_files
 from tests.support.clients import listening
 from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
@@ -262,7 +262,7 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(ledger, tmp_path):
 
 MEASURED = """
 import pathlib, sys
-from pnl_backend.cli import main
+from pnl_backend.commands.cli import main
 main(["import", sys.argv[1]])
 print("peak", pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """

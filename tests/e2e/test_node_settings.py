@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from pnl_backend.config import LOCAL_REDIS
+from pnl_backend.settings.model import LOCAL_REDIS
 from tests.support.older_documents import OURS, given_names, printed
 from tests.support.server import ServerProcess, command
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from pnl_backend.ledger.sqlite import Store, integrity
 from pnl_backend.simulator import Simulator
-from pnl_backend.store import Store, integrity
-from tests.store.ledger import MakeRecord
+from tests.ledger.sqlite.ledger import MakeRecord
 from tests.support.server import FAST, ServerProcess, upstream_env
 from tests.waiting import until
 

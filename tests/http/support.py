@@ -16,7 +16,6 @@ from aiohttp.test_utils import BaseTestServer, TestClient
 
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
-from pnl_backend.domain.feed_views import ledger_fields, ledger_view
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -30,11 +29,12 @@ from pnl_backend.domain.readings import (
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, compute
 from pnl_backend.domain.times import iso
-from pnl_backend.domain.views import breakdown_view, period_view, to_record
 from pnl_backend.errors import NotFound
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
 from pnl_backend.http.runner import ApiRunner
+from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire.views import breakdown_view, period_view, to_record
 
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
 NOW = 1_772_058_240_000

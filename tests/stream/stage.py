@@ -14,17 +14,17 @@ from zoneinfo import ZoneInfo
 from pnl_backend import engine
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
+from pnl_backend.assembly.feeds import Feeds
+from pnl_backend.assembly.socket_keys import SocketAuthenticator
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, compute
-from pnl_backend.domain.views import to_record
-from pnl_backend.feeds import Feeds
 from pnl_backend.http.api import create_api
 from pnl_backend.http.runner import ApiRunner
-from pnl_backend.socket_keys import SocketAuthenticator
-from pnl_backend.store import Store
+from pnl_backend.ledger.sqlite import Store
 from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
+from pnl_backend.wire.views import to_record
 from tests.http.support import House, options
 
 NOON = 1_772_020_800_000

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from pnl_backend.domain.views import snapshot_view, to_record
 from pnl_backend.stream import hub as hub_module
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.topics import PNL
+from pnl_backend.wire.views import snapshot_view, to_record
 from tests.stream.stage import NOON, snapshot_of
 
 

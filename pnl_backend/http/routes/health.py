@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from pnl_backend.http import models
 from pnl_backend.http.envelope import plain
 from pnl_backend.http.middleware import INFO
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
+from pnl_backend.wire import models
 
 _OPEN = Guard("public", limited=False)
 _OPTIONAL = Guard("optional", limited=False)

@@ -9,12 +9,12 @@ from aiohttp import hdrs, web
 
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import BadRequest
-from pnl_backend.http import models
 from pnl_backend.http.envelope import success_of
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import read_object
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
+from pnl_backend.wire import models
 
 _ADMIN = Guard("admin")
 

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 import orjson
 from aiohttp import hdrs, web
 
-from pnl_backend.domain.export import Format, dated, encoded
 from pnl_backend.domain.times import iso
-from pnl_backend.domain.views import Period
 from pnl_backend.errors import BadRequest, PnLError
-from pnl_backend.http import models
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam, LimitParam
 from pnl_backend.http.ports import Ports, Resolution
 from pnl_backend.http.routing import Answer, Route
+from pnl_backend.wire import models
+from pnl_backend.wire.export import Format, dated, encoded
+from pnl_backend.wire.views import Period
 
 T = TypeVar("T")
 

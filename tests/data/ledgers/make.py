@@ -35,10 +35,10 @@ from pnl_backend.domain.readings import (
     Revenue,
 )
 from pnl_backend.domain.snapshot import AgedOut, compute
-from pnl_backend.domain.views import to_record
 from pnl_backend.errors import StoreError
-from pnl_backend.store import Store, maintenance
-from tests.store.answers import NAMESPACES, answers, cached, rows
+from pnl_backend.ledger.sqlite import Store, maintenance
+from pnl_backend.wire.views import to_record
+from tests.ledger.sqlite.answers import NAMESPACES, answers, cached, rows
 
 HERE = Path(__file__).parent
 BEGIN = 1_771_855_200_000

@@ -1,0 +1,272 @@
+"""Adapters between the parts: small objects that offer the interface one part needs and use another part to do so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from pnl_backend.domain.readings import SOURCES, Reading
+from pnl_backend.domain.record import Record
+from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.domain.times import business_date, iso, month_start
+from pnl_backend.errors import FetchError, NotFound, UpstreamAuthError
+from pnl_backend.http.ports import HistoryRow, Resolution
+from pnl_backend.ingest.guard import Outcome
+from pnl_backend.ops.health import Health, Part
+from pnl_backend.ops.metrics import Metrics
+from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire.views import Json, Period, from_record, period_view
+
+
+class Unconfigured:
+    """Stands where no fetcher could be built: every fetch fails and says which setting is missing.
+
+    `refused` marks credentials that were given and cannot be used, `half` those of which a part is missing.
+    """
+
+    def __init__(
+        self, source: Any, message: str, *, hint: str | None = None, refused: bool = False, half: bool = False
+    ) -> None:
+        self.source = source
+        self.refused = refused
+        self.half = half
+        self._message = message
+        self._hint = hint
+
+    async def fetch(self) -> Any:
+        raise UpstreamAuthError(self._message, hint=self._hint)
+
+
+class _Ledger(Protocol):
+    """What REST reads of the ledger; rows of start <= timestamp <= end (ms)."""
+
+    async def newest(self, limit: int, /) -> Sequence[Record]: ...
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[HistoryRow]: ...
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]: ...
+
+
+class TimedLedger:
+    """The ledger's answers to REST; `observe` is given the name of each query and its seconds, failed ones too."""
+
+    def __init__(self, ledger: _Ledger, observe: Callable[[str, float], None]) -> None:
+        self._ledger = ledger
+        self._observe = observe
+        self.export = ledger.export
+
+    async def newest(self, limit: int, /) -> Sequence[Record]:
+        with self._timed("newest"):
+            return await self._ledger.newest(limit)
+
+    async def history(
+        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
+    ) -> Sequence[HistoryRow]:
+        with self._timed("range"):
+            return await self._ledger.history(start, end, resolution, limit=limit)
+
+    @contextmanager
+    def _timed(self, query: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._observe(query, time.monotonic() - began)
+
+
+class Guarded(Protocol):
+    """What the breaker routes need of a guard."""
+
+    service: str
+
+    def status(self) -> Any: ...
+
+    def reset(self) -> None: ...
+
+
+class Breakers:
+    """The breakers of all sources under their service names, as the wire contract shows them."""
+
+    def __init__(
+        self,
+        guards: Sequence[Guarded],
+        *,
+        threshold: int,
+        reset_timeout_ms: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._guards = {guard.service: guard for guard in guards}
+        self._config = {"failureThreshold": threshold, "resetTimeout": reset_timeout_ms}
+        self._clock = clock
+
+    def status(self) -> Json:
+        return {
+            "timestamp": iso(int(self._clock() * 1000)),
+            "services": {name: _camel(asdict(guard.status())) for name, guard in self._guards.items()},
+            "config": self._config,
+        }
+
+    def reset(self, service: str | None = None, /) -> list[str]:
+        """Close one breaker or all; answers the names of those that were reset."""
+        if service is not None and service not in self._guards:
+            raise NotFound(f"Unknown service: {service[:64]} (known: {', '.join(self._guards)})")
+        chosen = list(self._guards) if service is None else [service]
+        for name in chosen:
+            self._guards[name].reset()
+        return chosen
+
+    def states(self) -> dict[str, str]:
+        """CLOSED, HALF_OPEN or OPEN by service."""
+        return {name: guard.status().state for name, guard in self._guards.items()}
+
+    def parts(self) -> dict[str, Callable[[], Part]]:
+        """Each source as a part of the health report: degraded while its breaker is not closed."""
+        return {name: partial(source_part, guard) for name, guard in self._guards.items()}
+
+
+def source_part(guard: Guarded) -> Part:
+    status = guard.status()
+    failing = status.state != "CLOSED" or status.failure_count > 0
+    return Part("failing" if failing else "live", ok=not failing, detail=f"breaker {status.state}" if failing else None)
+
+
+def store_part(health: Mapping[str, Any]) -> Part:
+    waiting = f", {health['unstored']} snapshots are not stored" if health["unstored"] else ""
+    lost = f"{health['lost']} stored snapshots are lost, see gaps in the ledger" if health["lost"] else None
+    detail = f"{health['error']}{waiting}" if health["error"] else lost
+    return Part(str(health["state"]), ok=health["state"] == "connected", detail=detail)
+
+
+class TickWatch:
+    """Tells metrics of each tick, health that an update went out, and `on_unstored` what waits for the ledger."""
+
+    def __init__(self, metrics: Metrics, on_unstored: Callable[[int], None]) -> None:
+        self.health: Health | None = None
+        self._on_unstored = on_unstored
+        self._metrics = metrics
+
+    def stage(self, name: str, seconds: float) -> None:
+        self._metrics.stage(name, seconds)
+
+    def tick(self, snapshot: Snapshot, seconds: float) -> None:
+        self._metrics.tick(snapshot, seconds)
+        if self.health is not None:
+            self.health.heartbeat()
+
+    def tick_failed(self) -> None:
+        self._metrics.tick_failed()
+
+    def unstored(self, waiting: int) -> None:
+        self._metrics.unstored(waiting)
+        self._on_unstored(waiting)
+
+
+def fetch_outcome(metrics: Metrics) -> Callable[[Outcome], None]:
+    """What a guard calls after each fetch."""
+
+    def note(outcome: Outcome) -> None:
+        metrics.fetched(outcome.source, outcome.seconds, outcome.error.code if outcome.error else None)
+
+    return note
+
+
+class Reader(Protocol):
+    async def read(self, patience: float | None = None) -> Reading[Any]: ...
+
+
+class TappedSource:
+    """A source as the loop reads it, with every reading passed on to `on_reading` as well."""
+
+    def __init__(self, source: Reader, on_reading: Callable[[Reading[Any]], None]) -> None:
+        self._source = source
+        self._on_reading = on_reading
+
+    async def read(self, patience: float | None = None) -> Reading[Any]:
+        reading = await self._source.read(patience)
+        self._on_reading(reading)
+        return reading
+
+
+class Newest(Protocol):
+    """What the periods need of the hub."""
+
+    @property
+    def latest(self) -> Any: ...
+
+
+class Past(Protocol):
+    """What the periods need of the store."""
+
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
+
+
+class Periods:
+    """The newest snapshot less the last complete one before a period began: each `configured` source is in both.
+
+    The day's base is the loop's own, which `dailyTrend` is measured against too; the month's is read from the ledger
+    and kept for the month, unless snapshots are waiting to be written, one of which it may be.
+    """
+
+    def __init__(
+        self,
+        hub: Newest,
+        store: Past,
+        zone: ZoneInfo,
+        *,
+        previous_day: Callable[[], Snapshot | None],
+        configured: Collection[str] = SOURCES,
+    ) -> None:
+        self._hub = hub
+        self._store = store
+        self._zone = zone
+        self._previous_day = previous_day
+        self._configured = configured
+        self._month: tuple[int, Snapshot | None] | None = None
+
+    async def snapshot(self, period: Period, /) -> tuple[bytes, bytes]:
+        """The snapshot and its ledger, both as JSON."""
+        newest: Snapshot = self._hub.latest.now
+        base = None
+        if period == "today":
+            base = self._previous_day()
+        elif period == "mtd":
+            base = await self._before_month(newest)
+        ledger = ledger_fields(ledger_view(newest, base))
+        return orjson.dumps(period_view(newest, base, period)), orjson.dumps(ledger)
+
+    async def _before_month(self, newest: Snapshot) -> Snapshot | None:
+        start = month_start(business_date(newest.at, self._zone), self._zone)
+        if self._month is not None and self._month[0] == start:
+            return self._month[1]
+        previous = self._previous_day()
+        if previous is None or previous.at < start:
+            return previous  # nothing complete of this month came before today
+        record = await self._store.last_complete_before(start, self._configured)
+        base = from_record(record) if record else None
+        if newest.stored:
+            self._month = (start, base)
+        return base
+
+
+def plain_words(error: BaseException) -> str:
+    """What is wrong and, where we know, what to do about it."""
+    hint = error.hint if isinstance(error, FetchError) else None
+    return f"{error} - {hint}" if hint else str(error)
+
+
+def _camel(status: Mapping[str, Any]) -> Json:
+    """`failure_count` to `failureCount`: the guard's words as the contract writes them."""
+    return {head + "".join(map(str.capitalize, rest)): value for (head, *rest), value in _split(status)}
+
+
+def _split(status: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
+    return [(name.split("_"), value) for name, value in status.items()]

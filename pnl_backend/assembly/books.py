@@ -1,0 +1,88 @@
+"""Puts the bookkeeping together: what overhears the sources, writes the facts and holds them against each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from pnl_backend.aggregator import Sources
+from pnl_backend.assembly.adapters import TappedSource
+from pnl_backend.assembly.guards import Guards
+from pnl_backend.ledger.bookkeeper import Bookkeeper, Kind
+from pnl_backend.ledger.reconciler import Reconciler
+from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ops.health import Part
+from pnl_backend.ops.metrics import Metrics
+from pnl_backend.sources.base import Fetcher
+from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
+
+Observed = Callable[[Literal["fill", "cost", "deal"], str], Awaitable[None]]
+_NAMED = 3
+
+
+class Books:
+    """Runs beside the loop; an account that is not configured has no facts to fetch."""
+
+    def __init__(self, store: Store, metrics: Metrics, kalshi: Fetcher[Any], upkeep: Upkeep) -> None:
+        self.upkeep = upkeep
+        self.keeper = Bookkeeper(
+            account=kalshi if isinstance(kalshi, KalshiFetcher) else None,
+            facts=store.facts,
+            on_run=lambda seconds, code: metrics.fetched("kalshi_facts", seconds, code),
+        )
+        self.reconciler = Reconciler(
+            facts=store.facts,
+            aged_out=store.aged_out,
+            latest=self.keeper.latest,
+            hurry=self.keeper.hurry,
+            publish=metrics.reconciled,
+        )
+        self.keeper.watchers.append(self.reconciler)
+
+    def sources(self, guards: Guards) -> Sources:
+        """The sources as the loop reads them; every reading goes to the bookkeeper too."""
+        kalshi, anthropic, johns = (TappedSource(guard, self.keeper.on_reading) for guard in guards)
+        return Sources(kalshi, anthropic, johns)
+
+    def tell(self, observed: Observed) -> None:
+        """Have a fact that nobody knew passed on; a pay-out moves the account as a fill does, a transfer no P&L."""
+        self.keeper.watchers.append(_Teller(observed))
+
+    def part(self) -> Part:
+        """The books as a part of the health report."""
+        problem = self.reconciler.problem()
+        return Part(self.reconciler.state, ok=problem is None, detail=problem)
+
+    def upkeep_part(self) -> Part:
+        """Retention and backups as a part of the health report."""
+        problem = self.upkeep.problem
+        return Part("working" if problem is None else "failing", ok=problem is None, detail=problem)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep the books and the ledger in shape while the block runs."""
+        self.keeper.start()
+        self.upkeep.start()
+        try:
+            yield
+        finally:
+            await self.keeper.stop()
+            await self.upkeep.stop()
+
+
+class _Teller:
+    """Passes news on, one line for a batch however large."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    async def recorded(self, kind: Kind, names: Sequence[str]) -> None:
+        if kind == "transfer":
+            return
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        await self._observed("fill" if kind == "settlement" else kind, ", ".join(names[:_NAMED]) + more)
+
+    async def looked(self, account: object, fetched_at: int | None) -> None:
+        """Nothing new for anybody."""

@@ -1,1 +1,0 @@
-"""One module an upstream: HTTP in, a validated reading value out."""

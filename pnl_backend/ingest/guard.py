@@ -1,0 +1,239 @@
+"""Around a fetcher: single flight, deadline, backoff, circuit breaker, and the last good reading when live fails."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic
+
+from pnl_backend.domain.readings import Fetched, Reading, SourceName, Tier, Value
+from pnl_backend.errors import FetchError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.ingest.breaker import Breaker, BreakerState
+from pnl_backend.ingest.last_good import LastGood
+from pnl_backend.ingest.outage_log import OutageLog
+from pnl_backend.sources.base import Fetcher, ReadingCache
+
+SERVICES: dict[SourceName, str] = {"kalshi": "kalshi", "anthropic": "anthropic", "johns": "johns_revenue"}
+
+# Retries and pauses in seconds. A tick that comes a little early still counts as one poll interval later.
+_RETRY = 5.0
+_LONGEST_BACKOFF = 60.0
+_LONGEST_RETRY_AFTER = 300.0
+_EARLY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStatus:
+    """What the wire contract tells of a breaker; times in ms since the epoch, `next_attempt_time` only while open."""
+
+    state: BreakerState
+    failure_count: int
+    last_failure_time: int | None
+    last_success_time: int | None
+    next_attempt_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One fetch as a listener sees it: how long it took, and the error if it failed."""
+
+    source: SourceName
+    seconds: float
+    error: FetchError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[Value]):
+    """What was last learned, when by the wall clock (ms), and when by the monotonic one (s)."""
+
+    fetched: Fetched[Value]
+    fetched_at: int
+    learned: float
+
+
+class Guard(Generic[Value]):
+    """Reads one source and always has an answer. All durations are in seconds.
+
+    `poll_interval` is how often the upstream is asked at most, `timeout` the deadline of one whole fetch. `clock`
+    is only for timestamps: whatever it does, nothing opens, closes, expires or retries by it, but by `monotonic`.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher[Value],
+        cache: ReadingCache,
+        *,
+        poll_interval: float,
+        timeout: float,
+        failure_threshold: int = 5,
+        reset_timeout: float = 60.0,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_outcome: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.source: SourceName = fetcher.source
+        self.service = SERVICES[fetcher.source]
+        self._fetcher: Fetcher[Value] = fetcher
+        self._poll_interval = poll_interval
+        self._timeout = timeout
+        self._clock = clock
+        self._monotonic = monotonic
+        self._on_outcome = on_outcome
+        self._breaker = Breaker(
+            self.service, failure_threshold=failure_threshold, reset_timeout=reset_timeout, monotonic=monotonic
+        )
+        self._held: _Held[Value] | None = None
+        self._error: FetchError | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._closed = False
+        self._next_attempt = monotonic()
+        self._rate_limited = 0
+        self._last_failure: int | None = None
+        self._last_success: int | None = None
+        self._log = OutageLog(self.service)
+        self._last_good: LastGood[Value] = LastGood(cache, self.source, self._log)
+
+    async def read(self, patience: float | None = None) -> Reading[Value]:
+        """The reading of now, waiting at most `patience` for a fetch that is due or under way.
+
+        Any number of callers share one fetch, and none of them can cancel it. Never raises for an upstream or
+        the cache.
+        """
+        if self._task is None and not self._closed and self._wait() <= 0:
+            self._task = asyncio.create_task(self._attempt(), name=f"fetch-{self.service}")
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=patience)
+        return await self._reading()
+
+    def status(self) -> BreakerStatus:
+        """The breaker as clients see it."""
+        state = self._breaker.state
+        return BreakerStatus(
+            state=state,
+            failure_count=self._breaker.failure_count,
+            last_failure_time=self._last_failure,
+            last_success_time=self._last_success,
+            next_attempt_time=int((self._clock() + self._wait()) * 1000) if state == "OPEN" else None,
+        )
+
+    def reset(self) -> None:
+        """Close the breaker and let the next read ask the upstream at once."""
+        self._breaker.reset()
+        self._rate_limited = 0
+        self._next_attempt = self._monotonic()
+
+    async def close(self) -> None:
+        """Cancel the fetch in flight, finish what is being saved; later reads answer from what is known."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        pending = {task for task in (self._task, self._saving) if task is not None}
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    def _wait(self) -> float:
+        """Seconds until the upstream may be asked again: the poll interval or backoff, and the breaker's timeout."""
+        return max(self._next_attempt - self._monotonic(), self._breaker.wait, 0.0)
+
+    async def _attempt(self) -> None:
+        """One fetch under the breaker, its deadline inside of it."""
+        begun = self._monotonic()
+        try:
+            with self._breaker.calling():
+                async with asyncio.timeout(self._timeout):
+                    fetched = await self._fetcher.fetch()
+        except Exception as error:
+            self._failed(begun, self._as_fetch_error(error))
+        else:
+            self._succeeded(begun, fetched)
+        finally:
+            self._task = None
+
+    def _succeeded(self, begun: float, fetched: Fetched[Value]) -> None:
+        self._error = None
+        self._rate_limited = 0
+        self._last_success = self._now()
+        self._held = _Held(fetched, self._last_success, self._monotonic())
+        self._next_attempt = begun + _after(self._poll_interval)
+        self._log.succeeded()
+        self._saving = asyncio.create_task(
+            self._last_good.save(fetched, after=self._saving), name=f"save-{self.service}"
+        )
+        self._tell(begun, None)
+
+    def _failed(self, begun: float, error: FetchError) -> None:
+        self._error = error
+        self._last_failure = self._now()
+        self._next_attempt = self._next_after(begun, error)
+        self._log.failed(error)
+        if self._breaker.state == "OPEN":
+            self._log.opened(self._breaker.reset_timeout)
+        self._tell(begun, error)
+
+    def _next_after(self, begun: float, error: FetchError) -> float:
+        """When to try again after a failure: as the upstream asks, by backoff, or soon."""
+        now = self._monotonic()
+        if isinstance(error, UpstreamRateLimited):
+            self._rate_limited += 1
+        if error.retry_after is not None:
+            return now + min(error.retry_after, _LONGEST_RETRY_AFTER)
+        if isinstance(error, UpstreamRateLimited):
+            pause = min(self._poll_interval, _RETRY) * 2.0 ** min(self._rate_limited, 16)
+            return now + min(pause, _LONGEST_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+        return begun + _after(min(self._poll_interval, _RETRY))
+
+    def _as_fetch_error(self, error: Exception) -> FetchError:
+        if isinstance(error, FetchError):
+            return error
+        if isinstance(error, TimeoutError):
+            return UpstreamTimeout(f"{self.service}: the fetch took longer than {self._timeout:g} s")
+        self._log.crashed(error)
+        return FetchError(f"{self.service}: the fetch failed ({type(error).__name__})")
+
+    async def _reading(self) -> Reading[Value]:
+        held = self._held
+        if (
+            held is not None
+            and self._error is None
+            and self._monotonic() - held.learned <= self._poll_interval + self._timeout
+        ):
+            return self._of(held.fetched, held.fetched_at, "live", None)
+        return await self._not_live(self._reason())
+
+    def _reason(self) -> str:
+        """Why the reading is not live; the same words for as long as it is the same reason."""
+        if self._error is None:
+            return f"{self.service}: no answer yet" if self._held is None else f"{self.service}: waiting for an answer"
+        return f"{self._error} (circuit breaker open)" if self._breaker.state != "CLOSED" else str(self._error)
+
+    async def _not_live(self, reason: str) -> Reading[Value]:
+        """The newest of what the cache and this guard remember; without either, a reading without a value."""
+        cached = await self._last_good.load()
+        held = self._held
+        if held is not None:
+            tier: Tier = "fallback"
+            if cached is not None and cached[0].as_of >= held.fetched.as_of:
+                tier = cached[1]
+            return self._of(held.fetched, held.fetched_at, tier, reason)
+        if cached is not None:
+            return self._of(cached[0], cached[0].as_of, cached[1], reason)
+        now = self._now()
+        return Reading(self.source, None, as_of=now, fetched_at=now, tier="fallback", error=reason)
+
+    def _of(self, fetched: Fetched[Value], fetched_at: int, tier: Tier, error: str | None) -> Reading[Value]:
+        return Reading(self.source, fetched.value, fetched.as_of, fetched_at, tier, error)
+
+    def _tell(self, begun: float, error: FetchError | None) -> None:
+        if self._on_outcome is not None:
+            self._on_outcome(Outcome(self.source, self._monotonic() - begun, error))
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _after(interval: float) -> float:
+    """An interval less the little by which a tick may come early and still count as the next one."""
+    return interval - min(_EARLY, interval / 10)

@@ -1,0 +1,75 @@
+"""The last good reading of one source in the cache; a cache that fails is a miss, never an error."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic
+
+from pnl_backend.domain.readings import (
+    AnthropicSpend,
+    Fetched,
+    KalshiPortfolio,
+    Revenue,
+    SourceName,
+    Tier,
+    Value,
+)
+from pnl_backend.ingest import codec
+from pnl_backend.ingest.outage_log import OutageLog
+from pnl_backend.sources.base import ReadingCache
+
+_KINDS: dict[SourceName, type] = {"kalshi": KalshiPortfolio, "anthropic": AnthropicSpend, "johns": Revenue}
+_PATIENCE = 1.0
+
+
+class LastGood(Generic[Value]):
+    """Loads and saves under `reading:<source>`."""
+
+    def __init__(self, cache: ReadingCache, source: SourceName, log: OutageLog) -> None:
+        self._cache = cache
+        self._kind = _KINDS[source]
+        self._key = f"reading:{source}"
+        self._log = log
+        self._decoded: tuple[bytes, Fetched[Value]] | None = None
+
+    async def load(self) -> tuple[Fetched[Value], Tier] | None:
+        """The reading and the tier that had it; bytes that are not a reading of this source count as a miss."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                hit = await self._cache.get(self._key)
+        except Exception as error:
+            self._log.cache_failed("read", error)
+            return None
+        self._log.cache_worked("read")
+        if hit is None:
+            return None
+        fetched = self._decode(hit.value)
+        return None if fetched is None else (fetched, hit.tier)
+
+    async def save(self, fetched: Fetched[Value], *, after: asyncio.Task[None] | None) -> None:
+        """Save it, once what is being saved `after` which it comes is done."""
+        if after is not None:
+            await asyncio.wait({after})
+        data = codec.encode(fetched)
+        self._decoded = (data, fetched)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._cache.set(self._key, data)
+        except Exception as error:
+            self._log.cache_failed("written", error)
+        else:
+            self._log.cache_worked("written")
+
+    def _decode(self, data: bytes) -> Fetched[Value] | None:
+        if self._decoded is not None and self._decoded[0] == data:
+            return self._decoded[1]
+        try:
+            fetched: Fetched[Value] = codec.decode(data)
+            if not isinstance(fetched.value, self._kind):
+                raise ValueError(f"it is a {type(fetched.value).__name__}, not a {self._kind.__name__}")
+        except ValueError as error:
+            self._log.cache_failed("decoded", error)
+            return None
+        self._log.cache_worked("decoded")
+        self._decoded = (data, fetched)
+        return fetched

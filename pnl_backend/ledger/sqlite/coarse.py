@@ -1,0 +1,129 @@
+"""Ranges in intervals that the ledger does not keep: 15m out of 5m, 4h out of 1h, and business weeks out of days.
+
+They are gathered when they are asked for, 15m and 4h by SQLite. Quarters and four-hour spans are those of UTC, a week
+begins on Monday at 00:00 in the business time zone. An interval holds either imported snapshots or the server's own:
+where it has its own, the imported parts are left out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from pnl_backend.domain.times import DAY_MS, business_date, day_start
+from pnl_backend.ledger.sqlite.readers import Reads
+from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, Calendar, Rollup, merge
+
+WEEK = "1w"
+_DAYS = 7
+
+
+class Coarse(NamedTuple):
+    """A span and the kept one that it is gathered from, both in ms."""
+
+    span: int
+    fine: int
+
+    @property
+    def parts(self) -> int:
+        return self.span // self.fine
+
+
+COARSE: dict[str, Coarse] = {
+    "15m": Coarse(15 * MINUTE_MS, 5 * MINUTE_MS),
+    "4h": Coarse(4 * HOUR_MS, HOUR_MS),
+    WEEK: Coarse(_DAYS * DAY_MS, DAY_MS),
+}
+
+Row = tuple[int, float, float, float, float, float, float, float, int, int]
+"""start (ms), open, high, low, close, kalshi, costs, revenue (USD), count, first sequence number."""
+
+
+class CoarseRanges:
+    """Reads such ranges; `start` and `end` are ms, both included, and every interval that they touch is whole."""
+
+    def __init__(self, reads: Reads, calendar: Calendar) -> None:
+        self._reads = reads
+        self._calendar = calendar
+
+    async def newest(self, resolution: str, start: int, end: int, most: int) -> list[Row]:
+        """The newest `most` intervals, the newest first."""
+        coarse = COARSE[resolution]
+        first, last = self._begin(resolution, start), self._begin(resolution, end)
+        if resolution == WEEK:
+            return (await self._weeks(first, self._next_week(last) - 1, most))[::-1]
+        parameters = (coarse.span, coarse.span, coarse.fine, first, last + coarse.span - 1, most * coarse.parts, most)
+        return await self._reads.read(_NEWEST, parameters)
+
+    async def chunks(self, resolution: str, start: int, end: int, size: int) -> AsyncIterator[Sequence[Row]]:
+        """All intervals, oldest first, about `size` at a time."""
+        coarse = COARSE[resolution]
+        ((oldest, newest),) = await self._reads.read(_HELD, (coarse.fine,))
+        if oldest is None:
+            return
+        first = self._begin(resolution, max(start, oldest))
+        last = self._begin(resolution, min(end, newest))
+        while first <= last:
+            until = min(first + size * coarse.span, last + 1) - 1
+            rows = await self.newest(resolution, first, until, size + 1)
+            if rows:
+                yield rows[::-1]
+            first = self._next_week(self._begin(resolution, until)) if resolution == WEEK else until + 1
+
+    def _begin(self, resolution: str, at: int) -> int:
+        """The beginning of the interval that `at` falls in."""
+        if resolution != WEEK:
+            return at - at % COARSE[resolution].span
+        day = business_date(at, self._calendar.zone)
+        return day_start(day - timedelta(days=day.weekday()), self._calendar.zone)
+
+    def _next_week(self, begins: int) -> int:
+        monday = business_date(begins, self._calendar.zone)
+        return day_start(monday + timedelta(days=_DAYS), self._calendar.zone)
+
+    async def _weeks(self, first: int, last: int, most: int) -> list[Row]:
+        """Oldest first."""
+        days = await self._reads.read(_DAYS_OF, (DAY_MS, first, last, most * _DAYS), shape=_rollup)
+        weeks: dict[int, list[Rollup]] = {}
+        for day in reversed(days):
+            weeks.setdefault(self._begin(WEEK, day.start), []).append(day)
+        return [_row(begins, parts) for begins, parts in weeks.items()][-most:]
+
+
+def _rollup(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> Rollup:
+    return Rollup._make(row)
+
+
+def _row(begins: int, parts: list[Rollup]) -> Row:
+    own = [part for part in parts if part.first_seq >= 0] or parts
+    whole = own[0]
+    for part in own[1:]:
+        whole = merge(whole, part)
+    money = (whole.open, whole.high, whole.low, whole.close, whole.kalshi, whole.costs, whole.revenue)
+    opened, high, low, close, kalshi, costs, revenue = (cents / 100 for cents in money)
+    return begins, opened, high, low, close, kalshi, costs, revenue, whole.samples, whole.first_seq
+
+
+_HELD = "SELECT min(start), max(start) FROM rollups WHERE span = ?"
+_DAYS_OF = (
+    "SELECT span, start, first_seq, last_seq, open, high, low, close, kalshi, costs, revenue, count FROM rollups"
+    " WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
+)
+# With one min() or max() SQLite takes the other columns from the row that has it:
+# https://www.sqlite.org/lang_select.html#bareagg
+_NEWEST = """
+WITH part AS MATERIALIZED (
+    SELECT start - start % ? AS begins, max(first_seq >= 0) OVER (PARTITION BY start - start % ?) AS own, *
+    FROM (SELECT * FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?)
+),
+kept AS MATERIALIZED (SELECT * FROM part WHERE (first_seq >= 0) = own),
+opened AS (SELECT begins, min(first_seq) AS first_seq, open FROM kept GROUP BY begins),
+closed AS (SELECT begins, max(last_seq), close, kalshi, costs, revenue FROM kept GROUP BY begins),
+ranged AS (SELECT begins, max(high) AS high, min(low) AS low, sum(count) AS count FROM kept GROUP BY begins)
+SELECT begins, open / 100.0, high / 100.0, low / 100.0, close / 100.0,
+    kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq
+FROM opened JOIN closed USING (begins) JOIN ranged USING (begins)
+ORDER BY begins DESC LIMIT ?
+"""

@@ -1,0 +1,221 @@
+"""What the upstreams told, kept for ever: each fill, settlement and transfer once, each deal whenever it changed.
+
+Facts may come in any order and any number of times. They stay when the upstream has archived them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TypeVar
+
+from pnl_backend.domain.delta import Delta
+from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
+from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.readings import CostRow, Deal
+from pnl_backend.domain.snapshot import trend
+from pnl_backend.ledger.sqlite import remembered
+from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sqlite.readers import Row
+
+Fact = TypeVar("Fact")
+
+
+@dataclass(frozen=True, slots=True)
+class FactTotals:
+    """Sums over everything that is remembered, for holding the ledger against its sources.
+
+    `net_deposits` is what transfers that are applied have changed the balance by, withdrawal fees included.
+    """
+
+    fills: int
+    fill_fees: Decimal
+    settlements: int
+    settlement_revenue: Decimal
+    transfers: int
+    net_deposits: Decimal
+
+
+class Facts:
+    """The ledger's facts; every `add_` answers what of it was new."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_fills(self, fills: Iterable[Fill]) -> list[Fill]:
+        """Remember executions; those that were not known before, in the order given."""
+        return await self._add(_ADD_FILL, fills, _fill_row)
+
+    async def add_settlements(self, settlements: Iterable[Settlement]) -> list[Settlement]:
+        """Remember pay-outs; those that were not known before, in the order given."""
+        return await self._add(_ADD_SETTLEMENT, settlements, _settlement_row)
+
+    async def add_transfers(self, transfers: Iterable[Transfer]) -> list[Transfer]:
+        """Remember deposits and withdrawals; those that were not known before or are final now."""
+        return await self._add(_ADD_TRANSFER, transfers, _transfer_row)
+
+    async def add_deals(self, deals: Iterable[Deal], seen_at: int) -> list[Deal]:
+        """Remember what deals look like now (`seen_at`, ms); those that are new or look different than before."""
+        given = list(deals)
+        if not given:
+            return []
+
+        def work(connection: sqlite3.Connection) -> list[Deal]:
+            known = {deal.id: deal for deal in map(_deal, connection.execute(_DEALS))}
+            changed = [deal for deal in given if known.get(deal.id) != deal]
+            rows = [(d.id, seen_at, d.name, exact(d.amount), d.status, d.closed_at) for d in changed]
+            connection.executemany("INSERT OR REPLACE INTO deals VALUES (?, ?, ?, ?, ?, ?)", rows)
+            return changed
+
+        return await self._database.write(work)
+
+    async def add_costs(self, rows: Sequence[CostRow]) -> list[CostRow]:
+        """Remember the cost so far of days that are still open; what changed. Closed days stay as they are."""
+
+        def work(connection: sqlite3.Connection) -> list[CostRow]:
+            closed = {date.fromisoformat(day) for (day,) in connection.execute(remembered.COST_DAYS)}
+            given = [row for row in rows if row.day not in closed]
+            held = set(remembered.cost_rows(connection.execute(remembered.COSTS)))
+            changed = [row for row in given if row not in held]
+            if changed:
+                remembered.replace_costs(connection, {row.day for row in given}, given)
+            return changed
+
+        return await self._database.write(work) if rows else []
+
+    async def fills(self, start: int, end: int, *, ticker: str | None = None, limit: int = 1000) -> list[Fill]:
+        """The newest `limit` executions of `start` to `end` (ms, both included), oldest first."""
+        sql, parameters = "SELECT * FROM fills WHERE at BETWEEN ? AND ?", (start, end)
+        only = " AND ticker = ?" if ticker is not None else ""
+        tail = " ORDER BY at DESC, fill_id DESC LIMIT ?"
+        rows = await self._database.read(
+            sql + only + tail, (*parameters, *([ticker] if ticker is not None else []), limit)
+        )
+        return [_fill(row) for row in rows[::-1]]
+
+    async def settlements(self, start: int, end: int, *, limit: int = 1000) -> list[Settlement]:
+        """The newest `limit` pay-outs of `start` to `end` (ms, both included), oldest first."""
+        sql = "SELECT * FROM settlements WHERE at BETWEEN ? AND ? ORDER BY at DESC, key DESC LIMIT ?"
+        return [_settlement(row) for row in (await self._database.read(sql, (start, end, limit)))[::-1]]
+
+    async def transfers(self) -> list[Transfer]:
+        """Every deposit and withdrawal, oldest first."""
+        return list(map(_transfer, await self._database.read(_TRANSFERS)))
+
+    async def deals(self) -> list[Deal]:
+        """Every deal ever seen as it looked last, by id."""
+        return [_deal(row) for row in await self._database.read(_DEALS)]
+
+    async def costs(self, day_from: date, day_to: date) -> list[CostRow]:
+        """The cost of these days, both included, closed or so far."""
+        sql = remembered.COSTS.replace(" ORDER", " WHERE day BETWEEN ? AND ? ORDER")
+        days = day_from.isoformat(), day_to.isoformat()
+        return list(remembered.cost_rows(await self._database.read(sql, days)))
+
+    async def deltas(self, start: int, end: int, *, limit: int = 1000) -> list[Delta]:
+        """The newest `limit` changes of `start` to `end` (ms, both included) among the snapshots held, oldest first."""
+        rows = await self._database.read(_DELTAS, (start, end, limit))
+        return [
+            Delta(seq, prev_seq, at, net, kalshi, costs, revenue, trend(Decimal(before + net), Decimal(before)))
+            for seq, prev_seq, at, net, kalshi, costs, revenue, before in rows[::-1]
+        ]
+
+    async def totals(self) -> FactTotals:
+        """Exact sums over all facts."""
+        fees = await self._database.read("SELECT fee FROM fills")
+        revenues = await self._database.read("SELECT revenue FROM settlements")
+        moved = await self.transfers()
+        net = sum((_moved(transfer) for transfer in moved), ZERO)
+        # A hundred thousand of them take longer than the loop should wait.
+        paid, received = await asyncio.to_thread(lambda: (_sum(fees), _sum(revenues)))
+        return FactTotals(len(fees), paid, len(revenues), received, len(moved), net)
+
+    async def _add(self, insert: str, facts: Iterable[Fact], row: Callable[[Fact], Row]) -> list[Fact]:
+        given = list(facts)
+        if not given:
+            return []
+
+        def work(connection: sqlite3.Connection) -> list[Fact]:
+            return [fact for fact in given if connection.execute(insert, row(fact)).rowcount]
+
+        return await self._database.write(work)
+
+
+def exact(amount: Decimal) -> str:
+    """A decimal as text, the same for equal amounts, to the last digit."""
+    return format(amount.normalize(), "f") if amount else "0"
+
+
+_ADD_FILL = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_TRANSFER = """
+INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
+SET amount = excluded.amount, fee = excluded.fee, status = excluded.status, finalized_at = excluded.finalized_at
+WHERE finalized_at IS NULL AND excluded.finalized_at IS NOT NULL
+"""
+_TRANSFERS = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
+_DELTAS = (
+    "SELECT seq, prev_seq, at, net, kalshi, costs, revenue, net_before FROM deltas"
+    " WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
+)
+_DEALS = "SELECT id, name, amount, status, closed_at, max(seen_at) FROM deals GROUP BY id ORDER BY id"
+
+
+def _fill_row(f: Fill) -> Row:
+    return f.fill_id, f.order_id, f.ticker, f.side, exact(f.count), exact(f.yes_price), exact(f.fee), f.is_taker, f.at
+
+
+def _fill(row: Row) -> Fill:
+    fill_id, order_id, ticker, side, count, yes_price, fee, is_taker, at = row
+    prices = Decimal(count), Decimal(yes_price), Decimal(fee)
+    return Fill(fill_id, order_id, ticker, side, *prices, is_taker=bool(is_taker), at=at)
+
+
+def _settlement_row(s: Settlement) -> Row:
+    sums = map(exact, (s.yes_count, s.yes_cost, s.no_count, s.no_cost, s.revenue))
+    return s.key, s.ticker, s.result, *sums, None if s.value is None else exact(s.value), exact(s.fee), s.at
+
+
+def _settlement(row: Row) -> Settlement:
+    _key, ticker, result, yes_count, yes_cost, no_count, no_cost, revenue, value, fee, at = row
+    return Settlement(
+        ticker=ticker,
+        result=result,
+        yes_count=Decimal(yes_count),
+        yes_cost=Decimal(yes_cost),
+        no_count=Decimal(no_count),
+        no_cost=Decimal(no_cost),
+        revenue=Decimal(revenue),
+        value=None if value is None else Decimal(value),
+        fee=Decimal(fee),
+        at=at,
+    )
+
+
+def _transfer_row(t: Transfer) -> Row:
+    return t.key, t.kind, t.id, exact(t.amount), exact(t.fee), t.status, t.created_at, t.finalized_at
+
+
+def _transfer(row: Row) -> Transfer:
+    _key, kind, identity, amount, fee, status, created_at, finalized_at = row
+    return Transfer(kind, identity, Decimal(amount), Decimal(fee), status, created_at, finalized_at)
+
+
+def _moved(t: Transfer) -> Decimal:
+    """What a transfer changed the balance by: a deposit arrives whole, a withdrawal costs its fee besides."""
+    if not t.is_applied:
+        return ZERO
+    return t.amount if t.kind == "deposit" else -t.amount - t.fee
+
+
+def _deal(row: Row) -> Deal:
+    identity, name, amount, status, closed_at, _seen_at = row
+    return Deal(identity, name, Decimal(amount), status, closed_at)
+
+
+def _sum(rows: Sequence[Row]) -> Decimal:
+    return sum((Decimal(amount) for (amount,) in rows), ZERO)

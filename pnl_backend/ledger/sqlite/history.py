@@ -1,0 +1,180 @@
+"""Ranges of the ledger, row by row: raw snapshots, rollups of 1m, 5m, 1h and 1d, and what is gathered from these."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple, get_args
+
+from pnl_backend.domain.times import DAY_MS, business_date, day_start
+from pnl_backend.errors import BadRequest
+from pnl_backend.ledger.sqlite.coarse import COARSE, CoarseRanges
+from pnl_backend.ledger.sqlite.readers import Reads
+from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, Calendar
+
+Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
+HistoryRow = dict[str, int | float]
+"""The wire contract's row: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close (USD), count."""
+
+SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
+MOST_ROWS = 10_100
+"""Rows of one answer, a week of minutes with its ends; the export streams any number."""
+
+LAST_INSTANT = 253_370_764_799_999
+"""The end of the year 9998: in every time zone there is a day after it that has a name."""
+
+CHUNK = 5000
+
+LEAST_SEQ = -(1 << 62)
+"""Below every sequence number; those of imported snapshots are negative."""
+
+IMPORTED = "imported"
+"""True in rows of an older server's figures, absent in all others."""
+
+
+class DayClose(NamedTuple):
+    """The totals as they stood when a business day ended, or stand now, in cents."""
+
+    day: date
+    revenue_cents: int
+    expenses_cents: int
+
+
+class History:
+    """Reads ranges: every interval that touches `start` to `end` (ms, both included), oldest first.
+
+    An interval's timestamp is its beginning, which for the first one may lie before `start`.
+    """
+
+    def __init__(self, reads: Reads, calendar: Calendar) -> None:
+        self._reads = reads
+        self._calendar = calendar
+        self._coarse = CoarseRanges(reads, calendar)
+
+    async def rows(self, start: int, end: int, resolution: str, limit: int | None) -> list[HistoryRow]:
+        """All rows of the range, or the newest `limit`; BadRequest for a range that makes no sense or too many rows."""
+        span, first = self._check(start, end, resolution)
+        most = MOST_ROWS + 1 if limit is None else limit
+        if resolution in COARSE:
+            rows = [_rolled(None, row) for row in await self._coarse.newest(resolution, start, end, most)]
+        elif span is None:
+            rows = await self._reads.read(_RAW_NEWEST, (first, end, most), shape=_raw)
+        else:
+            rows = await self._reads.read(_ROLLED_NEWEST, (span, first, end, most), shape=_rolled)
+        if len(rows) > MOST_ROWS and limit is None:
+            raise BadRequest(
+                f"resolution {resolution} over this range makes more than {MOST_ROWS} rows: "
+                "choose a coarser resolution, a shorter range, a limit, or /api/pnl/export"
+            )
+        return rows[::-1]
+
+    async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Sequence[HistoryRow]]:
+        """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
+        span, first = self._check(start, end, resolution)
+        if resolution in COARSE:
+            async for part in self._coarse.chunks(resolution, start, end, CHUNK):
+                yield [_rolled(None, row) for row in part]
+            return
+        after = first, LEAST_SEQ
+        while True:
+            if span is None:
+                rows = await self._reads.read(_RAW_NEXT, (after[0], end, *after, CHUNK))
+            else:
+                rows = await self._reads.read(_ROLLED_NEXT, (span, after[0], end, CHUNK))
+            if rows:
+                yield [(_raw if span is None else _rolled)(None, row) for row in rows]
+            if len(rows) < CHUNK:
+                return
+            after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, LEAST_SEQ)
+
+    async def closes(self, days: int, now: int) -> list[DayClose]:
+        """The last `days` business days up to `now`, from the first that is known; one without snapshots repeats.
+
+        Imported days are left out: what is compared with today's figures must be made of the same definitions.
+        """
+        zone = self._calendar.zone
+        today = business_date(now, zone)
+        first = today - timedelta(days=days - 1)
+        rows = await self._reads.read(_CLOSES, (DAY_MS, day_start(first, zone), now))
+        before = await self._reads.read(_CLOSE_BEFORE, (DAY_MS, day_start(first, zone)))
+        known = {max(first, business_date(start, zone)): sums for start, *sums in before + rows}
+        closes: list[DayClose] = []
+        for day in (first + timedelta(days=n) for n in range(days)):
+            if day in known:
+                kalshi, costs, revenue = known[day]
+                closes.append(DayClose(day, kalshi + revenue, costs))
+            elif closes:
+                closes.append(closes[-1]._replace(day=day))
+        return closes
+
+    def _check(self, start: int, end: int, resolution: str) -> tuple[int | None, int]:
+        if resolution not in get_args(Resolution):
+            raise BadRequest(f"resolution must be {', '.join(get_args(Resolution))}, not {resolution!r}")
+        for name, value in (("from", start), ("to", end)):
+            if not 0 <= value <= LAST_INSTANT:
+                raise BadRequest(f"{name} must be between 0 and {LAST_INSTANT} ms since the epoch, not {value}")
+        if start > end:
+            raise BadRequest("from must not be later than to")
+        span = SPANS.get(resolution)
+        return span, start if span is None else self._calendar.start(span, start)
+
+
+def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+    at, net, kalshi, costs, revenue, seq = row
+    shaped: HistoryRow = {
+        "timestamp": at,
+        "netPnL": net,
+        "kalshiPnL": kalshi,
+        "costs": costs,
+        "revenue": revenue,
+        "open": net,
+        "high": net,
+        "low": net,
+        "close": net,
+        "count": 1,
+    }
+    return _marked(shaped, seq)
+
+
+def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+    start, opened, high, low, close, kalshi, costs, revenue, count, first_seq = row
+    shaped: HistoryRow = {
+        "timestamp": start,
+        "netPnL": close,
+        "kalshiPnL": kalshi,
+        "costs": costs,
+        "revenue": revenue,
+        "open": opened,
+        "high": high,
+        "low": low,
+        "close": close,
+        "count": count,
+    }
+    return _marked(shaped, first_seq)
+
+
+def _marked(row: HistoryRow, seq: int) -> HistoryRow:
+    if seq < 0:
+        row[IMPORTED] = True
+    return row
+
+
+_CLOSES = (
+    "SELECT start, kalshi, costs, revenue FROM rollups"
+    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 ORDER BY start"
+)
+_CLOSE_BEFORE = (
+    "SELECT start, kalshi, costs, revenue FROM rollups"
+    " WHERE span = ? AND start < ? AND first_seq > 0 ORDER BY start DESC LIMIT 1"
+)
+# Cents become dollars in SQLite, which holds no Python lock meanwhile; a double holds two decimals of 10^13 exactly.
+_ROLLED = (
+    "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0,"
+    " kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq FROM rollups "
+)
+_ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
+_ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"
+_RAW = "SELECT at, net / 100.0, kalshi / 100.0, costs / 100.0, revenue / 100.0, seq FROM snapshots "
+_RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
+_RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"

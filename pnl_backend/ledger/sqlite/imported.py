@@ -1,0 +1,190 @@
+"""What an older server had stored, taken into the ledger as history: written once, however often it is imported.
+
+A snapshot's number follows from its time, below every number of this server's own, so the same snapshot has the same
+number in every import. Nothing here is ever published, replayed or measured against.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite import ledger_file, rollups
+from pnl_backend.ledger.sqlite.migrations import Progress
+from pnl_backend.ledger.sqlite.problems import describe
+from pnl_backend.ledger.sqlite.rollups import Calendar
+
+EPOCH = "imported-snapshots"
+FIRST_SEQ = -(1 << 53)
+"""The number of an imported snapshot is this plus its time in ms: unique for each ms, in order of time, below 0."""
+
+BUSY_TIMEOUT_MS = 1000
+
+
+class ImportedSnapshot(NamedTuple):
+    """One snapshot of an older server: `at` in ms, sums in cents, `trades` where it said how many."""
+
+    at: int
+    net: int
+    kalshi: int
+    costs: int
+    revenue: int
+    trades: int | None
+
+
+class ImportedTrade(NamedTuple):
+    """One row of `kalshi_trades`; money as decimal text in USD, `at` in ms."""
+
+    id: str
+    symbol: str
+    side: str | None
+    quantity: str | None
+    entry_price: str | None
+    current_price: str | None
+    status: str | None
+    realized: str | None
+    at: int | None
+    created_at: str | None
+
+
+class ImportedCost(NamedTuple):
+    """One row of `anthropic_costs`: a month (YYYY-MM) and its cost in USD."""
+
+    id: str
+    month: str
+    amount: str
+    tokens: int | None
+    at: int | None
+    created_at: str | None
+
+
+class ImportedDeal(NamedTuple):
+    """One row of `john_revenue`."""
+
+    id: str
+    name: str | None
+    closed_date: str | None
+    amount: str
+    status: str | None
+    at: int | None
+    created_at: str | None
+
+
+ImportedFact = ImportedTrade | ImportedCost | ImportedDeal
+_TABLES: dict[type[Any], str] = {
+    ImportedTrade: "imported_trades",
+    ImportedCost: "imported_costs",
+    ImportedDeal: "imported_deals",
+}
+
+
+class Added(NamedTuple):
+    """What became of a batch: new rows, rows that were held already, and held ones that look different now."""
+
+    new: int
+    known: int
+    changed: int
+
+
+class Imports:
+    """The ledger, open for an import alone. `before` is the first instant (ms) whose snapshots are not taken."""
+
+    def __init__(self, connection: sqlite3.Connection, calendar: Calendar, now: int) -> None:
+        self._connection = connection
+        self._calendar = calendar
+        self._now = now
+        (first,) = connection.execute("SELECT min(at) FROM snapshots WHERE seq > 0").fetchone()
+        self.has_own = first is not None
+        self.before: int = now if first is None else min(first, now)
+
+    def add_snapshots(self, batch: Sequence[ImportedSnapshot]) -> Added:
+        """Take these snapshots in one transaction; of one that is held with other figures the held one stays."""
+        late = [row for row in batch if row.at >= self.before]
+        if late:
+            raise StoreError(f"a snapshot of {late[0].at} is not older than the ledger's own")
+        with self._transaction():
+            self._connection.execute("INSERT OR IGNORE INTO epochs VALUES (?, ?)", (FIRST_SEQ, EPOCH))
+            rows = [(FIRST_SEQ + row.at, *row[:5]) for row in batch]
+            new = [row for row in rows if self._connection.execute(_ADD_SNAPSHOT, row).rowcount]
+            numbers = {row[0] for row in new}
+            more = [(FIRST_SEQ + s.at, s.trades, self._now) for s in batch if FIRST_SEQ + s.at in numbers]
+            self._connection.executemany("INSERT OR IGNORE INTO imported_snapshots VALUES (?, ?, ?)", more)
+            rollups.add_imported(self._connection, new, self._calendar)
+            other = [row for row in rows if self._connection.execute(_SAME_SNAPSHOT, row).fetchone() == (0,)]
+        return Added(len(new), len(batch) - len(new) - len(other), len(other))
+
+    def add_facts(self, batch: Sequence[ImportedFact]) -> Added:
+        """Take rows of one kind in one transaction; a held one that looks different now is replaced."""
+        table, fields = _TABLES[type(batch[0])], batch[0]._fields
+        others = ", ".join(fields[1:])
+        news = ", ".join(f"excluded.{name}" for name in fields[1:])
+        places = ", ".join("?" for _ in (*fields, "taken_at"))
+        insert = (
+            f"INSERT INTO {table} ({', '.join(fields)}, taken_at) VALUES ({places})"  # noqa: S608 - constants
+            f" ON CONFLICT (id) DO UPDATE SET ({others}) = ({news}) WHERE ({others}) IS NOT ({news})"
+        )
+        count = f"SELECT count(*) FROM {table}"  # noqa: S608 - constants
+        with self._transaction():
+            (before,) = self._connection.execute(count).fetchone()
+            written = self._connection.executemany(insert, [(*row, self._now) for row in batch]).rowcount
+            (after,) = self._connection.execute(count).fetchone()
+        new = after - before
+        return Added(new, len(batch) - written, written - new)
+
+    def snapshots(self) -> tuple[int, int, int]:
+        """How many imported snapshots are held, and the time of the first and the last, in ms."""
+        count, first, last = self._connection.execute(
+            "SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0) FROM snapshots WHERE seq < 0"
+        ).fetchone()
+        return count, first, last
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the log stays short
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress) -> Iterator[Imports]:
+    """The live ledger at `path`, made when missing and migrated when older, for this process alone.
+
+    StoreError while a server runs on it, and for a file that is not ours, newer, of the demo or damaged.
+    """
+    try:
+        lock = ledger_file.hold(path)
+    except OSError as error:
+        raise describe(error, path) from error
+    try:
+        ledger_file.create(path)
+        connection = ledger_file.connect(path, synchronous="NORMAL", busy_timeout_ms=BUSY_TIMEOUT_MS)
+        try:
+            ledger_file.identify(connection, path, origin="live", now=now, continued=None, progress=progress)
+            calendar = Calendar(ZoneInfo(timezone))
+            rollups.catch_up(connection, calendar, progress)
+            yield Imports(connection, calendar, int(now * 1000))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise describe(error, path) from error
+    finally:
+        os.close(lock)
+
+
+_ADD_SNAPSHOT = "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_SAME_SNAPSHOT = (
+    "SELECT (seq, at, net, kalshi, costs, revenue) IS (?1, ?2, ?3, ?4, ?5, ?6) FROM snapshots WHERE seq = ?1"
+)

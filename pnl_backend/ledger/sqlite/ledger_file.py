@@ -1,0 +1,241 @@
+"""One ledger file: made with mode 0600, recognised as ours, held by one server, migrated, and opened for writing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from loguru import logger
+
+from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite.migrations import VERSION, Progress, migrate
+from pnl_backend.ledger.sqlite.numbering import last_taken
+from pnl_backend.ledger.sqlite.problems import is_unreadable
+
+Origin = Literal["live", "demo"]
+Synchronous = Literal["FULL", "NORMAL"]
+
+APPLICATION_ID = 0x506E4C31
+"""`PnL1`, in the header of every file of ours."""
+
+Files = tuple[tuple[int, int] | None, ...]
+"""Device and inode of a ledger's file, log and index."""
+
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How an instant (UTC) is written in the names of files."""
+
+NODE_TABLES = ("pnl_snapshots", "kalshi_trades", "anthropic_costs", "john_revenue")
+"""What the Node server's database may hold."""
+
+_NODE_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?, ?)"
+
+_EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a ledger is, whatever rows it holds: `last_seq` is the last number that is taken, 0 when it is empty."""
+
+    epoch: str
+    last_seq: int
+    first_run: date
+
+
+def hold(path: Path) -> int:
+    """Take the ledger for this process until the descriptor is closed or the process ends; StoreError if it is taken.
+
+    The lock lies beside the database: closing any descriptor of the database itself would drop SQLite's own locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(f"{path} is in use by another server: stop it, or set another DB_PATH") from error
+    return descriptor
+
+
+def create(path: Path) -> bool:
+    """Make an empty file that only its owner may read, with its directory; False if it is there already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def on_disk(path: Path) -> Files:
+    """Which files lie at the ledger's path, its log's and its log's index's.
+
+    None for one that is not there, and for a database file of no bytes: an open ledger has a header at least.
+    """
+    return _which(os.fspath(path), least=1), _which(f"{path}-wal"), _which(f"{path}-shm")
+
+
+def is_blank(path: Path) -> bool:
+    """Whether there is no file, or one without any content."""
+    return _which(os.fspath(path), least=1) is None
+
+
+def is_linked(file: tuple[int, int] | None) -> bool:
+    """Whether a file that this process has open still has a name in some directory; False where nobody can tell."""
+    with suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                found = descriptor.stat()
+                if (found.st_dev, found.st_ino) == file:
+                    return found.st_nlink > 0
+    return False
+
+
+def dated(path: Path, what: str, now: float) -> Path:
+    """The name beside a ledger of what is put aside: `pnl.db.WHAT-20260225T120000Z`."""
+    return path.with_name(f"{path.name}.{what}-{datetime.fromtimestamp(now, UTC):{STAMP}}")
+
+
+def remove_leftovers(path: Path, known: Files) -> None:
+    """Unlink the log and index that belonged to a lost ledger: SQLite would play them into the file that follows."""
+    for suffix, before, now in zip(("", "-wal", "-shm"), known, on_disk(path), strict=True):
+        if suffix and now is not None and now == before:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def rescue(lost: sqlite3.Connection, path: Path) -> Path | None:
+    """Copy a ledger that is deleted or replaced, and that its open connection still reads, to a file beside `path`.
+
+    None when it cannot be read any more: the ledger then starts empty at its next sequence number. Raises when there
+    is no room for the copy, so that a later try can still make it.
+    """
+    saved = path.with_name(path.name + ".rescue")
+    saved.unlink(missing_ok=True)
+    create(saved)
+    try:
+        with closing(sqlite3.connect(saved)) as copy:
+            lost.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
+            findings = copy.execute("PRAGMA quick_check(1)").fetchall()
+        if findings != [("ok",)]:  # the file was emptied in place: pages that nobody holds in memory are gone
+            saved.unlink(missing_ok=True)
+            logger.error("What {} held is lost ({}); it goes on empty", path, findings[0][0])
+            return None
+    except sqlite3.Error as error:
+        saved.unlink(missing_ok=True)
+        if is_unreadable(error):
+            logger.error("What {} held is lost ({}); it goes on empty", path, error)
+            return None
+        raise
+    return saved
+
+
+def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sqlite3.Connection:
+    """The connection that writes. It alone checkpoints, and only when told to."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
+    try:
+        refuse_foreign(connection, path)
+        connection.execute("PRAGMA mmap_size = 0")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -16384")
+    except BaseException:
+        connection.close()
+        raise
+    with suppress(OSError):  # a file that someone else made and owns; SQLite gives -wal and -shm the same mode
+        path.chmod(0o600)
+    return connection
+
+
+@contextmanager
+def in_full(connection: sqlite3.Connection, synchronous: Synchronous) -> Iterator[None]:
+    """One transaction that survives a power cut whatever `synchronous` is set for the others."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """StoreError for a file that another program or a newer version of this one made; an empty one is fine."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id != APPLICATION_ID and (tables or application_id or version):
+        if connection.execute(_NODE_TABLES, NODE_TABLES).fetchone() != (0,):
+            raise StoreError(
+                f"{path} is the Node server's database, not a ledger of this server:"
+                f" set DB_PATH to another file, and take it over with: pnl-backend import {path}"
+            )
+        raise StoreError(f"{path} is not a ledger of this server: set DB_PATH to another file")
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was made by a newer version (schema {version}, this one knows {VERSION}): update the server"
+        )
+
+
+def identify(
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    origin: Origin,
+    now: float,
+    continued: Identity | None,
+    progress: Progress,
+) -> Identity:
+    """Migrate the file and read who it is; an empty one gets a new epoch, or goes on as `continued`.
+
+    StoreError if it holds the other origin's figures: demo and live never mix.
+    """
+    if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    if connection.execute("PRAGMA user_version").fetchone() != (0,):
+        (held,) = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone() or (origin,)
+        if held != origin:
+            raise StoreError(f"{path} holds {held} figures, this server is {origin}: set DB_PATH to another file")
+    migrate(connection, progress)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        fresh = Identity(new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if continued is None else continued
+        first = [("origin", origin), ("first_run", fresh.first_run.isoformat())]
+        connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", first)
+        if connection.execute("SELECT count(*) FROM epochs").fetchone() == (0,):
+            connection.execute("INSERT INTO epochs VALUES (?, ?)", (fresh.last_seq + 1, fresh.epoch))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    (first_run,) = connection.execute("SELECT value FROM meta WHERE key = 'first_run'").fetchone()
+    first_seq, epoch = connection.execute("SELECT * FROM epochs ORDER BY first_seq DESC LIMIT 1").fetchone()
+    return Identity(epoch, max(first_seq - 1, last_taken(connection)), date.fromisoformat(first_run))
+
+
+def _which(path: str, least: int = 0) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  thrice before every append, and a Path costs as much as the call
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_size >= least else None
+
+
+def new_epoch() -> str:
+    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(8))

@@ -1,0 +1,149 @@
+"""The ledger's schema, as ordered steps: a file's `user_version` says how many of them it has seen.
+
+Money is INTEGER cents in snapshots and TEXT decimals in facts, never REAL; times are INTEGER ms since the epoch
+(UTC), days TEXT `YYYY-MM-DD`. STRICT tables make SQLite refuse anything else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from pnl_backend.ledger.sqlite import older_names
+
+Progress = Callable[[str, int, int], None]
+"""Told during long work: what is being done, how much is done, how much there is."""
+
+_LEDGER = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- A sequence number belongs to the newest epoch that began at or before it.
+CREATE TABLE epochs (first_seq INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE) STRICT;
+
+-- Narrow, so that a range of sums reads few pages; what clients saw lies beside it.
+CREATE TABLE snapshots (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,
+    net INTEGER NOT NULL, kalshi INTEGER NOT NULL, costs INTEGER NOT NULL, revenue INTEGER NOT NULL
+) STRICT;
+CREATE INDEX snapshots_at ON snapshots (at);
+CREATE TABLE payloads (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, detail BLOB NOT NULL) STRICT;
+
+-- Snapshots that were announced while the ledger could not be written.
+CREATE TABLE gaps (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, noted_at INTEGER NOT NULL) STRICT;
+
+-- What each market has brought, kept when the account no longer lists it.
+CREATE TABLE market_totals (
+    ticker TEXT PRIMARY KEY, realized TEXT NOT NULL, fees TEXT NOT NULL, changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A closed day stands here even when it cost nothing.
+CREATE TABLE cost_days (day TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE costs (
+    day TEXT NOT NULL, model TEXT, workspace_id TEXT, api_key_id TEXT, amount TEXT NOT NULL
+) STRICT;
+CREATE INDEX costs_day ON costs (day);
+"""
+
+_ROLLUPS = """
+CREATE TABLE rollups (
+    span INTEGER NOT NULL, start INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    open INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL, close INTEGER NOT NULL,
+    kalshi INTEGER NOT NULL, costs INTEGER NOT NULL, revenue INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (span, start)
+) STRICT, WITHOUT ROWID;
+
+-- Rolled up in batches after this, up to the sequence number that stands here.
+INSERT INTO meta VALUES ('rolled_up', '0');
+"""
+
+_FACTS = """
+-- What a market has brought becomes what is known of it at all.
+ALTER TABLE market_totals RENAME TO positions;
+ALTER TABLE positions ADD COLUMN quantity TEXT NOT NULL DEFAULT '0';
+ALTER TABLE positions ADD COLUMN cost TEXT NOT NULL DEFAULT '0';
+
+CREATE TABLE fills (
+    fill_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, ticker TEXT NOT NULL, side TEXT NOT NULL,
+    count TEXT NOT NULL, yes_price TEXT NOT NULL, fee TEXT NOT NULL, is_taker INTEGER NOT NULL, at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fills_at ON fills (at);
+CREATE INDEX fills_ticker ON fills (ticker, at);
+
+CREATE TABLE settlements (
+    key TEXT PRIMARY KEY, ticker TEXT NOT NULL, result TEXT NOT NULL, yes_count TEXT NOT NULL,
+    yes_cost TEXT NOT NULL, no_count TEXT NOT NULL, no_cost TEXT NOT NULL, revenue TEXT NOT NULL, value TEXT,
+    fee TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX settlements_at ON settlements (at);
+
+-- Under way until it is final; then it never changes again.
+CREATE TABLE transfers (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, id TEXT, amount TEXT NOT NULL, fee TEXT NOT NULL,
+    status TEXT NOT NULL, created_at INTEGER, finalized_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- A row whenever a deal looked different than before.
+CREATE TABLE deals (
+    id TEXT NOT NULL, seen_at INTEGER NOT NULL, name TEXT NOT NULL, amount TEXT NOT NULL, status TEXT NOT NULL,
+    closed_at INTEGER, PRIMARY KEY (id, seen_at)
+) STRICT, WITHOUT ROWID;
+
+-- What changed from one snapshot to the next, in cents; it follows from the snapshots and is stored nowhere else.
+CREATE VIEW deltas AS
+SELECT s.seq, p.seq AS prev_seq, s.at, s.net - p.net AS net, s.kalshi - p.kalshi AS kalshi,
+       s.costs - p.costs AS costs, s.revenue - p.revenue AS revenue, p.net AS net_before
+FROM snapshots AS s JOIN snapshots AS p ON p.seq = s.seq - 1
+WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
+"""
+
+_SKIPS = """
+-- Numbers that were left out after an unclean stop: no snapshot that was stored has one of them.
+CREATE TABLE skips (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL UNIQUE, noted_at INTEGER NOT NULL) STRICT;
+
+-- Older versions did not note how they stopped.
+INSERT INTO meta SELECT 'running', '0' WHERE EXISTS (SELECT 1 FROM snapshots);
+
+DROP VIEW deltas;
+CREATE VIEW deltas AS
+SELECT s.seq, p.seq AS prev_seq, s.at, s.net - p.net AS net, s.kalshi - p.kalshi AS kalshi,
+       s.costs - p.costs AS costs, s.revenue - p.revenue AS revenue, p.net AS net_before
+FROM snapshots AS s JOIN snapshots AS p
+  ON p.seq = coalesce((SELECT k.first_seq FROM skips AS k WHERE k.last_seq = s.seq - 1), s.seq) - 1
+WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
+"""
+
+
+def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
+    def run(connection: sqlite3.Connection, _progress: Progress) -> None:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+
+    return run
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
+    _step(_LEDGER),
+    _step(_ROLLUPS),
+    _step(_FACTS),
+    _step(_SKIPS),
+    _step(older_names.TABLES + older_names.VIEWS),
+)
+"""Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, progress: Progress, *, to: int = VERSION) -> None:
+    """Bring the file to schema `to`, a step a transaction: killed at any point, it goes on where it stopped."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[version:to], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            step(connection, progress)
+            connection.execute(f"PRAGMA user_version = {number}")  # a pragma takes no parameters
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

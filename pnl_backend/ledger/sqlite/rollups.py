@@ -1,0 +1,218 @@
+"""Net P&L by 1m, 5m, 1h and 1d: open, high, low, close and count, and the last of the other sums.
+
+Rows are ordered by sequence number, not by time, so a clock that was set back moves no open or close. Minutes, five
+minutes and hours are those of UTC, days those of the business time zone. A rollup is kept with the first and last
+sequence number in it, so that merging is exact, whatever is merged in whatever order.
+
+Imported snapshots have negative numbers, and their figures follow other definitions: an interval holds either imported
+ones or this server's own, and its own go before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from pnl_backend.domain.record import Record
+from pnl_backend.domain.times import DAY_MS, business_date, day_start, next_day
+from pnl_backend.ledger.sqlite.migrations import Progress
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+UTC_SPANS = (MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
+
+BATCH = 50_000
+"""Snapshots a transaction while an older ledger is caught up."""
+
+
+class Rollup(NamedTuple):
+    """One interval. `span` is its nominal length in ms (a business day is called 24 hours), `start` its beginning."""
+
+    span: int
+    start: int
+    first_seq: int
+    last_seq: int
+    open: int
+    high: int
+    low: int
+    close: int
+    kalshi: int
+    costs: int
+    revenue: int
+    samples: int
+
+
+ImportedSums = tuple[int, int, int, int, int, int]
+"""A row of `snapshots`: seq, at (ms), and net, kalshi, costs, revenue in cents."""
+
+
+class Calendar:
+    """Where intervals begin."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+        self._day = (0, 0)
+
+    def start(self, span: int, at: int) -> int:
+        """The beginning of the interval that `at` falls in."""
+        return self.day(at) if span == DAY_MS else at - at % span
+
+    def day(self, at: int) -> int:
+        """The beginning of the business day that `at` falls in."""
+        begins, ends = self._day
+        if not begins <= at < ends:
+            today = business_date(at, self.zone)
+            begins, ends = self._day = day_start(today, self.zone), day_start(next_day(today), self.zone)
+        return begins
+
+
+def merge(one: Rollup, other: Rollup) -> Rollup:
+    """Two disjoint parts of an interval as one; their order does not matter. An imported part gives way to our own."""
+    if (one.first_seq < 0) != (other.first_seq < 0):
+        return max(one, other, key=_first_seq)
+    early = one if one.first_seq < other.first_seq else other
+    late = one if one.last_seq > other.last_seq else other
+    return one._replace(
+        first_seq=early.first_seq,
+        last_seq=late.last_seq,
+        open=early.open,
+        high=max(one.high, other.high),
+        low=min(one.low, other.low),
+        close=late.close,
+        kalshi=late.kalshi,
+        costs=late.costs,
+        revenue=late.revenue,
+        samples=one.samples + other.samples,
+    )
+
+
+def _first_seq(row: Rollup) -> int:
+    return row.first_seq
+
+
+def coarser(rows: Iterable[Rollup], spans: Iterable[int], calendar: Calendar) -> list[Rollup]:
+    """Finer rollups gathered into each of `spans`."""
+    merged: dict[tuple[int, int], Rollup] = {}
+    wanted = tuple(spans)
+    for row in rows:
+        for span in wanted:
+            key = span, calendar.start(span, row.start)
+            part = row._replace(span=span, start=key[1])
+            held = merged.get(key)
+            merged[key] = part if held is None else merge(held, part)
+    return list(merged.values())
+
+
+def add(connection: sqlite3.Connection, record: Record, calendar: Calendar) -> None:
+    """Count one new snapshot in."""
+    net, last = record.net_cents, (record.kalshi_cents, record.costs_cents, record.revenue_cents)
+    sums = (record.seq, record.seq, net, net, net, net, *last, 1)
+    rows = [Rollup(span, calendar.start(span, record.at), *sums) for span in (*UTC_SPANS, DAY_MS)]
+    connection.executemany(_FORGET_IMPORTED, [row[:2] for row in rows])
+    connection.executemany(_MERGE, rows)
+
+
+def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSums], calendar: Calendar) -> None:
+    """Count imported snapshots in, except into intervals that hold snapshots of our own."""
+    for span in (*UTC_SPANS, DAY_MS):
+        connection.executemany(
+            _MERGE_IMPORTED,
+            (
+                Rollup(span, calendar.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1)
+                for seq, at, net, kalshi, costs, revenue in snapshots
+            ),
+        )
+
+
+def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) -> None:
+    """Count the snapshots from `seq` on out again; call it while they are still held."""
+    touched = connection.execute(
+        "SELECT DISTINCT at - at % ? FROM snapshots WHERE seq >= ?", (MINUTE_MS, seq)
+    ).fetchall()
+    for (minute,) in touched:
+        connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (MINUTE_MS, minute))
+        for numbers, merge_into in (("seq > 0", _MERGE), ("seq < 0", _MERGE_IMPORTED)):
+            rest = _MINUTES.format(where=f"{numbers} AND at >= ? AND at < ? AND seq < ?")
+            kept = connection.execute(rest, (minute, minute + MINUTE_MS, seq)).fetchall()
+            connection.executemany(merge_into, kept)
+    for span in (5 * MINUTE_MS, HOUR_MS, DAY_MS):
+        for start in {calendar.start(span, minute) for (minute,) in touched}:
+            _regather(connection, span, start, calendar)
+
+
+def catch_up(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
+    """Bring the rollups of a file up to its snapshots and to the business time zone.
+
+    In transactions of its own, each of which leaves the file consistent: killed at any point, it goes on there.
+    """
+    meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    if "rolled_up" in meta:
+        _roll_up(connection, int(meta["rolled_up"]), progress)
+    if meta.get("timezone") != calendar.zone.key:
+        _redo_days(connection, calendar, progress)
+
+
+def _roll_up(connection: sqlite3.Connection, done: int, progress: Progress) -> None:
+    """Count in what was stored before there were rollups; `done` is the last sequence number that is counted."""
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots").fetchone()
+    calendar = Calendar(ZoneInfo("UTC"))
+    while done < last:
+        upto = min(done + BATCH, last)
+        connection.execute("BEGIN IMMEDIATE")
+        minutes = connection.execute(_MINUTES.format(where="seq > ? AND seq <= ?"), (done, upto)).fetchall()
+        connection.executemany(_MERGE, coarser(map(Rollup._make, minutes), UTC_SPANS, calendar))
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'rolled_up'", (str(upto),))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        done = upto
+        progress("Rolling up older snapshots", done, last)
+    connection.execute("DELETE FROM meta WHERE key = 'rolled_up'")
+
+
+def _redo_days(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
+    """Gather the days again: the business time zone is a new one."""
+    minutes = connection.execute("SELECT * FROM rollups WHERE span = ? ORDER BY start", (MINUTE_MS,))
+    days = coarser(map(Rollup._make, minutes), [DAY_MS], calendar)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("DELETE FROM rollups WHERE span = ?", (DAY_MS,))
+    connection.executemany(_MERGE, days)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('timezone', ?)", (calendar.zone.key,))
+    connection.execute("COMMIT")
+    if days:
+        progress(f"Gathering days of {calendar.zone.key}", len(days), len(days))
+
+
+def _regather(connection: sqlite3.Connection, span: int, start: int, calendar: Calendar) -> None:
+    minutes = connection.execute(
+        "SELECT * FROM rollups WHERE span = ? AND start >= ? AND start < ?",
+        (MINUTE_MS, start, start + span + 2 * HOUR_MS),  # a business day can be longer than 24 hours
+    ).fetchall()
+    connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (span, start))
+    gathered = coarser(map(Rollup._make, minutes), [span], calendar)
+    connection.executemany(_MERGE, [row for row in gathered if row.start == start])
+
+
+_MINUTES = """
+SELECT 60000, g.start, g.first_seq, g.last_seq, f.net, g.high, g.low, l.net, l.kalshi, l.costs, l.revenue, g.count
+FROM (
+    SELECT at - at % 60000 AS start, min(seq) AS first_seq, max(seq) AS last_seq,
+           max(net) AS high, min(net) AS low, count(*) AS count
+    FROM snapshots WHERE {where} GROUP BY 1
+) AS g JOIN snapshots AS f ON f.seq = g.first_seq JOIN snapshots AS l ON l.seq = g.last_seq
+"""
+
+_MERGE = """
+INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (span, start) DO UPDATE SET
+    first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq),
+    open = iif(excluded.first_seq < first_seq, excluded.open, open),
+    high = max(high, excluded.high), low = min(low, excluded.low),
+    close = iif(excluded.last_seq > last_seq, excluded.close, close),
+    kalshi = iif(excluded.last_seq > last_seq, excluded.kalshi, kalshi),
+    costs = iif(excluded.last_seq > last_seq, excluded.costs, costs),
+    revenue = iif(excluded.last_seq > last_seq, excluded.revenue, revenue),
+    count = count + excluded.count
+"""
+_MERGE_IMPORTED = _MERGE + "WHERE first_seq < 0"
+_FORGET_IMPORTED = "DELETE FROM rollups WHERE span = ? AND start = ? AND first_seq < 0"

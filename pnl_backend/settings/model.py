@@ -1,0 +1,297 @@
+"""Every setting in one place: its names, default, help and check beside each other.
+
+Values come from environment variables, else from `.env` in the working directory. Only the composition root and the
+command line read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
+from pnl_backend.errors import ConfigError
+from pnl_backend.settings.fields import (
+    MS,
+    ORIGINS,
+    SOURCE_FIELDS,
+    HttpUrl,
+    Millis,
+    Networks,
+    Origins,
+    comma_list,
+    lower,
+    named_file,
+    names_loopback,
+    names_of,
+    pem_file,
+    rules,
+    setting,
+    url_of,
+    weakness_of,
+    zone,
+)
+
+KALSHI_REST = "https://external-api.kalshi.com/trade-api/v2"
+KALSHI_WS = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
+ANTHROPIC_REST = "https://api.anthropic.com"
+JOHNS_REST = "http://localhost:5000/api/revenue"
+JOHNS_PATH = "/api/revenue"
+LOCAL_REDIS = "redis://localhost:6379"
+
+
+class Settings(BaseSettings):
+    """What the environment says. Read it with `config_text.load()`, which turns problems into one line a setting."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # with or without the mark that some editors write first
+        env_ignore_empty=True,
+        extra="ignore",
+        case_sensitive=False,
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    # -- server
+    port: int = setting(3000, "port to listen on; 0 picks a free one", allowed="0 to 65535", ge=0, le=65535)
+    host: str | None = setting(
+        None, "address to listen on (127.0.0.1; 0.0.0.0 in production)", allowed="an address or host name"
+    )
+    node_env: Annotated[Literal["development", "production", "test"], BeforeValidator(lower)] = setting(
+        "development",
+        "production refuses to start without API_KEY, hides error detail, sends HSTS",
+        allowed="development, production or test",
+        also="APP_ENV",
+        validation_alias=names_of("NODE_ENV", "APP_ENV"),
+    )
+    log_level: Annotated[Literal["trace", "debug", "info", "warning", "error"], BeforeValidator(lower)] = setting(
+        "info", "least severe level that is logged", allowed="trace, debug, info, warning or error"
+    )
+    log_dir: Path = setting(Path("./logs"), "where combined.log and error.log are written", allowed="a directory")
+    log_json: bool = setting(False, "one JSON object a line in the log files", allowed="true or false")
+
+    # -- keys and access
+    api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
+        [],
+        "the read key, or several separated by commas while one is rotated out; without it, development on loopback "
+        "is open and says so",
+        allowed="any text; in production at least 32 characters that stand in no documentation",
+    )
+    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
+        [], "the key for breaker reset and cache clear; without it they answer 403", allowed="as API_KEY"
+    )
+    cors_origin: Origins = setting([], "browser origins that may ask (* in development)", allowed=ORIGINS)
+    allowed_origins: Origins = setting([], "more of the same", allowed=ORIGINS)
+    trusted_proxies: Networks = setting(
+        [], "proxies whose X-Forwarded-For is believed", allowed="addresses or networks, separated by commas"
+    )
+    rate_limit_per_minute: int = setting(
+        100, "REST requests a minute for each client; 0 is off", allowed="0 or more", ge=0
+    )
+    metrics_access: Annotated[Literal["key", "loopback"], BeforeValidator(lower)] = setting(
+        "key", "who may read /metrics: holders of a key, or this machine alone", allowed="key or loopback"
+    )
+
+    # -- upstreams
+    kalshi_api_url: HttpUrl = setting(KALSHI_REST, "Kalshi's REST base", allowed="an http or https URL")
+    kalshi_ws_url: Annotated[str, url_of("ws", "wss")] = setting(
+        KALSHI_WS, "Kalshi's WebSocket", allowed="a ws or wss URL"
+    )
+    kalshi_api_key: str | None = setting(
+        None,
+        "id of a Kalshi API key; one with the read scope is enough",
+        allowed="the key's id",
+        also="KALSHI_API_KEY_ID",
+        validation_alias=names_of("KALSHI_API_KEY", "KALSHI_API_KEY_ID"),
+    )
+    kalshi_private_key_path: Annotated[Path, AfterValidator(pem_file)] | None = setting(
+        None, "the key's private half: a PEM file, RSA or Ed25519", allowed="a PEM file that can be read"
+    )
+    kalshi_private_key: SecretStr | None = setting(
+        None,
+        "the same as text; \\n stands for a line break",
+        allowed="PEM text",
+        also="KALSHI_API_SECRET",
+        validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
+    )
+    anthropic_api_key: SecretStr | None = setting(
+        None,
+        "an Admin key (sk-ant-admin...) or one with the read:analytics scope; Anthropic refuses a plain API key here",
+        allowed="the key",
+        also="ANTHROPIC_ADMIN_KEY",
+        validation_alias=names_of("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
+    )
+    anthropic_api_url: HttpUrl = setting(ANTHROPIC_REST, "Anthropic's base", allowed="an http or https URL")
+    johns_revenue_url: HttpUrl = setting(JOHNS_REST, "John's revenue endpoint", allowed="an http or https URL")
+    john_api_base_url: HttpUrl | None = setting(
+        None,
+        f"the same without its path: {JOHNS_PATH} is added; JOHNS_REVENUE_URL goes before it",
+        allowed="an http or https URL",
+    )
+    johns_revenue_token: SecretStr | None = setting(None, "sent as Authorization: Bearer", allowed="the token")
+    demo: bool | None = setting(
+        None,
+        "the built-in simulator plays the three upstreams over HTTP (on when no source is configured, in development)",
+        allowed="true or false",
+    )
+    demo_seed: int = setting(1, "seed of the simulator's moves", allowed="a whole number")
+
+    # -- the loop
+    update_interval_ms: Annotated[int, Field(ge=SHORTEST_INTERVAL_MS)] = setting(
+        5000,
+        "time between two updates, in ms",
+        allowed=f"{MS}, {SHORTEST_INTERVAL_MS} or more",
+        also="AGGREGATION_INTERVAL_MS",
+        validation_alias=names_of("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
+    )
+    fetch_timeout_ms: Millis = setting(5000, "longest upstream call, in ms", allowed=f"{MS}, 1 or more")
+    kalshi_poll_ms: Millis = setting(5000, "how often Kalshi is asked, in ms", allowed=f"{MS}, 1 or more")
+    anthropic_poll_ms: Millis = setting(60000, "how often Anthropic is asked, in ms", allowed=f"{MS}, 1 or more")
+    johns_poll_ms: Millis = setting(15000, "how often John's endpoint is asked, in ms", allowed=f"{MS}, 1 or more")
+    circuit_breaker_failure_threshold: Annotated[int, Field(ge=1)] = setting(
+        5, "failures in a row that open a source's breaker", allowed="1 or more"
+    )
+    circuit_breaker_reset_timeout: Millis = setting(
+        60000, "ms until an open breaker lets one trial through", allowed=f"{MS}, 1 or more"
+    )
+    pnl_since: date | None = setting(
+        None, "first day of Anthropic spend that counts (the first day the server ever ran)", allowed="YYYY-MM-DD"
+    )
+    business_timezone: Annotated[str, AfterValidator(zone)] = setting(
+        "UTC", "time zone whose midnight begins a day", allowed="an IANA name such as America/New_York"
+    )
+    agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(rules)] = setting(
+        AgentRules(),
+        "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to one",
+        allowed='JSON such as {"workspaces": {"wrkspc_1": "Scalper"}}',
+    )
+
+    # -- cache and ledger
+    redis_url: Annotated[str, url_of("redis", "rediss", "unix")] | None = setting(
+        None, "a Redis to share the cache with; the server runs without", allowed="a redis, rediss or unix URL"
+    )
+    use_redis: bool | None = setting(
+        None,
+        f"false leaves Redis aside (true when REDIS_URL is set); true without REDIS_URL means {LOCAL_REDIS}",
+        allowed="true or false",
+    )
+    cache_ttl: Millis = setting(300000, "how long a cached reading is fresh, in ms", allowed=f"{MS}, 1 or more")
+    db_path: Annotated[Path, AfterValidator(named_file)] = setting(
+        Path("./data/pnl.db"), "the ledger; the demo keeps its own beside it", allowed="a file"
+    )
+    db_synchronous: Literal["FULL", "NORMAL"] = setting(
+        "FULL",
+        "FULL survives a power cut; NORMAL survives kill -9, a power cut may lose what followed the last checkpoint",
+        allowed="FULL or NORMAL",
+    )
+    retention_days: int = setting(30, "days that raw rows are kept; rollups stay", allowed="1 or more", ge=1)
+    backup_dir: Path | None = setting(None, "where daily backups are written; none without it", allowed="a directory")
+    backup_keep_days: int = setting(30, "days that a backup is kept", allowed="1 or more", ge=1)
+
+    # -- streams
+    dashboard_broadcast: bool = setting(
+        False, "send pnl-update to every socket without asking", allowed="true or false"
+    )
+    max_connections: int = setting(20000, "sockets of every kind; 0 is no cap", allowed="0 or more", ge=0)
+    max_connections_per_ip: int = setting(
+        500, "the same for one address; of IPv6 for one /64", allowed="0 or more", ge=0
+    )
+    ping_interval_ms: Millis = setting(25000, "Engine.IO and WebSocket pings, in ms", allowed=f"{MS}, 1 or more")
+    ping_timeout_ms: Millis = setting(20000, "how long a pong may take, in ms", allowed=f"{MS}, 1 or more")
+    connect_timeout_ms: Millis = setting(
+        5000, "how long a socket may stay without a CONNECT or a key, in ms", allowed=f"{MS}, 1 or more"
+    )
+    recovery_window_ms: int = setting(
+        120000, "how long a lost connection can be recovered, in ms", allowed=f"{MS}, 0 or more", ge=0
+    )
+    slow_client_timeout_ms: Millis = setting(
+        10000, "how long a client may stay behind before it is cut, in ms", allowed=f"{MS}, 1 or more"
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        problems = list(self._production_problems()) if self.production else []
+        if not self.production and not self.api_key and not self.is_loopback:
+            problems.append(f"API_KEY: needed, because HOST={self.bind_host} is open to others")
+        if problems:
+            raise ConfigError(problems)
+        return self
+
+    def _production_problems(self) -> Iterator[str]:
+        if not self.api_key:
+            yield "API_KEY: none given, production needs one of at least 32 characters"
+        for name, keys in (("API_KEY", self.api_key), ("ADMIN_API_KEY", self.admin_api_key)):
+            for key in keys:
+                if weakness := weakness_of(key.get_secret_value()):
+                    yield f"{name}: {weakness}"
+
+    @property
+    def production(self) -> bool:
+        return self.node_env == "production"
+
+    @property
+    def bind_host(self) -> str:
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")  # noqa: S104 - production listens on all
+
+    @property
+    def is_loopback(self) -> bool:
+        return names_loopback(self.bind_host)
+
+    @property
+    def origins(self) -> list[str]:
+        """Allowed browser origins; `*` alone means all."""
+        given = [*self.cors_origin, *self.allowed_origins]
+        if not given:
+            return [] if self.production else ["*"]
+        return ["*"] if "*" in given else sorted(set(given))
+
+    @property
+    def demo_mode(self) -> bool:
+        return self.demo if self.demo is not None else not (self.production or self.any_source)
+
+    @property
+    def any_source(self) -> bool:
+        """Whether any name of a source is set, be it half of what the source needs."""
+        return not SOURCE_FIELDS.isdisjoint(self.model_fields_set)
+
+    @property
+    def database(self) -> Path:
+        """The ledger's file; simulated money never shares one with real money."""
+        path = self.db_path
+        return path.with_name(f"{path.stem}-demo{path.suffix}") if self.demo_mode else path
+
+    @property
+    def redis(self) -> str | None:
+        return self.redis_url or (LOCAL_REDIS if self.use_redis else None) if self.use_redis is not False else None
+
+    @property
+    def revenue_url(self) -> str:
+        """John's endpoint, by its whole address or by its base."""
+        if self.john_api_base_url is None or "johns_revenue_url" in self.model_fields_set:
+            return self.johns_revenue_url
+        return self.john_api_base_url + JOHNS_PATH
+
+    @property
+    def kalshi_pem(self) -> str | None:
+        """The private key's text, from the setting or from its file."""
+        if self.kalshi_private_key is not None:
+            return self.kalshi_private_key.get_secret_value().replace("\\n", "\n")
+        return self.kalshi_private_key_path.read_text("utf-8") if self.kalshi_private_key_path else None
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret value, for the log's redaction."""
+        held = [*self.api_key, *self.admin_api_key]
+        held += [s for s in (self.kalshi_private_key, self.anthropic_api_key, self.johns_revenue_token) if s]
+        values = [secret.get_secret_value() for secret in held]
+        urls = (self.redis_url, self.kalshi_api_url, self.kalshi_ws_url, self.anthropic_api_url, self.revenue_url)
+        passwords = [password for url in urls if url and (password := urlsplit(url).password)]
+        return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]

@@ -1,0 +1,1 @@
+"""One folder an upstream: HTTP in, a validated reading value out."""

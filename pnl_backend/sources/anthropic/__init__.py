@@ -1,0 +1,1 @@
+"""Anthropic's spend: the cost report, and an estimate for the running day."""

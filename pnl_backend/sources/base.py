@@ -1,0 +1,296 @@
+"""What every fetcher is, what it is handed, and the one HTTP call that all of them make."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+
+from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched, SourceName, Tier, Value
+from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.sources.body import MAX_BODY, BodyTooLarge, read_text
+
+_BEGIN = re.compile(r"\s*(\S)")
+Result = TypeVar("Result")
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+
+class Fetcher(Protocol[Value]):
+    """One upstream. `fetch` asks it once and raises FetchError when the answer is not to be trusted."""
+
+    source: SourceName
+
+    async def fetch(self) -> Fetched[Value]: ...
+
+
+class CacheHit(Protocol):
+    """A cached value and the tier that held it."""
+
+    @property
+    def value(self) -> bytes: ...
+
+    @property
+    def tier(self) -> Tier: ...
+
+
+class ReadingCache(Protocol):
+    """Where a guard keeps the last good reading beyond its own memory."""
+
+    async def get(self, key: str) -> CacheHit | None: ...
+
+    async def set(self, key: str, value: bytes) -> None: ...
+
+
+class ClosedDays(Protocol):
+    """Remembers the cost of days that can no longer change."""
+
+    async def load(self) -> ClosedCosts: ...
+
+    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
+        """Close every day from `day_from` to `day_to`, both included, with exactly these rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How messages call an upstream, and which settings hold its address and its key."""
+
+    name: str
+    url_setting: str
+    key_setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer other than 2xx: its status, what it says (JSON, or None) and when the upstream says it is."""
+
+    status: int
+    body: Any
+    retry_after: float | None
+    date: datetime | None
+
+
+Explain = Callable[[Refusal], FetchError | None]
+
+
+class UpstreamClient:
+    """GET for JSON with all the distrust an upstream deserves; `timeout` (s) covers a whole call."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, timeout: float, max_body: int = MAX_BODY) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._max_body = max_body
+
+    async def get_json(
+        self,
+        upstream: Upstream,
+        url: str,
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        explain: Explain | None = None,
+    ) -> Any:
+        """The answer's JSON, every fraction a Decimal; raises FetchError.
+
+        Messages name the upstream and the cause, never an address or a header. `explain` turns a refusal into a
+        better error than the status alone allows.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._ask(upstream, url, params, headers or {}, explain)
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"{upstream.name} did not answer within {self._timeout:g} s",
+                hint=f"Check that {upstream.url_setting} is right and reachable from this machine.",
+            ) from error
+        except (aiohttp.ClientError, ValueError) as error:
+            # aiohttp raises ValueError for headers and host names that cannot be sent.
+            raise _unreachable(upstream, error) from error
+
+    async def _ask(
+        self,
+        upstream: Upstream,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        explain: Explain | None,
+    ) -> Any:
+        async with self._session.get(
+            url,
+            params=list(params),
+            headers={"Accept": "application/json", **headers},
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        ) as response:
+            text = await self._text(upstream, response)
+            if 200 <= response.status < 300:
+                return _json(upstream, response, text)
+            refusal = Refusal(
+                status=response.status,
+                body=_json_or_none(text),
+                retry_after=_retry_after(response.headers.get("Retry-After")),
+                date=_http_date(response.headers.get("Date")),
+            )
+            error = (explain and explain(refusal)) or refused(upstream, refusal)
+            raise _redacted(error, headers)
+
+    async def _text(self, upstream: Upstream, response: aiohttp.ClientResponse) -> str | None:
+        try:
+            return await read_text(response.content.iter_any(), self._max_body)
+        except BodyTooLarge as error:
+            raise InvalidResponse(
+                f"{upstream.name} sent more than {self._max_body / 1024 / 1024:g} MB for one answer"
+            ) from error
+
+
+def refused(upstream: Upstream, refusal: Refusal, said: str | None = None, hint: str | None = None) -> FetchError:
+    """The error for an answer other than 2xx; `said` is what the upstream gives as the reason."""
+    status = refusal.status
+    message = f"{upstream.name} answered {status}" + (f": {said}" if said else "")
+    if 300 <= status < 400:
+        return InvalidResponse(
+            f"{upstream.name} answered with a redirect ({status}), which is not followed",
+            hint=f"Put the final address into {upstream.url_setting}.",
+        )
+    if status in {401, 403}:
+        return UpstreamAuthError(message, hint=hint or f"Check {upstream.key_setting}.")
+    if status in {429, 529}:
+        return UpstreamRateLimited(message, retry_after=refusal.retry_after, hint=hint)
+    if status == 404:
+        hint = hint or f"Check {upstream.url_setting}: there is nothing at that address."
+    return FetchError(message, retry_after=refusal.retry_after, hint=hint)
+
+
+async def both(first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]) -> tuple[First, Second]:
+    """Two parts of different kinds at once, as `together`."""
+    results: list[Any] = await together(first, second)
+    return results[0], results[1]
+
+
+async def together(*parts: Coroutine[Any, Any, Result]) -> list[Result]:
+    """Run the parts at once; the first failure cancels the rest and is raised as it is."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def describe_problem(error: BaseException) -> str:
+    """What went wrong and what to do about it, in plain words for a person at a terminal."""
+    said = str(error) or type(error).__name__
+    hint = getattr(error, "hint", None)
+    return f"{said}. {hint}" if hint else said
+
+
+def quoted(said: object, limit: int = 200) -> str | None:
+    """An upstream's own words made safe for a log line: one line, printable, cut; None for anything else."""
+    if not isinstance(said, str) or not said.strip():
+        return None
+    line = "".join(char if char.isprintable() else " " for char in said.strip())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _json(upstream: Upstream, response: aiohttp.ClientResponse, text: str | None) -> Any:
+    html = response.content_type in {"text/html", "application/xhtml+xml"}
+    begin = None if text is None else _BEGIN.match(text)
+    if html or (begin is not None and begin[1] == "<"):
+        raise InvalidResponse(
+            f"{upstream.name} answered with a web page instead of JSON",
+            hint=f"Check {upstream.url_setting}: a proxy, a login page or a wrong address answers there.",
+        )
+    if text is None:
+        raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: it is not text")
+    if begin is None:
+        raise InvalidResponse(f"{upstream.name} answered with nothing")
+    try:
+        return _parse(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: {_cause(error)}") from error
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+
+
+def _json_or_none(text: str | None) -> Any:
+    try:
+        return None if text is None else _parse(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it contains {name}")
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    return str(error)
+
+
+def _unreachable(upstream: Upstream, error: Exception) -> FetchError:
+    """aiohttp's own messages carry the address, so the cause is put into words here."""
+    hint = f"Check {upstream.url_setting} and this machine's network."
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        cause = "its name cannot be resolved"
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        cause = "its TLS certificate cannot be verified"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        cause = os.strerror(number).lower() if number else "no connection"
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        cause = "it closed the connection without an answer"
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        cause = "it broke off in the middle of its answer"
+    elif isinstance(error, aiohttp.InvalidURL):
+        cause = "its address is not a valid URL"
+    else:
+        cause = f"the connection failed ({type(error).__name__})"
+    return FetchError(f"{upstream.name} cannot be reached: {cause}", hint=hint)
+
+
+def _redacted(error: FetchError, headers: Mapping[str, str]) -> FetchError:
+    """An upstream may quote what it was sent; our own headers never get into a message that way."""
+    message = str(error)
+    for value in headers.values():
+        secret = value.rpartition(" ")[2]
+        if len(secret) >= 8:
+            message = message.replace(secret, "***")
+    error.args = (message,)
+    return error
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds from now: RFC 9110's delay or HTTP date; None for anything else."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        at = _http_date(header)
+        seconds = (at - datetime.now(UTC)).total_seconds() if at else math.nan
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _http_date(header: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at

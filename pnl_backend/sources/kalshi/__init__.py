@@ -1,0 +1,1 @@
+"""The Kalshi trading account."""

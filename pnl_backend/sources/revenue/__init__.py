@@ -1,0 +1,1 @@
+"""John's invoiced and collected revenue."""

@@ -1,5 +1,0 @@
-"""The ledger on disk: the only code that writes SQL."""
-
-from pnl_backend.store.store import Store
-
-__all__ = ["Store"]

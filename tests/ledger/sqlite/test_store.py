@@ -1,0 +1,277 @@
+"""The ledger through its public door: what is appended is found again, also by the next process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pnl_backend.domain.readings import CostRow, Position
+from pnl_backend.domain.record import Record
+from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite import Store
+from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
+
+
+def position(ticker: str, realized: str, fees: str = "0") -> Position:
+    return Position(ticker, Decimal(0), Decimal(0), Decimal(realized), Decimal(fees))
+
+
+async def fill(store: Store, record: MakeRecord, count: int) -> None:
+    for _ in range(count):
+        await store.append(record(store))
+
+
+async def test_a_new_ledger_is_empty_private_and_named(store: Store, path: Path) -> None:
+    assert store.last_seq == 0
+    assert await store.latest() is None
+    assert await store.first() is None
+    assert await store.newest(10) == []
+    assert await store.since(store.epoch, 0) == []
+    assert len(store.epoch) == 8
+    assert store.epoch.isalnum()
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        assert stat.S_IMODE(Path(f"{path}{suffix}").stat().st_mode) == 0o600
+
+
+async def test_a_wider_mode_is_narrowed(open_store: OpenStore, path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    await open_store()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_what_is_appended_is_found_again(store: Store, record: MakeRecord) -> None:
+    records = [record(store, n) for n in range(1, 6)]
+    for one in records:
+        await store.append(one)
+    assert store.last_seq == 5
+    assert await store.latest() == records[-1]
+    assert await store.first() == records[0]
+    assert await store.newest(3) == records[2:]
+    assert await store.newest(100) == records
+
+
+async def test_the_last_snapshot_before_an_instant(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 4)
+    assert await store.last_before(NOON + 5000) is None
+    found = await store.last_before(NOON + 15_000)
+    assert found is not None
+    assert found.seq == 2
+    found = await store.last_before(NOON * 2)
+    assert found is not None
+    assert found.seq == 4
+
+
+DAY_MS = 86_400_000
+EVERY = frozenset({"kalshi", "anthropic", "johns"})
+
+
+async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapshots(store: Store) -> None:
+    """However long ago those are; one further back is not worth the search."""
+
+    async def add(seq: int, at: int, *degraded: str) -> None:
+        data = orjson.dumps({"seq": seq, "degraded": degraded})
+        await store.append(Record(store.epoch, seq, at, 1, 1, 0, 0, data, b"{}"))
+
+    async def last(at: int, configured: frozenset[str] = EVERY) -> int | None:
+        found = await store.last_complete_before(at, configured)
+        return found.seq if found else None
+
+    await add(1, NOON)
+    await add(2, NOON + 5000, "anthropic")
+    await add(3, NOON + 7 * DAY_MS, "anthropic", "johns")
+    assert await last(NOON) is None
+    assert await last(NOON + 1) == 1
+    assert await last(NOON + 365 * DAY_MS) == 1
+    assert await last(NOON + 365 * DAY_MS, frozenset({"kalshi", "johns"})) == 2
+    assert await last(NOON + 365 * DAY_MS, frozenset({"kalshi"})) == 3
+    assert await last(NOON + 7 * DAY_MS, frozenset({"kalshi"})) == 2
+    await add(4, NOON + 7 * DAY_MS + 1, "anthropic", "johns")
+    assert await last(NOON + 365 * DAY_MS) is None
+
+
+async def test_the_first_complete_snapshot_from_an_instant(store: Store) -> None:
+    for seq, degraded in ((1, []), (2, ["kalshi"]), (3, ["johns"]), (4, [])):
+        data = orjson.dumps({"seq": seq, "degraded": degraded})
+        await store.append(Record(store.epoch, seq, NOON + seq, 1, 1, 0, 0, data, b"{}"))
+    for start, configured, expected in (
+        (0, EVERY, 1),
+        (NOON + 1, EVERY, 1),
+        (NOON + 2, EVERY, 4),
+        (NOON + 2, frozenset({"kalshi"}), 3),
+        (NOON + 2, frozenset[str](), 2),
+    ):
+        found = await store.first_complete(start, configured)
+        assert found is not None
+        assert found.seq == expected
+    assert await store.first_complete(NOON + 5, EVERY) is None
+
+
+async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 6)
+    missed = await store.since(store.epoch, 4)
+    assert missed is not None
+    assert [one.seq for one in missed] == [5, 6]
+    assert await store.since(store.epoch, 6) == []
+    assert await store.since("another", 4) is None
+    assert await store.since(store.epoch, 7) is None
+    assert await store.since(store.epoch, -1) is None
+    assert [one.seq for one in await store.since(store.epoch, 2, limit=3) or []] == [3, 4, 5]
+    assert [one.seq for one in await store.since(store.epoch, 3, limit=3) or []] == [4, 5, 6]
+
+
+async def test_holds_says_whether_nothing_is_missing(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 6)
+    assert await store.holds(store.epoch, 0, 6)
+    assert await store.holds(store.epoch, 6, 6)
+    assert await store.holds(store.epoch, 2, 4)
+    assert not await store.holds(store.epoch, 0, 7)
+    assert not await store.holds(store.epoch, -1, 6)
+    assert not await store.holds(store.epoch, 5, 4)
+    assert not await store.holds("another", 0, 6)
+
+
+@pytest.mark.parametrize("seq", [1, 2, 4, 0, -1])
+async def test_a_number_that_does_not_follow_is_refused(store: Store, record: MakeRecord, seq: int) -> None:
+    await fill(store, record, 2)
+    with pytest.raises(StoreError, match="does not follow"):
+        await store.append(record(store, seq))
+    assert store.last_seq == 2
+    assert store.health()["state"] == "connected"
+
+
+async def test_another_epochs_snapshot_is_refused(store: Store, record: MakeRecord) -> None:
+    with pytest.raises(StoreError, match="does not follow"):
+        await store.append(record(store, epoch="another"))
+
+
+async def test_epoch_and_number_go_on_after_a_restart(open_store: OpenStore, record: MakeRecord) -> None:
+    first = await open_store(clock=lambda: NOON / 1000)
+    await fill(first, record, 3)
+    newest = await first.latest()
+    await first.close()
+    second = await open_store(clock=lambda: NOON / 1000 + 10 * 86_400)
+    assert (second.epoch, second.last_seq) == (first.epoch, 3)
+    assert second.first_run == first.first_run == date(2026, 2, 25)
+    assert await second.latest() == newest
+    await fill(second, record, 1)
+    assert second.last_seq == 4
+
+
+async def test_a_closed_ledger_leaves_one_complete_file(store: Store, record: MakeRecord, path: Path) -> None:
+    await fill(store, record, 3)
+    await store.close()
+    await store.close()
+    assert not Path(f"{path}-wal").exists()
+    with sqlite3.connect(path) as reader:
+        assert reader.execute("SELECT count(*) FROM snapshots").fetchone() == (3,)
+    with pytest.raises(StoreError, match="closed"):
+        await store.newest(1)
+    with pytest.raises(StoreError, match="closed"):
+        await store.probe()
+
+
+async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
+    with sqlite3.connect(path) as reader:
+        tables = [name for (name,) in reader.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        types = {row[2] for table in tables for row in reader.execute(f"PRAGMA table_info({table})")}
+    assert types == {"INTEGER", "TEXT", "BLOB"}
+
+
+async def test_markets_that_age_out_are_remembered(open_store: OpenStore, record: MakeRecord) -> None:
+    store = await open_store()
+    await store.append(record(store), positions=[position("A", "10.123456", "1.5"), position("B", "-4", "0.25")])
+    assert store.aged_out({"A", "B"}) == (Decimal(0), Decimal(0))
+    assert store.aged_out(["B"]) == (Decimal("10.123456"), Decimal("1.5"))
+    await store.append(record(store), positions=[position("B", "-5", "0.5"), position("C", "0")])
+    await store.close()
+    again = await open_store()
+    assert again.aged_out(()) == (Decimal("5.123456"), Decimal("2.0"))
+    assert again.aged_out({"A": 1}) == (Decimal(-5), Decimal("0.5"))
+
+
+async def test_only_changed_totals_are_written(store: Store, record: MakeRecord, path: Path) -> None:
+    await store.append(record(store), positions=[position("A", "1"), position("B", "2")])
+    await store.append(record(store), positions=[position("A", "1.00"), position("B", "3")])
+    with sqlite3.connect(path) as reader:
+        changed = dict(reader.execute("SELECT ticker, changed_at FROM positions").fetchall())
+    assert changed == {"A": NOON + 5000, "B": NOON + 10_000}
+
+
+async def test_closed_days_are_remembered_with_and_without_cost(open_store: OpenStore) -> None:
+    store = await open_store()
+    first, second, third = (date(2026, 2, day) for day in (1, 2, 3))
+    costs = [
+        CostRow(first, "claude", None, Decimal("1.2345678901"), "key"),
+        CostRow(third, None, "ws", Decimal(2)),
+    ]
+    await store.save(first, third, costs)
+    await store.close()
+    again = await open_store()
+    held = await again.load()
+    assert held.days == {first, second, third}
+    assert list(held.rows) == costs
+    await again.save(third, third, [CostRow(third, "claude", "ws", Decimal(3))])
+    held = await again.load()
+    assert held.days == {first, second, third}
+    assert [row.amount for row in held.rows] == [Decimal("1.2345678901"), Decimal(3)]
+
+
+async def test_a_cost_outside_the_closed_days_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="2026-03-01"):
+        await store.save(date(2026, 2, 1), date(2026, 2, 2), [CostRow(date(2026, 3, 1), None, None, Decimal(1))])
+    assert (await store.load()).days == frozenset()
+
+
+async def test_readers_see_whole_snapshots_while_the_writer_appends(store: Store, record: MakeRecord) -> None:
+    done = asyncio.Event()
+
+    async def read() -> int:
+        seen = 0
+        while not done.is_set():
+            held = await store.newest(50)
+            numbers = [one.seq for one in held]
+            assert numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
+            assert all(one.data == b'{"seq":%d}' % one.seq for one in held)
+            assert not numbers or numbers[-1] >= seen
+            seen = numbers[-1] if numbers else 0
+        return seen
+
+    readers = [asyncio.create_task(read()) for _ in range(6)]
+    await fill(store, record, 450)
+    done.set()
+    assert all(seen <= 450 for seen in await asyncio.gather(*readers))
+    assert len(await store.newest(1000)) == 450
+
+
+async def test_the_log_is_written_back_while_the_store_is_open(store: Store, record: MakeRecord, path: Path) -> None:
+    big = b"x" * 20_000
+    for _ in range(1200):
+        await store.append(record(store, data=big))
+    assert Path(f"{path}-wal").stat().st_size < 1200 * len(big) / 2
+
+
+async def test_a_cancelled_append_is_stored_all_the_same(store: Store, record: MakeRecord) -> None:
+    task = asyncio.create_task(store.append(record(store)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await store.probe()  # behind it in the writer's queue
+    assert store.last_seq == 1
+    assert [one.seq for one in await store.newest(5)] == [1]
+
+
+async def test_reads_that_wait_while_the_store_closes_are_told(store: Store, record: MakeRecord) -> None:
+    await fill(store, record, 5)
+    reads = [asyncio.create_task(store.newest(5)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await store.close()
+    for answer in await asyncio.gather(*reads, return_exceptions=True):
+        assert len(answer) == 5 if isinstance(answer, list) else isinstance(answer, StoreError)
