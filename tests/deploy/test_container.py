@@ -1,62 +1,25 @@
-"""The image and the compose file, without a Docker engine: what they would build is laid out and started."""
+"""The image, without a Docker engine: what its file would build is laid out and started."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
-from pnl_backend.settings.model import Settings
+from tests.deploy.dockerfile import DEPLOY, FINAL, INSTRUCTIONS, LAST, SETTINGS, environment, final
 from tests.deploy.proxy import ROOT
-
-DEPLOY = ROOT / "deploy"
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-SETTINGS = {name.upper() for name in Settings.model_fields}
-
-
-@dataclass(frozen=True)
-class Instruction:
-    stage: int
-    name: str
-    value: str
-
-
-def instructions() -> list[Instruction]:
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
-    found, stage = [], -1
-    for line in re.sub(r"\\\n", " ", text).splitlines():
-        if not line.strip():
-            continue
-        name, _, value = line.strip().partition(" ")
-        stage += name == "FROM"
-        found.append(Instruction(stage, name, value.strip()))
-    return found
-
-
-INSTRUCTIONS = instructions()
-LAST = max(instruction.stage for instruction in INSTRUCTIONS)
-FINAL = [instruction for instruction in INSTRUCTIONS if instruction.stage == LAST]
-
-
-def final(name: str) -> list[str]:
-    return [instruction.value for instruction in FINAL if instruction.name == name]
-
-
-def environment() -> dict[str, str]:
-    return dict(word.split("=", 1) for line in final("ENV") for word in shlex.split(line))
+from tests.support.installed import BUILT_DASHBOARD, UV, once, run
 
 
 def test_it_is_built_in_stages_from_pinned_names() -> None:
@@ -110,24 +73,66 @@ def test_only_what_is_copied_leaves_the_workplace() -> None:
     assert not admitted & {".env", "data", "logs", ".git"}
 
 
-@pytest.fixture
-async def container(tmp_path: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
-    """The final stage's files and environment, its entry point running; only paths of the host differ."""
-    app = tmp_path / "app"
-    app.mkdir()
-    for line in final("COPY"):
-        *sources, target = line.split()
-        if sources[0].startswith("--from"):
+@dataclass
+class Container:
+    """What `docker run` would start, with the paths of the host in place of the image's."""
+
+    environment: dict[str, str]
+    volume: Path
+
+    def command(self, *given: str) -> list[str]:
+        """The entry point with these words, or with the image's own where there are none."""
+        return [*json.loads(final("ENTRYPOINT")[0]), *(given or json.loads(final("CMD")[0]))]
+
+    async def run(self, *given: str) -> tuple[int | None, str]:
+        """As `docker run IMAGE WORDS`; answers the exit code and the output."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(*given), cwd=self.volume, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        return process.returncode, output.decode()
+
+
+@pytest.fixture(scope="session")
+def image(shared_folder: Path) -> Path:
+    """The files that the stage of the packages makes, by its own instructions; /venv is in it."""
+    return once(shared_folder, "image", lay_out)
+
+
+def lay_out(folder: Path) -> None:
+    (stage,) = {i.stage for i in INSTRUCTIONS if i.name == "FROM" and i.value.endswith(" AS packages")}
+    build = folder / "build"
+    build.mkdir()
+    for instruction in INSTRUCTIONS:
+        if instruction.stage != stage:
             continue
-        for source in sources:
-            here = ROOT / source
-            there = app / (target if here.is_dir() else source)
-            if here.is_dir():
-                shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(here, there)
+        if instruction.name == "COPY":
+            *sources, target = instruction.value.split()
+            for source in sources[1:] if sources[0].startswith("--from") else sources:
+                copy(BUILT_DASHBOARD if source == "/build/dist" else ROOT / source, build / target)
+        elif instruction.name == "RUN":
+            # uv in the place of pip: the same packages, faster.
+            command = instruction.value.replace("python -m venv /venv", f"{UV} venv --python {sys.executable} /venv")
+            command = command.replace("/venv/bin/python -m pip install", f"{UV} pip install --python /venv")
+            command = command.replace("--no-cache-dir ", "").replace("/venv", str(folder / "venv"))
+            run(["sh", "-c", command], build)
+
+
+def copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    elif source.exists():  # all but the dashboard, where it is not built
+        shutil.copy(source, target)
+
+
+@pytest.fixture
+def container(image: Path, tmp_path: Path) -> Container:
+    """The final stage's environment; it has nothing of the project but /venv."""
+    assert final("COPY") == ["--from=packages /venv /venv"]
+    (tmp_path / "data").mkdir()
     env = environment() | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": environment()["PATH"].replace("/venv", str(image / "venv")).replace("$PATH", os.environ["PATH"]),
         "DB_PATH": str(tmp_path / "data" / "pnl.db"),
         "LOG_DIR": str(tmp_path / "logs"),
         "BACKUP_DIR": str(tmp_path / "data" / "backups"),
@@ -136,10 +141,16 @@ async def container(tmp_path: Path) -> AsyncIterator[tuple[str, dict[str, str]]]
         "DEMO": "true",
         "API_KEY": "a-read-key-of-more-than-thirty-two-characters",
     }
-    command = [*json.loads(final("ENTRYPOINT")[0]), *json.loads(final("CMD")[0])]
+    return Container(env, tmp_path / "data")
+
+
+@contextlib.asynccontextmanager
+async def running(container: Container) -> AsyncIterator[str]:
+    """The image without a command of one's own; yields the port of its server."""
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=app, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        *container.command(), cwd=container.volume, env=container.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     assert process.stdout is not None
     said = ""
     try:
@@ -151,7 +162,7 @@ async def container(tmp_path: Path) -> AsyncIterator[tuple[str, dict[str, str]]]
             else:
                 raise AssertionError(said)
         drain = asyncio.create_task(process.stdout.read())
-        yield found[1], env
+        yield found[1]
         process.terminate()
         assert await process.wait() == 0
         await drain
@@ -161,47 +172,44 @@ async def container(tmp_path: Path) -> AsyncIterator[tuple[str, dict[str, str]]]
             await process.wait()
 
 
-async def test_what_is_copied_runs_and_its_health_is_seen(container: tuple[str, dict[str, str]]) -> None:
-    port, env = container
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
-        assert answer.status == 200
-    command = json.loads(final("HEALTHCHECK")[0].partition("CMD")[2])
-    for asked, healthy in ((port, True), ("1", False)):
-        probe = await asyncio.create_subprocess_exec(*command, env=env | {"PORT": asked}, stderr=subprocess.DEVNULL)
-        assert (await probe.wait() == 0) is healthy
+async def test_what_is_copied_runs_and_its_health_is_seen(container: Container) -> None:
+    async with running(container) as port:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.get("/health/ready") as answer:
+                assert answer.status == 200
+            async with session.get("/") as answer:
+                assert ('id="root"' in await answer.text()) == (BUILT_DASHBOARD / "index.html").exists()
+        command = json.loads(final("HEALTHCHECK")[0].partition("CMD")[2])
+        for asked, healthy in ((port, True), ("1", False)):
+            env = container.environment | {"PORT": asked}
+            probe = await asyncio.create_subprocess_exec(*command, env=env, stderr=subprocess.DEVNULL)
+            assert (await probe.wait() == 0) is healthy
 
 
-def test_every_service_of_the_compose_file_is_confined() -> None:
-    for name, service in COMPOSE["services"].items():
-        assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
-        assert "no-new-privileges:true" in service["security_opt"], name
-        assert service["mem_limit"], name
-        assert service["restart"] == "unless-stopped", name
-        assert "privileged" not in service, name
-    for published in COMPOSE["services"]["server"]["ports"]:
-        assert published.startswith("127.0.0.1:")
-    assert "ports" not in COMPOSE["services"]["redis"]
+async def test_the_commands_of_the_ledger_work_in_the_image(container: Container) -> None:
+    async with running(container):
+        code, said = await container.run("backup")  # beside the running server
+        assert code == 0, said
+        code, said = await container.run("export", "--resolution", "raw", "--format", "json")
+        assert code == 0, said
+        assert said.lstrip().startswith("[{"), said
+    backup = min((container.volume / "backups").glob("*.db"))
+    code, said = await container.run("restore", f"backups/{backup.name}")
+    assert code == 0, said
+    async with running(container):
+        pass
 
 
-def test_the_server_gets_settings_that_exist_and_places_to_write() -> None:
-    server = COMPOSE["services"]["server"]
-    assert set(server["environment"]) <= SETTINGS
-    assert server["environment"]["REDIS_URL"] == "redis://redis:6379/0"
-    written = [volume.partition(":")[2] for volume in server["volumes"]]
-    written += [mount.partition(":")[0] for mount in server["tmpfs"]]
-    for setting in ("DB_PATH", "LOG_DIR", "BACKUP_DIR"):
-        assert any(environment()[setting].startswith(place) for place in written), setting
-    assert (DEPLOY / server["build"]["context"] / server["build"]["dockerfile"]).is_file()
+def test_the_entry_point_is_the_command_and_it_serves_by_default(container: Container) -> None:
+    assert json.loads(final("ENTRYPOINT")[0]) == ["pnl-backend"]
+    assert json.loads(final("CMD")[0]) == ["serve"]
+    assert final("WORKDIR") == ["/data"]
+    assert environment()["PATH"].startswith("/venv/bin:")
+    assert final("VOLUME") == ['["/data"]']
 
 
-async def test_the_cache_is_told_to_keep_nothing_and_to_make_room(tmp_path: Path, redis_server: Any) -> None:
-    command = COMPOSE["services"]["redis"]["command"]
-    await redis_server.stop()
-    await redis_server.start(*command[1:])
-    asking = await asyncio.create_subprocess_exec(
-        "redis-cli" if shutil.which("redis-cli") else str(Path(redis_server.executable).with_name("redis-cli")),
-        "-p", str(redis_server.port), "config", "get", "maxmemory-policy", stdout=subprocess.PIPE,
-    )  # fmt: skip
-    said, _ = await asking.communicate()
-    assert said.split() == [b"maxmemory-policy", b"allkeys-lru"]
+def test_bytecode_is_in_the_image(image: Path) -> None:
+    (package,) = (image / "venv").glob("lib/python*/site-packages/pnl_backend")
+    sources = list(package.rglob("*.py"))
+    assert sources
+    assert all(list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc")) for path in sources)

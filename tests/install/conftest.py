@@ -1,6 +1,8 @@
-"""The wheel, built and installed once for all test workers."""
+"""The wheel, built and installed once in a test run."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,6 @@ from tests.support.installed import Installed, installed
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Installed:
+def product(shared_folder: Path) -> Installed:
     """The wheel in an environment of its own, which has no checkout around it."""
-    shared = tmp_path_factory.getbasetemp()
-    return installed(shared if worker_id == "master" else shared.parent)
+    return installed(shared_folder)

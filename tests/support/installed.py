@@ -1,4 +1,4 @@
-"""The packages that `make wheel` builds, and the wheel installed with the lock's pins: once for all test workers."""
+"""The packages that `make wheel` builds, and the wheel installed with the lock's pins, each once in a test run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 
 from tests.support.server import ROOT
 
+BUILT_DASHBOARD = ROOT / "client" / "dist"
 needs_dashboard = pytest.mark.skipif(
-    not (ROOT / "client/dist/index.html").exists(), reason="needs the built dashboard (make client)"
+    not (BUILT_DASHBOARD / "index.html").exists(), reason="needs the built dashboard (make client)"
 )
 UV = str(Path(sys.executable).with_name("uv"))
 _NOT_COPIED = (
@@ -82,19 +84,32 @@ def install(built: Built, environment: Path) -> None:
         run(["sh", "-c", command], built.source)
 
 
-def installed(shared: Path) -> Installed:
-    """Built and installed in that folder by whichever test worker comes first."""
-    folder = shared / "installed"
-    with (shared / "installed.lock").open("w") as lock:
+def once(shared: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of that name that `make` fills: by whichever test worker comes first, the others wait for it."""
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "whole").exists():
+        if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            built = build(copy_project(folder / "source"))
-            install(built, folder / "venv")
-            (folder / "whole").write_text(built.said)
-    (wheel,) = (folder / "source" / "dist").glob("*.whl")
-    (sdist,) = (folder / "source" / "dist").glob("*.tar.gz")
-    return Installed(Built(folder / "source", wheel, sdist, (folder / "whole").read_text()), folder / "venv")
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def installed(shared: Path) -> Installed:
+    """Built and installed in that folder."""
+
+    def make(folder: Path) -> None:
+        built = build(copy_project(folder / "source"))
+        (folder / "said").write_text(built.said)
+        install(built, folder / "venv")
+
+    folder = once(shared, "installed", make)
+    source = folder / "source"
+    (wheel,) = (source / "dist").glob("*.whl")
+    (sdist,) = (source / "dist").glob("*.tar.gz")
+    return Installed(Built(source, wheel, sdist, (folder / "said").read_text()), folder / "venv")
 
 
 def run(command: list[str], folder: Path, **env: str) -> str:
