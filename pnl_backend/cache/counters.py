@@ -72,6 +72,7 @@ class Counters:
         self.families: defaultdict[str, Counter] = defaultdict(Counter)
         self.tiers: defaultdict[Tier, Counter] = defaultdict(Counter)
         self._tier_families: defaultdict[tuple[str, Tier], Counter] = defaultdict(Counter)
+        self._of_hits: dict[tuple[str, Tier], tuple[Counter, Counter, Counter, Counter]] = {}
 
     def ask(self, key: str, operation: Operation, seconds: float | None = None) -> None:
         """Count one call to the cache as a whole."""
@@ -100,12 +101,15 @@ class Counters:
     def hit_in(self, tier: Tier, key: str, seconds: float) -> None:
         """Count a request that one tier answered at once, for the whole and for the tier."""
         name = self._family(key)
-        for counter in (
-            self.whole,
-            self.families[name],
-            self.tiers[tier],
-            self._tier_families[name, tier],
-        ):
+        counters = self._of_hits.get((name, tier))
+        if counters is None:
+            counters = self._of_hits[name, tier] = (
+                self.whole,
+                self.families[name],
+                self.tiers[tier],
+                self._tier_families[name, tier],
+            )
+        for counter in counters:
             counter.hits += 1
             counter.seconds.append(seconds)
 

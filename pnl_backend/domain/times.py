@@ -11,6 +11,7 @@ SHORTEST_INTERVAL_MS = 20
 """No two snapshots are published closer together than this."""
 
 
+@lru_cache(maxsize=256)
 def iso(ms: int) -> str:
     """ISO 8601 UTC with milliseconds and `Z`."""
     seconds, millis = divmod(ms, 1000)

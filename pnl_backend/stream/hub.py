@@ -69,8 +69,16 @@ class Publication:
         """`now` as JSON; as it was committed while it is less than a second old. Encoded once a second."""
         return self._as_of_now()[1]
 
-    def _as_of_now(self) -> tuple[Snapshot, bytes]:
+    @property
+    def aged_json(self) -> bytes | None:
+        """`now` as JSON where it differs from what was committed; else None."""
         age = self.age
+        return None if age == 0 and self.published is not None else self._as_of(age)[1]
+
+    def _as_of_now(self) -> tuple[Snapshot, bytes]:
+        return self._as_of(self.age)
+
+    def _as_of(self, age: int) -> tuple[Snapshot, bytes]:
         if self._now is None or self._now[0] != age:
             not_live = RESTORED if self.published is None else STALLED if age >= self._stale_after else None
             if age == 0 and not_live is None:
@@ -170,10 +178,9 @@ class Hub:
 
     def aged(self, view: str, /) -> bytes | None:
         """The newest `snapshot` where it is no longer as it was published; None for every other view."""
-        latest = self._latest
-        if view != "snapshot" or latest is None or (latest.published is not None and latest.age == 0):
+        if view != "snapshot" or self._latest is None:
             return None
-        return latest.snapshot_json
+        return self._latest.aged_json
 
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)
