@@ -6,7 +6,8 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from pnl_backend.access.addresses import group
 
@@ -15,8 +16,7 @@ CLIENTS = 10_000
 _Times = deque[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`remaining` requests now, one more in `reset` s at the latest; `retry_after` is 0 where one was admitted."""
 
     limit: int
@@ -34,11 +34,16 @@ class Verdict:
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset),
-            "RateLimit-Policy": f"{self.limit};w={WINDOW:.0f}",
+            "RateLimit-Policy": _policy(self.limit),
         }
         if self.retry_after:
             fields["Retry-After"] = str(self.retry_after)
         return fields
+
+
+@lru_cache(maxsize=16)
+def _policy(limit: int) -> str:
+    return f"{limit};w={WINDOW:.0f}"
 
 
 class RateLimiter:
@@ -109,9 +114,14 @@ class _Clients:
         times.append(now)
         if times is self._shared:
             return
-        self._below.pop(client, None)
-        self._at_limit.pop(client, None)
-        (self._below if len(times) < self._limit else self._at_limit)[client] = times
+        known, other = self._below, self._at_limit
+        if len(times) >= self._limit:
+            known, other = other, known
+        if client in known:
+            known.move_to_end(client)
+        else:
+            other.pop(client, None)
+            known[client] = times
 
     def _forget_one(self, now: float) -> bool:
         """Drop a client whose admissions are all past, else the oldest that is below its limit."""
