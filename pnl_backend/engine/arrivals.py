@@ -129,9 +129,11 @@ class Arrivals:
 
     def complete(self, arrival: Arrival) -> None:
         """The request is in hand, or the connection is closed."""
+        if arrival in self._idle:  # then it is in no other queue
+            del self._idle[arrival]
+            return
         if arrival in self._waiting:
             self.received(arrival)
-        self._idle.pop(arrival, None)
         self.unfinished.discard(arrival)
         self.lingering.discard(arrival)
 

@@ -22,6 +22,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, arrivals: Arrivals, arrival: Arrival, inner: web.RequestHandler) -> None:
         self.arrivals = arrivals
         self.arrival = arrival
+        self.loop = asyncio.get_running_loop()
         self.inner = inner
         self.transport: asyncio.Transport | None = None
         self.request: web.BaseRequest | None = None
@@ -85,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
         self.head = None
         self.pipelined = False
         self.arrivals.complete(self.arrival)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)  # which need not look for the running loop
         if task is not None:
             task.add_done_callback(self._ended)
 
