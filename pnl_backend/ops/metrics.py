@@ -23,7 +23,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pnl_backend.ops.request_times import RequestTimes
@@ -158,10 +158,8 @@ class Metrics:
         self._gap = Gauge(
             "pnl_reconciliation_gap_usd", "Equity less net deposits, less P&L after fees", registry=registry
         )
-        self._requests = RequestTimes(
-            "pnl_http_request_seconds", "One HTTP request, by route and status class", REQUEST_BUCKETS
-        )
-        registry.register(self._requests)
+        self._requests = RequestTimes(REQUEST_BUCKETS)
+        registry.register(_Requests(self._requests))
         self._wrong_keys = Counter(
             "pnl_wrong_keys",
             "Wrong API keys on every transport: refused, or limited beyond the limit of an address",
@@ -228,6 +226,24 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class _Requests(Collector):
+    """Requests and their seconds as a histogram."""
+
+    def __init__(self, times: RequestTimes) -> None:
+        self._times = times
+
+    def collect(self) -> Iterable[Metric]:
+        family = HistogramMetricFamily(
+            "pnl_http_request_seconds",
+            "One HTTP request, by route and status class",
+            labels=["method", "route", "status"],
+        )
+        ends = [*map(str, self._times.bounds), "+Inf"]
+        for labels, counts, total in self._times.series():
+            family.add_metric(labels, list(zip(ends, counts, strict=True)), total)
+        yield family
 
 
 class _Scraped(Collector):

@@ -117,6 +117,24 @@ def test_what_happens_is_counted() -> None:
     assert math.isnan(found["pnl_reading_age_seconds", (("source", "johns"),)])
 
 
+def test_requests_are_counted_up_to_the_end_of_each_bucket() -> None:
+    metrics = Metrics(version="1")
+    for status, seconds in ((200, 0.001), (204, 0.0011), (200, 10.0), (206, 10.5), (404, 0.25)):
+        metrics.request("GET", "/x", status, seconds)
+    found = {
+        (sample.name, sample.labels["status"], sample.labels.get("le")): sample.value
+        for family in text_string_to_metric_families(metrics.render()[0].decode())
+        for sample in family.samples
+        if sample.name.startswith("pnl_http_request_seconds")
+    }
+    counts = {end: found["pnl_http_request_seconds_bucket", "2xx", end] for end in ("0.001", "0.0025", "10.0", "+Inf")}
+    assert counts == {"0.001": 1, "0.0025": 2, "10.0": 3, "+Inf": 4}
+    assert found["pnl_http_request_seconds_count", "2xx", None] == 4
+    assert found["pnl_http_request_seconds_sum", "2xx", None] == pytest.approx(20.5021)
+    assert found["pnl_http_request_seconds_bucket", "4xx", "0.1"] == 0
+    assert found["pnl_http_request_seconds_bucket", "4xx", "0.25"] == 1
+
+
 async def test_the_parts_are_asked_at_each_scrape() -> None:
     metrics = Metrics(version="1")
     clients = {"websocket": 1}
