@@ -16,6 +16,12 @@ MAX_PAYLOAD_PACKETS = 16
 PACKET_TYPES = frozenset("0123456")
 
 
+class EncodedJson(str):
+    """JSON text that is sent as it is, where an event or an acknowledgement would take a value to encode."""
+
+    __slots__ = ()
+
+
 class ProtocolError(Exception):
     """The peer broke a protocol; its connection is closed."""
 

@@ -1,5 +1,6 @@
 """The Socket.IO server that an application builds: python-socketio's API over this engine."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -15,7 +16,7 @@ from pnl_backend.engine.eio import EngineServer
 from pnl_backend.engine.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
 from pnl_backend.engine.options import refuse_options
-from pnl_backend.engine.packets import MESSAGE, Message
+from pnl_backend.engine.packets import MESSAGE, EncodedJson, Message
 from pnl_backend.engine.protocol import Protocol
 from pnl_backend.engine.requests import Environ, Refusal, fold_path, from_client
 from pnl_backend.engine.rooms import Room, Rooms
@@ -178,11 +179,20 @@ class Server(socketio.AsyncServer):
         self, kind: int, namespace: str, data: Any = None, *, ack_id: int | None = None, key: str | None = None
     ) -> Message:
         """A packet as python-socketio's encoder writes it."""
+        if isinstance(data, list) and any(isinstance(value, EncodedJson) for value in data):
+            return Message((MESSAGE + _joined(kind, namespace, data, ack_id),), key=key)
         packet_class = cast(Any, self.packet_class)
         encoded = packet_class(packet_type=kind, data=data, namespace=namespace, id=ack_id).encode()
         if isinstance(encoded, list):
             return Message((MESSAGE + encoded[0], *encoded[1:]), key=key)
         return Message((MESSAGE + encoded,), key=key)
+
+
+def _joined(kind: int, namespace: str, values: list[Any], ack_id: int | None) -> str:
+    """A packet of several values, those that are JSON already as they are."""
+    texts = [value if isinstance(value, EncodedJson) else json.dumps(value, separators=(",", ":")) for value in values]
+    place = "" if namespace == "/" else f"{namespace},"
+    return f"{kind}{place}{'' if ack_id is None else ack_id}[{','.join(texts)}]"
 
 
 def create_server(

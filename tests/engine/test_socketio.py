@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pnl_backend.engine import ConnectPlan, ConnectRequest, Server
+from pnl_backend.engine import ConnectPlan, ConnectRequest, EncodedJson, Server
 from tests.engine.conftest import Running, Start
 
 EVERY = ["polling", "websocket", "upgraded", "upgrading"]
@@ -88,6 +88,27 @@ class TestConnect:
         await engine.server.broadcast("next", {"n": 2}, room="r", offset="o2")
         assert await client.packet() == '42["next",{"n":2},"o2"]'
         await other.leave()
+
+    @pytest.mark.parametrize("namespace", ["/", "/custom"])
+    async def test_encoded_json_is_sent_as_it_is(self, start: Start, namespace: str) -> None:
+        """As payload of an event, beside an offset, as acknowledgement, and with an acknowledgement asked for."""
+
+        def setup(server: Server) -> None:
+            @server.on("ask", namespace=namespace)
+            async def ask(sid: str) -> EncodedJson:
+                await server.emit("told", EncodedJson('{"b": 1.0}'), to=sid, namespace=namespace, callback=print)
+                return EncodedJson('{"é": 1e2}')
+
+        engine = await start(setup=setup)
+        client = await engine.connected("websocket", namespace)
+        place = "" if namespace == "/" else f"{namespace},"
+        await engine.server.broadcast("news", EncodedJson('{"é": [1.50]}'), namespace=namespace)
+        assert await client.packet() == f'42{place}["news",{{"é": [1.50]}}]'
+        message = engine.server.manager.encode("news", (EncodedJson("{}"), "o1"), namespace)
+        assert message.packets == (f'42{place}["news",{{}},"o1"]',)
+        await client.send(f'42{place}7["ask"]')
+        assert await client.packet() == f'42{place}1["told",{{"b": 1.0}}]'
+        assert await client.packet() == f'43{place}7[{{"é": 1e2}}]'
 
 
 class TestEvents:
