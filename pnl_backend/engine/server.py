@@ -7,19 +7,19 @@ from typing import Any, cast
 
 import socketio
 
-from pnl_backend.engine import events
-from pnl_backend.engine.clients import Client, SocketEngine
 from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.connection import Owner
-from pnl_backend.engine.connects import Authenticate, OnConnect
-from pnl_backend.engine.eio import EngineServer
-from pnl_backend.engine.fanout import VARIANTS, Broadcast
-from pnl_backend.engine.feeds import Accept, FeedConnection, open_feed
-from pnl_backend.engine.options import refuse_options
-from pnl_backend.engine.packets import MESSAGE, EncodedJson, Message
-from pnl_backend.engine.protocol import Protocol
-from pnl_backend.engine.requests import Environ, Refusal, fold_path, from_client
-from pnl_backend.engine.rooms import Room, Rooms
+from pnl_backend.engine.engineio.packets import MESSAGE, EncodedJson, Message
+from pnl_backend.engine.engineio.server import EngineServer
+from pnl_backend.engine.feeds.connection import Accept, FeedConnection, open_feed
+from pnl_backend.engine.net.connection import Owner
+from pnl_backend.engine.net.requests import Environ, Refusal, fold_path, from_client
+from pnl_backend.engine.socketio import packets as events
+from pnl_backend.engine.socketio.clients import Client, SocketEngine
+from pnl_backend.engine.socketio.connects import Authenticate, OnConnect
+from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast
+from pnl_backend.engine.socketio.options import refuse_options
+from pnl_backend.engine.socketio.protocol import Protocol
+from pnl_backend.engine.socketio.rooms import Room, Rooms
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Server(socketio.AsyncServer):
         """Mount on an aiohttp application at the configured path."""
         if socketio_path is not None and socketio_path.strip("/") != self.config.path.strip("/"):
             raise ValueError("the path is EngineConfig.path's to say")
-        from pnl_backend.engine.listener import attach
+        from pnl_backend.engine.net.listener import attach
 
         attach(self, app)
 

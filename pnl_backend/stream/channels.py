@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pnl_backend.engine import Message, Server
-from pnl_backend.engine.rooms import Rooms
+from pnl_backend.engine.socketio.rooms import Rooms
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset

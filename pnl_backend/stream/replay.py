@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from pnl_backend.engine.rooms import CONNECTED, Member
+from pnl_backend.engine.socketio.rooms import CONNECTED, Member
 from pnl_backend.stream.hub import Publication
 from pnl_backend.stream.recovery import Offset
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pnl_backend.engine import events
-from pnl_backend.engine.frames import FrameError, FrameReader
-from pnl_backend.engine.packets import ProtocolError, decode_payload
-from pnl_backend.engine.requests import clean_upgrade
+from pnl_backend.engine.engineio.packets import ProtocolError, decode_payload
+from pnl_backend.engine.net.frames import FrameError, FrameReader
+from pnl_backend.engine.net.requests import clean_upgrade
+from pnl_backend.engine.socketio import packets as events
 from tests.engine.conftest import Start, serving
 
 SEED = int(os.environ.get("FUZZ_SEED", "20260225"))

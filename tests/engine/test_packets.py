@@ -14,9 +14,10 @@ from socketio.packet import EVENT
 from socketio.packet import Packet as SioPacket
 from websockets.frames import Frame, Opcode
 
-from pnl_backend.engine import create_server, events
-from pnl_backend.engine.frames import FrameError, FrameReader, close_frame, frame
-from pnl_backend.engine.packets import Message, ProtocolError, decode_packet, decode_payload
+from pnl_backend.engine import create_server
+from pnl_backend.engine.engineio.packets import Message, ProtocolError, decode_packet, decode_payload
+from pnl_backend.engine.net.frames import FrameError, FrameReader, close_frame, frame
+from pnl_backend.engine.socketio import packets as events
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -11,8 +11,8 @@ import socketio
 from socketio import async_server, base_server
 
 from pnl_backend.engine import create_server
-from pnl_backend.engine.eio import EngineServer
-from pnl_backend.engine.rooms import Rooms
+from pnl_backend.engine.engineio.server import EngineServer
+from pnl_backend.engine.socketio.rooms import Rooms
 
 PINNED = {"python-socketio": "5.18.1", "python-engineio": "4.15.1"}
 

@@ -14,7 +14,7 @@ from pnl_backend import engine
 from pnl_backend.domain.readings import Reading, Readings, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import compute
-from pnl_backend.engine.connection import Connection
+from pnl_backend.engine.net.connection import Connection
 from pnl_backend.errors import StoreError
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import KEY_FRAME, LedgerFeed, parse_event_id

@@ -12,7 +12,7 @@ import socketio
 
 from pnl_backend.domain.money import number
 from tests.engine.client import Closed, PollingClient
-from tests.engine.test_queue import PACKETS
+from tests.engine.engineio.test_queue import PACKETS
 from tests.stream.readers import StreamReader
 from tests.stream.stage import staged
 from tests.stream.test_recovery import NEW, raw_client

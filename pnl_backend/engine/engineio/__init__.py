@@ -1,0 +1,1 @@
+"""Engine.IO v4: packets, sessions, and their transports."""

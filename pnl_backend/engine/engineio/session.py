@@ -1,0 +1,274 @@
+"""One Engine.IO session: polling, WebSocket and the upgrade between them, pings, and the end of it.
+
+https://socket.io/docs/v4/engine-io-protocol/
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pnl_backend.engine.engineio import packets
+from pnl_backend.engine.engineio.packets import Message, ProtocolError
+from pnl_backend.engine.net.connection import FLUSH_SIZE, Connection
+from pnl_backend.engine.net.outbox import Outbox
+from pnl_backend.engine.net.requests import Environ, Refusal
+
+if TYPE_CHECKING:
+    from pnl_backend.engine.engineio.server import EngineServer
+    from pnl_backend.engine.engineio.upgrade import Probe
+
+OPEN, CLOSING, CLOSED, OVERFLOWED = range(4)
+"""Overflowed: the queue's limits were passed, so nothing more is sent; `cut` follows in its own turn of the loop."""
+
+
+class Session:
+    """A client between its OPEN packet and its end, whatever carries it."""
+
+    __slots__ = (
+        "body",
+        "connection",
+        "data",
+        "engine",
+        "environ",
+        "outbox",
+        "pinged",
+        "poll",
+        "posting",
+        "probe",
+        "sid",
+        "state",
+    )
+
+    def __init__(self, engine: "EngineServer", sid: str, environ: Environ) -> None:
+        self.engine = engine
+        self.sid = sid
+        self.environ = environ
+        self.connection: Connection | None = None
+        self.probe: Probe | None = None
+        self.poll: asyncio.Future[None] | None = None
+        self.posting = False
+        self.body: asyncio.Timeout | None = None
+        """The deadline of a POST's body that is still to come."""
+        self.outbox: Outbox | None = None
+        self.data: dict[str, Any] | None = None
+        self.state = OPEN
+        self.pinged = False
+
+    def open_packet(self) -> str:
+        """The handshake, with times in ms."""
+        config = self.engine.config
+        return (
+            packets.OPEN
+            + orjson.dumps(
+                {
+                    "sid": self.sid,
+                    "upgrades": [] if self.connection is not None else ["websocket"],
+                    "pingInterval": round(config.ping_interval * 1000),
+                    "pingTimeout": round(config.ping_timeout * 1000),
+                    "maxPayload": config.max_http_buffer_size,
+                }
+            ).decode()
+        )
+
+    # Out.
+
+    def send(self, message: Message) -> None:
+        """Send by whatever carries the session now, behind all that was sent before."""
+        if self.state != OPEN:
+            return
+        if self.connection is not None:
+            self.connection.send(message)
+            return
+        if self.outbox is None:
+            self.outbox = Outbox()
+        if message is not packets.PING_MESSAGE and self not in self.engine.late:
+            self.engine.late.add(self)
+        if not self.outbox.put(message, self.engine.wiring):
+            # In its own turn of the loop: this may be the middle of somebody's broadcast.
+            asyncio.get_running_loop().call_soon(self.cut)
+            self.state = OVERFLOWED
+            self._drop()
+        elif self.probe is None or not self.probe.answered:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the pending poll, if there is one, take what waits."""
+        if self.poll is not None and not self.poll.done():
+            self.poll.set_result(None)
+
+    def take(self) -> str:
+        """What waits, as one polling payload; what does not fit is for the next poll, which has its own deadline."""
+        if self.outbox is None:
+            return ""
+        taken = self.outbox.take(packets.MAX_PAYLOAD_PACKETS)
+        if not self.outbox.messages:
+            self.engine.late.discard(self)
+            self._drop()
+            if self.state == CLOSING:
+                self.forget()
+        elif self.state == OPEN:
+            self.engine.late.add(self)
+        elif self.state == CLOSING:
+            self.engine.departing.add(self)
+        return packets.SEPARATOR.join(message.payload for message in taken)
+
+    async def writable(self) -> bool:
+        """Wait until the client takes more of a replay; False when the session is over."""
+        while self.state == OPEN:
+            if (backlog := self._backlog()) is None:
+                return True
+            await backlog.emptied()
+        return False
+
+    def _backlog(self) -> Outbox | None:
+        """What must be taken before more of a replay is sent: a poll's answer is filled, not the queue."""
+        if self.connection is not None:
+            return self.connection.backlog()
+        waiting = self.outbox
+        if waiting is None or (len(waiting.messages) < packets.MAX_PAYLOAD_PACKETS and waiting.size < FLUSH_SIZE):
+            return None
+        return waiting
+
+    def _drop(self) -> None:
+        """Forget what waits."""
+        if self.outbox is not None:
+            self.outbox.release()
+            self.outbox = None
+
+    # In.
+
+    def packet(self, kind: str, data: str | bytes) -> None:
+        """Take one packet from the client."""
+        if self.state != OPEN:
+            return
+        if kind == packets.MESSAGE:
+            self.engine.message(self, data)
+        elif kind == packets.PONG:
+            if self.pinged:
+                self.pinged = False
+                self.engine.unanswered.discard(self)
+                self.engine.resting.add(self)
+        elif kind == packets.CLOSE:
+            self.end("client disconnect", packets.NOOP_MESSAGE)
+        elif kind != packets.NOOP:
+            raise ProtocolError("packet type is not a client's to send here")
+
+    # A session owns its WebSocket.
+
+    def attached(self, connection: Connection, answer: bytes) -> None:
+        self.connection = connection
+        connection.write(answer + Message((self.open_packet(),)).frame)
+        self.engine.opened(self)
+
+    def received(self, data: str | bytes) -> None:
+        self.packet(*packets.decode_packet(data))
+
+    def pong(self) -> None:
+        """A WebSocket pong: Engine.IO has pings of its own."""
+
+    def lost(self, reason: str) -> None:
+        self.connection = None
+        self.end(reason)
+
+    # Long polling.
+
+    async def answer_poll(self) -> str:
+        """Wait for something to send; Refusal when the request does not belong here."""
+        if self.poll is not None:
+            self.end("transport error", packets.CLOSE_MESSAGE)
+            raise Refusal(400, "Two polls at once")
+        if self.probe is not None and self.probe.answered:
+            return packets.NOOP
+        if self.outbox is None:
+            poll = self.poll = asyncio.get_running_loop().create_future()
+            try:
+                await poll
+            except asyncio.CancelledError:
+                self.end("transport close")
+                raise
+            finally:
+                self.poll = None
+        if self.outbox is None or (self.probe is not None and self.probe.answered):
+            return packets.NOOP
+        return self.take()
+
+    def upgrade(self, connection: Connection) -> None:
+        """Go on over the WebSocket that the probe opened; after `depart` send what waits there, and close it."""
+        self.probe = None
+        self.connection = connection
+        connection.owner = self
+        self.wake()
+        self.engine.late.discard(self)
+        waiting = self.outbox.messages if self.outbox is not None else []
+        self._drop()
+        if self.state == OPEN:
+            self.engine.upgraded(self)
+        for message in waiting:
+            connection.send(message)
+        if self.state == CLOSING:
+            self.connection = None
+            connection.close()
+            self.forget()
+
+    # Pings.
+
+    def beat(self) -> None:
+        """It is time for a ping."""
+        self.pinged = True
+        self.engine.unanswered.add(self, start=self.engine.resting.due)
+        self.send(packets.PING_MESSAGE)
+
+    def expire(self) -> None:
+        """The ping was not answered in time."""
+        self.engine.wiring.counters.ping_timeouts += 1
+        self.end("ping timeout", packets.CLOSE_MESSAGE)
+
+    def cut(self) -> None:
+        """What waits for the next poll has waited too long, or has grown too much."""
+        if self.state == OVERFLOWED:
+            self.state = OPEN
+        if self.state == OPEN:
+            self.engine.wiring.counters.slow_disconnects += 1
+        self.end("slow client")
+
+    # The end.
+
+    def end(self, reason: str, last: Message | None = None, *, code: int = 1000) -> None:
+        """End the session; a pending poll is answered with `last`, or with a NOOP."""
+        if self.state != OPEN:
+            return
+        self.state = CLOSED
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            connection.close(code)
+        if self.poll is not None and not self.poll.done():
+            if self.outbox is None:
+                self.outbox = Outbox()
+            self.outbox.put(last or packets.NOOP_MESSAGE, self.engine.wiring)
+            self.wake()
+        if self.body is not None:
+            self.body.reschedule(asyncio.get_running_loop().time())
+        self.engine.closed(self, reason)
+        self.forget()
+
+    def depart(self, reason: str, *, code: int = 1000) -> None:
+        """End politely: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
+        if self.state == OPEN and self.connection is None and (self.poll is None or self.outbox is not None):
+            self.send(packets.CLOSE_MESSAGE)
+            if self.state == OPEN:
+                self.state = CLOSING
+                self.engine.departing.add(self)
+                self.engine.closed(self, reason)
+        else:
+            self.end(reason, packets.CLOSE_MESSAGE, code=code)
+
+    def forget(self) -> None:
+        """Leave the engine's books."""
+        self.state = CLOSED
+        if self.probe is not None:
+            self.probe.give_up()
+        self.engine.late.discard(self)
+        if self.outbox is not None:
+            self.outbox.release()
+        self.engine.forget(self)

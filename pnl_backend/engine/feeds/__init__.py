@@ -1,0 +1,1 @@
+"""Plain WebSocket and server-sent-event feeds."""

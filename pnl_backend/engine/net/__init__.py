@@ -1,0 +1,1 @@
+"""Sockets, frames, HTTP heads, deadlines and caps: what every kind of connection shares."""

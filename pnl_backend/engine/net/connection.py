@@ -1,0 +1,299 @@
+"""One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
+
+import asyncio
+from typing import Protocol
+
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.engineio.packets import Message, ProtocolError, RawFrames
+from pnl_backend.engine.net import frames
+from pnl_backend.engine.net.admission import Admission
+from pnl_backend.engine.net.counters import Counters
+from pnl_backend.engine.net.deadlines import ClosesDue, DrainsDue, SlowClients
+from pnl_backend.engine.net.frames import FrameError, FrameReader
+from pnl_backend.engine.net.outbox import Outbox
+from pnl_backend.engine.net.requests import Environ
+from pnl_backend.engine.net.timers import Timers
+
+OPEN, CLOSING, CLOSED = range(3)
+FLUSH_SIZE = 64 * 1024
+"""How much of what waits is joined into one write."""
+LINGER = 2.0
+"""Seconds for the peer to answer our close frame."""
+DRAIN = 1.0
+"""Seconds for a peer that did not to end its half of the connection after ours."""
+
+
+class Owner(Protocol):
+    """Who a connection belongs to: an Engine.IO session, an upgrade under way, or a plain feed."""
+
+    @property
+    def environ(self) -> Environ:
+        """The request of the client, whose address the connection counts under while it closes."""
+
+    def attached(self, connection: "Connection", answer: bytes) -> None:
+        """The connection stands; `answer` (the handshake's) goes out before anything else."""
+
+    def received(self, data: str | bytes) -> None: ...
+
+    def pong(self) -> None: ...
+
+    def lost(self, reason: str) -> None:
+        """The connection is over, once; not called after the owner itself closed it."""
+
+
+class Wiring:
+    """What all connections of one engine share."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.admission = Admission(config)
+        self.timers = Timers()
+        self.behind = SlowClients(self.timers, config.slow_client_timeout)
+        self.linger = ClosesDue(self.timers, LINGER)
+        self.draining = DrainsDue(self.timers, DRAIN)
+        self.open: set[Connection] = set()
+        self._empty: asyncio.Event | None = None
+
+    async def quiet(self) -> None:
+        """Wait until no connection is left."""
+        if self.open:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+    def gone(self, connection: "Connection") -> None:
+        self.open.discard(connection)
+        if self._empty is not None and not self.open:
+            self._empty.set()
+
+
+class Connection:
+    """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
+
+    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "state", "wiring")
+
+    def __init__(self, wiring: Wiring, owner: Owner) -> None:
+        self.wiring = wiring
+        self.owner = owner
+        self.direct = -1
+        self.outbox: Outbox | None = None
+        self.reader = FrameReader(wiring.config.max_http_buffer_size)
+        self.state = OPEN
+        self.halted = False
+        self.counted: str | None = None
+        """The address under which it counts while it closes."""
+        wiring.open.add(self)
+
+    # What each kind of socket does in its own way.
+
+    def write(self, data: bytes) -> None:
+        """Write to a socket that nothing waits for."""
+        raise NotImplementedError
+
+    def blocked(self) -> bool:
+        """Whether the socket does not take more for now."""
+        raise NotImplementedError
+
+    def hang_up(self, *, politely: bool) -> None:
+        """Give the socket back, `politely` behind what was written."""
+        raise NotImplementedError
+
+    def hold(self, data: bytes, sent: int) -> None:
+        """Keep what a write to `direct` left over."""
+        raise NotImplementedError
+
+    def fail(self) -> None:
+        """A write to `direct` failed."""
+        raise NotImplementedError
+
+    def shutdown_write(self) -> None:
+        """End our half of the connection behind what was written."""
+        raise NotImplementedError
+
+    def listen(self, *, to: bool) -> None:
+        """Read from the socket, or do not for now."""
+        raise NotImplementedError
+
+    # Out.
+
+    @staticmethod
+    def encode(message: Message) -> bytes:
+        return message.frame
+
+    def lags(self) -> bool:
+        """Whether something waits for the client to read."""
+        return self.outbox is not None or self.blocked()
+
+    def backlog(self) -> Outbox | None:
+        """What must be emptied before more of a replay is sent; None when the socket takes more."""
+        if self.state == CLOSED or not self.lags():
+            return None
+        if self.outbox is None:
+            self.outbox = Outbox()
+        return self.outbox
+
+    def send(self, message: Message) -> None:
+        """Write now when nothing waits, else queue within bounds; a client that passes them is cut."""
+        if self.state != OPEN:
+            return
+        if not self.lags():
+            self.write(self.encode(message))
+            return
+        if self.outbox is None:
+            self.outbox = Outbox()
+        if not self.outbox.put(message, self.wiring):
+            self.cut()
+
+    def flush(self) -> None:
+        """Write what waits, as far as the socket takes it."""
+        while self.outbox is not None and self.state != CLOSED:
+            if not self.outbox.messages:
+                self.outbox.release()
+                self.outbox = None
+                break
+            if self.blocked():
+                return
+            waiting = self.outbox.messages
+            size = count = 0
+            while count < len(waiting) and size < FLUSH_SIZE:
+                size += len(waiting[count].frame)
+                count += 1
+            batch, self.outbox.messages = waiting[:count], waiting[count:]
+            self.outbox.size -= size
+            self.write(b"".join(map(self.encode, batch)))
+
+    def caught_up(self) -> None:
+        """Nothing waits for the socket any more."""
+        self.wiring.behind.discard(self)
+        if self.state == CLOSING:
+            self.wiring.linger.add(self)
+
+    # In.
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the peer; what comes behind a `pause` is kept."""
+        if self.halted:
+            self.reader.buffer += data
+            return
+        try:
+            for opcode, payload in self.reader.feed(data):
+                if self.state == OPEN:
+                    self._message(opcode, payload)
+                elif opcode == frames.CLOSE:
+                    self.finish()
+                if self.state == CLOSED or self.halted:
+                    return
+        except FrameError as error:
+            self._offended(error.code, str(error))
+        except ProtocolError as error:
+            self._offended(frames.POLICY, str(error))
+        else:
+            return
+        if self.state == CLOSING:
+            self.feed(b"")  # the peer's own close frame may have come with the error
+
+    def pause(self) -> None:
+        """Take nothing more until `resume`."""
+        self.halted = True
+        if self.state != CLOSED:
+            self.listen(to=False)
+
+    def resume(self) -> None:
+        if self.halted and self.state != CLOSED:
+            self.halted = False
+            self.listen(to=True)
+            self.feed(b"")
+
+    def _message(self, opcode: int, payload: str | bytes) -> None:
+        if opcode <= frames.BINARY:
+            self.wiring.counters.messages_received += 1
+            self.owner.received(payload)
+            return
+        payload = payload if isinstance(payload, bytes) else b""  # the reader gives control frames as bytes
+        if opcode == frames.PONG:
+            self.owner.pong()
+        elif opcode == frames.PING:
+            self.send(RawFrames(frames.frame(frames.PONG, payload)))
+        else:
+            self.close(int.from_bytes(payload[:2], "big") if payload else frames.NORMAL)
+            self.finish()
+            self.owner.lost("transport close")
+
+    def _offended(self, code: int, reason: str) -> None:
+        if self.state == OPEN:
+            self.wiring.counters.protocol_errors += 1
+            self.close(code, reason)
+            self.owner.lost("transport error")
+
+    # The end.
+
+    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
+        """Send a close frame behind what waits; the socket is closed when the peer has answered, or shortly after.
+
+        Until then the socket is read and our half of it stays open: a client that finds it closed, or reset because of
+        unread data, while it answers the close frame reports 1006 in place of our code.
+        """
+        if self.state != OPEN:
+            return
+        self.send(RawFrames(frames.close_frame(code, reason)))
+        if self.state != OPEN:
+            return
+        self._closing()
+        if self.halted:
+            self.halted = False
+            self.listen(to=True)
+        if not self.lags():
+            self.wiring.linger.add(self)
+
+    def _closing(self) -> None:
+        self.state = CLOSING
+        self.direct = -1
+        self.counted = self.owner.environ.peer
+        self.wiring.admission.hold(self.counted)
+
+    def unanswered(self) -> None:
+        """The peer has not answered our close frame: end our half; it has a moment to end its own."""
+        if self.state != CLOSED:
+            self.wiring.draining.add(self)
+            self.shutdown_write()
+
+    def cut(self) -> None:
+        """End a client that does not keep up."""
+        if self.state == OPEN:
+            self.wiring.counters.slow_disconnects += 1
+            # In its own turn of the loop: this may be the middle of somebody's broadcast.
+            asyncio.get_running_loop().call_soon(self.owner.lost, "slow client")
+        self.abort()
+
+    def finish(self) -> None:
+        """Hang up behind our close frame, now that the peer has sent its own."""
+        if not self.lags():
+            self._end(politely=True)
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._end(politely=False)
+
+    def _end(self, *, politely: bool) -> None:
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.direct = -1
+        if self.outbox is not None:
+            self.outbox.release()
+            self.outbox = None
+        if self.counted is not None:
+            self.wiring.admission.release(self.counted)
+            self.counted = None
+        self.wiring.gone(self)
+        self.wiring.behind.discard(self)
+        self.wiring.linger.discard(self)
+        self.wiring.draining.discard(self)
+        self.hang_up(politely=politely)
+
+    def ended(self) -> None:
+        """The socket is gone."""
+        was = self.state
+        self.abort()
+        if was == OPEN:
+            self.owner.lost("transport close")

@@ -1,0 +1,154 @@
+"""A connection that aiohttp serves, under the engine's deadlines: for each request head, and for taking an answer."""
+
+import asyncio
+from typing import cast
+
+from aiohttp import web
+
+from pnl_backend.engine.net.pending import Arrival, Arrivals
+from pnl_backend.engine.net.requests import HeadReader, Refusal, refusal_bytes
+from pnl_backend.engine.net.sockets import limit_unsent, write_last
+
+PROGRESS = 4096
+"""Bytes of an answer that a client takes within `slow_client_timeout` at least; who takes less is closed."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """Stands between a transport and aiohttp's protocol, and passes everything on.
+
+    A request head has its deadline until `began`; the connection is idle from the end of the answer to the next byte.
+    """
+
+    def __init__(self, arrivals: Arrivals, arrival: Arrival, inner: web.RequestHandler) -> None:
+        self.arrivals = arrivals
+        self.arrival = arrival
+        self.loop = asyncio.get_running_loop()
+        self.inner = inner
+        self.transport: asyncio.Transport | None = None
+        self.request: web.BaseRequest | None = None
+        self.head: HeadReader | None = HeadReader(arrivals.config.max_head_size)
+        self.pipelined = False
+        self.given_up = False
+        self.refused = False
+        self.unsent = 0
+        arrival.holder = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            limit_unsent(sock)  # or the kernel would hide for long that the client takes its answer
+        if self.given_up:
+            self.transport.abort()
+        self.inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
+        if self.request is not None:
+            # Behind the body of the request in hand comes the next one's head.
+            if self.request.content.is_eof() and not _begins_whole(data):
+                self.pipelined = True
+        else:
+            if self.head is None and _begins_whole(data):
+                self.head = HeadReader(self.arrivals.config.max_head_size)  # its body may come before `began`
+            elif self.head is None:
+                self._await_head()
+            if self.head is not None and not self.head.take(data):
+                self._refuse(Refusal(431, "Request header fields are too large"))
+                return
+            if self.head is not None and self.head.complete:
+                self.arrivals.received(self.arrival)
+        self.inner.data_received(data)
+
+    def eof_received(self) -> None:
+        self.inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._watch_sending()
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.arrivals.wiring.behind.discard(self)
+        self.inner.resume_writing()
+        if self.request is None:
+            self._watch_sending()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = self.request = None
+        self.arrivals.complete(self.arrival)
+        self.arrivals.wiring.behind.discard(self)
+        self.inner.connection_lost(exc)
+
+    def began(self, request: web.BaseRequest) -> None:
+        """aiohttp has a complete request, which the current task answers."""
+        self.request = request
+        self.head = None
+        self.pipelined = False
+        self.arrivals.complete(self.arrival)
+        task = asyncio.current_task(self.loop)  # which need not look for the running loop
+        if task is not None:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, _: "asyncio.Task[object]") -> None:
+        """The answer is written, as far as the transport takes it."""
+        self.request = None
+        if self.transport is None:
+            return
+        self._watch_sending()
+        if self.pipelined:
+            self._await_head()
+        else:
+            self.arrivals.rest(self.arrival)
+
+    def _await_head(self) -> None:
+        self.head = HeadReader(self.arrivals.config.max_head_size)
+        self.arrivals.begin(self.arrival)
+
+    def _watch_sending(self) -> None:
+        if self.transport is None or self in self.arrivals.wiring.behind:
+            return
+        self.unsent = self.transport.get_write_buffer_size()
+        if self.unsent:
+            self.arrivals.wiring.behind.add(self)
+
+    def cut(self) -> None:
+        """Close a client that does not take its answer; one that took some of it goes on."""
+        if self.transport is None:
+            return
+        before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
+        if self.unsent > max(0, before - PROGRESS) and self.unsent:
+            self.arrivals.wiring.counters.slow_disconnects += 1
+            self.give_up()
+        elif self.unsent:
+            self.arrivals.wiring.behind.add(self)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.refused = True
+            write_last(self.transport, refusal_bytes(refusal))
+            self.arrivals.linger(self.arrival)
+
+    def read(self) -> None:
+        """The transport brings what has arrived."""
+
+    def give_up(self) -> None:
+        """Close the socket at once, or as soon as the transport is there."""
+        self.given_up = True
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _begins_whole(data: bytes) -> bool:
+    """Whether the bytes begin with a whole request head, which aiohttp takes or refuses at once; most requests do.
+
+    Such a head needs no deadline of its own.
+    """
+    return data[:1].isalpha() and data.find(b"\r\n\r\n") > 0
+
+
+def request_began(request: web.BaseRequest) -> None:
+    """Say that a request's head is complete, where the connection is one of `listen`'s."""
+    protocol = None if request.transport is None else request.transport.get_protocol()
+    if isinstance(protocol, HttpConnection):
+        protocol.began(request)

@@ -1,0 +1,177 @@
+"""Connections that have not sent a complete request: their deadline, their caps, and which of them makes room."""
+
+from collections import OrderedDict
+from typing import Protocol
+
+from loguru import logger
+
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.net.connection import Wiring
+from pnl_backend.engine.net.process import descriptor_share
+from pnl_backend.engine.net.timers import Deadlines
+
+LINGER = 2.0
+"""Seconds for a peer whose request was refused to read the answer and end its half of the connection."""
+
+
+class Holder(Protocol):
+    """Whatever reads from an accepted socket just now."""
+
+    def read(self) -> None:
+        """Take what has arrived, where the event loop does not do that alone."""
+
+    def give_up(self) -> None:
+        """Close the socket at once."""
+
+
+class Arrival:
+    """One accepted connection, the same from accept through every hand-over."""
+
+    __slots__ = ("group", "holder", "peer")
+
+    def __init__(self, peer: str, group: str | None) -> None:
+        """`group` is the group of addresses under whose cap it counts; None for a proxy's, under none."""
+        self.peer = peer
+        self.group = group
+        self.holder: Holder | None = None
+
+    def give_up(self) -> None:
+        if self.holder is not None:
+            self.holder.give_up()
+
+
+class HeadsDue(Deadlines[Arrival]):
+    """Connections without a complete request head."""
+
+    __slots__ = ("arrivals",)
+
+    def __init__(self, arrivals: "Arrivals", wiring: Wiring) -> None:
+        super().__init__(wiring.timers, wiring.config.head_timeout)
+        self.arrivals = arrivals
+
+    def expire(self, item: Arrival) -> None:
+        self.arrivals.wiring.counters.head_timeouts += 1
+        self.arrivals.close(item)
+
+
+class RefusedDue(Deadlines[Arrival]):
+    """Refused connections whose peer has not ended its half."""
+
+    __slots__ = ("arrivals",)
+
+    def __init__(self, arrivals: "Arrivals", wiring: Wiring) -> None:
+        super().__init__(wiring.timers, LINGER)
+        self.arrivals = arrivals
+
+    def expire(self, item: Arrival) -> None:
+        self.arrivals.close(item)
+
+
+class Arrivals:
+    """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
+
+    Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.unfinished = HeadsDue(self, wiring)
+        """Until aiohttp or the engine has the request."""
+        self.lingering = RefusedDue(self, wiring)
+        self._waiting: OrderedDict[Arrival, None] = OrderedDict()
+        """Those whose head has not arrived, and the lingering ones."""
+        self._by_group: dict[str, OrderedDict[Arrival, None]] = {}
+        self._idle: OrderedDict[Arrival, None] = OrderedDict()
+
+    @property
+    def config(self) -> EngineConfig:
+        return self.wiring.config
+
+    def enter(self, peer: str, holder: Holder) -> Arrival:
+        """Take a new connection."""
+        arrival = Arrival(peer, None if self.config.is_proxy(peer) else self.config.group_address(peer))
+        arrival.holder = holder
+        self.begin(arrival)
+        return arrival
+
+    def begin(self, arrival: Arrival) -> None:
+        """A request head is awaited; the oldest connections that wait for one make room where there are too many."""
+        self.unfinished.add(arrival)
+        self._wait(arrival)
+
+    def linger(self, arrival: Arrival) -> None:
+        """The request is refused: closed at once, a socket with unread data would reset, and the answer be lost.
+
+        Until its peer has ended its half, or its time is up, the connection counts as one that waits.
+        """
+        self.unfinished.discard(arrival)
+        self.lingering.add(arrival)
+        self._wait(arrival)
+
+    def _wait(self, arrival: Arrival) -> None:
+        self._idle.pop(arrival, None)
+        self._waiting.pop(arrival, None)
+        self._waiting[arrival] = None
+        if arrival.group is not None:
+            same = self._by_group.setdefault(arrival.group, OrderedDict())
+            same[arrival] = None
+            self._reduce(same, descriptor_share(self.config.max_unfinished_per_ip, part=4))
+        self._reduce(self._waiting, descriptor_share(self.config.max_unfinished, part=2))
+
+    def received(self, arrival: Arrival) -> None:
+        """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
+        self._waiting.pop(arrival, None)
+        same = None if arrival.group is None else self._by_group.get(arrival.group)
+        if arrival.group is not None and same is not None:
+            same.pop(arrival, None)
+            if not same:
+                del self._by_group[arrival.group]
+
+    def complete(self, arrival: Arrival) -> None:
+        """The request is in hand, or the connection is closed."""
+        if arrival in self._idle:  # then it is in no other queue
+            del self._idle[arrival]
+            return
+        if arrival in self._waiting:
+            self.received(arrival)
+        self.unfinished.discard(arrival)
+        self.lingering.discard(arrival)
+
+    def rest(self, arrival: Arrival) -> None:
+        """The connection is kept alive between two requests."""
+        self._idle[arrival] = None
+
+    def make_room(self) -> bool:
+        """Free a descriptor: the oldest connection without a head is closed, or else the one idle longest."""
+        for connections in (self._waiting, self._idle):
+            while connections:
+                if self._displace(next(iter(connections))):
+                    return True
+        return False
+
+    def close(self, arrival: Arrival) -> None:
+        self.complete(arrival)
+        try:
+            arrival.give_up()
+        except Exception as error:
+            logger.opt(exception=error).error("A connection could not be closed")
+
+    def close_all(self) -> None:
+        """At shutdown."""
+        for waiting in (self.unfinished, self.lingering):
+            while (arrival := waiting.oldest()) is not None:
+                self.close(arrival)
+
+    def _reduce(self, connections: OrderedDict[Arrival, None], cap: int) -> None:
+        while len(connections) > cap:
+            self._displace(next(iter(connections)))
+
+    def _displace(self, arrival: Arrival) -> bool:
+        """Close a connection that waits, unless what it needs has arrived and was only not read yet."""
+        if arrival.holder is not None:
+            arrival.holder.read()
+        if arrival not in self._waiting and arrival not in self._idle:
+            return False
+        self.wiring.counters.shed += 1
+        self.close(arrival)
+        return True

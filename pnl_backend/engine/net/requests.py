@@ -1,0 +1,259 @@
+"""A request's head as handlers see it, and the rules that judge it: peer, origin, WebSocket handshake; no I/O."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from pnl_backend.engine.config import EngineConfig, Origins
+from pnl_backend.engine.net.frames import accept_key
+
+_END = re.compile(rb"\r?\n\r?\n")
+_HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
+
+
+_HEADER_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z, ]{1,1024}")
+PREFLIGHT_MAX_AGE = 600
+"""Seconds for which browsers keep a preflight's answer."""
+
+
+@dataclass(slots=True, eq=False)
+class Refusal(Exception):
+    """Why a connection is not taken: an HTTP status, what to say, and when to come back (s)."""
+
+    status: int
+    message: str
+    code: int = 3
+    """Engine.IO's error code for polling clients."""
+    retry_after: int | None = None
+
+    @property
+    def body(self) -> bytes:
+        return f'{{"code":{self.code},"message":"{self.message}"}}'.encode()
+
+
+def refusal_bytes(refusal: Refusal) -> bytes:
+    """A whole HTTP answer that ends the connection."""
+    lines = [
+        f"HTTP/1.1 {refusal.status} Refused",
+        "Content-Type: application/json",
+        f"Content-Length: {len(refusal.body)}",
+        "Connection: close",
+    ]
+    if refusal.status == 426:
+        lines.append("Sec-WebSocket-Version: 13")
+    if refusal.retry_after is not None:
+        lines.append(f"Retry-After: {refusal.retry_after}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + refusal.body
+
+
+class HeadReader:
+    """Finds the end of a request head in what arrives, and says when there is too much of it."""
+
+    __slots__ = ("_tail", "complete", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.complete = False
+        self._tail = b""
+
+    def take(self, data: bytes) -> bool:
+        """Take the next bytes; False when there are more than `limit` and the head is not complete."""
+        if self.complete:
+            return True
+        if not self._tail:
+            data = data.lstrip(b"\r\n")  # empty lines may stand before a request (RFC 9112, 2.2)
+        seen = self._tail + data
+        self.complete = _END.search(seen) is not None
+        self.size += len(data)
+        self._tail = seen[-3:]
+        return self.complete or self.size <= self.limit
+
+
+class Environ(Mapping[str, object]):
+    """WSGI names over the bytes of a request's head: one small object for a connection's life."""
+
+    __slots__ = ("_headers", "_query", "peer", "raw", "secure")
+
+    def __init__(self, raw: bytes, peer: str, *, secure: bool = False) -> None:
+        self.raw = raw
+        self.peer = peer
+        self.secure = secure
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def target(self) -> str:
+        return self.raw[: self.raw.index(b"\r\n")].decode("latin-1").split(" ")[1]
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def method(self) -> str:
+        return self.raw[: self.raw.index(b" ")].decode("latin-1")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's first value for each name."""
+        if self._query is None:
+            self._query = parse_query(self.target.partition("?")[2])
+        return self._query
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Lower-case names; repeated headers joined by commas."""
+        if self._headers is None:
+            self._headers = {}
+            for line in self.raw.decode("latin-1").split("\r\n")[1:]:
+                name, _, value = line.partition(":")
+                name = name.lower()
+                if name:
+                    value = value.strip(" \t")
+                    self._headers[name] = f"{self._headers[name]},{value}" if name in self._headers else value
+        return self._headers
+
+    def header(self, name: str, default: str = "") -> str:
+        return self.headers.get(name.lower(), default)
+
+    def forget(self) -> None:
+        """Drop what was parsed; it is read again from the bytes when somebody asks."""
+        self._headers = self._query = None
+
+    def _wsgi(self) -> dict[str, object]:
+        names = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        return {
+            **names,
+            "REQUEST_METHOD": self.method,
+            "PATH_INFO": self.path,
+            "QUERY_STRING": self.target.partition("?")[2],
+            "RAW_URI": self.target,
+            "REMOTE_ADDR": self.peer,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": "https" if self.secure else "http",
+        }
+
+    def __getitem__(self, name: str) -> object:
+        return self.peer if name == "REMOTE_ADDR" else self._wsgi()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wsgi())
+
+    def __len__(self) -> int:
+        return len(self._wsgi())
+
+
+def fold_path(path: str) -> str:
+    """The form under which paths are compared, as Express does: case does not matter, nor one slash at the end."""
+    if len(path) > 1 and path.endswith("/") and not path.endswith("//"):
+        path = path[:-1]
+    return path.lower() if path.isascii() else path
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """First value for each name; a query too long or too odd to be ours reads as empty."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def check_version(query: Mapping[str, str]) -> None:
+    """Refusal for another version of Engine.IO than 4."""
+    if query.get("EIO") != "4":
+        raise Refusal(400, "Unsupported protocol version", code=5)
+
+
+def clean_upgrade(head: bytes) -> bool:
+    """Whether a request head is a plain upgrade that needs no general HTTP parser: anything odd is left to one."""
+    if not _HEAD.fullmatch(head):
+        return False
+    lowered = head.lower()
+    return b"\r\ncontent-length:" not in lowered and b"\r\ntransfer-encoding:" not in lowered
+
+
+def from_client(environ: Environ, config: EngineConfig) -> Environ:
+    """The same request with the client's address and scheme in place of its peer's."""
+    forwarded_for, forwarded_proto = environ.header("X-Forwarded-For"), environ.header("X-Forwarded-Proto")
+    address, secure = config.resolve_client(environ.peer, environ.secure, forwarded_for, forwarded_proto)
+    if (address, secure) == (environ.peer, environ.secure):
+        return environ
+    return Environ(environ.raw, address, secure=secure)
+
+
+def check_origin(environ: Environ, allowed: Origins) -> str | None:
+    """The request's origin, None when it names none; Refusal for a foreign one."""
+    origin = environ.headers.get("origin")
+    if origin is None:
+        return None
+    if origin == "null":  # sandboxed and local pages, whoever wrote them
+        raise Refusal(403, "Origin is not allowed", code=4)
+    if allowed in ("*", origin):
+        return origin
+    if callable(allowed):
+        accepted = allowed(origin)
+    else:
+        accepted = not isinstance(allowed, str) and ("*" in allowed or origin in allowed)
+    if accepted or same_origin(environ, origin):
+        return origin
+    raise Refusal(403, "Origin is not allowed", code=4)
+
+
+def cors_headers(origin: str | None, allowed: Origins) -> dict[str, str]:
+    """What lets a page of an accepted origin read the answer; credentials are for origins that are listed by name."""
+    if origin is None:
+        return {}
+    listed = [allowed] if isinstance(allowed, str) else [] if callable(allowed) else allowed
+    headers = {"Access-Control-Allow-Origin": "*" if "*" in listed else origin, "Vary": "Origin"}
+    if origin in listed and "*" not in listed:
+        headers["Access-Control-Allow-Credentials"] = "true"
+    return headers
+
+
+def preflight_headers(environ: Environ) -> dict[str, str]:
+    """What a page of an accepted origin may send: the methods of long polling, and whichever headers it asks for."""
+    asked = environ.header("Access-Control-Request-Headers")
+    return {
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
+        **({"Access-Control-Allow-Headers": asked} if _HEADER_NAMES.fullmatch(asked) else {}),
+    }
+
+
+def same_origin(environ: Environ, origin: str) -> bool:
+    """Whether a page that this very host served makes the request."""
+    try:
+        page = urlsplit(origin)
+    except ValueError:
+        return False
+    host = environ.headers.get("host", "").lower()
+    scheme = "https" if environ.secure else "http"
+    default = ":443" if environ.secure else ":80"
+    return (
+        bool(host) and page.scheme == scheme and page.netloc.lower().removesuffix(default) == host.removesuffix(default)
+    )
+
+
+def handshake(environ: Environ) -> bytes:
+    """The 101 answer to a WebSocket handshake (RFC 6455, 4.2); Refusal when it is not one."""
+    headers = environ.headers
+    if environ.method != "GET" or headers.get("upgrade", "").lower() != "websocket":
+        raise Refusal(400, "Bad request")
+    if "upgrade" not in [token.strip() for token in headers.get("connection", "").lower().split(",")]:
+        raise Refusal(400, "Bad request")
+    if headers.get("sec-websocket-version") != "13":
+        raise Refusal(426, "WebSocket version 13 is needed")
+    key = headers.get("sec-websocket-key", "")
+    try:
+        if len(b64decode(key, validate=True)) != 16:
+            raise ValueError
+    except ValueError:
+        raise Refusal(400, "Bad Sec-WebSocket-Key") from None
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
+    )

@@ -1,0 +1,213 @@
+"""The two kinds of socket under a connection: a bare descriptor, and an asyncio transport."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from pnl_backend.engine.net.connection import CLOSED, DRAIN, FLUSH_SIZE, OPEN, Connection, Owner, Wiring
+from pnl_backend.engine.net.outbox import Outbox
+
+RECEIVE_SIZE = 64 * 1024
+READS = 4
+"""Reads in a turn of the loop."""
+UNSENT_LIMIT = 16 * 1024
+"""Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
+
+
+def limit_unsent(sock: socket.socket) -> None:
+    """Keep the kernel from hoarding what a client does not read."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+
+def read_when_ready(loop: asyncio.AbstractEventLoop, descriptor: int, callback: Callable[[], None]) -> None:
+    """`loop.add_reader` for a descriptor that may have been another socket's."""
+    try:
+        loop.add_reader(descriptor, callback)
+    except RuntimeError:
+        # uvloop closes the poll of a socket that got data and a reset at once, but still has it under its descriptor.
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
+        loop.add_reader(descriptor, callback)
+
+
+def write_last(transport: asyncio.Transport, data: bytes) -> None:
+    """Write and end our half of the connection, where the transport can: TLS has no half-close."""
+    transport.write(data)
+    if transport.can_write_eof():
+        transport.write_eof()
+
+
+class SocketConnection(Connection):
+    """A connection over a plain TCP socket of its own: no transport, no task, one descriptor."""
+
+    __slots__ = ("loop", "rest", "sock")
+
+    def __init__(self, wiring: Wiring, owner: Owner, sock: socket.socket) -> None:
+        super().__init__(wiring, owner)
+        self.loop = asyncio.get_running_loop()
+        self.sock = sock
+        self.rest: bytes | memoryview | None = None
+        self.direct = sock.fileno()
+        limit_unsent(sock)
+        read_when_ready(self.loop, self.direct, self.read)
+
+    def blocked(self) -> bool:
+        return self.rest is not None
+
+    def write(self, data: bytes) -> None:
+        try:
+            sent = os.write(self.sock.fileno(), data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.fail()
+            return
+        if sent != len(data):
+            self.hold(data, sent)
+
+    def hold(self, data: bytes, sent: int) -> None:
+        """Keep what the kernel did not take and wait until it takes more."""
+        self.rest = memoryview(data)[sent:]
+        self.direct = -1
+        if self.outbox is None:
+            self.outbox = Outbox()
+        self.loop.add_writer(self.sock.fileno(), self._writable)
+        if self not in self.wiring.behind:
+            self.wiring.behind.add(self)
+
+    def fail(self) -> None:
+        """A write failed: the end comes in its own turn of the loop, never inside of somebody's broadcast."""
+        self.direct = -1
+        self.rest = b""
+        self.loop.call_soon(self.ended)
+
+    def _writable(self) -> None:
+        if self.state == CLOSED:
+            return
+        rest, self.rest = self.rest, None
+        if rest:
+            try:
+                sent = os.write(self.sock.fileno(), rest)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self.ended()
+                return
+            if sent < len(rest):
+                self.rest = rest[sent:]
+                return
+        self.flush()
+        if self.rest is None and self.state != CLOSED:
+            self.loop.remove_writer(self.sock.fileno())
+            self.caught_up()
+            if self.state == OPEN:
+                self.direct = self.sock.fileno()
+
+    def read(self) -> None:
+        """Take what has arrived."""
+        # More than once: uvloop reports data with a reset behind it only once.
+        for _ in range(READS):
+            if self.state == CLOSED or self.halted:
+                return
+            try:
+                data = self.sock.recv(RECEIVE_SIZE)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.ended()
+                return
+            self.feed(data)
+
+    def shutdown_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def listen(self, *, to: bool) -> None:
+        if to:
+            read_when_ready(self.loop, self.sock.fileno(), self.read)
+        else:
+            self.loop.remove_reader(self.sock.fileno())
+
+    def hang_up(self, *, politely: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
+        fd = self.sock.fileno()
+        self.loop.remove_reader(fd)
+        self.loop.remove_writer(fd)
+        if self.rest is not None:
+            # A reset: else the kernel would go on holding what this peer does not read.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rest = None
+        self.sock.close()
+
+
+class TransportConnection(Connection, asyncio.Protocol):
+    """A connection over an asyncio transport: TLS, and sockets that aiohttp accepted."""
+
+    __slots__ = ("paused", "transport", "under")
+
+    def __init__(
+        self, wiring: Wiring, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
+    ) -> None:
+        """`under` is the protocol that had the transport before; it learns when the connection is lost."""
+        super().__init__(wiring, owner)
+        self.transport = transport
+        self.under = under
+        self.paused = False
+        transport.set_write_buffer_limits(high=FLUSH_SIZE)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            limit_unsent(sock)
+        transport.set_protocol(self)
+
+    def blocked(self) -> bool:
+        return self.paused
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        self.feed(data)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self not in self.wiring.behind:
+            self.wiring.behind.add(self)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.flush()
+        if not self.paused:
+            self.caught_up()
+
+    def shutdown_write(self) -> None:
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()  # TLS has no half-close
+
+    def listen(self, *, to: bool) -> None:
+        if self.transport.is_closing():
+            return
+        if to:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended()
+        if self.under is not None:
+            self.under.connection_lost(exc)
+            self.under = None
+
+    def hang_up(self, *, politely: bool) -> None:
+        if not politely:
+            self.transport.abort()
+            return
+        self.transport.close()
+        # Also when nothing is left to write: TLS waits for the peer's own end.
+        asyncio.get_running_loop().call_later(DRAIN, self.transport.abort)

@@ -1,0 +1,280 @@
+"""Who is in which namespace and room: python-socketio's client manager, made for fan-out.
+
+Where python-socketio's own scans every room of a namespace when one client leaves, a member here knows its rooms.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pnl_backend.engine.engineio.packets import Message
+from pnl_backend.engine.net.connection import Connection
+from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast, Fanout
+from pnl_backend.engine.socketio.packets import EVENT
+
+if TYPE_CHECKING:
+    from pnl_backend.engine.server import Server
+    from pnl_backend.engine.socketio.clients import Client
+
+PENDING, CONNECTED, LEAVING = range(3)
+Room = str | Sequence[str] | None
+
+
+class Member:
+    """A client in one namespace; it gets broadcasts."""
+
+    __slots__ = (
+        "callbacks",
+        "client",
+        "connection",
+        "held",
+        "namespace",
+        "replaced",
+        "rooms",
+        "sid",
+        "state",
+        "variant",
+    )
+
+    def __init__(self, sid: str, namespace: str, client: "Client") -> None:
+        self.sid = sid
+        self.namespace = namespace
+        self.client = client
+        self.connection: Connection | None = None
+        self.variant = 0
+        self.state = PENDING
+        self.rooms: tuple[str, ...] = ()
+        self.held: list[Message] | None = []
+        self.callbacks: dict[int, Callable[..., Any]] | None = None
+        self.replaced = False
+        """By the member of a newer CONNECT of the same client, which gets what handlers still send to this one."""
+
+    def deliver(self, message: Message) -> None:
+        """Send; what comes before the CONNECT answer is held until behind it."""
+        if self.state == LEAVING:
+            return
+        if self.held is not None:
+            self.held.append(message)
+        else:
+            self.client.send(message)
+
+    def depart(self) -> None:
+        """Nothing is sent to it any more; it keeps its rooms until its disconnect handler has run."""
+        self.state = LEAVING
+        self.connection = None
+
+    def admit(self, answer: Message) -> None:
+        """Send the CONNECT answer and what was held for it."""
+        held, self.held = self.held or [], None
+        self.state = CONNECTED
+        for message in (answer, *held):
+            self.client.send(message)
+        self.connection = self.client.connection
+
+
+class Rooms:
+    """Members by namespace and room; emits to any of them. python-socketio calls this its manager."""
+
+    server: "Server"
+    fanout: Fanout
+
+    def __init__(self) -> None:
+        self.members: dict[str, dict[str, Member]] = {}
+        self._rooms: dict[str, dict[str, dict[str, Member]]] = {}
+        self._ack_id = 0
+
+    # Members.
+
+    def enter(self, client: "Client", namespace: str, sid: str, rooms: Iterable[str] = ()) -> Member:
+        """A new member, pending until its CONNECT is answered; until then a former one of the client goes on."""
+        member = Member(sid, namespace, client)
+        self.members.setdefault(namespace, {})[sid] = member
+        former = client.members.get(namespace)
+        if former is None or former.state == LEAVING:
+            client.members[namespace] = member
+        for room in rooms:
+            self._join(member, room)
+        return member
+
+    def leave(self, member: Member) -> None:
+        """Take a member out of everything."""
+        for room in member.rooms:
+            self._part(member, room)
+        member.rooms = ()
+        members = self.members.get(member.namespace, {})
+        if members.get(member.sid) is member:
+            del members[member.sid]
+        if member.client.members.get(member.namespace) is member:
+            del member.client.members[member.namespace]
+        member.connection = None
+
+    def find(self, sid: str, namespace: str) -> Member | None:
+        return self.members.get(namespace, {}).get(sid)
+
+    def audience(self, namespace: str, room: Room = None, skip: Any = None) -> list[Member]:
+        """Those a broadcast to a room, to several, to a sid or to all (None) is for."""
+        members = self.members.get(namespace, {})
+        if room is None:
+            found = members
+        elif isinstance(room, str):
+            found = self._room(namespace, room)
+        else:
+            found = {sid: member for name in room for sid, member in self._room(namespace, name).items()}
+        if not skip:
+            return list(found.values())
+        skipped = {skip} if isinstance(skip, str) else set(skip)
+        return [member for sid, member in found.items() if sid not in skipped]
+
+    def anyone(self, namespace: str, room: str) -> bool:
+        """Whether a broadcast to a room has anybody to go to: what nobody gets need not be made."""
+        return bool(self._room(namespace, room))
+
+    def _room(self, namespace: str, room: str) -> dict[str, Member]:
+        found = self._rooms.get(namespace, {}).get(room)
+        if found is not None:
+            return found
+        member = self.members.get(namespace, {}).get(room)
+        return {} if member is None else {room: member}
+
+    def _join(self, member: Member, room: str) -> None:
+        if room not in member.rooms and room != member.sid:
+            member.rooms = (*member.rooms, room)
+            self._rooms.setdefault(member.namespace, {}).setdefault(room, {})[member.sid] = member
+
+    def _part(self, member: Member, room: str) -> None:
+        rooms = self._rooms.get(member.namespace, {})
+        found = rooms.get(room, {})
+        if found.get(member.sid) is member:
+            del found[member.sid]
+            if not found:
+                del rooms[room]
+
+    # What python-socketio asks its manager.
+
+    def set_server(self, server: "Server") -> None:
+        self.server = server
+        self.fanout = server.eio.fanout
+
+    def initialize(self) -> None:
+        """Nothing to prepare."""
+
+    def get_namespaces(self) -> Iterable[str]:
+        return self.members.keys()
+
+    def get_participants(self, namespace: str, room: Room) -> Iterator[tuple[str, str]]:
+        return iter([(member.sid, member.client.sid) for member in self.audience(namespace, room)])
+
+    def get_rooms(self, sid: str, namespace: str) -> list[str]:
+        member = self.find(sid, namespace)
+        return [] if member is None else [sid, *member.rooms]
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        member = self.find(sid, namespace)
+        return member is not None and member.state == CONNECTED
+
+    async def can_disconnect(self, sid: str, namespace: str) -> bool:
+        return self.is_connected(sid, namespace)
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        client = self.server.clients.get(eio_sid)
+        member = client.members.get(namespace) if client is not None else None
+        return None if member is None else member.sid
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        member = self.find(sid, namespace)
+        return None if member is None else member.client.sid
+
+    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
+        member = self.find(sid, namespace)
+        if member is None:
+            return None
+        member.depart()
+        return member.client.sid
+
+    async def disconnect(self, sid: str, namespace: str, **_: Any) -> None:
+        member = self.find(sid, namespace)
+        if member is not None:
+            self.leave(member)
+            self.server.idle(member.client)
+
+    async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:  # noqa: ARG002
+        member = self.find(sid, namespace)
+        if member is None:
+            raise ValueError("sid is not connected to requested namespace")
+        if room in self.members[namespace]:
+            raise ValueError("cannot enter a sid room")
+        self._join(member, room)
+
+    async def leave_room(self, sid: str, namespace: str, room: str) -> None:
+        member = self.find(sid, namespace)
+        if member is not None and room in member.rooms:
+            self._part(member, room)
+            member.rooms = tuple(name for name in member.rooms if name != room)
+
+    async def close_room(self, room: str, namespace: str) -> None:
+        if room in self.members.get(namespace, {}):
+            raise ValueError("cannot close a sid room")
+        for member in self.audience(namespace, room):
+            await self.leave_room(member.sid, namespace, room)
+
+    async def emit(  # noqa: PLR0917 - python-socketio's signature
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Room = None,
+        skip_sid: Any = None,
+        callback: Callable[..., Any] | None = None,
+        to: Room = None,
+        **_: Any,
+    ) -> None:
+        audience = self.audience(namespace, to or room, skip_sid)
+        if callback is not None:
+            for member in audience:
+                self.tell(member, self.encode(event, data, namespace, ack_id=self._expect(member, callback)))
+        elif len(audience) == 1:
+            self.tell(audience[0], self.encode(event, data, namespace))
+        elif audience:
+            await self.finish(self.fanout.publish(audience, [self.encode(event, data, namespace)] * VARIANTS))
+
+    @staticmethod
+    async def finish(broadcast: Broadcast) -> None:
+        """Wait until everybody had it; the broadcast goes on when the waiting is given up."""
+        if broadcast.done is not None:
+            await broadcast.done
+
+    def tell(self, member: Member, message: Message) -> None:
+        """Send to one member, or to the one that replaced it, behind whatever broadcasts owe its client."""
+        if member.replaced:
+            member = member.client.members.get(member.namespace, member)
+        self.server.eio.settle(member.client)
+        self.server.eio.wiring.counters.messages_sent += 1
+        member.deliver(message)
+
+    def encode(
+        self, event: str, data: Any, namespace: str, *, ack_id: int | None = None, key: str | None = None
+    ) -> Message:
+        """One event as python-socketio's encoder writes it."""
+        arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
+        return self.server.packet(EVENT, namespace, [event, *arguments], ack_id=ack_id, key=key)
+
+    @staticmethod
+    def with_argument(message: Message, argument: str) -> Message:
+        """The same event with one more argument at its end, as the encoder would have written it."""
+        text, *attachments = message.packets
+        return Message((f"{str(text)[:-1]},{json.dumps(argument)}]", *attachments), key=message.key)
+
+    def _expect(self, member: Member, callback: Callable[..., Any]) -> int:
+        if member.callbacks is None:
+            member.callbacks = {}
+        self._ack_id += 1
+        member.callbacks[self._ack_id] = callback
+        return self._ack_id
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - python-socketio's name
+        for member in [members[sid] for members in self.members.values() if sid in members]:
+            callback = (member.callbacks or {}).pop(id, None)
+            result = callback(*data) if callback is not None else None
+            if inspect.isawaitable(result):
+                await result
