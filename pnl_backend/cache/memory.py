@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import TLRUCache
 
 from pnl_backend.cache.base import Entry, TierStatus
 from pnl_backend.domain.readings import Tier
+
+_Held = tuple[bytes, float]
+
+
+def _expires_at(_key: str, held: _Held, _now: float) -> float:
+    return held[1]
 
 
 class MemoryTier:
@@ -17,30 +24,19 @@ class MemoryTier:
     status: TierStatus = "connected"
 
     def __init__(self, *, max_entries: int = 4096, clock: Callable[[], float] = time.monotonic) -> None:
-        if max_entries < 1:
-            raise ValueError("a memory tier must hold at least one entry")
         self._clock = clock
-        self._max_entries = max_entries
-        # Value and end of life by key, the one used longest ago first.
-        self._held: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._held: TLRUCache[str, _Held] = TLRUCache(max_entries, _expires_at, timer=clock)
 
     def peek(self, key: str) -> bytes | None:
         """The value, at once."""
-        held = self._held.get(key)
-        if held is None:
+        try:
+            return self._held[key][0]  # half of what `get` costs, which looks the key up twice
+        except KeyError:
             return None
-        if held[1] <= self._clock():
-            del self._held[key]
-            return None
-        self._held.move_to_end(key)
-        return held[0]
 
     def put(self, key: str, value: bytes, ttl: float) -> None:
         """Hold a value, at once."""
         self._held[key] = (value, self._clock() + ttl)
-        self._held.move_to_end(key)
-        if len(self._held) > self._max_entries:
-            self._held.popitem(last=False)
 
     def drop(self, key: str) -> None:
         """Forget a value, at once."""
@@ -48,7 +44,7 @@ class MemoryTier:
 
     async def get(self, key: str) -> Entry | None:
         held = self._held.get(key)
-        if held is None or self.peek(key) is None:
+        if held is None:
             return None
         remaining = held[1] - self._clock()
         return Entry(held[0], remaining) if remaining > 0 else None
@@ -61,7 +57,7 @@ class MemoryTier:
 
     async def delete_prefix(self, prefix: str) -> None:
         for key in [key for key in self._held if key.startswith(prefix)]:
-            del self._held[key]
+            self._held.pop(key, None)
 
     async def clear(self) -> None:
         self._held.clear()
@@ -70,7 +66,5 @@ class MemoryTier:
         self._held.clear()
 
     def size(self) -> int:
-        now = self._clock()
-        for key in [key for key, (_, end) in self._held.items() if end <= now]:
-            del self._held[key]
+        self._held.expire()
         return len(self._held)
