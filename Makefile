@@ -66,4 +66,4 @@ lock: | $(BIN)/python  ## resolve the pins again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 
 clean:  ## remove what was built; data/ and logs/ stay
-	rm -rf $(VENV) build dist client/dist client/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist client/dist client/packages/*/dist client/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ const SERVER = process.env['PNL_SERVER'] ?? 'http://127.0.0.1:3000';
 
 export default defineConfig({
   plugins: [react(), serviceWorker()],
+  resolve: { tsconfigPaths: true }, // The dashboard is built from the source of pnl-client.
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,
@@ -20,7 +21,7 @@ export default defineConfig({
     },
   },
   server: { proxy: { '/api': SERVER, '/health': SERVER, '/socket.io': { target: SERVER, ws: true } } },
-  test: { include: ['tests/**/*.test.{ts,tsx}'] },
+  test: { include: ['tests/**/*.test.{ts,tsx}', 'packages/*/tests/**/*.test.{ts,tsx}'] },
 });
 
 function serviceWorker(): Plugin {

@@ -3,8 +3,7 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'zustand4';
-import type { HistoryOf } from '../src/types/shapes';
-import type { Breakdown, ConnectSuccess, DashboardMessage, Snapshot } from '../src/types/wire';
+import type { Breakdown, ConnectSuccess, DashboardMessage, HistoryOf, Snapshot } from 'pnl-client';
 import { until } from './browser';
 import { startServer, type RunningServer } from './server';
 

@@ -1,11 +1,7 @@
 /** The store on its real transports against the real server: a broken connection costs no update. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPnLStore, type PnLStore } from '../src/store/core';
-import { credentials } from '../src/store/credentials';
-import { pollingTransport } from '../src/transports/polling';
-import { createRest } from '../src/transports/rest';
-import { socketIoTransport, type SocketIoTransport } from '../src/transports/socketio';
+import { createPnLStore, createCredentials, createRest, type PnLStore, pollingTransport, socketIoTransport, type SocketIoTransport } from 'pnl-client';
 import { until } from './browser';
 import { startServer, type RunningServer } from './server';
 
@@ -16,7 +12,7 @@ beforeAll(async () => void (server = await startServer({ API_KEY: KEY, UPDATE_IN
 afterAll(() => server?.dispose());
 
 function build(): { store: PnLStore; transport: SocketIoTransport } {
-  const keys = credentials(null, null);
+  const keys = createCredentials(null, null);
   const rest = createRest({ api: () => server.url, key: keys.get });
   let transport: SocketIoTransport | undefined;
   const store = createPnLStore({

@@ -1,11 +1,11 @@
-/** The types in src/types/wire.ts are what the server describes; `npm run types` writes them anew. */
+/** The types in packages/pnl-client/src/types/wire.ts are what the server describes; `npm run types` writes them anew. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { generate, type Description } from './generate';
 import { startServer, type RunningServer } from './server';
 
-const FILE = new URL('../src/types/wire.ts', import.meta.url).pathname;
+const FILE = new URL('../packages/pnl-client/src/types/wire.ts', import.meta.url).pathname;
 let server: RunningServer;
 
 beforeAll(async () => void (server = await startServer()));

@@ -1,6 +1,7 @@
 /** The frame around the pages: ribbon, header, banners, dialogs. */
 
 import { useEffect, useState, type ReactElement } from 'react';
+import { hasFigures, usePnLMetrics, usePnLSocket, usePnLStore } from 'pnl-client';
 import { Boundary } from './components/Boundary';
 import { Banners, ConnectionBadge, ConnectionVoice } from './components/Connection';
 import { Logo, SettingsIcon } from './components/Icons';
@@ -12,8 +13,6 @@ import { useRoute, type Route } from './lib/route';
 import { useVerdict } from './lib/useVerdict';
 import { Overview } from './pages/Overview';
 import { System } from './pages/System';
-import { usePnLMetrics, usePnLSocket, usePnLStore } from './pnlStore';
-import { hasFigures } from './store/state';
 
 const ROUTES: readonly (readonly [Route, string, string])[] = [
   ['overview', '#/', 'Overview'],

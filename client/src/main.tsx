@@ -2,6 +2,7 @@
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { configurePnLStore, pnlStore } from 'pnl-client';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/frame.css';
@@ -14,7 +15,6 @@ import './styles/small.css';
 import { App } from './App';
 import { Boundary } from './components/Boundary';
 import { applyTheme } from './lib/preferences';
-import { configurePnLStore, pnlStore } from './pnlStore';
 
 const { VITE_API_URL, VITE_WS_URL, VITE_WS_SECURE } = import.meta.env;
 configurePnLStore({ apiUrl: VITE_API_URL, wsUrl: VITE_WS_URL, wsSecure: VITE_WS_SECURE });

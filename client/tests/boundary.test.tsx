@@ -2,11 +2,11 @@
 import { act, type ReactElement } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { pnlStore } from 'pnl-client';
 import { Boundary } from '../src/components/Boundary';
 import { Overview } from '../src/pages/Overview';
-import { pnlStore } from '../src/pnlStore';
-import { readSnapshot } from '../src/store/parse';
-import { T0 } from './fixtures';
+import { readSnapshot } from '../packages/pnl-client/src/store/parse';
+import { T0 } from '../packages/pnl-client/tests/fixtures';
 
 let root: Root;
 let host: HTMLElement;

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { POLL_MS, type Sources, type SourceState } from 'pnl-client';
 import { ageOf, explain, notLive, staleAfter, verdictOf, type Circumstances } from '../src/lib/verdict';
-import { POLL_MS } from '../src/transports/polling';
-import type { SourceState, Sources } from '../src/types/wire';
-import { snapshot, T0 } from './fixtures';
+import { snapshot, T0 } from '../packages/pnl-client/tests/fixtures';
 
 const INTERVAL = 5_000;
 const { sources: LIVE } = snapshot(1);

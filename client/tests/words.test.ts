@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { endpoints, serverAddress } from '../src/config';
+import type { BreakerState, SourceState } from 'pnl-client';
 import { createFormatter } from '../src/lib/format';
 import { provenance } from '../src/lib/provenance';
-import type { BreakerState, SourceState } from '../src/types/wire';
-import { snapshot, T0 } from './fixtures';
+import { snapshot, T0 } from '../packages/pnl-client/tests/fixtures';
 
 const format = createFormatter('en-GB', 'UTC');
 
@@ -36,30 +35,5 @@ describe('a source says in a word how far to trust it', () => {
 
   it('without an age for figures kept from an earlier visit', () => {
     expect(tell({ status: 'stale' }, { since: null })).toMatchObject({ word: 'Cached', ageMs: null });
-  });
-});
-
-describe('where the server is', () => {
-  const here = 'https://pnl.example';
-
-  it('is where the page came from', () => {
-    expect(endpoints({}, here)).toEqual({ api: here, socket: here });
-  });
-
-  it('is where a separately hosted build was told', () => {
-    const there = { api: 'https://server.example', socket: 'https://server.example' };
-    expect(endpoints({ apiUrl: 'https://server.example/api', wsUrl: 'ws://server.example/pnl-stream', wsSecure: 'true' }, here)).toEqual(there);
-    expect(endpoints({ apiUrl: 'https://server.example/' }, here)).toEqual(there);
-    expect(endpoints({ wsUrl: 'wss://server.example' }, here)).toEqual(there);
-    expect(endpoints({ wsUrl: 'localhost:8000', wsSecure: 'false' }, here)).toEqual({ api: 'http://localhost:8000', socket: 'http://localhost:8000' });
-  });
-
-  it('is said before its first use, else it is the default where no page came from a server', () => {
-    for (const origin of [undefined, 'null']) expect(serverAddress(origin).get().api).toBe('http://localhost:3000');
-    const address = serverAddress(here);
-    address.configure({ apiUrl: 'http://one' });
-    address.configure({ wsUrl: 'two', wsSecure: true });
-    expect(address.get()).toEqual({ api: 'https://two', socket: 'https://two' });
-    expect(() => address.configure({})).toThrow('before the store is first used');
   });
 });

@@ -1,8 +1,7 @@
 /** Confirms a breaker's reset with the admin key, which is used once and kept nowhere. */
 
 import { useState, type FormEvent, type ReactElement } from 'react';
-import { usePnLStore } from '../pnlStore';
-import { ApiError } from '../transports/rest';
+import { ApiError, usePnLStore } from 'pnl-client';
 import { serviceWord } from '../lib/words';
 import { Dialog } from './Dialog';
 

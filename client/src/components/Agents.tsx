@@ -1,8 +1,8 @@
 /** Who made it and who spent it; the columns add up to the totals. */
 
 import type { ReactElement } from 'react';
+import { usePnLComponents } from 'pnl-client';
 import { useFormatter } from '../lib/preferences';
-import { usePnLComponents } from '../pnlStore';
 import { tone } from './Figure';
 
 export function Agents(): ReactElement {

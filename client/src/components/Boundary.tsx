@@ -1,8 +1,8 @@
 /** Keeps a failure in one block from taking the page with it, and offers to reset what the page keeps. */
 
 import { Component, type ReactElement, type ReactNode } from 'react';
+import { pnlStore } from 'pnl-client';
 import { forgetPreferences } from '../lib/preferences';
-import { pnlStore } from '../pnlStore';
 
 interface BoundaryProps {
   /** What is shown inside, for the sentence: "The trend could not be shown". */

@@ -2,14 +2,13 @@
 
 import type { ReactElement } from 'react';
 import { useShallow } from 'zustand/shallow';
+import { type PnLState, usePnLStore } from 'pnl-client';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useNow } from '../lib/useNow';
 import { TRANSPORT_WORDS } from '../lib/words';
 import { useVerdict } from '../lib/useVerdict';
 import type { Verdict } from '../lib/verdict';
-import { usePnLStore } from '../pnlStore';
-import type { PnLState } from '../store/state';
 
 export function ConnectionBadge(): ReactElement {
   const { transport, latencyMs, calculatedAt } = usePnLStore(

@@ -1,8 +1,8 @@
 /** What the expenses are made of. */
 
 import type { ReactElement } from 'react';
+import { usePnLComponents } from 'pnl-client';
 import { useFormatter } from '../lib/preferences';
-import { usePnLComponents } from '../pnlStore';
 
 export function Costs(): ReactElement {
   const format = useFormatter();

@@ -1,14 +1,12 @@
 /** The first question: how much do we make, and how did that change. */
 
 import type { ReactElement } from 'react';
+import { hasFigures, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { arrow, duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { SOURCE_NAMES } from '../lib/provenance';
 import { useVerdict } from '../lib/useVerdict';
 import { explain, notLive } from '../lib/verdict';
-import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import { hasFigures } from '../store/state';
-import type { SourceName } from '../types/shapes';
 import { Figure, tone } from './Figure';
 import { Sparkline } from './Sparkline';
 

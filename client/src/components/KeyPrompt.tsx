@@ -1,8 +1,7 @@
 /** Asks for a key when the server wants one, and keeps it where the person says. */
 
 import { useEffect, useRef, useState, type FormEvent, type ReactElement } from 'react';
-import { pageCredentials, usePnLStore } from '../pnlStore';
-import type { Keeping } from '../store/credentials';
+import { type Keeping, pnlStore, usePnLStore } from 'pnl-client';
 import { Dialog } from './Dialog';
 
 const KEEPINGS: readonly (readonly [Keeping, string])[] = [
@@ -16,7 +15,7 @@ export function KeyPrompt({ onTry, onClose }: { onTry: () => void; onClose: () =
   const reason = usePnLStore((state) => state.keyWanted);
   const input = useRef<HTMLInputElement>(null);
   const busy = reason === null;
-  const refused = !busy && pageCredentials.get() !== null;
+  const refused = !busy && pnlStore.credentials.get() !== null;
   const setKey = usePnLStore((state) => state.setKey);
   const [key, setText] = useState('');
   const [keeping, setKeeping] = useState<Keeping>('tab');

@@ -1,11 +1,10 @@
 /** The second question: from what. */
 
 import type { ReactElement, ReactNode } from 'react';
+import { hasFigures, knownSums, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { arrow } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useVerdict } from '../lib/useVerdict';
-import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import { hasFigures, knownSums } from '../store/state';
 import { Figure, tone } from './Figure';
 
 export function Kpis(): ReactElement {

@@ -1,9 +1,9 @@
 /** Theme, locale, time zone, and where the key is kept. */
 
 import { useMemo, type ReactElement } from 'react';
+import { pnlStore, usePnLStore } from 'pnl-client';
 import { LOCALES, prefer, useFormatter, usePreferences, type Theme } from '../lib/preferences';
-import { timeZones } from '../lib/zone';
-import { pageCredentials, usePnLStore } from '../pnlStore';
+import { timeZones } from '../lib/zones';
 import { Dialog } from './Dialog';
 
 const THEMES: readonly (readonly [Theme, string])[] = [
@@ -19,7 +19,7 @@ export function Settings({ onClose }: { onClose: () => void }): ReactElement {
   const zones = useMemo(timeZones, []);
   const format = useFormatter();
   const forgetKey = usePnLStore((state) => state.forgetKey);
-  const keeping = pageCredentials.keeping();
+  const keeping = pnlStore.credentials.keeping();
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <Dialog title="Settings" onClose={onClose}>

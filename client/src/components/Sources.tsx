@@ -1,14 +1,11 @@
 /** The fifth question: can I trust it. One card a source, with where its figures come from and how old they are. */
 
 import { useId, type ReactElement } from 'react';
+import { knownSnapshot, type MaybeSnapshot, type Snapshot, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { duration, type Formatter } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { BREAKER_OF, provenance, SOURCE_NAMES, type Trust } from '../lib/provenance';
 import { useNow } from '../lib/useNow';
-import { usePnLMetrics, usePnLStore } from '../pnlStore';
-import { known as knownSnapshot, type MaybeSnapshot } from '../store/state';
-import type { SourceName } from '../types/shapes';
-import type { Snapshot } from '../types/wire';
 import { breakerWord } from '../lib/words';
 import { Figure } from './Figure';
 

@@ -1,10 +1,10 @@
 /** The last minutes as one line; a pause in the updates is a gap in it. */
 
 import { useMemo, type ReactElement } from 'react';
+import { usePnLHistory } from 'pnl-client';
 import { recent, sparkPaths, typicalStep } from '../lib/chart';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { usePnLHistory } from '../pnlStore';
 
 const SPAN_MS = 600_000;
 const BOX = { width: 320, height: 80, pad: 4 };

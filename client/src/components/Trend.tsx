@@ -1,6 +1,7 @@
 /** The third question: since when. Net P&L over the chosen range, exact values under the crosshair, and its export. */
 
 import { useMemo, useState, type ReactElement } from 'react';
+import { type HistoryRow, pnlStore, type Range, type Resolution, RESOLUTION_MS, type TrendState, usePnLStore } from 'pnl-client';
 import { columns, rowIndex } from '../lib/chart';
 import { download, fileName, toCsv } from '../lib/exports';
 import { duration } from '../lib/format';
@@ -9,11 +10,6 @@ import { chooseRange, useRange } from '../lib/route';
 import { useBusinessZone } from '../lib/useBusinessZone';
 import { useNow } from '../lib/useNow';
 import { useTrend } from '../lib/useTrend';
-import { pnlStore, usePnLStore } from '../pnlStore';
-import { RESOLUTION_MS, type Range } from '../store/trend';
-import type { TrendState } from '../store/trendStore';
-import type { Resolution } from '../types/shapes';
-import type { HistoryRow } from '../types/wire';
 import { TimeChart } from './TimeChart';
 
 const WORDS: readonly (readonly [Range, string])[] = [

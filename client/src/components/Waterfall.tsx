@@ -1,11 +1,9 @@
 /** The fourth question: why. From revenue's parts to net, each change starting where the one before ended. */
 
 import { useMemo, type ReactElement } from 'react';
+import { hasFigures, knownSums, type MaybeSnapshot, type SourceName, usePnLMetrics } from 'pnl-client';
 import { bar, waterfall, waterfallDomain } from '../lib/chart';
 import { useFormatter } from '../lib/preferences';
-import { usePnLMetrics } from '../pnlStore';
-import { hasFigures, knownSums, type MaybeSnapshot } from '../store/state';
-import type { SourceName } from '../types/shapes';
 import { tone } from './Figure';
 
 export function Waterfall(): ReactElement {

@@ -1,6 +1,6 @@
 /** Chart mathematics: scales, gaps, ticks, paths and waterfall steps, with no DOM. */
 
-import type { HistoryRow, Snapshot } from '../types/wire';
+import type { HistoryRow, Snapshot } from 'pnl-client';
 
 export interface Point {
   readonly x: number;

@@ -1,7 +1,6 @@
 /** Files of what is shown, made in the page: they hold the very rows on the screen, offline too. */
 
-import type { HistoryRow } from '../types/wire';
-import { dateIn } from './zone';
+import { dateIn, type HistoryRow } from 'pnl-client';
 
 const COLUMNS = ['timestamp', 'netPnL', 'kalshiPnL', 'costs', 'revenue', 'open', 'high', 'low', 'close', 'count'] as const;
 

@@ -1,7 +1,6 @@
 /** Reads what the server says of itself, once for all tabs that show this page. */
 
-import { pageApi, pnlStore } from '../pnlStore';
-import { shareSystem, type SharedSystem } from '../store/sharedSystem';
+import { pnlStore, type SharedSystem, shareSystem } from 'pnl-client';
 import { tabChannel } from './tabs';
 
 let shared: SharedSystem | null = null;
@@ -10,7 +9,7 @@ let shared: SharedSystem | null = null;
 export function pageSystem(): SharedSystem {
   shared ??= shareSystem({
     store: pnlStore,
-    channel: tabChannel(`pnl-system ${pageApi()}`),
+    channel: tabChannel(`pnl-system ${pnlStore.address().api}`),
     visible: () => document.visibilityState !== 'hidden',
   });
   return shared;

@@ -3,9 +3,8 @@
 import { useMemo } from 'react';
 import { useStore } from 'zustand';
 import { createStore } from 'zustand/vanilla';
+import { isTimeZone, type Range, RANGES } from 'pnl-client';
 import { createFormatter, type Formatter } from './format';
-import { RANGES, type Range } from '../store/trend';
-import { isTimeZone } from './zone';
 
 export type Theme = 'auto' | 'light' | 'dark';
 

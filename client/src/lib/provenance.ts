@@ -1,7 +1,6 @@
 /** What can be said of a source in a word and a sentence: is it live, how old is it, what happens next. */
 
-import type { SourceName } from '../types/shapes';
-import type { BreakerServices, BreakerState, Snapshot } from '../types/wire';
+import type { BreakerServices, BreakerState, Snapshot, SourceName } from 'pnl-client';
 import { duration, type Formatter } from './format';
 
 export type Trust = 'live' | 'simulated' | 'estimate' | 'cached' | 'degraded';

@@ -1,7 +1,7 @@
 /** Two pages behind the fragment, so that the server needs to know one address; the fragment's query holds the range. */
 
 import { useSyncExternalStore } from 'react';
-import { RANGES, type Range } from '../store/trend';
+import { type Range, RANGES } from 'pnl-client';
 import { prefer, usePreferences } from './preferences';
 
 export type Route = 'overview' | 'system';

@@ -1,6 +1,6 @@
 /** The other tabs of this browser that show the same server. */
 
-import type { TabChannel } from '../store/sharedSystem';
+import type { TabChannel } from 'pnl-client';
 
 export function tabChannel(name: string): TabChannel | null {
   if (typeof BroadcastChannel === 'undefined') return null;

@@ -1,6 +1,6 @@
 /** The zone whose midnights part the days. */
 
-import { usePnLStore } from '../pnlStore';
+import { usePnLStore } from 'pnl-client';
 
 /** What the server's setting is when nobody changes it. */
 const DEFAULT_ZONE = 'UTC';

@@ -2,12 +2,10 @@
 
 import { useEffect } from 'react';
 import { useStore } from 'zustand';
-import { pageRest, pnlStore } from '../pnlStore';
-import type { Range } from '../store/trend';
-import { createTrendStore, type TrendState } from '../store/trendStore';
+import { createTrendStore, pnlStore, type Range, type TrendState } from 'pnl-client';
 import { useBusinessZone } from './useBusinessZone';
 
-const trendStore = createTrendStore({ pnl: pnlStore, rest: pageRest });
+const trendStore = createTrendStore({ pnl: pnlStore });
 
 export function useTrend(range: Range): TrendState {
   const { zone, settled } = useBusinessZone();

@@ -1,8 +1,7 @@
 /** The page's verdict as of now, for whatever shows it. */
 
 import { useShallow } from 'zustand/shallow';
-import { usePnLStore } from '../pnlStore';
-import { known } from '../store/state';
+import { knownSnapshot, usePnLStore } from 'pnl-client';
 import { useNow } from './useNow';
 import { ageOf, verdictOf, type Verdict } from './verdict';
 
@@ -13,6 +12,6 @@ export function useVerdict(): Verdict & { readonly ageMs: number | null } {
     useShallow(({ pnl, link, receivedAt, server, clockAheadMs, unanswered }) => ({ pnl, link, receivedAt, server, clockAheadMs, unanswered })),
   );
   const ageMs = ageOf(now, pnl.calculatedAt, receivedAt, clockAheadMs);
-  const sources = known(pnl)?.sources ?? null;
+  const sources = knownSnapshot(pnl)?.sources ?? null;
   return { ...verdictOf({ link, ageMs, updateIntervalMs: server?.updateIntervalMs ?? null, unanswered, sources }), ageMs };
 }

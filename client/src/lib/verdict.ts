@@ -1,9 +1,6 @@
 /** How far the page as a whole can be trusted: the worst of the link, the age of the last update, and the sources. */
 
-import { POLL_MS } from '../transports/polling';
-import type { LadderState } from '../transports/ladder';
-import type { Rung } from '../transports/types';
-import type { SourceState, Sources } from '../types/wire';
+import { type LadderState, POLL_MS, type Rung, type Sources, type SourceState } from 'pnl-client';
 import { duration } from './format';
 
 export type Tone = 'gain' | 'warn' | 'loss';

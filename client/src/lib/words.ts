@@ -1,7 +1,6 @@
 /** The wire's codes in plain words. */
 
-import type { BreakerState } from '../types/wire';
-import type { TransportName } from '../transports/types';
+import type { BreakerState, TransportName } from 'pnl-client';
 
 export function breakerWord(state: BreakerState['state']): string {
   return { CLOSED: 'closed', OPEN: 'open', HALF_OPEN: 'half open' }[state] ?? state;

@@ -1,14 +1,13 @@
 /** For whoever runs it: the connection, breakers with their reset, cache tiers, clients. */
 
 import { useState, type ReactElement, type ReactNode } from 'react';
+import { type BreakerState, usePnLStore } from 'pnl-client';
 import { AdminKey } from '../components/AdminKey';
 import { Boundary } from '../components/Boundary';
 import { duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
 import { useBusinessZone } from '../lib/useBusinessZone';
 import { breakerWord, serviceWord, TRANSPORT_WORDS } from '../lib/words';
-import { usePnLStore } from '../pnlStore';
-import type { BreakerState } from '../types/wire';
 
 export function System(): ReactElement {
   return (

@@ -1,0 +1,12 @@
+/** The store of a page that shows one server: the instance that the hooks read unless they are given another. */
+
+import { pageOrigin, serverAddress, type ServerSettings } from './address.js';
+import { storeAt, type PnLStore } from './createStore.js';
+import { DEFAULT_NAME } from './store/persist.js';
+
+const address = serverAddress(pageOrigin());
+
+/** Says where the server of `pnlStore` is, before the store is first used; without it, it is where the page came from, or `http://localhost:3000`. */
+export const configurePnLStore = (settings: ServerSettings): void => address.configure(settings);
+
+export const pnlStore: PnLStore = storeAt(address.get, { name: DEFAULT_NAME });

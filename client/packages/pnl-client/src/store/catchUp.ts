@@ -1,0 +1,72 @@
+/** Fetches the updates that did not arrive, until a fetch has succeeded, and says which the server no longer holds. */
+
+import { ApiError, type Rest } from '../transports/rest.js';
+import type { HistoryOf } from '../types/shapes.js';
+import type { Snapshot } from '../types/wire.js';
+import { HISTORY_LIMIT, unrecovered, type Gap } from './history.js';
+import { readSnapshots } from './parse.js';
+
+/** The least time between two fetches. */
+const EVERY_MS = 4_500;
+/** What a catch-up asks for first: a minute of updates. */
+const FIRST_ROWS = 12;
+
+export interface CatchUpOptions {
+  rest: Rest;
+  connected: () => boolean;
+  accept: (snapshots: readonly Snapshot[], timestamp: string) => void;
+  onGap: (gap: Gap) => void;
+  onError: (error: unknown) => void;
+}
+
+export interface CatchUp {
+  /** Everything after `last` is missing; null for everything that the server holds. */
+  want: (last: Snapshot | null) => void;
+  /** There is a connection again: go on with what is still missing. */
+  resume: () => void;
+}
+
+export function createCatchUp({ rest, connected, accept, onGap, onError }: CatchUpOptions): CatchUp {
+  let owed: { last: Snapshot | null } | null = null; // Updates after this one have to be fetched.
+  let busy = false;
+
+  async function run(): Promise<void> {
+    if (owed === null || !connected()) return;
+    const { last } = owed;
+    let wait = EVERY_MS;
+    busy = true;
+    owed = null;
+    try {
+      await fetchAfter(last);
+    } catch (error) {
+      owed = { last };
+      if (error instanceof ApiError) wait = Math.max(wait, error.retryAfterMs ?? 0);
+      onError(error);
+    }
+    setTimeout(() => {
+      busy = false;
+      void run();
+    }, wait);
+  }
+
+  async function fetchAfter(last: Snapshot | null): Promise<void> {
+    for (const limit of last === null ? [HISTORY_LIMIT] : [FIRST_ROWS, HISTORY_LIMIT]) {
+      const { data, timestamp } = await rest.get<HistoryOf<unknown>>(`/api/pnl/history?limit=${limit}`);
+      const rows = readSnapshots(data);
+      accept(rows, timestamp);
+      const gap = last && unrecovered(last, rows);
+      if (!gap) break;
+      if (limit === HISTORY_LIMIT) onGap(gap);
+    }
+  }
+
+  return {
+    want(last) {
+      owed ??= { last }; // What is owed stays owed from the earliest point asked for.
+      if (!busy) void run();
+    },
+    resume() {
+      if (owed !== null && !busy) void run();
+    },
+  };
+}

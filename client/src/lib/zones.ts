@@ -1,0 +1,5 @@
+/** Every zone this browser knows, UTC first. */
+export function timeZones(): string[] {
+  const all = typeof Intl.supportedValuesOf === 'function' ? Intl.supportedValuesOf('timeZone') : [];
+  return ['UTC', ...all.filter((zone) => zone !== 'UTC')];
+}
