@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,7 @@ import { build as buildWithVite, preview, type PreviewServer } from 'vite';
 import { launch, open, until } from './browser';
 import { live, text } from './page';
 import { startServer, type RunningServer } from './server';
+import { reactPage, serve } from './site';
 
 const CLIENT = new URL('..', import.meta.url).pathname;
 const STORE = JSON.stringify(join(CLIENT, 'src/pnlStore'));
@@ -93,7 +93,7 @@ it('the store runs in a page that no Vite has built, told where the server is', 
     createRoot(document.getElementById('root')).render(<Page />);`,
     { format: 'iife', platform: 'browser' },
   );
-  const site = await serve({ '/': ['text/html', '<!doctype html><title>P&amp;L</title><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>'], '/page.js': ['text/javascript', code] });
+  const site = await serve(reactPage(code));
   const { page, complaints, close } = await open(browser);
   try {
     await page.goto(site.url);
@@ -136,20 +136,4 @@ async function builtWith(variables: Record<string, string>): Promise<PreviewServ
     process.env = before;
   }
   return preview({ root: CLIENT, configFile: false, logLevel: 'error', build: { outDir }, preview: { port: 0, host: '127.0.0.1' } });
-}
-
-async function serve(site: Record<string, [type: string, body: string]>): Promise<{ url: string; close: () => Promise<void> }> {
-  const host: Server = createServer((request, response) => {
-    const [type, body] = site[request.url ?? '/'] ?? [];
-    response.writeHead(body === undefined ? 404 : 200, { 'Content-Type': `${type ?? 'text/plain'}; charset=utf-8` }).end(body);
-  }).listen(0, '127.0.0.1');
-  await once(host, 'listening');
-  return {
-    url: `http://127.0.0.1:${(host.address() as AddressInfo).port}/`,
-    close: async () => {
-      host.closeAllConnections();
-      host.close();
-      await once(host, 'close');
-    },
-  };
 }

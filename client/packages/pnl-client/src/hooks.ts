@@ -1,7 +1,7 @@
 /** React hooks that read a store, each the parts that belong together. Without a store they read `pnlStore`. */
 
 import { useStore } from 'zustand';
-import { useShallow } from 'zustand/shallow';
+import { useShallow } from 'zustand/react/shallow';
 import type { PnLStore } from './createStore.js';
 import { pnlStore } from './defaultStore.js';
 import type { PnLState } from './store/state.js';

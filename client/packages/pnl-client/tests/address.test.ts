@@ -16,6 +16,15 @@ describe('where the server is', () => {
     expect(endpoints({ wsUrl: 'localhost:8000', wsSecure: 'false' }, here)).toEqual({ api: 'http://localhost:8000', socket: 'http://localhost:8000' });
   });
 
+  it('may be a path on the host of the page', () => {
+    expect(endpoints({ apiUrl: '/api' }, here)).toEqual({ api: here, socket: here });
+    expect(endpoints({ apiUrl: '/desk/api/' }, here)).toEqual({ api: `${here}/desk`, socket: here });
+  });
+
+  it.each(['localhost:3000', 'server.example', 'ws://server.example', 'https://', 'ftp://server.example/api'])('cannot be %s', (apiUrl) => {
+    expect(() => endpoints({ apiUrl }, here)).toThrow('apiUrl has to begin with');
+  });
+
   it('is said before its first use, else it is the default where no page came from a server', () => {
     for (const origin of [undefined, 'null']) expect(serverAddress(origin).get().api).toBe('http://localhost:3000');
     const address = serverAddress(here);

@@ -59,6 +59,7 @@ export function assembleStore({ rest, credentials, address, storage, name, trans
   let session: Snapshot | null = null; // The last full snapshot that arrived while this page was open.
   let fetchedBreakdownAt = -Infinity;
   let probing: ReturnType<typeof setInterval> | undefined;
+  let wanted = false; // Between `initSocket` and `disconnect`.
   const catchUp = createCatchUp({
     rest,
     connected: () => get().connected,
@@ -213,10 +214,14 @@ export function assembleStore({ rest, credentials, address, storage, name, trans
         if (options?.apiKey !== undefined) credentials.set(options.apiKey, 'page');
         const socket = list.find((transport): transport is Transport & { socket: Socket } => 'socket' in transport)?.socket ?? null;
         set({ socket });
+        wanted = true;
+        await Promise.resolve(); // React's strict mode disconnects and calls this again before anything was opened.
+        if (!wanted) return;
         probing ??= setInterval(() => void (get().connected && measure(true)), PROBE_EVERY_MS);
         ladder.start();
       },
       disconnect: () => {
+        wanted = false;
         clearInterval(probing);
         probing = undefined;
         ladder.stop();

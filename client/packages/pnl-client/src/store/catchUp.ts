@@ -43,10 +43,11 @@ export function createCatchUp({ rest, connected, accept, onGap, onError }: Catch
       if (error instanceof ApiError) wait = Math.max(wait, error.retryAfterMs ?? 0);
       onError(error);
     }
-    setTimeout(() => {
+    const timer: unknown = setTimeout(() => {
       busy = false;
       void run();
     }, wait);
+    (timer as { unref?: () => void }).unref?.(); // A program in Node does not wait for it after `disconnect`.
   }
 
   async function fetchAfter(last: Snapshot | null): Promise<void> {

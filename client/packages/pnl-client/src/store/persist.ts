@@ -65,7 +65,7 @@ export function keeper(storage: KeyValueStore | null, name = DEFAULT_NAME): Keep
   return {
     flush,
     keep(kept) {
-      if (over) return;
+      if (over || storage === null) return;
       waiting = kept;
       timer ??= setTimeout(flush, WRITE_EVERY_MS);
     },
