@@ -8,7 +8,8 @@ const SHOW_APP = `
   import { createRoot } from 'react-dom/client';
   import App from './App';
   createRoot(document.getElementById('root')).render(<App />);`;
-const STORE = { './pnlStore': "export * from '../src/pnlStore';" };
+/** As docs/clients/older.md has it. */
+const STORE = { './pnlStore': "export * from 'pnl-client';" };
 /** The `.env` of the guide for a server without TLS; Vite puts the values in as texts. */
 const GUIDE_ENV = { 'import.meta.env.VITE_WS_URL': '"ws://localhost:8080/pnl-stream"', 'import.meta.env.VITE_WS_SECURE': '""' };
 const { componentName, netFigure, streamCall, streamFunction, pollingCall, pollingFunction, componentImport, componentUse, effectImport } = REPAIRS;
