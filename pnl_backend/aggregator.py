@@ -1,7 +1,7 @@
 """The loop: read all sources at once, compute, commit, publish; ticks that do not drift.
 
-Committed before published: what any client has seen is in the ledger. While the ledger cannot be written the feed goes
-on, each such snapshot says so (`stored: false`), and what waits is written first as soon as the ledger works again.
+Committed before published: what any client has seen is in the ledger. While the ledger cannot be written, snapshots
+are still published, marked `stored: false`; they are written first as soon as the ledger can be written again.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from loguru import logger
 
 from pnl_backend.domain.attribution import AgentRules, SpendSums, summarise
+from pnl_backend.domain.day_baseline import DayBaseline
 from pnl_backend.domain.readings import (
     SOURCES,
     AnthropicSpend,
@@ -26,16 +27,15 @@ from pnl_backend.domain.readings import (
     Position,
     Reading,
     Readings,
-    Revenue,
     SourceName,
 )
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import AgedOut, Snapshot, compute
-from pnl_backend.domain.times import business_date, day_start
 from pnl_backend.errors import StoreError
 from pnl_backend.wire.views import from_record, to_record
 
-BACKLOG = 20_000  # a day of five-second ticks that could not be stored
+BACKLOG = 20_000
+"""Snapshots kept in memory while the ledger cannot be written: a day of five-second ticks."""
 
 
 class Source(Protocol):
@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 class Ledger(Protocol):
-    """What the loop asks of the store."""
+    """What the loop uses of the store."""
 
     @property
     def epoch(self) -> str: ...
@@ -65,7 +65,7 @@ class Ledger(Protocol):
 
 
 class Publisher(Protocol):
-    """What the loop asks of the hub."""
+    """What the loop uses of the hub."""
 
     def restore(self, record: Record) -> None: ...
 
@@ -75,7 +75,7 @@ class Publisher(Protocol):
 
 
 class Observer(Protocol):
-    """What operators want to know of a tick; stages are `fetch`, `compute`, `commit`, `publish`, in seconds."""
+    """Receives what happens in a tick; stages are `fetch`, `compute`, `commit`, `publish`, in seconds."""
 
     def stage(self, name: str, seconds: float) -> None: ...
 
@@ -96,7 +96,7 @@ class Sources:
 class Aggregator:
     """One P&L every `interval` seconds. `patience` is how long a tick waits for a slow source, in seconds.
 
-    What a day is measured against is a complete snapshot: each of the `configured` sources has given a reading.
+    A day is measured against a complete snapshot, one with a reading of each of the `configured` sources.
     """
 
     def __init__(
@@ -120,19 +120,14 @@ class Aggregator:
         self._publisher = publisher
         self._interval = interval
         self._patience = patience
-        self._zone = zone
         self._configured = configured
+        self._day = DayBaseline(zone, configured)
         self._rules = rules or AgentRules()
         self._simulated = simulated
         self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
         self._seq = 0
-        self._day: date | None = None
-        self._latest: Snapshot | None = None
-        self._complete: Snapshot | None = None
-        self._previous: Snapshot | None = None
-        self._baseline: Decimal | None = None
         self._backlog: deque[tuple[Record, tuple[Position, ...]]] = deque(maxlen=BACKLOG)
         self._dropped = 0
         self._failures = 0
@@ -145,7 +140,7 @@ class Aggregator:
     @property
     def previous_day(self) -> Snapshot | None:
         """The last complete snapshot before the business day began; None where there is none."""
-        return self._previous
+        return self._day.previous
 
     @property
     def running(self) -> bool:
@@ -158,75 +153,66 @@ class Aggregator:
 
     @property
     def unstored(self) -> int:
-        """Snapshots that were published and wait for the ledger to be writable, lost ones included."""
+        """Published snapshots that are not in the ledger: those that wait to be written, and those given up."""
         return len(self._backlog) + self._dropped
 
     async def restore(self) -> bool:
-        """Take up where the last run stopped and serve its last snapshot; False when there is none."""
+        """Continue where the last run stopped and publish its last snapshot; False when there is none."""
         self._seq = self._ledger.last_seq
-        now = self._now()
-        self._day = business_date(now, self._zone)
-        start = day_start(self._day, self._zone)
-        before = await self._ledger.last_complete_before(start, self._configured)
-        first = before or await self._ledger.first_complete(start, self._configured)
-        self._previous = from_record(before) if before else None
-        self._baseline = from_record(first).net_pnl if first else None
+        start = self._day.begin(int(self._clock() * 1000))
+        previous = await self._ledger.last_complete_before(start, self._configured)
+        first = None if previous else await self._ledger.first_complete(start, self._configured)
         latest = await self._ledger.latest()
+        last = await self._ledger.last_complete_before(latest.at + 1, self._configured) if latest else None
+        self._day.restore(previous=_snapshot(previous), first=_snapshot(first), latest=_snapshot(last))
         if latest is None:
             return False
-        self._latest = from_record(latest)
-        last = await self._ledger.last_complete_before(latest.at + 1, self._configured)
-        self._complete = from_record(last) if last else None
         self._publisher.restore(latest)
         return True
 
     def start(self) -> None:
-        """Begin ticking: at once when the newest snapshot is an old run's, else one interval after our own."""
+        """Begin ticking: at once after a restored snapshot, one interval later when `tick` has run already."""
         self._task = asyncio.create_task(self._run(), name="aggregator")
 
     async def stop(self) -> None:
-        """Let the tick in hand commit, then end."""
+        """Let the current tick commit, then end."""
         self._stopping.set()
         if self._task is not None:
             await self._task
 
     async def tick(self) -> Snapshot:
-        """Read, compute, commit, publish once; raises what went wrong."""
+        """Read, compute, commit and publish once; raises any error of these steps."""
         began = self._monotonic()
-        readings = await self._read()
-        self._stage("fetch", began)
-        at = self._now()
-        await self._turn_day(at)
-        mark = self._monotonic()
-        snapshot = compute(
+        with self._stage("fetch"):
+            readings = await self._read()
+        at = int(self._clock() * 1000)
+        self._day.advance(at)
+        with self._stage("compute"):
+            snapshot = self._compute(readings, at)
+            record = to_record(snapshot)
+        with self._stage("commit"):
+            snapshot, record = await self._commit(snapshot, record, readings.kalshi)
+        self._seq = snapshot.seq
+        self._ticked = True
+        self._day.add(snapshot)
+        with self._stage("publish"):
+            await self._publisher.publish(snapshot, record)
+        if self._observer:
+            self._observer.tick(snapshot, self._monotonic() - began)
+        return snapshot
+
+    def _compute(self, readings: Readings, at: int) -> Snapshot:
+        return compute(
             readings,
             epoch=self._ledger.epoch,
             seq=self._seq + 1,
             at=at,
-            baseline=self._baseline,
+            baseline=self._day.net_pnl,
             aged_out=self._aged_out(readings.kalshi.value),
             rules=self._rules,
             sums=self._spend_sums(readings.anthropic.value),
             simulated=self._simulated,
         )
-        record = to_record(snapshot)
-        self._stage("compute", mark)
-        mark = self._monotonic()
-        snapshot, record = await self._commit(snapshot, record, readings.kalshi)
-        self._stage("commit", mark)
-        self._seq = snapshot.seq
-        self._latest = snapshot
-        self._ticked = True
-        if snapshot.is_complete(self._configured):
-            self._complete = snapshot
-            if self._baseline is None:
-                self._baseline = snapshot.net_pnl
-        mark = self._monotonic()
-        await self._publisher.publish(snapshot, record)
-        self._stage("publish", mark)
-        if self._observer:
-            self._observer.tick(snapshot, self._monotonic() - began)
-        return snapshot
 
     async def _run(self) -> None:
         """Tick on a grid of whole intervals from the start; a tick that overran skips the points that it missed."""
@@ -236,13 +222,10 @@ class Aggregator:
             if not fresh:
                 await self._guarded_tick()
             fresh = False
-            elapsed = self._monotonic() - origin
-            wait = self._interval - elapsed % self._interval
-            try:
+            wait = self._interval - (self._monotonic() - origin) % self._interval
+            with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()
-            except TimeoutError:
-                continue
 
     async def _guarded_tick(self) -> None:
         try:
@@ -256,30 +239,16 @@ class Aggregator:
                 await self._publisher.stream_error()
         else:
             if self._failures:
-                logger.info("updates go on after {} failed ticks", self._failures)
+                logger.info("updates resumed after {} failed ticks", self._failures)
                 self._failures = 0
 
     async def _read(self) -> Readings:
-        kalshi: Reading[KalshiPortfolio]
-        anthropic: Reading[AnthropicSpend]
-        johns: Reading[Revenue]
-        kalshi, anthropic, johns = await asyncio.gather(
-            self._sources.kalshi.read(self._patience),
-            self._sources.anthropic.read(self._patience),
-            self._sources.johns.read(self._patience),
-        )
+        sources = (self._sources.kalshi, self._sources.anthropic, self._sources.johns)
+        kalshi, anthropic, johns = await asyncio.gather(*(source.read(self._patience) for source in sources))
         return Readings(kalshi, anthropic, johns)
 
-    async def _turn_day(self, at: int) -> None:
-        """At the first tick of a business day, the last complete snapshot becomes what the day is measured against."""
-        today = business_date(at, self._zone)
-        if self._day is not None and today > self._day and self._complete is not None:
-            self._previous = self._complete
-            self._baseline = self._complete.net_pnl
-        self._day = today if self._day is None else max(self._day, today)
-
     def _spend_sums(self, spend: AnthropicSpend | None) -> SpendSums | None:
-        """Summed again only when the reading is a new one."""
+        """The sums of the spend, computed again only for a new reading."""
         if spend is not self._summed:
             self._summed = spend
             self._sums = None if spend is None else summarise(spend.rows, self._rules)
@@ -300,26 +269,31 @@ class Aggregator:
                 await self._ledger.append(waiting, positions=held)
                 self._backlog.popleft()
                 if not self._backlog:
-                    logger.info("the ledger can be written again; everything that waited is stored")
-                    self._tell_unstored()
+                    logger.info("the ledger can be written again; all waiting snapshots are stored")
+                    self._report_unstored()
             await self._ledger.append(record, positions=positions)
         except StoreError as error:
             if not self._backlog:
-                logger.error("the ledger cannot be written, the feed goes on unstored: {}", error)
+                logger.error("the ledger cannot be written, updates go on without being stored: {}", error)
             snapshot = replace(snapshot, stored=False)
             record = to_record(snapshot)
             self._dropped += len(self._backlog) == BACKLOG
             self._backlog.append((record, positions))
-            self._tell_unstored()
+            self._report_unstored()
         return snapshot, record
 
-    def _tell_unstored(self) -> None:
+    def _report_unstored(self) -> None:
         if self._observer:
             self._observer.unstored(self.unstored)
 
-    def _stage(self, name: str, since: float) -> None:
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Report how long the block takes, unless it fails."""
+        began = self._monotonic()
+        yield
         if self._observer:
-            self._observer.stage(name, self._monotonic() - since)
+            self._observer.stage(name, self._monotonic() - began)
 
-    def _now(self) -> int:
-        return int(self._clock() * 1000)
+
+def _snapshot(record: Record | None) -> Snapshot | None:
+    return from_record(record) if record else None

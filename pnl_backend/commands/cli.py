@@ -118,7 +118,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> int:
     stop = asyncio.Event()
     _on_signals(stop)
     async with running(settings) as server:
-        _on_reload(server.take_keys, load)
+        _on_reload(server.replace_keys, load)
         _announce(settings, server.url)
         await stop.wait()
     logger.info("stopped")
@@ -147,7 +147,7 @@ def _give_up_stopping() -> None:
     os._exit(1)
 
 
-def _on_reload(take_keys: Callable[[Settings], None], load: Callable[[], Settings]) -> None:
+def _on_reload(replace_keys: Callable[[Settings], None], load: Callable[[], Settings]) -> None:
     """SIGHUP reads `.env` again for its keys: new ones open at once, what a removed one opened is closed."""
 
     def reload() -> None:
@@ -156,7 +156,7 @@ def _on_reload(take_keys: Callable[[Settings], None], load: Callable[[], Setting
         except ConfigError as error:
             logger.error("the keys stay as they are, the settings have a problem: {}", "; ".join(error.problems))
             return
-        take_keys(fresh)
+        replace_keys(fresh)
 
     with suppress(NotImplementedError, AttributeError):  # there is no SIGHUP on Windows
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

@@ -1,0 +1,165 @@
+"""Builds and opens everything that computes and stores figures: ledger, cache, sources, hub, aggregator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import aiohttp
+
+from pnl_backend import __version__
+from pnl_backend.aggregator import Aggregator, Sources
+from pnl_backend.assembly.adapters import Breakers, TickWatch, TimedLedger, fetch_outcome
+from pnl_backend.assembly.books import Books
+from pnl_backend.assembly.guards import Credentials, Guards, build_fetchers, build_guards, configured_sources
+from pnl_backend.assembly.ledger_start import opened_ledger
+from pnl_backend.cache.current import Current
+from pnl_backend.cache.recent import Recent
+from pnl_backend.cache.tiered import TieredCache, open_cache
+from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ops.health import Part
+from pnl_backend.ops.metrics import Metrics
+from pnl_backend.settings.model import Settings
+from pnl_backend.simulator import Simulator
+from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.stream.hub import Hub
+
+DEMO_HISTORY = timedelta(days=30)
+"""The demo's Anthropic spend begins this long before the first run, so that a new user sees a month of figures."""
+
+FIRST_PATIENCE = 1.5
+"""Seconds that a tick waits for a slow upstream at most, because listeners start after the first tick."""
+
+STALE_TICKS, LEAST_STALE = 3, 5.0
+"""After this many intervals without an update, and this many seconds at least, no figure is shown as live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The open parts that computing and storing need; transports read from them."""
+
+    settings: Settings
+    store: Store
+    cache: TieredCache
+    guards: Guards
+    current: Current
+    recent: Recent
+    hub: Hub
+    books: Books
+    aggregator: Aggregator
+    breakers: Breakers
+    metrics: Metrics
+    watch: TickWatch
+    integrity: Callable[[], Part]
+
+
+async def open_core(stack: AsyncExitStack, settings: Settings) -> Core:
+    """Open every part; `stack` closes them in reverse order."""
+    metrics = Metrics(version=__version__)
+    store, integrity = await stack.enter_async_context(
+        opened_ledger(
+            settings.database,
+            backup_dir=settings.backup_dir,
+            origin="demo" if settings.demo_mode else "live",
+            synchronous=settings.db_synchronous,
+            timezone=settings.business_timezone,
+        )
+    )
+    cache = await _open_cache(stack, settings, metrics)
+    guards, books = await _guards(stack, settings, store, cache, metrics)
+    hub = Hub(store, stale_after=max(LEAST_STALE, STALE_TICKS * settings.update_interval_ms / 1000))
+    recent = Recent(cache, TimedLedger(store, metrics.ledger_query))
+    current = Current(cache, hub)
+    for sink in (current, recent):
+        hub.attach(sink)
+        stack.push_async_callback(sink.close)
+
+    async def invalidate(fact: str, names: str) -> None:
+        recent.invalidate()
+        await current.invalidate(f"{fact} {names}")
+
+    books.tell(invalidate)
+    watch = TickWatch(metrics, recent.unstored)
+    aggregator = _aggregator(settings, books.sources(guards), store, hub, watch)
+    breakers = Breakers(
+        guards,
+        threshold=settings.circuit_breaker_failure_threshold,
+        reset_timeout_ms=settings.circuit_breaker_reset_timeout,
+    )
+    return Core(
+        settings, store, cache, guards, current, recent, hub, books, aggregator, breakers, metrics, watch, integrity
+    )
+
+
+async def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> TieredCache:
+    cache = await open_cache(
+        redis_url=settings.redis,
+        sqlite_path=settings.database.with_name(f"{settings.database.stem}-cache.db"),
+        default_ttl=settings.cache_ttl / 1000,
+        namespace="demo" if settings.demo_mode else "live",
+        on_call=metrics.cache_call,
+    )
+    stack.push_async_callback(cache.close)
+    return cache
+
+
+def _aggregator(settings: Settings, sources: Sources, store: Store, hub: Hub, watch: TickWatch) -> Aggregator:
+    interval = settings.update_interval_ms / 1000
+    return Aggregator(
+        sources=sources,
+        ledger=store,
+        publisher=hub,
+        interval=interval,
+        patience=min(settings.fetch_timeout_ms / 1000, interval / 2, FIRST_PATIENCE),
+        zone=ZoneInfo(settings.business_timezone),
+        configured=configured_sources(settings),
+        rules=settings.agent_rules,
+        simulated=settings.demo_mode,
+        observer=watch,
+    )
+
+
+async def _guards(
+    stack: AsyncExitStack, settings: Settings, store: Store, cache: TieredCache, metrics: Metrics
+) -> tuple[Guards, Books]:
+    credentials, since = Credentials.of(settings), settings.pnl_since or store.first_run
+    if settings.demo_mode:
+        credentials = _demo(await stack.enter_async_context(Simulator(seed=settings.demo_seed)))
+        since = settings.pnl_since or store.first_run - DEMO_HISTORY
+        await store.forget_account()
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
+    fetchers = build_fetchers(
+        credentials, client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys)
+    )
+    guards = build_guards(fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
+    for guard in guards:
+        stack.push_async_callback(guard.close)
+    return guards, Books(store, metrics, fetchers.kalshi, _upkeep(settings, store))
+
+
+def _upkeep(settings: Settings, store: Store) -> Upkeep:
+    return Upkeep(
+        store,
+        path=settings.database,
+        retention_days=settings.retention_days,
+        backup_dir=settings.backup_dir,
+        backup_keep_days=settings.backup_keep_days,
+    )
+
+
+def _demo(simulator: Simulator) -> Credentials:
+    given = simulator.credentials()
+    return Credentials(
+        simulator.kalshi_url,
+        given.kalshi_key_id,
+        given.kalshi_private_key_pem,
+        simulator.anthropic_url,
+        given.anthropic_key,
+        simulator.revenue_url,
+        given.revenue_token,
+    )

@@ -1,0 +1,63 @@
+"""Connects health and metrics with the parts that they report on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+
+from pnl_backend import engine
+from pnl_backend.assembly.adapters import store_part
+from pnl_backend.assembly.core import Core
+from pnl_backend.ops.health import Health
+from pnl_backend.ops.logging import logs_part
+from pnl_backend.ops.metrics import Live
+
+STALLED_TICKS = 6
+"""The server is unhealthy after this many intervals without an update, and a minute at least."""
+
+
+def health_of(core: Core, server: engine.Server) -> Health:
+    """The health report of a running server, not yet sampled."""
+    settings = core.settings
+    return Health(
+        environment=settings.node_env,
+        cache=core.cache,
+        connected_clients=lambda: server.stats().clients,
+        loop_running=lambda: core.aggregator.running,
+        store=lambda: store_part(core.store.health()),
+        parts={
+            **core.breakers.parts(),
+            "reconciliation": core.books.part,
+            "upkeep": core.books.upkeep_part,
+            "integrity": core.integrity,
+            "logs": logs_part,
+        },
+        figures={"reconciliation": core.books.reconciler.report},
+        facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},
+        stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
+        demo=settings.demo_mode,
+    )
+
+
+def live_figures(core: Core, server: engine.Server) -> Live:
+    """What the metrics read from the parts at each scrape."""
+
+    def clients() -> dict[str, int]:
+        stats = server.stats()
+        names = ("websocket", "polling", "feed_websocket", "feed_sse")
+        return {name: getattr(stats, name) for name in names}
+
+    return Live(
+        clients=clients,
+        engine=lambda: asdict(server.stats()),
+        cache=core.cache.stats,
+        breakers=core.breakers.states,
+        tasks=lambda: len(asyncio.all_tasks()),
+        lost_snapshots=lambda: core.store.health()["lost"],
+        database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(core.settings.database)),
+    )
+
+
+def _ledger_files(path: Path) -> list[Path]:
+    return [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
