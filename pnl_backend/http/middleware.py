@@ -85,6 +85,9 @@ class Gate:
                 response = await handler(request)
             except Exception as error:
                 response = self._recover(request, info, error)
+                # Frames of the traceback refer to the error: the cycle would hold them and the request until the
+                # garbage collector runs.
+                error.__traceback__ = None
             status = response.status
             if isinstance(response, CompleteResponse):
                 size = response.size

@@ -101,6 +101,14 @@ class _Connection(web.RequestHandler):
         self._request_factory = make_request
         self._now_ms = now_ms
 
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - see below
+        """Take every loss for an ordinary close: the next write then fails, whatever cut the connection.
+
+        Given an error, aiohttp puts it into a future that the error's own traceback refers to. The cycle would hold the
+        handler's frame, with the request and the rows that it was writing, until the garbage collector runs.
+        """
+        super().connection_lost(None)
+
     def handle_error(
         self,
         request: web.BaseRequest,

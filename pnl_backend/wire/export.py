@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,9 @@ Format = Literal["csv", "json"]
 Rows = Sequence[Mapping[str, int | float]]
 
 
-def encoded(batches: AsyncIterator[Rows], form: Format, *, days_of: ZoneInfo | None = None) -> AsyncIterator[bytes]:
+def encoded(
+    batches: AsyncIterator[Rows], form: Format, *, days_of: ZoneInfo | None = None
+) -> AsyncGenerator[bytes, None]:
     """The file, piece by piece; never empty, even without rows. `days_of` is the business zone, for daily rows only."""
     return _csv(batches, days_of) if form == "csv" else _json(batches, days_of)
 
@@ -29,7 +31,7 @@ def dated(rows: Rows, zone: ZoneInfo) -> list[dict[str, int | float | str]]:
     return [{**row, DATE: _date(row, zone)} for row in rows]
 
 
-async def _csv(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncIterator[bytes]:
+async def _csv(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:
     """A header line, then a line a row; money with two decimals."""
     head = ",".join(COLUMNS if days_of is None else (*COLUMNS, DATE)) + "\r\n"
     async for batch in batches:
@@ -49,7 +51,7 @@ def _date(row: Mapping[str, int | float], zone: ZoneInfo) -> str:
     return business_date(int(row["timestamp"]), zone).isoformat()
 
 
-async def _json(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncIterator[bytes]:
+async def _json(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:
     """One JSON list, a batch at a time."""
     lead = b"["
     async for batch in batches:

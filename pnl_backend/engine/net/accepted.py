@@ -142,7 +142,7 @@ class SocketFront(Front):
         try:
             await self.listener.loop.connect_accepted_socket(lambda: _Replay(http, self.buffer), self.sock)
         except BaseException as error:
-            self.arrivals.complete(self.arrival)
+            self.arrivals.closed(self.arrival)
             self.sock.close()
             if not isinstance(error, OSError):
                 raise
@@ -189,7 +189,7 @@ class TransportFront(Front, asyncio.Protocol):
             pass
         finally:
             if self.transport is None:
-                self.arrivals.complete(self.arrival)
+                self.arrivals.closed(self.arrival)
                 self.sock.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -200,7 +200,7 @@ class TransportFront(Front, asyncio.Protocol):
             self.take(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
-        self.arrivals.complete(self.arrival)
+        self.arrivals.closed(self.arrival)
 
     def give_up(self) -> None:
         if self.transport is not None:

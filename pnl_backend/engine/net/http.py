@@ -76,7 +76,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = self.request = None
-        self.arrivals.complete(self.arrival)
+        self.arrivals.closed(self.arrival)
         self.arrivals.wiring.behind.discard(self)
         self.inner.connection_lost(exc)
 

@@ -137,6 +137,11 @@ class Arrivals:
         self.unfinished.discard(arrival)
         self.lingering.discard(arrival)
 
+    def closed(self, arrival: Arrival) -> None:
+        """The connection is closed. Its reader refers to the arrival, so the reference back is cleared: no cycle stays."""
+        self.complete(arrival)
+        arrival.holder = None
+
     def rest(self, arrival: Arrival) -> None:
         """The connection is kept alive between two requests."""
         self._idle[arrival] = None
@@ -155,6 +160,7 @@ class Arrivals:
             arrival.give_up()
         except Exception as error:
             logger.opt(exception=error).error("A connection could not be closed")
+        arrival.holder = None
 
     def close_all(self) -> None:
         """At shutdown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TypeVar, cast, get_args
 from zoneinfo import ZoneInfo
 
@@ -109,20 +110,21 @@ class PnlRoutes:
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)
         kind = cast(Format, FORMAT.read(request))
-        chunks = encoded(self._ports.history.export(start, end, resolution), kind, days_of=self._days_of(resolution))
-        first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
-        response = web.StreamResponse()
-        response.content_type = "text/csv" if kind == "csv" else "application/json"
-        response.charset = "utf-8"
-        name = f"pnl-{resolution}-{start}-{end}.{kind}"
-        response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
-        await response.prepare(request)
-        if request.method == hdrs.METH_HEAD:
-            return response
-        await response.write(first)
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
+        batches = self._ports.history.export(start, end, resolution)
+        async with aclosing(encoded(batches, kind, days_of=self._days_of(resolution))) as chunks:
+            first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
+            response = web.StreamResponse()
+            response.content_type = "text/csv" if kind == "csv" else "application/json"
+            response.charset = "utf-8"
+            name = f"pnl-{resolution}-{start}-{end}.{kind}"
+            response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
+            await response.prepare(request)
+            if request.method == hdrs.METH_HEAD:
+                return response
+            await response.write(first)
+            async for chunk in chunks:
+                await response.write(chunk)
+            await response.write_eof()
         return response
 
     def _listing(self, count: int, rows: bytes, *, limited: bool) -> web.Response:
