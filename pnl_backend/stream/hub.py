@@ -14,11 +14,11 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
-import orjson
 from loguru import logger
 
 from pnl_backend.domain.delta import Sums, sums
 from pnl_backend.domain.freshness import RESTORED, STALLED, aged
+from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
@@ -85,7 +85,7 @@ class Publication:
                 self._now = age, self.snapshot, self.record.data
             else:
                 shown = aged(self.snapshot, age * 1000, not_live)
-                self._now = age, shown, orjson.dumps(snapshot_view(shown))
+                self._now = age, shown, kept_json(snapshot_view(shown))
         return self._now[1:]
 
     @property
@@ -122,11 +122,11 @@ class Publication:
     @cached_property
     def ledger_json(self) -> bytes:
         """The ledger without its time and place, as it stands beside REST's envelope."""
-        return orjson.dumps(ledger_fields(self.ledger))
+        return kept_json(ledger_fields(self.ledger))
 
     @cached_property
     def breakdown_json(self) -> bytes:
-        return orjson.dumps(self.components)
+        return kept_json(self.components)
 
 
 class Replay(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from pnl_backend.domain.attribution import AgentEntry, CostEntry
+from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.money import HUNDRED, decimal_text, number
 from pnl_backend.domain.readings import SOURCES, Deal
 from pnl_backend.domain.record import Record
@@ -115,8 +116,8 @@ def to_record(s: Snapshot) -> Record:
         kalshi_cents=_cents(s.kalshi.pnl),
         costs_cents=_cents(s.total_expenses),
         revenue_cents=_cents(s.johns.collected),
-        data=orjson.dumps(snapshot_view(s)),
-        detail=orjson.dumps(detail),
+        data=kept_json(snapshot_view(s)),
+        detail=kept_json(detail),
     )
 
 
