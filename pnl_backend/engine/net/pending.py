@@ -138,7 +138,7 @@ class Arrivals:
         self.lingering.discard(arrival)
 
     def closed(self, arrival: Arrival) -> None:
-        """The connection is closed. Its reader refers to the arrival, so the reference back is cleared: no cycle stays."""
+        """The connection is closed; the reader refers to the arrival, so clear the reference back: no cycle stays."""
         self.complete(arrival)
         arrival.holder = None
 
