@@ -21,7 +21,6 @@ import orjson
 from loguru import logger
 
 from pnl_backend.cache.tiered import TieredCache
-from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 
@@ -191,7 +190,7 @@ class Recent:
     async def _read(self, kind: _Kind, start: int) -> bytes:
         own, key = asyncio.current_task(), kind.key(start)
         try:
-            rows = kept_json(list(await self._ledger.history(start, start + kind.span - 1, kind.resolution)))
+            rows = orjson.dumps(list(await self._ledger.history(start, start + kind.span - 1, kind.resolution)))
         except StoreError:
             if key in self._outdated:
                 self._delete(key)

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import orjson
 
-from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -30,7 +29,7 @@ VERSION = 1
 def encode(fetched: Fetched[Any]) -> bytes:
     """One fetched value as JSON bytes: `{"v": 1, "kind", "as_of", "value"}`."""
     kind, value = _dump(fetched.value)
-    return kept_json({"v": VERSION, "kind": kind, "as_of": fetched.as_of, "value": value})
+    return orjson.dumps({"v": VERSION, "kind": kind, "as_of": fetched.as_of, "value": value})
 
 
 def decode(data: bytes) -> Fetched[Any]:

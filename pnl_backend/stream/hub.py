@@ -18,12 +18,12 @@ from loguru import logger
 
 from pnl_backend.domain.delta import Sums, sums
 from pnl_backend.domain.freshness import RESTORED, STALLED, aged
-from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import PnLError
 from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire.kept import kept_json
 from pnl_backend.wire.views import Json, breakdown_view, from_record, snapshot_view
 
 RING = 1000

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import orjson
 
 from pnl_backend.domain.attribution import AgentEntry, CostEntry
-from pnl_backend.domain.kept import kept_json
 from pnl_backend.domain.money import HUNDRED, decimal_text, number
 from pnl_backend.domain.readings import SOURCES, Deal
 from pnl_backend.domain.record import Record
@@ -26,6 +25,7 @@ from pnl_backend.domain.snapshot import (
     gross_margin,
 )
 from pnl_backend.domain.times import iso
+from pnl_backend.wire.kept import kept_json
 
 Json = dict[str, Any]
 Period = Literal["all", "mtd", "today"]

@@ -3,9 +3,9 @@
 import sys
 import tracemalloc
 
-from pnl_backend.domain.kept import kept_json
-from pnl_backend.domain.views import to_record
 from pnl_backend.stream.hub import Publication
+from pnl_backend.wire.kept import kept_json
+from pnl_backend.wire.views import to_record
 from tests.http.support import NOW, snapshot_at
 
 COUNT = 200
