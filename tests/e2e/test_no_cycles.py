@@ -8,11 +8,11 @@ from types import AsyncGeneratorType
 
 import pytest
 from aiohttp import web
-from pnl_backend.engine.arrivals import Arrival
-from pnl_backend.engine.fronts import Front
-from pnl_backend.engine.http import HttpConnection
 
 from pnl_backend.app import running
+from pnl_backend.engine.net.accepted import Front
+from pnl_backend.engine.net.http import HttpConnection
+from pnl_backend.engine.net.pending import Arrival
 from pnl_backend.errors import PnLError
 from pnl_backend.http.runner import _Connection
 from pnl_backend.settings import text as config_text
