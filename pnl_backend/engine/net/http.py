@@ -45,14 +45,14 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
-        if self.request is not None:
+        if self.request is None and self.head is None and _begins_whole(data):
+            self.head = _WHOLE  # the body may come before `began`
+        elif self.request is not None:
             # Behind the body of the request in hand comes the next one's head.
             if self.request.content.is_eof() and not _begins_whole(data):
                 self.pipelined = True
         else:
-            if self.head is None and _begins_whole(data):
-                self.head = HeadReader(self.arrivals.config.max_head_size)  # its body may come before `began`
-            elif self.head is None:
+            if self.head is None:
                 self._await_head()
             if self.head is not None and not self.head.take(data):
                 self._refuse(Refusal(431, "Request header fields are too large"))
@@ -145,6 +145,16 @@ def _begins_whole(data: bytes) -> bool:
     Such a head needs no deadline of its own.
     """
     return data[:1].isalpha() and data.find(b"\r\n\r\n") > 0
+
+
+def _whole_head() -> HeadReader:
+    """A reader that has found the end of its head and takes whatever comes behind it."""
+    reader = HeadReader(0)
+    reader.complete = True
+    return reader
+
+
+_WHOLE = _whole_head()
 
 
 def request_began(request: web.BaseRequest) -> None:

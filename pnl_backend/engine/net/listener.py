@@ -12,7 +12,7 @@ import ssl as tls
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from loguru import logger
 
 from pnl_backend.engine.engineio.server import environ_of
@@ -43,7 +43,7 @@ def attach(server: Server, app: web.Application) -> None:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         request_began(request)
-        if request.headers.get("Upgrade", "").lower() == "websocket" and server.takes(request.path):
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket" and server.takes(request.path):
             return await _take_over(server, request)
         return await handler(request)
 
