@@ -48,7 +48,7 @@ class Keys:
 
     @property
     def has_admin(self) -> bool:
-        return any("admin" in scopes for scopes in self._known.values())
+        return any("admin" in grant.scopes for grant in self._known.values())
 
     def check(self, key: str | None, *, scope: Scope = "read") -> Grant:
         """What the presented key opens; raises Unauthorized without one, Forbidden with a wrong one."""
@@ -70,13 +70,13 @@ class Keys:
         """Whether a grant given earlier would be given again."""
         if not grant.digest:
             return self.is_open
-        return self._known.get(grant.digest, frozenset()) >= grant.scopes
+        return _allowed(self._known, grant.digest) >= grant.scopes
 
     def replace(self, *, read: Iterable[str] = (), admin: Iterable[str] = ()) -> frozenset[bytes]:
         """Take a new set of keys; tells the watchers, and returns, the digests that no longer open what they did."""
         before = self._known
         self._known, self._has_read = _digests(read, admin)
-        revoked = frozenset(d for d, scopes in before.items() if not self._known.get(d, frozenset()) >= scopes)
+        revoked = frozenset(d for d, grant in before.items() if not _allowed(self._known, d) >= grant.scopes)
         for watcher in self._watchers:
             watcher(revoked)
         return revoked
@@ -92,9 +92,9 @@ class Keys:
             raise Unauthorized("Missing API key")
         presented = digest(key)
         found: Grant | None = None
-        for known, scopes in self._known.items():  # every key is compared, so that the time says nothing
+        for known, grant in self._known.items():  # every key is compared, so that the time says nothing
             if hmac.compare_digest(known, presented):
-                found = Grant(known, scopes)
+                found = grant
         if found is not None:
             return found
         if self.is_open:
@@ -116,9 +116,15 @@ def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str |
     return query.get("apiKey") or None
 
 
-def _digests(read: Iterable[str], admin: Iterable[str]) -> tuple[dict[bytes, frozenset[Scope]], bool]:
-    """Scopes by digest, and whether any read key is among them."""
-    known: dict[bytes, frozenset[Scope]] = {digest(key): frozenset({"read"}) for key in read if key}
-    has_read = bool(known)
-    known.update({digest(key): frozenset({"read", "admin"}) for key in admin if key})
-    return known, has_read
+def _digests(read: Iterable[str], admin: Iterable[str]) -> tuple[dict[bytes, Grant], bool]:
+    """What each key allows, by its digest, and whether any read key is among them."""
+    scopes: dict[bytes, frozenset[Scope]] = {digest(key): frozenset({"read"}) for key in read if key}
+    has_read = bool(scopes)
+    scopes.update({digest(key): frozenset({"read", "admin"}) for key in admin if key})
+    return {known: Grant(known, allowed) for known, allowed in scopes.items()}, has_read
+
+
+def _allowed(known: Mapping[bytes, Grant], digest: bytes) -> frozenset[Scope]:
+    """The scopes of the key with this digest; none where it is not known."""
+    grant = known.get(digest)
+    return frozenset() if grant is None else grant.scopes

@@ -261,8 +261,8 @@ def _trace(record: Record) -> str:
 
 def _indented(text: str, by: str = "    ") -> str:
     """Further lines stand in, and control characters are written out: no text can pose as a line of the log."""
-    if text.isprintable():
-        return text
+    if text.replace("\n", "").isprintable():
+        return text.replace("\n", f"\n{by}")
     return f"\n{by}".join(_one_line(line) for line in text.split("\n"))
 
 
