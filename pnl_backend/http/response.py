@@ -25,6 +25,7 @@ class CompleteResponse(web.Response):
 
     common_fields: str | None = None
     _prepared: AbstractStreamWriter | None = None
+    _is_last = False
 
     def __init__(self, body: bytes, *, content_type: str, status: int = 200) -> None:
         super().__init__(body=body, status=status, content_type=content_type)
@@ -41,6 +42,10 @@ class CompleteResponse(web.Response):
     @property
     def keep_alive(self) -> bool | None:
         return super().keep_alive if self._prepared is None else True
+
+    def force_close(self) -> None:
+        self._is_last = True
+        super().force_close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if self._prepared is None:
@@ -59,17 +64,18 @@ class CompleteResponse(web.Response):
         await self._prepared.write_eof(head.encode() + body)
 
     def _is_ordinary(self, request: web.BaseRequest) -> bool:
+        status, headers = self.status, self.headers
         return (
             self.common_fields is not None
+            and not self._is_last
             and request.method in _METHODS
-            and request.version == HttpVersion11
             and request.keep_alive
+            and request.version == HttpVersion11
             and hdrs.ORIGIN not in request.headers
-            and self.status >= 200
-            and self.status not in _BODYLESS
-            and len(self.headers) == 1
-            and hdrs.CONTENT_TYPE in self.headers
-            and super().keep_alive is None  # else the connection is to be closed after it
+            and status >= 200
+            and status not in _BODYLESS
+            and len(headers) == 1
+            and hdrs.CONTENT_TYPE in headers
         )
 
 
