@@ -106,10 +106,9 @@ class HttpConnection(asyncio.Protocol):
         self.arrivals.begin(self.arrival)
 
     def _watch_sending(self) -> None:
-        if self.transport is None or self in self.arrivals.wiring.behind:
-            return
-        self.unsent = self.transport.get_write_buffer_size()
-        if self.unsent:
+        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if unsent and self not in self.arrivals.wiring.behind:
+            self.unsent = unsent
             self.arrivals.wiring.behind.add(self)
 
     def cut(self) -> None:
