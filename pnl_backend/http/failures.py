@@ -24,7 +24,7 @@ class Failures:
         self._production = production
         self._seen: Counter[str] = Counter()
 
-    def answer(self, error: Exception, *, request_id: str, now_ms: int) -> web.Response:
+    def answer(self, error: Exception, *, request_id: str, now_ms: int) -> web.StreamResponse:
         if isinstance(error, web.HTTPException):
             return self._http(error, request_id, now_ms)
         status = error.status if isinstance(error, PnLError) else 500
@@ -51,7 +51,7 @@ class Failures:
             response.force_close()
         return response
 
-    def _http(self, error: web.HTTPException, request_id: str, now_ms: int) -> web.Response:
+    def _http(self, error: web.HTTPException, request_id: str, now_ms: int) -> web.StreamResponse:
         """The framework's own refusals: no route, a wrong method, a refused preflight."""
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return refusal(error.status, request_id=request_id, now_ms=now_ms, headers=headers)

@@ -90,8 +90,8 @@ class Gate:
                 error.__traceback__ = None
             status = response.status
             if isinstance(response, CompleteResponse):
-                size = response.size
-                response.common_fields = self._lines + header_lines(self._fields(info))
+                size = len(response.body)
+                response.common_fields = self._common_fields(info)
             else:
                 size = response.content_length
         finally:
@@ -117,15 +117,20 @@ class Gate:
         for name, value in _DEFAULTS.items():
             headers.setdefault(name, value)
         if info is not None:
-            headers.update(self._fields(info))
+            headers[_X_REQUEST_ID] = info.request_id
+            headers.update(self._further_fields(info))
         elif request.secure:
             headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
 
-    def _fields(self, info: RequestInfo) -> dict[str, str]:
-        """The headers that differ from request to request."""
-        fields: dict[str, str] = {_X_REQUEST_ID: info.request_id}
-        if info.verdict is not None:
-            fields.update(info.verdict.headers())
+    def _common_fields(self, info: RequestInfo) -> str:
+        """The lines of what `on_prepare` adds to an answer that has no headers of its own."""
+        further = self._further_fields(info)
+        lines = f"{self._lines}{_X_REQUEST_ID}: {info.request_id}\r\n"
+        return lines + header_lines(further) if further else lines
+
+    def _further_fields(self, info: RequestInfo) -> dict[str, str]:
+        """The headers that not every answer has."""
+        fields = {} if info.verdict is None else info.verdict.headers()
         if info.secure and not self._options.production:  # in production every answer has it
             fields[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
         return fields

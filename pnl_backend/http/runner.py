@@ -61,8 +61,11 @@ class _ServedPath:
         self._make = make
         self._fold = fold
         self._served = served
+        self._paths = frozenset(served.values())
 
     def __call__(self, message: Any, *rest: Any) -> web.BaseRequest:
+        if message.path in self._paths:
+            return self._make(message, *rest)
         path, mark, query = message.path.partition("?")
         served = self._served.get(self._fold(path), path)
         if served != path:

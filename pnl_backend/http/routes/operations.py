@@ -71,6 +71,6 @@ class OperationsRoutes:
         body, content_type = self._ports.metrics.render()
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
-    def _dated(self, data: Mapping[str, Any]) -> web.Response:
+    def _dated(self, data: Mapping[str, Any]) -> web.StreamResponse:
         now = self._options.now_ms()
         return success_of({**data, "timestamp": iso(now)}, now)

@@ -127,7 +127,7 @@ class PnlRoutes:
             await response.write_eof()
         return response
 
-    def _listing(self, count: int, rows: bytes, *, limited: bool) -> web.Response:
+    def _listing(self, count: int, rows: bytes, *, limited: bool) -> web.StreamResponse:
         now = self._options.now_ms()
         cut = b',"limited":true' if limited else b""
         data = b'{"count":%d,"data":%b,"timestamp":"%b"%b}' % (count, rows, iso(now).encode(), cut)
