@@ -26,6 +26,8 @@ class ClientAddresses:
         Repeated headers are given joined by commas. The address is the rightmost hop of `X-Forwarded-For` that is not
         a trusted proxy. A hop may have a port and brackets; IPv4 written as IPv6 is IPv4.
         """
+        if not self._networks:
+            return _normal(remote), secure
         peer = parse(remote)
         if peer is None:
             return remote or LOCAL, secure
@@ -47,7 +49,7 @@ class ClientAddresses:
         return parsed is not None and self._covers(parsed)
 
     def _covers(self, address: Address) -> bool:
-        return bool(self._networks) and any(address in network for network in self._networks)
+        return any(address in network for network in self._networks)
 
 
 @lru_cache(maxsize=4096)
@@ -71,6 +73,13 @@ def group(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((parsed.packed, 64), strict=False))
     return address if parsed is None else str(parsed)
+
+
+@lru_cache(maxsize=4096)
+def _normal(peer: str) -> str:
+    """The address of a peer that no proxy stands before."""
+    address = parse(peer)
+    return peer or LOCAL if address is None else str(address)
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,8 @@ from pnl_backend.domain.readings import Tier
 Operation = Literal["hit", "miss", "set", "delete", "error"]
 WINDOW = 1024
 MAX_FAMILIES = 64
+MAX_REMEMBERED = 256
+"""Keys whose counters are remembered; those of others are looked up for each hit."""
 
 
 class OnCall(Protocol):
@@ -72,7 +74,7 @@ class Counters:
         self.families: defaultdict[str, Counter] = defaultdict(Counter)
         self.tiers: defaultdict[Tier, Counter] = defaultdict(Counter)
         self._tier_families: defaultdict[tuple[str, Tier], Counter] = defaultdict(Counter)
-        self._of_hits: dict[tuple[str, Tier], tuple[Counter, Counter, Counter, Counter]] = {}
+        self._of_hits: dict[tuple[Tier, str], tuple[Counter, ...]] = {}
 
     def ask(self, key: str, operation: Operation, seconds: float | None = None) -> None:
         """Count one call to the cache as a whole."""
@@ -100,15 +102,12 @@ class Counters:
 
     def hit_in(self, tier: Tier, key: str, seconds: float) -> None:
         """Count a request that one tier answered at once, for the whole and for the tier."""
-        name = self._family(key)
-        counters = self._of_hits.get((name, tier))
+        counters = self._of_hits.get((tier, key))
         if counters is None:
-            counters = self._of_hits[name, tier] = (
-                self.whole,
-                self.families[name],
-                self.tiers[tier],
-                self._tier_families[name, tier],
-            )
+            name = self._family(key)
+            counters = (self.whole, self.families[name], self.tiers[tier], self._tier_families[name, tier])
+            if len(self._of_hits) < MAX_REMEMBERED:
+                self._of_hits[tier, key] = counters
         for counter in counters:
             counter.hits += 1
             counter.seconds.append(seconds)

@@ -124,9 +124,10 @@ class Gate:
 
     def _common_fields(self, info: RequestInfo) -> str:
         """The lines of what `on_prepare` adds to an answer that has no headers of its own."""
-        further = self._further_fields(info)
         lines = f"{self._lines}{_X_REQUEST_ID}: {info.request_id}\r\n"
-        return lines + header_lines(further) if further else lines
+        if info.verdict is None and not info.secure:
+            return lines
+        return lines + header_lines(self._further_fields(info))
 
     def _further_fields(self, info: RequestInfo) -> dict[str, str]:
         """The headers that not every answer has."""

@@ -95,7 +95,8 @@ class HttpConnection(asyncio.Protocol):
         self.request = None
         if self.transport is None:
             return
-        self._watch_sending()
+        if self.transport.get_write_buffer_size():
+            self._watch_sending()
         if self.pipelined:
             self._await_head()
         else:
@@ -158,6 +159,7 @@ _WHOLE = _whole_head()
 
 def request_began(request: web.BaseRequest) -> None:
     """Say that a request's head is complete, where the connection is one of `listen`'s."""
-    protocol = None if request.transport is None else request.transport.get_protocol()
+    transport = request.transport
+    protocol = None if transport is None else transport.get_protocol()
     if isinstance(protocol, HttpConnection):
         protocol.began(request)
