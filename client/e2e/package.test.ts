@@ -17,7 +17,7 @@ const LICENCE = new URL('../../LICENSE', import.meta.url).pathname;
 const UPDATES = 4;
 const VERSIONS = {
   'of this checkout': { react: installed('react'), zustand: installed('zustand'), types: installed('@types/react') },
-  'of the older applications': { react: '18.3.1', zustand: installed('zustand4'), types: '18.3.1' },
+  'that are the oldest it admits': { react: '18.0.0', zustand: '4.5.0', types: '18.3.1' },
 };
 
 interface Figures {
@@ -33,7 +33,10 @@ let browser: Browser;
 
 beforeAll(async () => {
   const settings = { KALSHI_POLL_MS: '1000' }; // Some figure moves with every update.
-  [packed, left, right, browser] = await Promise.all([pack(), startServer({ ...settings, API_KEY: KEYS.left }), startServer({ ...settings, API_KEY: KEYS.right }), launch()]);
+  packed = await pack();
+  left = await startServer({ ...settings, API_KEY: KEYS.left });
+  right = await startServer({ ...settings, API_KEY: KEYS.right });
+  browser = await launch();
 });
 afterAll(async () => {
   await browser?.close();
