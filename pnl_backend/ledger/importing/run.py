@@ -18,7 +18,7 @@ from pnl_backend.ledger.sqlite.migrations import Progress
 
 T = TypeVar("T")
 Kind = Literal["database", "json", "settings"]
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 BATCH = 2000
 """Rows a transaction."""
@@ -53,9 +53,9 @@ def kind_of(file: Path) -> Kind:
 
 
 def import_rows(
-    file: Path, kind: Kind, ledger: Path, *, timezone: str, now: float, progress: Progress, tell: Tell
+    file: Path, kind: Kind, ledger: Path, *, timezone: str, now: float, progress: Progress, on_line: OnLine
 ) -> None:
-    """Take the rows of a database or an export into the ledger; `tell` is given the report line by line.
+    """Take the rows of a database or an export into the ledger; `on_line` is called with each line of the report.
 
     The file is read through before the first row is taken: nothing is taken from one that is damaged.
     """
@@ -63,31 +63,31 @@ def import_rows(
     def into_ledger(take: Callable[[Imports], None]) -> None:
         with open_for_import(ledger, timezone=timezone, now=now, progress=progress) as imports:
             take(imports)
-            _tell_of_ledger(imports, ledger, tell)
+            _report_ledger(imports, ledger, on_line)
 
     if kind == "database":
         with database_file.opened(file, progress) as database:
-            tell(f"{file}: an SQLite file of the Node server")
-            into_ledger(lambda imports: _take_database(database, imports, progress, tell))
+            on_line(f"{file}: an SQLite file of the Node server")
+            into_ledger(lambda imports: _take_database(database, imports, progress, on_line))
         return
     for _ in json_file.rows(file, "Checking", progress):
         pass
-    tell(f"{file}: an export of /api/pnl/history")
-    into_ledger(lambda imports: _take_snapshots("rows", json_file.rows(file, "Importing", progress), imports, tell))
+    on_line(f"{file}: an export of /api/pnl/history")
+    into_ledger(lambda imports: _take_snapshots("rows", json_file.rows(file, "Importing", progress), imports, on_line))
 
 
-def _take_database(database: database_file.NodeDatabase, imports: Imports, progress: Progress, tell: Tell) -> None:
+def _take_database(database: database_file.NodeDatabase, imports: Imports, progress: Progress, on_line: OnLine) -> None:
     for table in database.tables:
         rows = _counted(database.rows(table), f"Importing {table}", database.count(table), progress)
         if table == "pnl_snapshots":
-            _take_snapshots(table, rows, imports, tell)
+            _take_snapshots(table, rows, imports, on_line)
         else:
-            _take_facts(table, rows, imports, tell)
+            _take_facts(table, rows, imports, on_line)
     for table in database.others:
-        tell(f"  {table}: not taken: {database_file.DERIVED.get(table, 'no table that the older documents name')}")
+        on_line(f"  {table}: not taken: {database_file.DERIVED.get(table, 'no table that the older documents name')}")
 
 
-def _take_snapshots(name: str, rows: Iterable[Any], imports: Imports, tell: Tell) -> None:
+def _take_snapshots(name: str, rows: Iterable[Any], imports: Imports, on_line: OnLine) -> None:
     tally = Tally(name)
     whose = "the ledger's own first snapshot" if imports.has_own else "now"
     late = f"not before {whose}, {iso(imports.before)}"
@@ -101,15 +101,15 @@ def _take_snapshots(name: str, rows: Iterable[Any], imports: Imports, tell: Tell
     for batch in _batches(_taken(rows, parsed, tally)):
         tally.count(imports.add_snapshots(batch))
     for line in tally.lines("held already with other figures, which stay"):
-        tell(line)
+        on_line(line)
 
 
-def _take_facts(table: str, rows: Iterable[dict[str, Any]], imports: Imports, tell: Tell) -> None:
+def _take_facts(table: str, rows: Iterable[dict[str, Any]], imports: Imports, on_line: OnLine) -> None:
     tally = Tally(table)
     for batch in _batches(_taken(rows, _FACTS[table], tally)):
         tally.count(imports.add_facts(batch))
     for line in tally.lines("brought up to date"):
-        tell(line)
+        on_line(line)
 
 
 def _taken(rows: Iterable[Any], parse: Callable[[Any], T], tally: Tally) -> Iterator[T]:
@@ -132,13 +132,13 @@ def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _tell_of_ledger(imports: Imports, ledger: Path, tell: Tell) -> None:
+def _report_ledger(imports: Imports, ledger: Path, on_line: OnLine) -> None:
     count, first, last = imports.snapshots()
     if count:
         begin, end = (datetime.fromtimestamp(at / 1000, UTC).date() for at in (first, last))
-        tell(f"{ledger} holds {count:,} imported snapshots now, from {begin} to {end}")
+        on_line(f"{ledger} holds {count:,} imported snapshots now, from {begin} to {end}")
     else:
-        tell(f"{ledger} holds no imported snapshot")
+        on_line(f"{ledger} holds no imported snapshot")
 
 
 def _sets_a_name(line: bytes) -> bool:

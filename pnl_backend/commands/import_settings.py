@@ -26,30 +26,30 @@ ADDITIONS = ".import"
 _PLACEHOLDER = re.compile(r"your[-_ ].*|x{3,}|<.*>|change-?me", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=*?&%-]*")
 
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
-def import_settings(file: Path, target: Path, *, tell: Tell) -> int:
+def import_settings(file: Path, target: Path, *, on_line: OnLine) -> int:
     """Write `target`, or beside it what it lacks, and report every name of `file`; 0, or an error in one line."""
     given = _read(file)
     taken: dict[str, str] = {}
-    tell(f"{file}: settings of the Node server")
+    on_line(f"{file}: settings of the Node server")
     for name, value in given.items():
         reason, setting = _judged(name, value)
         if setting is None:
-            tell(f"  {name}: not taken: {reason}")
+            on_line(f"  {name}: not taken: {reason}")
         elif setting[0] in taken:
-            tell(f"  {name}: not taken: another name of {setting[0]}, which is there")
+            on_line(f"  {name}: not taken: another name of {setting[0]}, which is there")
         else:
             taken[setting[0]] = setting[1]
-            tell(f"  {name}: taken" + ("" if setting[0] == name else f" as {setting[0]}"))
+            on_line(f"  {name}: taken" + ("" if setting[0] == name else f" as {setting[0]}"))
     if target.exists() and file.samefile(target):
-        tell(f"{target} is that file itself: nothing is written, what was not taken is yours to change")
+        on_line(f"{target} is that file itself: nothing is written, what was not taken is yours to change")
         return 0
     there = _names_in(target) if target.exists() else set()
     for line in _keyed(taken, there):
-        tell(f"  {line}")
-    _write({name: value for name, value in taken.items() if name not in there}, target, tell)
+        on_line(f"  {line}")
+    _write({name: value for name, value in taken.items() if name not in there}, target, on_line)
     return 0
 
 
@@ -110,17 +110,17 @@ def _keyed(taken: dict[str, str], there: Container[str]) -> Iterator[str]:
         yield f"API_KEY: made anew, {why}; give it to the clients"
 
 
-def _write(lacking: Mapping[str, str], target: Path, tell: Tell) -> None:
+def _write(lacking: Mapping[str, str], target: Path, on_line: OnLine) -> None:
     there = target.exists()
     if not lacking:
-        tell(f"{target} is there and lacks nothing of it" if there else "there is nothing to write")
+        on_line(f"{target} is there and lacks nothing of it" if there else "there is nothing to write")
         return
     written = target.with_name(target.name + ADDITIONS) if there else target
     try:
         descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         if set(lacking) <= _names_in(written):
-            tell(f"{target} stays as it is; what it lacks is in {written} already: {', '.join(lacking)}")
+            on_line(f"{target} stays as it is; what it lacks is in {written} already: {', '.join(lacking)}")
             return
         raise OutputError(f"{written} is there already, of an earlier import: move it away first") from None
     except OSError as error:
@@ -128,9 +128,9 @@ def _write(lacking: Mapping[str, str], target: Path, tell: Tell) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.writelines(f"{name}={_quoted(value)}\n" for name, value in lacking.items())
     if there:
-        tell(f"{target} stays as it is; what it lacks is in {written}: {', '.join(lacking)}")
+        on_line(f"{target} stays as it is; what it lacks is in {written}: {', '.join(lacking)}")
     else:
-        tell(f"{target} is written, for its owner alone; look at it and run: pnl-backend check")
+        on_line(f"{target} is written, for its owner alone; look at it and run: pnl-backend check")
 
 
 def _names_in(target: Path) -> set[str]:

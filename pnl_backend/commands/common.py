@@ -1,0 +1,56 @@
+"""What several commands need: the settings, the event loop, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeAlias
+
+from pnl_backend.ops.logging import learn_secrets
+from pnl_backend.settings import text as config_text
+from pnl_backend.settings.model import Settings
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+REPORT_EVERY = 1.0
+"""Seconds between two lines of progress."""
+
+
+def load_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings; `--port` and `--host` override them. Raises ConfigError."""
+    given = {name: getattr(arguments, name, None) for name in ("port", "host")}
+    settings = config_text.load(**{name: value for name, value in given.items() if value is not None})
+    learn_secrets(settings.secrets)
+    return settings
+
+
+def run_async(main: Coroutine[Any, Any, int]) -> int:
+    """Run a command's coroutine in uvloop where that is installed."""
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+def report_line(line: str) -> None:
+    """Print a line of a report at once, so that lines on stderr that follow it also appear after it."""
+    print(line, flush=True)
+
+
+class Progress:
+    """Lines on stderr about work that takes longer than a second, at most one a second."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + REPORT_EVERY
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        self.report(f"{what}: {100 * done // max(of, 1)} %")
+
+    def report(self, line: str) -> None:
+        if time.monotonic() >= self._next:
+            print(line, file=sys.stderr, flush=True)
+            self._next = time.monotonic() + REPORT_EVERY

@@ -1,0 +1,29 @@
+"""`pnl-backend restore`: puts a backup in the ledger's place."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from pnl_backend.commands.common import Progress, Subparsers, load_settings
+from pnl_backend.ledger.sqlite import maintenance
+from pnl_backend.ledger.sqlite.ledger_file import Origin
+
+
+def add(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("restore", help="put a backup in the ledger's place; the server must be stopped")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replace the ledger; the former one is kept beside it. StoreError while a server uses it."""
+    settings = load_settings(arguments)
+    file, database = arguments.file, settings.database
+    origin: Origin = "demo" if settings.demo_mode else "live"
+    aside = maintenance.restore(file, database, now=time.time(), progress=Progress(), origin=origin)
+    print(f"{database} is the ledger of {file} now")
+    if aside is not None:
+        print(f"the ledger that was there is kept as {aside}")
+    return 0
