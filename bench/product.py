@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from pnl_backend.commands.cli import main
-from pnl_backend.engine.engineio.packets import Message
+from pnl_backend.engine import Message
 from pnl_backend.engine.socketio.rooms import Rooms
 
 encode = Rooms.encode

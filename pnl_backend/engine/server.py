@@ -1,24 +1,27 @@
 """The Socket.IO server that an application builds: python-socketio's API over this engine."""
 
-import json
+import ssl as tls
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import socketio
+from aiohttp import web
 
 from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.engineio.packets import MESSAGE, EncodedJson, Message
 from pnl_backend.engine.engineio.server import EngineServer
-from pnl_backend.engine.feeds.connection import Accept, FeedConnection, open_feed
+from pnl_backend.engine.feeds.connection import Accept, FeedConnection, Feeds
 from pnl_backend.engine.net.connection import Owner
+from pnl_backend.engine.net.detached import upgrade_middleware
+from pnl_backend.engine.net.listener import Listener, bind, resolve
+from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Environ, Refusal, fold_path, from_client
-from pnl_backend.engine.socketio import packets as events
-from pnl_backend.engine.socketio.clients import Client, SocketEngine
 from pnl_backend.engine.socketio.connects import Authenticate, OnConnect
+from pnl_backend.engine.socketio.engine import SocketEngine
 from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast
 from pnl_backend.engine.socketio.options import refuse_options
-from pnl_backend.engine.socketio.protocol import Protocol
+from pnl_backend.engine.socketio.packets import DISCONNECT, encode_packet, with_argument
+from pnl_backend.engine.socketio.protocol import SocketProtocol
 from pnl_backend.engine.socketio.rooms import Room, Rooms
 
 
@@ -68,21 +71,22 @@ class Server(socketio.AsyncServer):
         self.config = config
         cast(Any, super()).__init__(client_manager=Rooms(), config=config)
         self.clients = self.eio.sessions
-        self.feeds: dict[str, Accept] = {}
-        self.protocol = self.eio.layer = Protocol(self, config, authenticate, on_connect)
+        self.feeds = Feeds(self.eio.shared, self.eio.fanout)
+        self.listener: Listener | None = None
+        self._path = fold_path(config.path)
+        self.eio.client_listener = SocketProtocol(self, self.manager, authenticate, on_connect)
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return SocketEngine
 
     # For the application.
 
-    def attach(self, app: Any, socketio_path: str | None = None) -> None:
+    def attach(self, app: web.Application, socketio_path: str | None = None) -> None:
         """Mount on an aiohttp application at the configured path."""
         if socketio_path is not None and socketio_path.strip("/") != self.config.path.strip("/"):
             raise ValueError("the path is EngineConfig.path's to say")
-        from pnl_backend.engine.net.listener import attach
-
-        attach(self, app)
+        app.middlewares.insert(0, upgrade_middleware(self.eio.shared, self))
+        app.router.add_route("*", self.config.path, self.handle_request)
 
     async def broadcast(
         self,
@@ -104,7 +108,7 @@ class Server(socketio.AsyncServer):
             return
         plain = self.manager.encode(event, data, namespace, key=replace_key)
         offsets = [offset] if isinstance(offset, str) else offset or ()
-        variants = [plain, *(self.manager.with_argument(plain, given) for given in offsets)]
+        variants = [plain, *(with_argument(plain, given) for given in offsets)]
         variants += [variants[-1]] * (VARIANTS - len(variants))
         await self.manager.finish(self.eio.fanout.publish(audience, variants))
 
@@ -114,42 +118,41 @@ class Server(socketio.AsyncServer):
 
     def add_feed(self, path: str, accept: Accept) -> None:
         """Take WebSocket upgrades at a path for a plain feed."""
-        self.feeds[fold_path(path)] = accept
+        self.feeds.add(path, accept)
 
     def takes(self, path: str) -> bool:
         """Whether WebSocket upgrades at this path are for the engine."""
         folded = fold_path(path)
-        return folded == fold_path(self.config.path) or folded in self.feeds
+        return folded == self._path or self.feeds.takes(folded)
 
     def open_upgrade(self, environ: Environ) -> tuple[Owner, bytes]:
-        """Judge an upgrade before it is answered: its owner and the answer; Refusal when it is not taken."""
+        """The owner of an upgrade's connection and the answer to its handshake; Refusal when it is not taken."""
         environ = from_client(environ, self.config)
         try:
-            accept = self.feeds.get(fold_path(environ.path))
-            if accept is None:
-                return self.eio.open_websocket(environ)
-            return open_feed(self.eio, environ, accept)
+            if self.feeds.takes(fold_path(environ.path)):
+                return self.feeds.open_websocket(environ)
+            return self.eio.open_websocket(environ)
         except Refusal:
-            self.eio.wiring.counters.refused += 1
+            self.eio.shared.counters.refused += 1
             raise
 
     def count_unknown_event(self) -> None:
         """For an application that takes every event and knows only some."""
-        self.eio.wiring.counters.unknown_events += 1
+        self.eio.shared.counters.unknown_events += 1
 
     def stats(self) -> EngineStats:
         websocket = sum(client.connection is not None for client in self.clients.values())
-        sse = sum(feed.kind == "sse" for feed in self.eio.feeds)
+        sse = sum(feed.kind == "sse" for feed in self.feeds.connections)
         return EngineStats(
             clients=self.eio.admission.total,
             websocket=websocket,
             polling=len(self.clients) - websocket,
-            feed_websocket=len(self.eio.feeds) - sse,
+            feed_websocket=len(self.feeds.connections) - sse,
             feed_sse=sse,
             unauthenticated=len(self.eio.unconnected),
-            unfinished=0 if self.eio.arrivals is None else len(self.eio.arrivals.unfinished),
+            unfinished=0 if self.listener is None else len(self.listener.arrivals.unfinished),
             sessions=len(self.eio.sessions),
-            **asdict(self.eio.wiring.counters),
+            **asdict(self.eio.shared.counters),
         )
 
     def close_key(self, key: str) -> int:
@@ -157,42 +160,15 @@ class Server(socketio.AsyncServer):
         clients = [client for client in self.clients.values() if key in client.keys]
         for client in clients:
             for namespace in client.members:
-                client.send(self.packet(events.DISCONNECT, namespace))
+                client.send(encode_packet(DISCONNECT, namespace))
             client.depart("server disconnect")
-        feeds = [feed for feed in self.eio.feeds if feed.key == key]
-        for feed in feeds:
-            feed.close(1008, "key revoked")
-        return len(clients) + len(feeds)
+        return len(clients) + self.feeds.close_key(key)
 
     async def shutdown(self, timeout: float = 5.0) -> None:
         """Tell every client that the server goes away, refuse newcomers, wait for the goodbyes."""
         self.eio.admission.closed = True
-        for feed in list(self.eio.feeds):
-            feed.close(1001, "server shutting down")
+        self.feeds.shut_down()
         await self.eio.shutdown(timeout)
-
-    def idle(self, client: Client) -> None:
-        """A member has left; a client without any has the connect timeout to come back."""
-        self.protocol.idle(client)
-
-    def packet(
-        self, kind: int, namespace: str, data: Any = None, *, ack_id: int | None = None, key: str | None = None
-    ) -> Message:
-        """A packet as python-socketio's encoder writes it."""
-        if isinstance(data, list) and any(isinstance(value, EncodedJson) for value in data):
-            return Message((MESSAGE + _joined(kind, namespace, data, ack_id),), key=key)
-        packet_class = cast(Any, self.packet_class)
-        encoded = packet_class(packet_type=kind, data=data, namespace=namespace, id=ack_id).encode()
-        if isinstance(encoded, list):
-            return Message((MESSAGE + encoded[0], *encoded[1:]), key=key)
-        return Message((MESSAGE + encoded,), key=key)
-
-
-def _joined(kind: int, namespace: str, values: list[Any], ack_id: int | None) -> str:
-    """A packet of several values, those that are JSON already as they are."""
-    texts = [value if isinstance(value, EncodedJson) else json.dumps(value, separators=(",", ":")) for value in values]
-    place = "" if namespace == "/" else f"{namespace},"
-    return f"{kind}{place}{'' if ack_id is None else ack_id}[{','.join(texts)}]"
 
 
 def create_server(
@@ -204,3 +180,22 @@ def create_server(
 ) -> Server:
     """Build a server that stands alone; docs/engine.md says what it offers. Other options raise TypeError."""
     return Server(config or EngineConfig(), authenticate=authenticate, on_connect=on_connect, **options)
+
+
+def attach(server: Server, app: web.Application) -> None:
+    """Mount a server on an aiohttp application: its path, and upgrades at its feeds' paths."""
+    server.attach(app)
+
+
+async def listen(
+    server: Server, runner: web.AppRunner, *, host: str, port: int, ssl_context: tls.SSLContext | None = None
+) -> Listener:
+    """Listen for a set-up runner's application and the server attached to it; port 0 takes a free one.
+
+    Unlike aiohttp's own sites it serves a WebSocket without making it an aiohttp request.
+    """
+    if runner.server is None:
+        raise RuntimeError("set the runner up first: await runner.setup()")
+    sockets = bind(await resolve(host, port), port)
+    server.listener = Listener(server.eio.shared, server, runner.server, sockets, ssl_context)
+    return server.listener

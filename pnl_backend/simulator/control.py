@@ -17,23 +17,59 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from .faults import Fault
+from .faults import Fault, Faults
+from .kalshi_feed import KalshiFeed
+from .truth import Truth
+from .world import World
 
-if TYPE_CHECKING:
-    from .simulator import Simulator
+
+class Controlled(Protocol):
+    """What the control route uses of the simulator."""
+
+    world: World
+    faults: Faults
+    feed: KalshiFeed
+
+    @property
+    def kalshi_url(self) -> str: ...
+
+    @property
+    def kalshi_ws_url(self) -> str: ...
+
+    @property
+    def anthropic_url(self) -> str: ...
+
+    @property
+    def revenue_url(self) -> str: ...
+
+    @property
+    def requests(self) -> dict[str, Counter[str]]: ...
+
+    def truth(self) -> Truth: ...
+
+    def set_fault(self, upstream: str, fault: Fault) -> None: ...
+
+    async def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    async def kill(self, upstream: str) -> None: ...
+
+    async def revive(self, upstream: str) -> None: ...
 
 
 class Control:
     """Serves /control on a port of its own."""
 
-    def __init__(self, simulator: Simulator, *, host: str, port: int) -> None:
+    def __init__(self, simulator: Controlled, *, host: str, port: int) -> None:
         self._simulator = simulator
         self._host = host
         self._port = port
@@ -112,10 +148,11 @@ class Control:
         await action(command)
 
     async def _clear(self, command: dict[str, Any]) -> None:
-        self._simulator.clear_faults(command.get("upstream"))
+        self._simulator.faults.clear(command.get("upstream"))
 
     async def _step(self, command: dict[str, Any]) -> None:
-        self._simulator.step(min(int(command.get("n", 1)), 100_000))
+        for _ in range(min(int(command.get("n", 1)), 100_000)):
+            self._simulator.world.step()
 
     async def _pause(self, _command: dict[str, Any]) -> None:
         await self._simulator.pause()
@@ -131,7 +168,7 @@ class Control:
 
     async def _set_deal(self, command: dict[str, Any]) -> None:
         amount = command.get("amount")
-        self._simulator.set_deal(
+        self._simulator.world.set_deal(
             command["id"],
             amount=None if amount is None else Decimal(str(amount)),
             status=command.get("status"),

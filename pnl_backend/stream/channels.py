@@ -11,12 +11,11 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pnl_backend.engine import Message, Server
-from pnl_backend.engine.socketio.rooms import Rooms
+from pnl_backend.engine import Message, Server, with_argument
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset
-from pnl_backend.stream.replay import Replay
+from pnl_backend.stream.replay import Replay, ReplayedChannel
 from pnl_backend.stream.topics import Origin, Topic
 from pnl_backend.wire.views import Json
 
@@ -119,7 +118,7 @@ class Channel:
         if self._initial is None or self._initial[:2] != (current, age):
             self._initial = current, age, self.encode(current, "initial", None)
         message = self._initial[2]
-        return message if offset is None else Rooms.with_argument(message, str(offset))
+        return message if offset is None else with_argument(message, str(offset))
 
     def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message:
         """An update as an event of the namespace; the offset is where its reader then stands."""
@@ -150,11 +149,11 @@ class ChannelGroup:
     def member(self, sid: str) -> Any:
         return self.server.manager.find(sid, self.namespace)
 
-    async def enter(self, member: Any, channel: Channel) -> None:
+    async def enter(self, member: Any, channel: ReplayedChannel) -> None:
         await self.server.enter_room(member.sid, channel.room, namespace=self.namespace)
         self._tune(member)
 
-    async def leave(self, member: Any, channel: Channel) -> None:
+    async def leave(self, member: Any, channel: ReplayedChannel) -> None:
         await self.server.leave_room(member.sid, channel.room, namespace=self.namespace)
         self._tune(member)
 

@@ -7,30 +7,63 @@ socket joins their rooms in the step in which it has what every subscriber has, 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol
 
 from loguru import logger
 
-from pnl_backend.engine.socketio.rooms import CONNECTED, Member
-from pnl_backend.stream.hub import Publication
+from pnl_backend.engine import CONNECTED, Member, Message
+from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.recovery import Offset
+from pnl_backend.stream.topics import Origin
 
-if TYPE_CHECKING:
-    from pnl_backend.stream.channels import Channel, ChannelGroup
+
+class ReplayedChannel(Hashable, Protocol):
+    """A channel as its replays use it."""
+
+    letter: str
+    room: str
+
+    @property
+    def current(self) -> Publication: ...
+
+    async def reached(self, seq: int) -> None: ...
+
+    async def begin(self, member: Member) -> None: ...
+
+    def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message: ...
+
+
+class ReplayingGroup(Protocol):
+    """The channels of a namespace as a replay uses them."""
+
+    hub: Hub
+    server: Any
+
+    @property
+    def channels(self) -> Sequence[ReplayedChannel]: ...
+
+    async def enter(self, member: Member, channel: ReplayedChannel) -> None: ...
+
+    def offset_at(self, cursors: Mapping[str, int]) -> Offset: ...
+
+    def tell_rooms(self, sid: str) -> None: ...
+
+    def finished(self, replay: Replay) -> None: ...
 
 
 class Replay:
     """One socket's replay of one or more channels of its namespace."""
 
-    def __init__(self, group: ChannelGroup, member: Member, epoch: str, *, recovery: bool = False) -> None:
+    def __init__(self, group: ReplayingGroup, member: Member, epoch: str, *, recovery: bool = False) -> None:
         """`recovery`: the client was told in its CONNECT answer that nothing is missing."""
         self.member = member
         self._group = group
         self._epoch = epoch
         self._recovery = recovery
-        self._cursors: dict[Channel, int] = {}
+        self._cursors: dict[ReplayedChannel, int] = {}
         """The last seq that the client has of each channel."""
-        self._results: dict[Channel, asyncio.Future[bool]] = {}
+        self._results: dict[ReplayedChannel, asyncio.Future[bool]] = {}
         self._offset_sent = recovery
         """Whether the last offset that the client was sent names exactly these channels."""
 
@@ -40,14 +73,14 @@ class Replay:
         return self.member.state == CONNECTED
 
     @property
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[ReplayedChannel]:
         return list(self._cursors)
 
     def offset(self) -> Offset:
         """Where the client stands."""
         return self._group.offset_at({channel.letter: seq for channel, seq in self._cursors.items()})
 
-    def add(self, channel: Channel, seq: int) -> asyncio.Future[bool]:
+    def add(self, channel: ReplayedChannel, seq: int) -> asyncio.Future[bool]:
         """Replay a channel after `seq`; the future tells whether all of it was sent."""
         self.drop(channel)
         self._cursors[channel] = seq
@@ -55,11 +88,11 @@ class Replay:
         result = self._results[channel] = asyncio.get_running_loop().create_future()
         return result
 
-    def follow(self, channel: Channel, seq: int) -> None:
+    def follow(self, channel: ReplayedChannel, seq: int) -> None:
         """Go on with a channel of which the client has `seq`, without a result that anybody waits for."""
         self._cursors[channel] = seq
 
-    def drop(self, channel: Channel) -> bool:
+    def drop(self, channel: ReplayedChannel) -> bool:
         """Leave a channel out; whether it was in."""
         self._settle(channel, whole=False)
         return self._cursors.pop(channel, None) is not None
@@ -112,7 +145,7 @@ class Replay:
                 self._group.server.manager.tell(self.member, channel.encode(publication, "replay", offset))
                 self._offset_sent = True
 
-    def _due(self, channel: Channel, publication: Publication, after: int) -> bool:
+    def _due(self, channel: ReplayedChannel, publication: Publication, after: int) -> bool:
         cursor = self._cursors.get(channel)
         return cursor is not None and after <= cursor < publication.seq <= channel.current.seq
 
@@ -137,7 +170,7 @@ class Replay:
         for channel in list(self._cursors):
             await channel.begin(self.member)
 
-    def _settle(self, channel: Channel, *, whole: bool) -> None:
+    def _settle(self, channel: ReplayedChannel, *, whole: bool) -> None:
         result = self._results.pop(channel, None)
         if result is not None and not result.done():
             result.set_result(whole)

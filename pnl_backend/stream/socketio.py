@@ -15,8 +15,7 @@ import socketio
 from loguru import logger
 
 from pnl_backend.domain.times import iso
-from pnl_backend.engine import ConnectPlan, ConnectRequest, Message
-from pnl_backend.engine.socketio.rooms import CONNECTED, LEAVING
+from pnl_backend.engine import CONNECTED, LEAVING, ConnectPlan, ConnectRequest, Message
 from pnl_backend.errors import BadRequest
 from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication

@@ -36,7 +36,9 @@ class LedgerStream:
         if request.method == hdrs.METH_HEAD:
             return web.Response(headers=headers)
         since = parse_event_id(request.headers.get("Last-Event-ID", ""))
-        return await open_event_stream(self._server, request, _Stream(self._server, self._feed, key, since), headers)
+        return await open_event_stream(
+            self._server.feeds, request, _Stream(self._server, self._feed, key, since), headers
+        )
 
 
 class _Stream:

@@ -31,15 +31,6 @@ class Channel(Protocol):
     def leave(self, connection: FeedConnection) -> None: ...
 
 
-class KeysDue(Deadlines[FeedConnection]):
-    """Connections that have not sent their key."""
-
-    __slots__ = ()
-
-    def expire(self, item: FeedConnection) -> None:
-        item.close(UNAUTHENTICATED, "Missing API key")
-
-
 class PlainSockets:
     """One channel at one or more paths."""
 
@@ -56,7 +47,10 @@ class PlainSockets:
         self.channel = channel
         self.authenticate = authenticate
         self.clock = clock
-        self.keys_due = KeysDue(server.eio.wiring.timers, patience)
+        self.keys_due = Deadlines[FeedConnection](
+            server.eio.shared.timers, patience, lambda connection: connection.close(UNAUTHENTICATED, "Missing API key")
+        )
+        """Connections that have not sent their key."""
 
     def mount(self, *paths: str) -> None:
         for path in paths:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pnl_backend.engine.engineio.packets import ProtocolError, decode_payload
+from pnl_backend.engine.engineio.packets import decode_payload
 from pnl_backend.engine.net.frames import FrameError, FrameReader
+from pnl_backend.engine.net.messages import ProtocolError
 from pnl_backend.engine.net.requests import clean_upgrade
-from pnl_backend.engine.socketio import packets as events
+from pnl_backend.engine.socketio import packets as socketio_packets
 from tests.engine.conftest import Start, serving
 
 SEED = int(os.environ.get("FUZZ_SEED", "20260225"))
@@ -86,7 +87,7 @@ def test_parsers_raise_nothing_but_their_own_errors() -> None:
                 stream = b"".join(client_frame(dice, dice.randbytes(dice.randint(0, 200))) for _ in range(2))
                 list(FrameReader(16384).feed(stream))
             elif kind == "packets":
-                events.decode(mutated(dice.choice(VALID), dice))
+                socketio_packets.decode(mutated(dice.choice(VALID), dice))
             else:
                 body = "\x1e".join("4" + mutated(dice.choice(VALID), dice) for _ in range(2))
                 decode_payload(body.encode(errors="replace") if dice.random() < 0.8 else dice.randbytes(60))

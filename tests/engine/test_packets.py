@@ -15,9 +15,10 @@ from socketio.packet import Packet as SioPacket
 from websockets.frames import Frame, Opcode
 
 from pnl_backend.engine import create_server
-from pnl_backend.engine.engineio.packets import Message, ProtocolError, decode_packet, decode_payload
+from pnl_backend.engine.engineio.packets import decode_packet, decode_payload
 from pnl_backend.engine.net.frames import FrameError, FrameReader, close_frame, frame
-from pnl_backend.engine.socketio import packets as events
+from pnl_backend.engine.net.messages import Message, ProtocolError
+from pnl_backend.engine.socketio import packets as socketio_packets
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -52,7 +53,7 @@ def test_the_fast_frame_is_the_ordinary_encoders(event: str, namespace: str, arg
 @given(event=st.text(min_size=1, max_size=30), arguments=st.lists(DATA, max_size=3), offset=st.text(max_size=12))
 def test_an_offset_is_the_ordinary_encoders_last_argument(event: str, arguments: list[Any], offset: str) -> None:
     rooms = create_server().manager
-    extended = rooms.with_argument(rooms.encode(event, tuple(arguments), "/n"), offset)
+    extended = socketio_packets.with_argument(rooms.encode(event, tuple(arguments), "/n"), offset)
     assert extended.frame == rooms.encode(event, (*arguments, offset), "/n").frame
 
 
@@ -175,9 +176,9 @@ def test_socketio_packets_round_trip(kind: int, namespace: str, ack: int | None,
         json.dumps(payload, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         with pytest.raises(ProtocolError):
-            events.decode(encoded, max_depth=1000)
+            socketio_packets.decode(encoded, max_depth=1000)
         return
-    packet = events.decode(encoded, max_depth=1000)
+    packet = socketio_packets.decode(encoded, max_depth=1000)
     assert (packet.kind, packet.namespace, packet.id) == (kind, namespace, ack)
     if all(abs(number) < 2**63 for number in _integers(payload)):
         assert packet.data == payload
@@ -198,7 +199,7 @@ def test_binary_packets_come_together_again(arguments: list[Any]) -> None:
     if len(encoded) > 11:
         return
     try:
-        packet = events.decode(encoded[0], max_depth=1000)
+        packet = socketio_packets.decode(encoded[0], max_depth=1000)
     except ProtocolError:
         return  # lone surrogates, or a placeholder of the client's own making
     done = [packet.attach(attachment) for attachment in encoded[1:]]

@@ -47,8 +47,8 @@ class Pipe(Connection):
 
     __slots__ = ("full", "written")
 
-    def __init__(self, wiring, owner):
-        super().__init__(wiring, owner)
+    def __init__(self, shared, owner):
+        super().__init__(shared, owner)
         self.written = bytearray()
         self.full = False
 
@@ -111,8 +111,8 @@ class Reader:
         server = self.world.server
         environ = engine.Environ(HEAD, "127.0.0.1")
         server.eio.admission.enter(environ.peer)
-        self.connection = engine.FeedConnection(server.eio, environ, self, "sse")
-        self.connection.attached(Pipe(server.eio.wiring, self.connection), b"")
+        self.connection = engine.FeedConnection(server.feeds, environ, self, "sse")
+        self.connection.attached(Pipe(server.eio.shared, self.connection), b"")
 
     def opened(self, connection):
         since = parse_event_id(self.event_id)

@@ -36,12 +36,12 @@ async def test_a_client_that_stops_reading_is_cut_and_nobody_else_notices(tmp_pa
         for other in others:
             await other.begin(stage.port, remember=False)
         engine = stage.feeds.server.eio
-        connections = len(engine.wiring.open)
+        connections = len(engine.shared.open)
         sockets = [
             deaf(stage.port, upgrade("/pnl-stream")),
             deaf(stage.port, "GET /api/pnl/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ]
-        await until(lambda: len(engine.wiring.open) == connections + len(sockets))
+        await until(lambda: len(engine.shared.open) == connections + len(sockets))
         slow = stage.feeds.server.stats().slow_disconnects
         waits = 0
         while stage.feeds.server.stats().slow_disconnects < slow + len(sockets):
@@ -52,14 +52,14 @@ async def test_a_client_that_stops_reading_is_cut_and_nobody_else_notices(tmp_pa
                 newest = stage.newest
                 for other in others:
                     await other.until(newest.seq, number(newest.net_pnl))
-            for connection in engine.wiring.open:
+            for connection in engine.shared.open:
                 assert connection.outbox is None or connection.outbox.size <= engine.config.max_queue_bytes
         await stage.publish("4321.00")
         newest = stage.newest
         for other in others:
             await other.until(newest.seq, number(newest.net_pnl))
         assert all(other.announced == 1 for other in others if isinstance(other, Subscriber))
-        assert len(engine.wiring.open) == connections
+        assert len(engine.shared.open) == connections
         for other in others:
             await other.cut()
         for sock in sockets:

@@ -3,20 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from aiohttp import web
 
 from pnl_backend.engine.engineio import packets
-from pnl_backend.engine.engineio.packets import ProtocolError
-from pnl_backend.engine.engineio.session import CLOSED, Session
+from pnl_backend.engine.engineio.session import CLOSED, Session, SessionServer
+from pnl_backend.engine.net.messages import ProtocolError
 from pnl_backend.engine.net.requests import Environ, Refusal, check_version
 
-if TYPE_CHECKING:
-    from pnl_backend.engine.engineio.server import EngineServer
 
-
-async def answer(engine: "EngineServer", request: web.Request, environ: Environ) -> str:
+async def answer(engine: SessionServer, request: web.Request, environ: Environ) -> str:
     """Take a GET or POST, answer its body; Refusal for what the protocol does not allow."""
     query = environ.query
     if query.get("transport") != "polling":
@@ -52,7 +49,7 @@ async def _poll(session: Session, request: web.Request) -> str:
     return payload
 
 
-async def _post(engine: "EngineServer", session: Session, request: web.Request) -> str:
+async def _post(engine: SessionServer, session: Session, request: web.Request) -> str:
     """Take a payload; whatever is wrong with it ends the session, and so does a second one at the same time."""
     try:
         if session.posting:
@@ -72,13 +69,13 @@ async def _post(engine: "EngineServer", session: Session, request: web.Request) 
         session.end("transport error", packets.CLOSE_MESSAGE)
         raise
     except ProtocolError as error:
-        engine.wiring.counters.protocol_errors += 1
+        engine.shared.counters.protocol_errors += 1
         session.end("transport error", packets.CLOSE_MESSAGE)
         raise Refusal(400, "Bad request") from error
     return "ok"
 
 
-async def _take(engine: "EngineServer", session: Session, request: web.Request) -> None:
+async def _take(engine: SessionServer, session: Session, request: web.Request) -> None:
     """Read the packets of a POST and give them to the session, which may end before all of its body is here."""
     try:
         async with engine.bodies.limit() as session.body:

@@ -15,12 +15,11 @@ from loguru import logger
 
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio import packets, polling
-from pnl_backend.engine.engineio.packets import ProtocolError
-from pnl_backend.engine.engineio.session import OPEN, Session
+from pnl_backend.engine.engineio.session import OPEN, PendingUpgrade, Session
 from pnl_backend.engine.engineio.upgrade import Probe, SecondWebSocket
-from pnl_backend.engine.net.connection import Owner, Wiring
-from pnl_backend.engine.net.deadlines import Departures, PingsDue, PongsDue, ProbesDue, SlowClients
-from pnl_backend.engine.net.pending import Arrivals
+from pnl_backend.engine.net.connection import Owner
+from pnl_backend.engine.net.detached import environ_of
+from pnl_backend.engine.net.messages import Message, ProtocolError
 from pnl_backend.engine.net.requests import (
     Environ,
     Refusal,
@@ -31,7 +30,8 @@ from pnl_backend.engine.net.requests import (
     handshake,
     preflight_headers,
 )
-from pnl_backend.engine.net.timers import Timeouts
+from pnl_backend.engine.net.shared import SharedState
+from pnl_backend.engine.net.timers import Deadlines, Timeouts
 
 DEPARTURE = 5.0
 """Seconds for which a polling client that we disconnected may still fetch what waits."""
@@ -47,19 +47,21 @@ class EngineServer:
     def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:  # noqa: ARG002
         """Handlers are plain functions, or coroutines run as tasks; python-socketio gives `async_handlers`."""
         self.config = config
-        self.wiring = Wiring(config)
-        self.admission = self.wiring.admission
+        self.shared = SharedState(config)
+        self.admission = self.shared.admission
         self.sessions: dict[str, Session] = {}
         self.handlers: dict[str, Handler] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        timers = self.wiring.timers
-        self.resting = PingsDue(timers, config.ping_interval)
-        self.unanswered = PongsDue(timers, config.ping_timeout)
-        self.probing = ProbesDue(timers, config.upgrade_timeout)
-        self.late = SlowClients(timers, config.slow_client_timeout)
-        self.departing = Departures(timers, DEPARTURE)
+        timers = self.shared.timers
+        self.resting = Deadlines[Session](timers, config.ping_interval, lambda session: session.beat())
+        """Sessions until their next ping."""
+        self.unanswered = Deadlines[Session](timers, config.ping_timeout, lambda session: session.expire())
+        """Sessions whose ping is not answered yet."""
+        self.probing = Deadlines[PendingUpgrade](timers, config.upgrade_timeout, lambda upgrade: upgrade.give_up())
+        self.late = Deadlines[Session](timers, config.slow_client_timeout, lambda session: session.cut())
+        """Polling sessions for which something waits."""
+        self.departing = Deadlines[Session](timers, DEPARTURE, lambda session: session.forget())
+        """Sessions that have ended and whose client may still fetch what waits."""
         self.bodies = Timeouts(timers, config.body_timeout)
-        self.arrivals: Arrivals | None = None
 
     # The public face that python-socketio stands on.
 
@@ -76,7 +78,7 @@ class EngineServer:
         """Send a message to one session, which may have gone."""
         session = self.sessions.get(sid)
         if session is not None:
-            self.wiring.counters.messages_sent += 1
+            self.shared.counters.messages_sent += 1
             self.settle(session)
             session.send(packets.message(data))
 
@@ -85,7 +87,7 @@ class EngineServer:
         session = self.sessions.get(sid)
         if session is not None:
             self.settle(session)
-            session.send(packets.Message((pkt.encode(),)))
+            session.send(Message((pkt.encode(),)))
 
     async def disconnect(self, sid: str | None = None) -> None:
         """End one session, or all."""
@@ -120,29 +122,26 @@ class EngineServer:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine as a task that is kept until it is done."""
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self.shared.spawn(coroutine)
 
     async def shutdown(self, timeout: float = 5.0) -> None:
         """Refuse newcomers, end every session, wait until the clients have hung up."""
         self.admission.closed = True
         for session in list(self.sessions.values()):
             session.depart("server shutting down", code=1001)
-        for connection in list(self.wiring.open):
+        for connection in list(self.shared.open):
             connection.close(1001)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self.wiring.quiet()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-        for connection in list(self.wiring.open):
+                await self.shared.quiet()
+                await asyncio.gather(*self.shared.tasks, return_exceptions=True)
+        for connection in list(self.shared.open):
             connection.abort()
-        for task in self._tasks - {asyncio.current_task()}:
+        for task in self.shared.tasks - {asyncio.current_task()}:
             task.cancel()
         for session in list(self.sessions.values()):
             session.forget()  # a polling client that has not fetched its CLOSE: the timer that ends its stay stops here
-        self.wiring.timers.stop()
+        self.shared.timers.stop()
 
     # What sessions report.
 
@@ -160,7 +159,7 @@ class EngineServer:
         """The session has moved to its WebSocket."""
 
     def message(self, session: Session, data: str | bytes) -> None:
-        self.wiring.counters.messages_received += 1
+        self.shared.counters.messages_received += 1
         self.trigger("message", session.sid, data)
 
     def closed(self, session: Session, reason: str) -> None:
@@ -184,7 +183,7 @@ class EngineServer:
         except ProtocolError:
             raise
         except Exception as error:
-            self.wiring.counters.handler_errors += 1
+            self.shared.counters.handler_errors += 1
             logger.opt(exception=error).error("The {} handler failed", event)
             return
         if inspect.iscoroutine(result):
@@ -229,7 +228,7 @@ class EngineServer:
                 return web.Response(status=204, headers=headers | preflight_headers(environ))
             text = await polling.answer(self, request, environ)
         except Refusal as refusal:
-            self.wiring.counters.refused += 1
+            self.shared.counters.refused += 1
             if refusal.retry_after is not None:
                 headers["Retry-After"] = str(refusal.retry_after)
             response = web.Response(
@@ -239,10 +238,3 @@ class EngineServer:
                 response.force_close()
             return response
         return web.Response(text=text, headers=headers)
-
-
-def environ_of(request: web.BaseRequest) -> Environ:
-    """The head of an aiohttp request."""
-    lines = [f"{request.method} {request.path_qs} HTTP/1.1".encode()]
-    lines += [name + b": " + value for name, value in request.raw_headers]
-    return Environ(b"\r\n".join(lines) + b"\r\n", request.remote or "", secure=request.secure)

@@ -4,48 +4,76 @@ https://socket.io/docs/v4/engine-io-protocol/
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
 
-import orjson
-
+from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio import packets
-from pnl_backend.engine.engineio.packets import Message, ProtocolError
 from pnl_backend.engine.net.connection import FLUSH_SIZE, Connection
+from pnl_backend.engine.net.messages import SEPARATOR, Message, ProtocolError
 from pnl_backend.engine.net.outbox import Outbox
 from pnl_backend.engine.net.requests import Environ, Refusal
-
-if TYPE_CHECKING:
-    from pnl_backend.engine.engineio.server import EngineServer
-    from pnl_backend.engine.engineio.upgrade import Probe
+from pnl_backend.engine.net.shared import SharedState
+from pnl_backend.engine.net.timers import Deadlines, Timeouts
 
 OPEN, CLOSING, CLOSED, OVERFLOWED = range(4)
 """Overflowed: the queue's limits were passed, so nothing more is sent; `cut` follows in its own turn of the loop."""
+
+
+class PendingUpgrade(Hashable, Protocol):
+    """A WebSocket to which a polling session is moving."""
+
+    answered: bool
+    """Whether the client's probe is answered: from then on the session sends nothing on polls."""
+
+    def give_up(self) -> None:
+        """End it; the session stays on polling."""
+
+
+class SessionServer(Protocol):
+    """What a session uses of the server that it belongs to."""
+
+    config: EngineConfig
+    shared: SharedState
+    resting: "Deadlines[Session]"
+    unanswered: "Deadlines[Session]"
+    late: "Deadlines[Session]"
+    departing: "Deadlines[Session]"
+    probing: Deadlines[PendingUpgrade]
+    bodies: Timeouts
+
+    @property
+    def sessions(self) -> "Mapping[str, Session]": ...
+
+    def new_session(self, environ: Environ) -> "Session": ...
+
+    def opened(self, session: "Session") -> None: ...
+
+    async def ready(self, session: "Session") -> None: ...
+
+    def upgraded(self, session: "Session") -> None: ...
+
+    def message(self, session: "Session", data: str | bytes) -> None: ...
+
+    def closed(self, session: "Session", reason: str) -> None: ...
+
+    def forget(self, session: "Session") -> None: ...
 
 
 class Session:
     """A client between its OPEN packet and its end, whatever carries it."""
 
     __slots__ = (
-        "body",
-        "connection",
-        "data",
-        "engine",
-        "environ",
-        "outbox",
-        "pinged",
-        "poll",
-        "posting",
-        "probe",
-        "sid",
-        "state",
+        *("body", "connection", "data", "engine", "environ", "outbox"),
+        *("pinged", "poll", "posting", "probe", "sid", "state"),
     )
 
-    def __init__(self, engine: "EngineServer", sid: str, environ: Environ) -> None:
+    def __init__(self, engine: SessionServer, sid: str, environ: Environ) -> None:
         self.engine = engine
         self.sid = sid
         self.environ = environ
         self.connection: Connection | None = None
-        self.probe: Probe | None = None
+        self.probe: PendingUpgrade | None = None
         self.poll: asyncio.Future[None] | None = None
         self.posting = False
         self.body: asyncio.Timeout | None = None
@@ -57,19 +85,7 @@ class Session:
 
     def open_packet(self) -> str:
         """The handshake, with times in ms."""
-        config = self.engine.config
-        return (
-            packets.OPEN
-            + orjson.dumps(
-                {
-                    "sid": self.sid,
-                    "upgrades": [] if self.connection is not None else ["websocket"],
-                    "pingInterval": round(config.ping_interval * 1000),
-                    "pingTimeout": round(config.ping_timeout * 1000),
-                    "maxPayload": config.max_http_buffer_size,
-                }
-            ).decode()
-        )
+        return packets.open_packet(self.sid, self.engine.config, upgrades=self.connection is None)
 
     # Out.
 
@@ -84,7 +100,7 @@ class Session:
             self.outbox = Outbox()
         if message is not packets.PING_MESSAGE and self not in self.engine.late:
             self.engine.late.add(self)
-        if not self.outbox.put(message, self.engine.wiring):
+        if not self.outbox.put(message, self.engine.config, self.engine.shared.counters):
             # In its own turn of the loop: this may be the middle of somebody's broadcast.
             asyncio.get_running_loop().call_soon(self.cut)
             self.state = OVERFLOWED
@@ -111,7 +127,7 @@ class Session:
             self.engine.late.add(self)
         elif self.state == CLOSING:
             self.engine.departing.add(self)
-        return packets.SEPARATOR.join(message.payload for message in taken)
+        return SEPARATOR.join(message.payload for message in taken)
 
     async def writable(self) -> bool:
         """Wait until the client takes more of a replay; False when the session is over."""
@@ -221,7 +237,7 @@ class Session:
 
     def expire(self) -> None:
         """The ping was not answered in time."""
-        self.engine.wiring.counters.ping_timeouts += 1
+        self.engine.shared.counters.ping_timeouts += 1
         self.end("ping timeout", packets.CLOSE_MESSAGE)
 
     def cut(self) -> None:
@@ -229,7 +245,7 @@ class Session:
         if self.state == OVERFLOWED:
             self.state = OPEN
         if self.state == OPEN:
-            self.engine.wiring.counters.slow_disconnects += 1
+            self.engine.shared.counters.slow_disconnects += 1
         self.end("slow client")
 
     # The end.
@@ -245,7 +261,7 @@ class Session:
         if self.poll is not None and not self.poll.done():
             if self.outbox is None:
                 self.outbox = Outbox()
-            self.outbox.put(last or packets.NOOP_MESSAGE, self.engine.wiring)
+            self.outbox.put(last or packets.NOOP_MESSAGE, self.engine.config, self.engine.shared.counters)
             self.wake()
         if self.body is not None:
             self.body.reschedule(asyncio.get_running_loop().time())

@@ -1,10 +1,10 @@
 """WebSockets for sessions that exist already: the probe of one that polls, and those that come too many."""
 
 from pnl_backend.engine.engineio import packets
-from pnl_backend.engine.engineio.packets import ProtocolError
 from pnl_backend.engine.engineio.session import Session
 from pnl_backend.engine.net import frames
 from pnl_backend.engine.net.connection import Connection
+from pnl_backend.engine.net.messages import ProtocolError
 from pnl_backend.engine.net.requests import Environ
 
 
@@ -73,7 +73,7 @@ class SecondWebSocket:
         return self._session.environ
 
     def attached(self, connection: Connection, answer: bytes) -> None:
-        self._session.engine.wiring.counters.refused += 1
+        self._session.engine.shared.counters.refused += 1
         connection.write(answer)
         connection.close(frames.POLICY, "the session has its WebSocket")
 

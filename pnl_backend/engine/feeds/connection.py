@@ -1,20 +1,15 @@
 """Plain WebSocket and server-sent-event feeds on the same connections, pings, caps and fan-out as Socket.IO."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from aiohttp import web
-
-from pnl_backend.engine.engineio.packets import Message, RawFrames
-from pnl_backend.engine.engineio.server import environ_of
 from pnl_backend.engine.net import frames
-from pnl_backend.engine.net.connection import OPEN, Connection
-from pnl_backend.engine.net.detached import BorrowedConnection
-from pnl_backend.engine.net.requests import Environ, Refusal, check_origin, cors_headers, from_client, handshake
-
-if TYPE_CHECKING:
-    from pnl_backend.engine.server import Server
-    from pnl_backend.engine.socketio.clients import SocketEngine
+from pnl_backend.engine.net.connection import Connection, Owner
+from pnl_backend.engine.net.messages import Message, RawFrames
+from pnl_backend.engine.net.requests import Environ, Refusal, check_origin, fold_path, handshake
+from pnl_backend.engine.net.shared import SharedState
+from pnl_backend.engine.net.timers import Deadlines
+from pnl_backend.engine.socketio.fanout import Fanout
 
 COMMENT_INTERVAL = 15.0
 COMMENT = RawFrames(b": keep-alive\n\n")
@@ -37,10 +32,10 @@ Accept = Callable[[Environ], "FeedHandler | Refusal"]
 class FeedConnection:
     """One client of a plain feed; it gets broadcasts."""
 
-    __slots__ = ("connection", "data", "engine", "environ", "handler", "key", "kind", "open", "variant")
+    __slots__ = ("connection", "data", "environ", "feeds", "handler", "key", "kind", "open", "variant")
 
-    def __init__(self, engine: "SocketEngine", environ: Environ, handler: FeedHandler, kind: str) -> None:
-        self.engine = engine
+    def __init__(self, feeds: "Feeds", environ: Environ, handler: FeedHandler, kind: str) -> None:
+        self.feeds = feeds
         self.environ = environ
         self.handler = handler
         self.kind = kind
@@ -57,16 +52,16 @@ class FeedConnection:
 
     def claim(self, key: str) -> bool:
         """Name the key under which the client came in; False when the key has as many clients as it may."""
-        if self.key is not None or not self.engine.admission.enter_key(key):
+        if self.key is not None or not self.feeds.shared.admission.enter_key(key):
             return self.key == key
         self.key = key
         return True
 
     def send(self, message: Message | str) -> None:
         """Send to this client alone, behind whatever broadcasts owe it."""
-        if self.engine.fanout.active:
-            self.engine.fanout.settle(self)
-        self.engine.wiring.counters.messages_sent += 1
+        if self.feeds.fanout.active:
+            self.feeds.fanout.settle(self)
+        self.feeds.shared.counters.messages_sent += 1
         self.deliver(Message.text(message) if isinstance(message, str) else message)
 
     async def writable(self) -> bool:
@@ -91,7 +86,7 @@ class FeedConnection:
 
     def attached(self, connection: Connection, answer: bytes) -> None:
         self.connection = connection
-        self.engine.feeds.add(self)
+        self.feeds.connections.add(self)
         self._rest()
         connection.write(answer)
         self.handler.opened(self)
@@ -104,94 +99,80 @@ class FeedConnection:
             return
         self.open = False
         self.connection = None
-        self.engine.feeds.discard(self)
-        for queue in (self.engine.resting, self.engine.unanswered, self.engine.commenting):
+        self.feeds.connections.discard(self)
+        for queue in (self.feeds.resting, self.feeds.unanswered, self.feeds.commenting):
             queue.discard(self)
-        self.engine.admission.leave(self.environ.peer)
+        self.feeds.shared.admission.leave(self.environ.peer)
         if self.key is not None:
-            self.engine.admission.leave_key(self.key)
+            self.feeds.shared.admission.leave_key(self.key)
         self.handler.closed(self, reason)
 
     # Pings: the protocol's own on WebSocket, comments on event streams.
 
     def _rest(self) -> None:
-        (self.engine.resting if self.kind == "websocket" else self.engine.commenting).add(self)
+        (self.feeds.resting if self.kind == "websocket" else self.feeds.commenting).add(self)
 
     def beat(self) -> None:
         if self.kind == "websocket":
             self.deliver(WEBSOCKET_PING)
-            self.engine.unanswered.add(self)
+            self.feeds.unanswered.add(self)
         else:
             self.deliver(COMMENT)
             self._rest()
 
     def pong(self) -> None:
-        if self in self.engine.unanswered:
-            self.engine.unanswered.discard(self)
+        if self in self.feeds.unanswered:
+            self.feeds.unanswered.discard(self)
             self._rest()
 
     def expire(self) -> None:
-        self.engine.wiring.counters.ping_timeouts += 1
+        self.feeds.shared.counters.ping_timeouts += 1
         self.close(frames.GOING_AWAY, "ping timeout")
 
 
-class EventStream(BorrowedConnection):
-    """A response of server-sent events; nothing is read from it."""
+class Feeds:
+    """All plain feeds of one server: their paths, connections and pings."""
 
-    __slots__ = ()
+    def __init__(self, shared: SharedState, fanout: Fanout) -> None:
+        self.shared = shared
+        self.fanout = fanout
+        self.connections: set[FeedConnection] = set()
+        self._accept: dict[str, Accept] = {}
+        config, timers = shared.config, shared.timers
+        self.resting = Deadlines[FeedConnection](timers, config.ping_interval, lambda feed: feed.beat())
+        """WebSockets until their next ping."""
+        self.unanswered = Deadlines[FeedConnection](timers, config.ping_timeout, lambda feed: feed.expire())
+        """WebSockets whose ping is not answered yet."""
+        self.commenting = Deadlines[FeedConnection](timers, COMMENT_INTERVAL, lambda feed: feed.beat())
+        """Event streams until their next comment."""
 
-    @staticmethod
-    def encode(message: Message) -> bytes:
-        return message.event
+    def add(self, path: str, accept: Accept) -> None:
+        """Take WebSocket upgrades at a path."""
+        self._accept[fold_path(path)] = accept
 
-    def feed(self, data: bytes) -> None:
-        """An event stream's client has nothing to say."""
+    def takes(self, path: str) -> bool:
+        """Whether a feed is at this path, which is folded."""
+        return path in self._accept
 
-    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:  # noqa: ARG002 - no place for either
-        if self.state == OPEN:
-            self._closing()
-            self.wiring.linger.add(self)
-            self.finish()
+    def open_websocket(self, environ: Environ) -> tuple[Owner, bytes]:
+        """Take an upgrade at a feed's path: the connection's owner and the answer; Refusal when it is not taken."""
+        check_origin(environ, self.shared.config.cors_allowed_origins)
+        answer = handshake(environ)
+        handler = self._accept[fold_path(environ.path)](environ)
+        if isinstance(handler, Refusal):
+            raise handler
+        self.shared.admission.enter(environ.peer)
+        environ.forget()
+        return FeedConnection(self, environ, handler, "websocket"), answer
 
+    def close_key(self, key: str) -> int:
+        """Close every connection that came in under a key; how many."""
+        feeds = [feed for feed in self.connections if feed.key == key]
+        for feed in feeds:
+            feed.close(1008, "key revoked")
+        return len(feeds)
 
-def open_feed(engine: "SocketEngine", environ: Environ, accept: Accept) -> tuple[FeedConnection, bytes]:
-    """Judge a plain feed's upgrade; Refusal when it is not taken."""
-    check_origin(environ, engine.config.cors_allowed_origins)
-    answer = handshake(environ)
-    handler = accept(environ)
-    if isinstance(handler, Refusal):
-        raise handler
-    engine.admission.enter(environ.peer)
-    environ.forget()
-    return FeedConnection(engine, environ, handler, "websocket"), answer
-
-
-async def open_event_stream(
-    server: "Server", request: web.Request, handler: FeedHandler, headers: Mapping[str, str] | None = None
-) -> web.StreamResponse:
-    """Turn an aiohttp request into an event stream; returns when it is over. Refusals are answered."""
-    if request.transport is None:
-        return web.Response()  # the client reset the connection before its request was handled
-    environ = from_client(environ_of(request), server.config)
-    try:
-        allowed = server.config.cors_allowed_origins
-        cors = cors_headers(check_origin(environ, allowed), allowed)
-        server.eio.admission.enter(environ.peer)
-    except Refusal as refusal:
-        server.eio.wiring.counters.refused += 1
-        retry = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-        return web.json_response({"message": refusal.message}, status=refusal.status, headers=retry)
-    environ.forget()
-    feed = FeedConnection(server.eio, environ, handler, "sse")
-    lines = {
-        "Content-Type": "text/event-stream; charset=utf-8",
-        "Cache-Control": "no-cache, no-transform",
-        "X-Accel-Buffering": "no",
-        **(headers or {}),
-        **cors,
-        "Connection": "close",
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if "\n" not in value and "\r" not in value)
-    stream = EventStream(server.eio.wiring, feed, request)
-    feed.attached(stream, f"HTTP/1.1 200 OK\r\n{head}\r\n".encode())
-    return await stream.until_lost()
+    def shut_down(self) -> None:
+        """Close every connection because the server shuts down."""
+        for feed in list(self.connections):
+            feed.close(1001, "server shutting down")

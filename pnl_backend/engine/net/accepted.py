@@ -3,28 +3,72 @@
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, cast
+import ssl as tls
+from collections.abc import Callable
+from typing import cast
 
+from aiohttp import web
 from loguru import logger
 
-from pnl_backend.engine.net.connection import Connection, Owner
+from pnl_backend.engine.net.connection import Connection, Owner, UpgradeHandler
 from pnl_backend.engine.net.http import HttpConnection
-from pnl_backend.engine.net.requests import HeadReader, Refusal, refusal_bytes
+from pnl_backend.engine.net.pending import Arrivals
+from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, clean_upgrade, refusal_bytes
+from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.sockets import READS, SocketConnection, TransportConnection, read_when_ready, write_last
 
-if TYPE_CHECKING:
-    from pnl_backend.engine.net.listener import Listener
-
 RECEIVE_SIZE = 16 * 1024
+
+
+class Intake:
+    """What accepted connections need to find their handler: the engine's upgrades, or aiohttp."""
+
+    def __init__(
+        self,
+        shared: SharedState,
+        upgrades: UpgradeHandler,
+        web_server: Callable[[], web.RequestHandler],
+        ssl_context: tls.SSLContext | None,
+    ) -> None:
+        """`web_server` makes a protocol for a connection that aiohttp is to serve."""
+        self.shared = shared
+        self.upgrades = upgrades
+        self.web_server = web_server
+        self.ssl_context = ssl_context
+        self.loop = asyncio.get_running_loop()
+        self.arrivals = Arrivals(shared)
+
+    def accept(self, sock: socket.socket, peer: str) -> None:
+        """Take a new connection."""
+        if self.ssl_context is None:
+            SocketFront(self, sock, peer)
+        else:
+            TransportFront(self, sock, peer)
+
+    def route(self, head: bytes, peer: str) -> tuple[Owner, bytes] | bytes | None:
+        """What to do with a first request: an owner and an answer, a refusal to write, or None: it is aiohttp's."""
+        end = head.find(b"\r\n\r\n") + 4
+        if end < 4 or not clean_upgrade(head[:end]):
+            return None
+        environ = Environ(head[: end - 4] + b"\r\n", peer, secure=self.ssl_context is not None)
+        if environ.headers.get("upgrade", "").lower() != "websocket" or not self.upgrades.takes(environ.path):
+            return None
+        try:
+            return self.upgrades.open_upgrade(environ)
+        except Refusal as refusal:
+            return refusal_bytes(refusal)
+        except Exception as error:
+            logger.opt(exception=error).error("An upgrade failed")
+            return refusal_bytes(Refusal(500, "Internal error"))
 
 
 class Front:
     """Reads the first request head and gives the connection to whom it is for."""
 
-    def __init__(self, listener: "Listener", peer: str) -> None:
-        self.listener = listener
-        self.arrivals = listener.arrivals
-        self.head = HeadReader(listener.server.config.max_head_size)
+    def __init__(self, intake: Intake, peer: str) -> None:
+        self.intake = intake
+        self.arrivals = intake.arrivals
+        self.head = HeadReader(intake.shared.config.max_head_size)
         self.buffer = b""
         self.decided = False
         self.refused = False
@@ -65,7 +109,7 @@ class Front:
             self.arrivals.close(self.arrival)
 
     def http(self) -> HttpConnection:
-        return HttpConnection(self.arrivals, self.arrival, self.listener.web_server())
+        return HttpConnection(self.arrivals, self.arrival, self.intake.web_server())
 
     def _take(self, data: bytes) -> None:
         self.buffer += data
@@ -78,15 +122,15 @@ class Front:
             self._decide()
 
     def _decide(self) -> None:
-        verdict = self.listener.judge(self.buffer, self.arrival.peer)
-        if verdict is None:
+        route = self.intake.route(self.buffer, self.arrival.peer)
+        if route is None:
             self.hand_over()
             return
-        if isinstance(verdict, bytes):
-            self.refuse(verdict)
+        if isinstance(route, bytes):
+            self.refuse(route)
             return
         self.arrivals.complete(self.arrival)
-        owner, answer = verdict
+        owner, answer = route
         connection = self.upgrade(owner)
         self.arrival.holder = None
         owner.attached(connection, answer)
@@ -96,10 +140,10 @@ class Front:
 class SocketFront(Front):
     """Over a bare socket, which an upgraded client keeps."""
 
-    def __init__(self, listener: "Listener", sock: socket.socket, peer: str) -> None:
+    def __init__(self, intake: Intake, sock: socket.socket, peer: str) -> None:
         self.sock = sock
-        super().__init__(listener, peer)
-        read_when_ready(listener.loop, sock.fileno(), self.read)
+        super().__init__(intake, peer)
+        read_when_ready(intake.loop, sock.fileno(), self.read)
 
     def read(self) -> None:
         """Take what has arrived."""
@@ -126,7 +170,7 @@ class SocketFront(Front):
 
     def give_up(self) -> None:
         if self.sock.fileno() >= 0:
-            self.listener.loop.remove_reader(self.sock.fileno())
+            self.intake.loop.remove_reader(self.sock.fileno())
             self.sock.close()
 
     def write_last(self, answer: bytes) -> None:
@@ -135,12 +179,12 @@ class SocketFront(Front):
             self.sock.shutdown(socket.SHUT_WR)
 
     def hand_over(self) -> None:
-        self.listener.loop.remove_reader(self.sock.fileno())
-        self.listener.server.eio.spawn(self._pass_on(self.http()))
+        self.intake.loop.remove_reader(self.sock.fileno())
+        self.intake.shared.spawn(self._pass_on(self.http()))
 
     async def _pass_on(self, http: HttpConnection) -> None:
         try:
-            await self.listener.loop.connect_accepted_socket(lambda: _Replay(http, self.buffer), self.sock)
+            await self.intake.loop.connect_accepted_socket(lambda: _Replay(http, self.buffer), self.sock)
         except BaseException as error:
             self.arrivals.closed(self.arrival)
             self.sock.close()
@@ -148,8 +192,8 @@ class SocketFront(Front):
                 raise
 
     def upgrade(self, owner: Owner) -> Connection:
-        connection = SocketConnection(self.listener.server.eio.wiring, owner, self.sock)
-        self.listener.loop.call_soon(connection.read)  # a reset that came with the head is not reported again
+        connection = SocketConnection(self.intake.shared, owner, self.sock)
+        self.intake.loop.call_soon(connection.read)  # a reset that came with the head is not reported again
         return connection
 
 
@@ -169,21 +213,21 @@ class _Replay(asyncio.Protocol):
 class TransportFront(Front, asyncio.Protocol):
     """Over TLS; the handshake counts as part of the head."""
 
-    def __init__(self, listener: "Listener", sock: socket.socket, peer: str) -> None:
+    def __init__(self, intake: Intake, sock: socket.socket, peer: str) -> None:
         self.sock = sock
         self.transport: asyncio.Transport | None = None
         self.handshake: asyncio.Task[None] | None = None
-        super().__init__(listener, peer)
-        self.handshake = listener.server.eio.spawn(self._secure())
+        super().__init__(intake, peer)
+        self.handshake = intake.shared.spawn(self._secure())
 
     async def _secure(self) -> None:
         try:
-            await self.listener.loop.connect_accepted_socket(
+            await self.intake.loop.connect_accepted_socket(
                 lambda: self,
                 self.sock,
-                ssl=self.listener.ssl_context,
+                ssl=self.intake.ssl_context,
                 # Not to be reached: the head's deadline cancels this task before.
-                ssl_handshake_timeout=3 * self.listener.server.config.head_timeout,
+                ssl_handshake_timeout=3 * self.intake.shared.config.head_timeout,
             )
         except OSError:  # TLS errors and timeouts too
             pass
@@ -219,4 +263,4 @@ class TransportFront(Front, asyncio.Protocol):
     def upgrade(self, owner: Owner) -> Connection:
         if self.transport is None:
             raise ConnectionResetError
-        return TransportConnection(self.listener.server.eio.wiring, owner, self.transport)
+        return TransportConnection(self.intake.shared, owner, self.transport)

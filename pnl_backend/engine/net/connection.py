@@ -3,24 +3,16 @@
 import asyncio
 from typing import Protocol
 
-from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.engineio.packets import Message, ProtocolError, RawFrames
 from pnl_backend.engine.net import frames
-from pnl_backend.engine.net.admission import Admission
-from pnl_backend.engine.net.counters import Counters
-from pnl_backend.engine.net.deadlines import ClosesDue, DrainsDue, SlowClients
 from pnl_backend.engine.net.frames import FrameError, FrameReader
+from pnl_backend.engine.net.messages import Message, ProtocolError, RawFrames
 from pnl_backend.engine.net.outbox import Outbox
 from pnl_backend.engine.net.requests import Environ
-from pnl_backend.engine.net.timers import Timers
+from pnl_backend.engine.net.shared import SharedState
 
 OPEN, CLOSING, CLOSED = range(3)
 FLUSH_SIZE = 64 * 1024
 """How much of what waits is joined into one write."""
-LINGER = 2.0
-"""Seconds for the peer to answer our close frame."""
-DRAIN = 1.0
-"""Seconds for a peer that did not to end its half of the connection after ours."""
 
 
 class Owner(Protocol):
@@ -41,48 +33,32 @@ class Owner(Protocol):
         """The connection is over, once; not called after the owner itself closed it."""
 
 
-class Wiring:
-    """What all connections of one engine share."""
+class UpgradeHandler(Protocol):
+    """What takes WebSocket upgrades: the server above this layer."""
 
-    def __init__(self, config: EngineConfig) -> None:
-        self.config = config
-        self.counters = Counters()
-        self.admission = Admission(config)
-        self.timers = Timers()
-        self.behind = SlowClients(self.timers, config.slow_client_timeout)
-        self.linger = ClosesDue(self.timers, LINGER)
-        self.draining = DrainsDue(self.timers, DRAIN)
-        self.open: set[Connection] = set()
-        self._empty: asyncio.Event | None = None
+    def takes(self, path: str) -> bool:
+        """Whether WebSocket upgrades at this path are for it."""
 
-    async def quiet(self) -> None:
-        """Wait until no connection is left."""
-        if self.open:
-            self._empty = asyncio.Event()
-            await self._empty.wait()
-
-    def gone(self, connection: "Connection") -> None:
-        self.open.discard(connection)
-        if self._empty is not None and not self.open:
-            self._empty.set()
+    def open_upgrade(self, environ: Environ) -> tuple[Owner, bytes]:
+        """The owner of the new connection, and the answer to its handshake; Refusal when it is not taken."""
 
 
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
-    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "state", "wiring")
+    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "shared", "state")
 
-    def __init__(self, wiring: Wiring, owner: Owner) -> None:
-        self.wiring = wiring
+    def __init__(self, shared: SharedState, owner: Owner) -> None:
+        self.shared = shared
         self.owner = owner
         self.direct = -1
         self.outbox: Outbox | None = None
-        self.reader = FrameReader(wiring.config.max_http_buffer_size)
+        self.reader = FrameReader(shared.config.max_http_buffer_size)
         self.state = OPEN
         self.halted = False
         self.counted: str | None = None
         """The address under which it counts while it closes."""
-        wiring.open.add(self)
+        shared.open.add(self)
 
     # What each kind of socket does in its own way.
 
@@ -141,7 +117,7 @@ class Connection:
             return
         if self.outbox is None:
             self.outbox = Outbox()
-        if not self.outbox.put(message, self.wiring):
+        if not self.outbox.put(message, self.shared.config, self.shared.counters):
             self.cut()
 
     def flush(self) -> None:
@@ -164,9 +140,9 @@ class Connection:
 
     def caught_up(self) -> None:
         """Nothing waits for the socket any more."""
-        self.wiring.behind.discard(self)
+        self.shared.behind.discard(self)
         if self.state == CLOSING:
-            self.wiring.linger.add(self)
+            self.shared.linger.add(self)
 
     # In.
 
@@ -206,7 +182,7 @@ class Connection:
 
     def _message(self, opcode: int, payload: str | bytes) -> None:
         if opcode <= frames.BINARY:
-            self.wiring.counters.messages_received += 1
+            self.shared.counters.messages_received += 1
             self.owner.received(payload)
             return
         payload = payload if isinstance(payload, bytes) else b""  # the reader gives control frames as bytes
@@ -221,7 +197,7 @@ class Connection:
 
     def _offended(self, code: int, reason: str) -> None:
         if self.state == OPEN:
-            self.wiring.counters.protocol_errors += 1
+            self.shared.counters.protocol_errors += 1
             self.close(code, reason)
             self.owner.lost("transport error")
 
@@ -243,24 +219,24 @@ class Connection:
             self.halted = False
             self.listen(to=True)
         if not self.lags():
-            self.wiring.linger.add(self)
+            self.shared.linger.add(self)
 
     def _closing(self) -> None:
         self.state = CLOSING
         self.direct = -1
         self.counted = self.owner.environ.peer
-        self.wiring.admission.hold(self.counted)
+        self.shared.admission.hold(self.counted)
 
     def unanswered(self) -> None:
         """The peer has not answered our close frame: end our half; it has a moment to end its own."""
         if self.state != CLOSED:
-            self.wiring.draining.add(self)
+            self.shared.draining.add(self)
             self.shutdown_write()
 
     def cut(self) -> None:
         """End a client that does not keep up."""
         if self.state == OPEN:
-            self.wiring.counters.slow_disconnects += 1
+            self.shared.counters.slow_disconnects += 1
             # In its own turn of the loop: this may be the middle of somebody's broadcast.
             asyncio.get_running_loop().call_soon(self.owner.lost, "slow client")
         self.abort()
@@ -283,12 +259,12 @@ class Connection:
             self.outbox.release()
             self.outbox = None
         if self.counted is not None:
-            self.wiring.admission.release(self.counted)
+            self.shared.admission.release(self.counted)
             self.counted = None
-        self.wiring.gone(self)
-        self.wiring.behind.discard(self)
-        self.wiring.linger.discard(self)
-        self.wiring.draining.discard(self)
+        self.shared.gone(self)
+        self.shared.behind.discard(self)
+        self.shared.linger.discard(self)
+        self.shared.draining.discard(self)
         self.hang_up(politely=politely)
 
     def ended(self) -> None:

@@ -4,11 +4,16 @@ The transport's protocol is replaced by ours; aiohttp's own waits beside it and 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
-from pnl_backend.engine.net.connection import CLOSED, Owner, Wiring
+from pnl_backend.engine.net.connection import CLOSED, Owner, UpgradeHandler
+from pnl_backend.engine.net.http import request_began
+from pnl_backend.engine.net.requests import Environ, Refusal
+from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.sockets import TransportConnection
 
 
@@ -31,7 +36,7 @@ class BorrowedConnection(TransportConnection):
 
     __slots__ = ("over", "tail")
 
-    def __init__(self, wiring: Wiring, owner: Owner, request: web.Request) -> None:
+    def __init__(self, shared: SharedState, owner: Owner, request: web.Request) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -39,7 +44,7 @@ class BorrowedConnection(TransportConnection):
         tail = _Tail()
         request.protocol.set_parser(cast(Any, tail))
         self.tail = tail.data
-        super().__init__(wiring, owner, transport, transport.get_protocol())
+        super().__init__(shared, owner, transport, transport.get_protocol())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -54,3 +59,38 @@ class BorrowedConnection(TransportConnection):
             if self.state != CLOSED:
                 self.ended()
         return web.Response()
+
+
+def environ_of(request: web.BaseRequest) -> Environ:
+    """The head of an aiohttp request."""
+    lines = [f"{request.method} {request.path_qs} HTTP/1.1".encode()]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    return Environ(b"\r\n".join(lines) + b"\r\n", request.remote or "", secure=request.secure)
+
+
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def upgrade_middleware(shared: SharedState, upgrades: UpgradeHandler) -> Middleware:
+    """An aiohttp middleware that gives the upgrades at an upgrade handler's paths to it."""
+
+    @web.middleware
+    async def upgrade_or_pass_on(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
+        request_began(request)
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket" and upgrades.takes(request.path):
+            return await _upgrade(shared, upgrades, request)
+        return await handler(request)
+
+    return upgrade_or_pass_on
+
+
+async def _upgrade(shared: SharedState, upgrades: UpgradeHandler, request: web.Request) -> web.StreamResponse:
+    try:
+        owner, answer = upgrades.open_upgrade(environ_of(request))
+    except Refusal as refusal:
+        headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+        return web.Response(status=refusal.status, body=refusal.body, content_type="application/json", headers=headers)
+    connection = BorrowedConnection(shared, owner, request)
+    owner.attached(connection, answer)
+    connection.feed(connection.tail)
+    return await connection.until_lost()

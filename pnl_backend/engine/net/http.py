@@ -69,7 +69,7 @@ class HttpConnection(asyncio.Protocol):
         self.inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self.arrivals.wiring.behind.discard(self)
+        self.arrivals.shared.behind.discard(self)
         self.inner.resume_writing()
         if self.request is None:
             self._watch_sending()
@@ -77,7 +77,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = self.request = None
         self.arrivals.closed(self.arrival)
-        self.arrivals.wiring.behind.discard(self)
+        self.arrivals.shared.behind.discard(self)
         self.inner.connection_lost(exc)
 
     def began(self, request: web.BaseRequest) -> None:
@@ -108,9 +108,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _watch_sending(self) -> None:
         unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
-        if unsent and self not in self.arrivals.wiring.behind:
+        if unsent and self not in self.arrivals.shared.behind:
             self.unsent = unsent
-            self.arrivals.wiring.behind.add(self)
+            self.arrivals.shared.behind.add(self)
 
     def cut(self) -> None:
         """Close a client that does not take its answer; one that took some of it goes on."""
@@ -118,10 +118,10 @@ class HttpConnection(asyncio.Protocol):
             return
         before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
         if self.unsent > max(0, before - PROGRESS) and self.unsent:
-            self.arrivals.wiring.counters.slow_disconnects += 1
+            self.arrivals.shared.counters.slow_disconnects += 1
             self.give_up()
         elif self.unsent:
-            self.arrivals.wiring.behind.add(self)
+            self.arrivals.shared.behind.add(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         if self.transport is not None and not self.transport.is_closing():

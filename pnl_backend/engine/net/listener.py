@@ -1,29 +1,20 @@
-"""Where connections come in: upgrades leave at once for sockets of their own, everything else goes to aiohttp.
-
-`attach` serves an application on any aiohttp runner; `listen` puts a small front before it, so that a WebSocket never
-becomes an aiohttp request at all.
-"""
+"""Listening sockets: what they accept is an upgrade that the engine serves on a socket of its own, or aiohttp's."""
 
 import asyncio
 import errno
 import os
 import socket
 import ssl as tls
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from loguru import logger
 
-from pnl_backend.engine.engineio.server import environ_of
-from pnl_backend.engine.net.accepted import SocketFront, TransportFront
-from pnl_backend.engine.net.connection import Owner
-from pnl_backend.engine.net.detached import BorrowedConnection
-from pnl_backend.engine.net.http import request_began
-from pnl_backend.engine.net.pending import Arrivals
+from pnl_backend.engine.net.accepted import Intake
+from pnl_backend.engine.net.connection import UpgradeHandler
 from pnl_backend.engine.net.process import descriptor_ceiling
-from pnl_backend.engine.net.requests import Environ, Refusal, clean_upgrade, refusal_bytes
-from pnl_backend.engine.server import Server
+from pnl_backend.engine.net.shared import SharedState
 
 BACKLOG = 4096
 ACCEPTS = 64
@@ -35,45 +26,11 @@ PAUSE = 1.0
 """Seconds without an accept when no descriptor is left and nobody can make room."""
 
 
-def attach(server: Server, app: web.Application) -> None:
-    """Mount a server on an aiohttp application: its path, and upgrades at its feeds' paths."""
-
-    @web.middleware
-    async def upgrades(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        request_began(request)
-        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket" and server.takes(request.path):
-            return await _take_over(server, request)
-        return await handler(request)
-
-    app.middlewares.insert(0, upgrades)
-    app.router.add_route("*", server.config.path, server.handle_request)
-
-
-async def _take_over(server: Server, request: web.Request) -> web.StreamResponse:
-    """Upgrade a request that came through aiohttp."""
-    try:
-        owner, answer = server.open_upgrade(environ_of(request))
-    except Refusal as refusal:
-        headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-        return web.Response(status=refusal.status, body=refusal.body, content_type="application/json", headers=headers)
-    connection = BorrowedConnection(server.eio.wiring, owner, request)
-    owner.attached(connection, answer)
-    connection.feed(connection.tail)
-    return await connection.until_lost()
-
-
-async def listen(
-    server: Server, runner: web.AppRunner, *, host: str, port: int, ssl_context: tls.SSLContext | None = None
-) -> "Listener":
-    """Listen for a set-up runner's application and the server attached to it; port 0 takes a free one."""
-    if runner.server is None:
-        raise RuntimeError("set the runner up first: await runner.setup()")
+async def resolve(host: str, port: int) -> list[tuple[int, Any]]:
+    """The addresses `(family, (host, port))` of a name to listen on; an empty name stands for all."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    addresses = [(family, address[:2]) for family, _, _, _, address in found]
-    return Listener(server, runner.server, bind(list(dict.fromkeys(addresses)), port), ssl_context)
+    return list(dict.fromkeys((family, address[:2]) for family, _, _, _, address in found))
 
 
 def bind(addresses: Sequence[tuple[int, Any]], port: int) -> list[socket.socket]:
@@ -121,19 +78,17 @@ class Listener:
 
     def __init__(
         self,
-        server: Server,
-        web_server: web.Server,
+        shared: SharedState,
+        upgrades: UpgradeHandler,
+        web_server: Callable[[], web.RequestHandler],
         sockets: list[socket.socket],
         ssl_context: tls.SSLContext | None,
     ) -> None:
-        self.server = server
-        self.web_server = web_server
         self.sockets = sockets
-        self.ssl_context = ssl_context
         self.port: int = sockets[0].getsockname()[1]
         self.loop = asyncio.get_running_loop()
-        self.arrivals = Arrivals(server.eio.wiring)
-        server.eio.arrivals = self.arrivals
+        self.intake = Intake(shared, upgrades, web_server, ssl_context)
+        self.arrivals = self.intake.arrivals
         self._exhausted = False
         for sock in sockets:
             self.loop.add_reader(sock.fileno(), self._accept, sock)
@@ -171,10 +126,7 @@ class Listener:
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.ssl_context is None:
-            SocketFront(self, sock, peer)
-        else:
-            TransportFront(self, sock, peer)
+        self.intake.accept(sock, peer)
 
     def _make_room(self) -> bool:
         if not self._exhausted:
@@ -183,7 +135,7 @@ class Listener:
             logger.warning("Descriptors are short: connections without a request are closed for new ones")
         if self.arrivals.make_room():
             return True
-        self.server.eio.wiring.counters.refused += 1
+        self.intake.shared.counters.refused += 1
         return False
 
     def _report_again(self) -> None:
@@ -199,19 +151,3 @@ class Listener:
                 self.loop.add_reader(listening.fileno(), self._accept, listening)
 
         self.loop.call_later(PAUSE, resume)
-
-    def judge(self, head: bytes, peer: str) -> "tuple[Owner, bytes] | bytes | None":
-        """What to do with a first request: an owner and an answer, a refusal to write, or None: it is aiohttp's."""
-        end = head.find(b"\r\n\r\n") + 4
-        if end < 4 or not clean_upgrade(head[:end]):
-            return None
-        environ = Environ(head[: end - 4] + b"\r\n", peer, secure=self.ssl_context is not None)
-        if environ.headers.get("upgrade", "").lower() != "websocket" or not self.server.takes(environ.path):
-            return None
-        try:
-            return self.server.open_upgrade(environ)
-        except Refusal as refusal:
-            return refusal_bytes(refusal)
-        except Exception as error:
-            logger.opt(exception=error).error("An upgrade failed")
-            return refusal_bytes(Refusal(500, "Internal error"))

@@ -1,12 +1,10 @@
 """What waits for one client until it reads; no I/O."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from pnl_backend.engine.engineio.packets import Message
-
-if TYPE_CHECKING:
-    from pnl_backend.engine.net.connection import Wiring
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.net.counters import Counters
+from pnl_backend.engine.net.messages import Message
 
 
 class Outbox:
@@ -19,17 +17,17 @@ class Outbox:
         self.size = 0
         self._emptied: asyncio.Future[None] | None = None
 
-    def put(self, message: Message, wiring: "Wiring") -> bool:
+    def put(self, message: Message, config: EngineConfig, counters: Counters) -> bool:
         """Queue a message; False when that would pass the bounds."""
         if message.key is not None:
             kept = [waiting for waiting in self.messages if waiting.key != message.key]
-            wiring.counters.dropped += len(self.messages) - len(kept)
+            counters.dropped += len(self.messages) - len(kept)
             if len(kept) != len(self.messages):
                 self.messages = kept
                 self.size = sum(len(waiting.frame) for waiting in kept)
         self.messages.append(message)
         self.size += len(message.frame)
-        return len(self.messages) <= wiring.config.max_queue_events and self.size <= wiring.config.max_queue_bytes
+        return len(self.messages) <= config.max_queue_events and self.size <= config.max_queue_bytes
 
     def take(self, packets: int) -> list[Message]:
         """Remove what fits into this number of packets from the front; a longer message is split."""

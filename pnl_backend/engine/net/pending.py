@@ -6,8 +6,8 @@ from typing import Protocol
 from loguru import logger
 
 from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.net.connection import Wiring
 from pnl_backend.engine.net.process import descriptor_share
+from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines
 
 LINGER = 2.0
@@ -40,44 +40,18 @@ class Arrival:
             self.holder.give_up()
 
 
-class HeadsDue(Deadlines[Arrival]):
-    """Connections without a complete request head."""
-
-    __slots__ = ("arrivals",)
-
-    def __init__(self, arrivals: "Arrivals", wiring: Wiring) -> None:
-        super().__init__(wiring.timers, wiring.config.head_timeout)
-        self.arrivals = arrivals
-
-    def expire(self, item: Arrival) -> None:
-        self.arrivals.wiring.counters.head_timeouts += 1
-        self.arrivals.close(item)
-
-
-class RefusedDue(Deadlines[Arrival]):
-    """Refused connections whose peer has not ended its half."""
-
-    __slots__ = ("arrivals",)
-
-    def __init__(self, arrivals: "Arrivals", wiring: Wiring) -> None:
-        super().__init__(wiring.timers, LINGER)
-        self.arrivals = arrivals
-
-    def expire(self, item: Arrival) -> None:
-        self.arrivals.close(item)
-
-
 class Arrivals:
     """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
 
     Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
-        self.wiring = wiring
-        self.unfinished = HeadsDue(self, wiring)
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
+        self.unfinished = Deadlines[Arrival](shared.timers, shared.config.head_timeout, self._head_overdue)
         """Until aiohttp or the engine has the request."""
-        self.lingering = RefusedDue(self, wiring)
+        self.lingering = Deadlines[Arrival](shared.timers, LINGER, self.close)
+        """Refused connections whose peer has not ended its half."""
         self._waiting: OrderedDict[Arrival, None] = OrderedDict()
         """Those whose head has not arrived, and the lingering ones."""
         self._by_group: dict[str, OrderedDict[Arrival, None]] = {}
@@ -85,7 +59,7 @@ class Arrivals:
 
     @property
     def config(self) -> EngineConfig:
-        return self.wiring.config
+        return self.shared.config
 
     def enter(self, peer: str, holder: Holder) -> Arrival:
         """Take a new connection."""
@@ -146,6 +120,10 @@ class Arrivals:
         """The connection is kept alive between two requests."""
         self._idle[arrival] = None
 
+    def _head_overdue(self, arrival: Arrival) -> None:
+        self.shared.counters.head_timeouts += 1
+        self.close(arrival)
+
     def make_room(self) -> bool:
         """Free a descriptor: the oldest connection without a head is closed, or else the one idle longest."""
         for connections in (self._waiting, self._idle):
@@ -178,6 +156,6 @@ class Arrivals:
             arrival.holder.read()
         if arrival not in self._waiting and arrival not in self._idle:
             return False
-        self.wiring.counters.shed += 1
+        self.shared.counters.shed += 1
         self.close(arrival)
         return True

@@ -7,8 +7,9 @@ import socket
 import struct
 from collections.abc import Callable
 
-from pnl_backend.engine.net.connection import CLOSED, DRAIN, FLUSH_SIZE, OPEN, Connection, Owner, Wiring
+from pnl_backend.engine.net.connection import CLOSED, FLUSH_SIZE, OPEN, Connection, Owner
 from pnl_backend.engine.net.outbox import Outbox
+from pnl_backend.engine.net.shared import DRAIN, SharedState
 
 RECEIVE_SIZE = 64 * 1024
 READS = 4
@@ -46,8 +47,8 @@ class SocketConnection(Connection):
 
     __slots__ = ("loop", "rest", "sock")
 
-    def __init__(self, wiring: Wiring, owner: Owner, sock: socket.socket) -> None:
-        super().__init__(wiring, owner)
+    def __init__(self, shared: SharedState, owner: Owner, sock: socket.socket) -> None:
+        super().__init__(shared, owner)
         self.loop = asyncio.get_running_loop()
         self.sock = sock
         self.rest: bytes | memoryview | None = None
@@ -76,8 +77,8 @@ class SocketConnection(Connection):
         if self.outbox is None:
             self.outbox = Outbox()
         self.loop.add_writer(self.sock.fileno(), self._writable)
-        if self not in self.wiring.behind:
-            self.wiring.behind.add(self)
+        if self not in self.shared.behind:
+            self.shared.behind.add(self)
 
     def fail(self) -> None:
         """A write failed: the end comes in its own turn of the loop, never inside of somebody's broadcast."""
@@ -151,10 +152,10 @@ class TransportConnection(Connection, asyncio.Protocol):
     __slots__ = ("paused", "transport", "under")
 
     def __init__(
-        self, wiring: Wiring, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
+        self, shared: SharedState, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
     ) -> None:
         """`under` is the protocol that had the transport before; it learns when the connection is lost."""
-        super().__init__(wiring, owner)
+        super().__init__(shared, owner)
         self.transport = transport
         self.under = under
         self.paused = False
@@ -175,8 +176,8 @@ class TransportConnection(Connection, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        if self not in self.wiring.behind:
-            self.wiring.behind.add(self)
+        if self not in self.shared.behind:
+            self.shared.behind.add(self)
 
     def resume_writing(self) -> None:
         self.paused = False

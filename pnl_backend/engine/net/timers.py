@@ -6,9 +6,8 @@ deadline by as much, and nothing expires until the loop has read its sockets.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -31,26 +30,21 @@ SETTLE = 0.1
 """Seconds after a late wake-up in which nothing expires and the loop reads what has arrived meanwhile."""
 
 
-class Deadlines(ABC, Generic[Item]):
-    """Items that expire a fixed delay (s) after they were added, in the order in which they came.
+class Deadlines(Generic[Item]):
+    """Items that expire a fixed delay (s) after they were added, in the order in which they were added."""
 
-    A subclass says what expiry means, by calling a method of the item itself.
-    """
+    __slots__ = ("_entries", "_expire", "_timers", "delay", "due")
 
-    __slots__ = ("_entries", "_timers", "delay", "due")
-
-    def __init__(self, timers: "Timers", delay: float) -> None:
+    def __init__(self, timers: "Timers", delay: float, expire: Callable[[Item], object]) -> None:
+        """`expire` is called with each item whose time is up; it is no longer in the queue then."""
         self.delay = delay
+        self._expire = expire
         self.due = 0.0
         """When the item that is expiring just now was due, on the timers' clock."""
         self._timers = timers
         # Ordered with O(1) at its head; a plain dict would walk over everything deleted there.
         self._entries: OrderedDict[Item, float] = OrderedDict()
         timers.queues.append(self)
-
-    @abstractmethod
-    def expire(self, item: Item) -> None:
-        """The item's time is up; it is no longer in the queue."""
 
     def add(self, item: Item, start: float | None = None) -> None:
         """Start the item's delay, or start it again; `start`, on the timers' clock, when it began a moment ago."""
@@ -87,7 +81,7 @@ class Deadlines(ABC, Generic[Item]):
             del entries[item]
             self.due = due
             try:
-                self.expire(item)
+                self._expire(item)
             except Exception as error:
                 logger.opt(exception=error).error("A deadline's handler failed")
         return None
@@ -156,8 +150,8 @@ class Timeouts(Deadlines[asyncio.Timeout]):
 
     __slots__ = ()
 
-    def expire(self, item: asyncio.Timeout) -> None:
-        item.reschedule(asyncio.get_running_loop().time())
+    def __init__(self, timers: Timers, delay: float) -> None:
+        super().__init__(timers, delay, lambda timeout: timeout.reschedule(asyncio.get_running_loop().time()))
 
     def limit(self) -> "TimeLimit":
         """For `async with`: raises TimeoutError when the block takes longer than the delay."""

@@ -1,24 +1,16 @@
-"""Engine.IO sessions with their Socket.IO state, and the Engine.IO server that keeps them."""
+"""Clients, and their memberships of namespaces."""
 
 import asyncio
-from collections import Counter
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import Any
 
-from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.engineio.server import EngineServer
-from pnl_backend.engine.engineio.session import Session
-from pnl_backend.engine.feeds.connection import COMMENT_INTERVAL, FeedConnection
-from pnl_backend.engine.net.admission import RETRY_AFTER
-from pnl_backend.engine.net.deadlines import PingsDue
-from pnl_backend.engine.net.process import descriptor_share
-from pnl_backend.engine.net.requests import Environ, Refusal
-from pnl_backend.engine.net.timers import Deadlines, Timers
-from pnl_backend.engine.socketio import packets as events
-from pnl_backend.engine.socketio.fanout import Fanout
-from pnl_backend.engine.socketio.rooms import CONNECTED, Member
+from pnl_backend.engine.engineio.session import Session, SessionServer
+from pnl_backend.engine.net.connection import Connection
+from pnl_backend.engine.net.messages import Message
+from pnl_backend.engine.net.requests import Environ
+from pnl_backend.engine.socketio.packets import Packet
 
-if TYPE_CHECKING:
-    from pnl_backend.engine.socketio.protocol import Protocol
+PENDING, CONNECTED, LEAVING = range(3)
 
 
 class Client(Session):
@@ -26,94 +18,62 @@ class Client(Session):
 
     __slots__ = ("assembling", "keys", "members", "parked", "running")
 
-    def __init__(self, engine: EngineServer, sid: str, environ: Environ) -> None:
+    def __init__(self, engine: SessionServer, sid: str, environ: Environ) -> None:
         super().__init__(engine, sid, environ)
         self.members: dict[str, Member] = {}
-        self.assembling: events.Packet | None = None
+        self.assembling: Packet | None = None
         self.keys: tuple[str, ...] = ()
         self.running = 0
         self.parked: asyncio.Future[None] | None = None
 
 
-class ConnectsDue(Deadlines[Client]):
-    """Sessions that have not sent their CONNECT, counted by groups of addresses."""
+class Member:
+    """A client in one namespace; it gets broadcasts."""
 
-    __slots__ = ("_by_group", "_group")
+    __slots__ = (
+        "callbacks",
+        "client",
+        "connection",
+        "held",
+        "namespace",
+        "replaced",
+        "rooms",
+        "sid",
+        "state",
+        "variant",
+    )
 
-    def __init__(self, timers: Timers, config: EngineConfig) -> None:
-        super().__init__(timers, config.connect_timeout)
-        self._group = config.group_address
-        self._by_group: Counter[str] = Counter()
+    def __init__(self, sid: str, namespace: str, client: Client) -> None:
+        self.sid = sid
+        self.namespace = namespace
+        self.client = client
+        self.connection: Connection | None = None
+        self.variant = 0
+        self.state = PENDING
+        self.rooms: tuple[str, ...] = ()
+        self.held: list[Message] | None = []
+        self.callbacks: dict[int, Callable[..., Any]] | None = None
+        self.replaced = False
+        """By the member of a newer CONNECT of the same client, which gets what handlers still send to this one."""
 
-    def add(self, item: Client, start: float | None = None) -> None:
-        if item not in self:
-            self._by_group[self._group(item.environ.peer)] += 1
-        super().add(item, start)
+    def deliver(self, message: Message) -> None:
+        """Send; what comes before the CONNECT answer is held until behind it."""
+        if self.state == LEAVING:
+            return
+        if self.held is not None:
+            self.held.append(message)
+        else:
+            self.client.send(message)
 
-    def discard(self, item: Client) -> None:
-        if item in self:
-            super().discard(item)
-            self._leave(item)
+    def depart(self) -> None:
+        """Nothing is sent to it any more; it keeps its rooms until its disconnect handler has run."""
+        self.state = LEAVING
+        self.connection = None
 
-    def expire(self, item: Client) -> None:
-        self._leave(item)
-        item.end("transport error")
-
-    def of_group(self, peer: str) -> int:
-        """How many share the peer's group of addresses."""
-        return self._by_group[self._group(peer)]
-
-    def _leave(self, item: Client) -> None:
-        group = self._group(item.environ.peer)
-        self._by_group[group] -= 1
-        if not self._by_group[group]:
-            del self._by_group[group]
-
-
-class SocketEngine(EngineServer):
-    """The Engine.IO server with Socket.IO above it."""
-
-    session_class = Client
-    sessions: dict[str, Client]  # type: ignore[assignment] # its own class of sessions
-    layer: "Protocol"
-
-    def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:
-        super().__init__(config=config, async_handlers=async_handlers)
-        self.fanout = Fanout(self.wiring.counters)
-        self.unconnected = ConnectsDue(self.wiring.timers, config)
-        self.commenting = PingsDue(self.wiring.timers, COMMENT_INTERVAL)
-        self.feeds: set[FeedConnection] = set()
-
-    def new_session(self, environ: Environ) -> Session:
-        if len(self.unconnected) >= descriptor_share(self.config.max_unauthenticated, part=4):
-            raise Refusal(503, "Too many connections that have not connected", retry_after=RETRY_AFTER)
-        same = self.unconnected.of_group(environ.peer)
-        if same >= descriptor_share(self.config.max_unauthenticated_per_ip, part=8):
-            raise Refusal(429, "Too many unconnected connections from this address", retry_after=RETRY_AFTER)
-        return super().new_session(environ)
-
-    def opened(self, session: Session) -> None:
-        self.resting.add(session)
-        self.layer.client_opened(cast(Client, session))
-
-    def message(self, session: Session, data: str | bytes) -> None:
-        self.layer.client_sent(cast(Client, session), data)
-
-    def closed(self, session: Session, reason: str) -> None:
-        super().closed(session, reason)
-        self.layer.client_closed(cast(Client, session), reason)
-
-    async def ready(self, session: Session) -> None:
-        parked = cast(Client, session).parked
-        if parked is not None:
-            await asyncio.shield(parked)
-
-    def settle(self, session: Session) -> None:
-        if self.fanout.active:
-            for member in cast(Client, session).members.values():
-                self.fanout.settle(member)
-
-    def upgraded(self, session: Session) -> None:
-        for member in cast(Client, session).members.values():
-            if member.held is None and member.state == CONNECTED:
-                member.connection = session.connection
+    def admit(self, answer: Message) -> None:
+        """Send the CONNECT answer and what was held for it."""
+        held, self.held = self.held or [], None
+        self.state = CONNECTED
+        for message in (answer, *held):
+            self.client.send(message)
+        self.connection = self.client.connection

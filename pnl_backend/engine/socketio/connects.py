@@ -8,20 +8,16 @@ both sides: until then the former member goes on, then it leaves.
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import socketio
 
-from pnl_backend.engine.engineio.packets import Message
 from pnl_backend.engine.engineio.session import OPEN
+from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Environ, Refusal
-from pnl_backend.engine.socketio import packets as events
-from pnl_backend.engine.socketio.clients import Client
-from pnl_backend.engine.socketio.dispatch import dispatch
-from pnl_backend.engine.socketio.rooms import CONNECTED, Member
-
-if TYPE_CHECKING:
-    from pnl_backend.engine.socketio.protocol import Protocol
+from pnl_backend.engine.socketio import packets
+from pnl_backend.engine.socketio.clients import CONNECTED, Client, Member
+from pnl_backend.engine.socketio.handlers import Handlers
 
 Identity = str | Refusal | None
 """The name of a key; None or a Refusal for one that opens nothing."""
@@ -60,28 +56,16 @@ OnConnect = Callable[[ConnectRequest], "Awaitable[ConnectPlan | None] | ConnectP
 class Connects:
     """The CONNECT packets of all clients."""
 
-    def __init__(self, protocol: "Protocol", authenticate: Authenticate | None, on_connect: OnConnect | None) -> None:
-        self._protocol = protocol
-        self.server = protocol.server
-        self.config = protocol.config
-        self.eio = protocol.eio
-        self.manager = protocol.manager
+    def __init__(self, handlers: Handlers, authenticate: Authenticate | None, on_connect: OnConnect | None) -> None:
+        self.handlers = handlers
+        self.manager = handlers.manager
+        self.eio = handlers.manager.eio
         self._authenticate = authenticate
         self._on_connect = on_connect
 
-    def known(self, packet: events.Packet) -> bool:
-        """Whether the packet's namespace exists."""
-        namespace = packet.namespace
-        return (
-            self.server.namespaces == "*"
-            or namespace in self.server.namespaces
-            or namespace in self.server.handlers
-            or namespace in self.server.namespace_handlers
-        )
-
-    def unknown(self, client: Client, packet: events.Packet) -> None:
+    def unknown(self, client: Client, packet: packets.Packet) -> None:
         """Answer a CONNECT to a namespace that does not exist."""
-        client.send(self.server.packet(events.CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
+        client.send(packets.encode_packet(packets.CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
 
     async def connect(self, client: Client, namespace: str, auth: Any) -> None:
         """Authenticate, plan, run the connect handlers, answer. Nothing is in the books before the key is known."""
@@ -99,7 +83,7 @@ class Connects:
         try:
             plan = await self._plan(ConnectRequest(namespace, auth, client.environ, key))
         except Exception as error:
-            self._protocol.failed("on_connect", error)
+            self.handlers.failed("on_connect", error)
             self._refuse(client, namespace, {"message": "Unable to connect"})
             return
         if client.state != OPEN:
@@ -112,7 +96,7 @@ class Connects:
             self._refuse(client, namespace, refusal)
         elif client.state != OPEN:
             member.depart()
-            await self._protocol.run_disconnect(member, "transport close")
+            await self.handlers.run_disconnect(member, "transport close")
         else:
             self._admit(member, plan)
 
@@ -126,12 +110,12 @@ class Connects:
         if former is not None and former.state == CONNECTED:
             former.depart()
             former.replaced = True
-            self.eio.spawn(self._protocol.leave(client, former))
+            self.eio.spawn(self.handlers.leave(client, former))
         replay = [
             event if isinstance(event, Message) else self.manager.encode(*event, namespace) for event in plan.replay
         ]
         member.held = [*replay, *(member.held or [])]
-        member.admit(self.server.packet(events.CONNECT, namespace, {"sid": member.sid, **plan.payload}))
+        member.admit(packets.encode_packet(packets.CONNECT, namespace, {"sid": member.sid, **plan.payload}))
         if plan.admitted is not None:
             plan.admitted(member)
 
@@ -142,7 +126,7 @@ class Connects:
             answer = self._authenticate(client.environ, auth)
             return await answer if inspect.isawaitable(answer) else answer
         except Exception as error:
-            self._protocol.failed("authenticate", error)
+            self.handlers.failed("authenticate", error)
             return None
 
     async def _plan(self, request: ConnectRequest) -> ConnectPlan:
@@ -154,20 +138,20 @@ class Connects:
     async def _ask(self, member: Member, auth: Any) -> Any:
         """Run the connect handlers; None when they take the client, else what it is told."""
         try:
-            answer = await dispatch(self.server, "connect", member.namespace, member.sid, member.client.environ, auth)
+            answer = await self.handlers.run("connect", member.namespace, member.sid, member.client.environ, auth)
         except socketio.exceptions.ConnectionRefusedError as error:
             return error.error_args
         except ConnectionRefusedError:
             return {"message": "Connection refused by server"}
         except Exception as error:
-            self._protocol.failed("connect", error)
+            self.handlers.failed("connect", error)
             return {"message": "Unable to connect"}
         return {"message": "Connection rejected by server"} if answer is False else None
 
     def _refuse_key(self, client: Client, namespace: str, refusal: Refusal | None) -> None:
         """Answer a CONNECT with a wrong key; a client that gets a Refusal and has no namespace is disconnected."""
         if refusal is None:
-            self._refuse(client, namespace, {"message": self.config.refusal})
+            self._refuse(client, namespace, {"message": self.eio.config.refusal})
             return
         data = {"status": refusal.status, "retryAfter": refusal.retry_after}
         self._refuse(client, namespace, {"message": refusal.message, "data": data})
@@ -175,7 +159,7 @@ class Connects:
             client.depart("server disconnect")
 
     def _refuse(self, client: Client, namespace: str, reason: Any) -> None:
-        self.eio.wiring.counters.refused += 1
+        self.eio.shared.counters.refused += 1
         if isinstance(reason, str):
             reason = {"message": reason}
-        client.send(self.server.packet(events.CONNECT_ERROR, namespace, reason))
+        client.send(packets.encode_packet(packets.CONNECT_ERROR, namespace, reason))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from os import write
 from typing import Protocol
 
-from pnl_backend.engine.engineio.packets import Message
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.engine.net.counters import Counters
+from pnl_backend.engine.net.messages import Message
 
 VARIANTS = 9
 """Encodings of one broadcast at most: plain, and with up to eight different offsets."""

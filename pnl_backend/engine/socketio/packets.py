@@ -5,11 +5,13 @@ https://socket.io/docs/v4/socket-io-protocol/ - packets are written by python-so
 
 import contextlib
 import json
-from typing import Any
+from typing import Any, cast
 
 import orjson
+import socketio
 
-from pnl_backend.engine.engineio.packets import ProtocolError
+from pnl_backend.engine.engineio.packets import MESSAGE
+from pnl_backend.engine.net.messages import Message, ProtocolError
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 RESERVED_EVENTS = frozenset(
@@ -18,6 +20,12 @@ RESERVED_EVENTS = frozenset(
 MAX_ID_DIGITS = 15
 """Ack ids are JavaScript numbers: fifteen digits are always exact."""
 MAX_NAMESPACE = 256
+
+
+class EncodedJson(str):
+    """JSON text that is sent as it is, where an event or an acknowledgement would take a value to encode."""
+
+    __slots__ = ()
 
 
 class Packet:
@@ -175,3 +183,28 @@ def _fill(data: Any, attachments: list[bytes]) -> Any:
     if isinstance(data, dict):
         return {key: _fill(item, attachments) for key, item in data.items()}
     return data
+
+
+def encode_packet(
+    kind: int, namespace: str, data: Any = None, *, ack_id: int | None = None, key: str | None = None
+) -> Message:
+    """A packet as python-socketio's encoder writes it."""
+    if isinstance(data, list) and any(isinstance(value, EncodedJson) for value in data):
+        return Message((MESSAGE + _joined(kind, namespace, data, ack_id),), key=key)
+    encoded = cast(Any, socketio.packet.Packet)(packet_type=kind, data=data, namespace=namespace, id=ack_id).encode()
+    if isinstance(encoded, list):
+        return Message((MESSAGE + encoded[0], *encoded[1:]), key=key)
+    return Message((MESSAGE + encoded,), key=key)
+
+
+def _joined(kind: int, namespace: str, values: list[Any], ack_id: int | None) -> str:
+    """A packet of several values, those that are JSON already as they are."""
+    texts = [value if isinstance(value, EncodedJson) else json.dumps(value, separators=(",", ":")) for value in values]
+    place = "" if namespace == "/" else f"{namespace},"
+    return f"{kind}{place}{'' if ack_id is None else ack_id}[{','.join(texts)}]"
+
+
+def with_argument(message: Message, argument: str) -> Message:
+    """The same event with one more argument at its end, as the encoder would have written it."""
+    text, *attachments = message.packets
+    return Message((f"{str(text)[:-1]},{json.dumps(argument)}]", *attachments), key=message.key)

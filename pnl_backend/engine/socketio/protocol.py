@@ -5,35 +5,34 @@ https://socket.io/docs/v4/socket-io-protocol/
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from loguru import logger
+import socketio
 
-from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.engineio.packets import ProtocolError
-from pnl_backend.engine.engineio.session import OPEN
-from pnl_backend.engine.socketio import packets as events
-from pnl_backend.engine.socketio.clients import Client
+from pnl_backend.engine.net.messages import ProtocolError
+from pnl_backend.engine.socketio import packets
+from pnl_backend.engine.socketio.clients import CONNECTED, Client, Member
 from pnl_backend.engine.socketio.connects import Authenticate, Connects, OnConnect
-from pnl_backend.engine.socketio.dispatch import NOT_HANDLED, call, dispatch
-from pnl_backend.engine.socketio.rooms import CONNECTED, Member
-
-if TYPE_CHECKING:
-    from pnl_backend.engine.server import Server
+from pnl_backend.engine.socketio.handlers import NOT_HANDLED, Handlers, call
+from pnl_backend.engine.socketio.rooms import Rooms
 
 
-class Protocol:
+class SocketProtocol:
     """Packets of all clients: events, acknowledgements, disconnects, and what the application answers."""
 
     def __init__(
-        self, server: "Server", config: EngineConfig, authenticate: Authenticate | None, on_connect: OnConnect | None
+        self,
+        server: socketio.AsyncServer,
+        manager: Rooms,
+        authenticate: Authenticate | None,
+        on_connect: OnConnect | None,
     ) -> None:
         self.server = server
-        self.config = config
-        self.eio = server.eio
-        self.manager = server.manager
-        self.connects = Connects(self, authenticate, on_connect)
-        self._logged: set[str] = set()
+        self.eio = manager.eio
+        self.config = manager.eio.config
+        self.manager = manager
+        self.handlers = Handlers(server, manager)
+        self.connects = Connects(self.handlers, authenticate, on_connect)
 
     # What the engine reports.
 
@@ -53,10 +52,10 @@ class Protocol:
         elif packet is not None:
             raise ProtocolError("attachment expected")
         else:
-            packet = events.decode(
+            packet = packets.decode(
                 data, max_attachments=self.config.max_attachments, max_depth=self.config.max_json_depth
             )
-            if packet.kind != events.CONNECT and self._member(client, packet.namespace) is None:
+            if packet.kind != packets.CONNECT and self._member(client, packet.namespace) is None:
                 raise ProtocolError("not connected to the namespace")
             if packet.missing:
                 client.assembling = packet
@@ -79,16 +78,8 @@ class Protocol:
 
     async def _all_left(self, client: Client, members: list[Member], reason: str) -> None:
         for member in members:
-            await self.run_disconnect(member, reason)
+            await self.handlers.run_disconnect(member, reason)
         self.server.environ.pop(client.sid, None)
-
-    async def run_disconnect(self, member: Member, reason: str) -> None:
-        """Run the disconnect handler while the member still has its rooms, then take it out."""
-        try:
-            await dispatch(self.server, "disconnect", member.namespace, member.sid, reason)
-        except Exception as error:
-            self.failed("disconnect", error)
-        self.manager.leave(member)
 
     # Packets.
 
@@ -97,9 +88,9 @@ class Protocol:
         member = client.members.get(namespace)
         return member if member is not None and member.state == CONNECTED else None
 
-    def _take(self, client: Client, packet: events.Packet) -> None:
-        if packet.kind == events.CONNECT:
-            if self.connects.known(packet):
+    def _take(self, client: Client, packet: packets.Packet) -> None:
+        if packet.kind == packets.CONNECT:
+            if self.handlers.known(packet.namespace):
                 self._enlist(client)
                 self.eio.spawn(self._connecting(client, packet))
             else:
@@ -108,37 +99,37 @@ class Protocol:
         member = self._member(client, packet.namespace)
         if member is None:
             raise ProtocolError("not connected to the namespace")
-        if packet.kind in (events.EVENT, events.BINARY_EVENT):
+        if packet.kind in (packets.EVENT, packets.BINARY_EVENT):
             self._enlist(client)
             self.eio.spawn(self._event(client, member, packet))
-        elif packet.kind == events.DISCONNECT:
+        elif packet.kind == packets.DISCONNECT:
             member.depart()
-            self.eio.spawn(self.leave(client, member))
+            self.eio.spawn(self.handlers.leave(client, member))
         else:
             callback = (member.callbacks or {}).pop(packet.id or 0, None)
             if callback is not None:
                 self.eio.spawn(self._acknowledged(callback, packet.data))
 
-    async def _connecting(self, client: Client, packet: events.Packet) -> None:
+    async def _connecting(self, client: Client, packet: packets.Packet) -> None:
         try:
             await self.connects.connect(client, packet.namespace, packet.data)
         finally:
             self._discharge(client)
 
-    async def _event(self, client: Client, member: Member, packet: events.Packet) -> None:
+    async def _event(self, client: Client, member: Member, packet: packets.Packet) -> None:
         """Run an event's handler and acknowledge with what it returns."""
         member = self._member(client, member.namespace) or member  # a CONNECT in between makes another one
         try:
             name, *arguments = packet.data
-            result = await dispatch(self.server, events.event_name(name), member.namespace, member.sid, *arguments)
+            result = await self.handlers.run(packets.event_name(name), member.namespace, member.sid, *arguments)
         except Exception as error:
-            self.failed(str(packet.data[0]), error)
+            self.handlers.failed(str(packet.data[0]), error)
         else:
             if result is NOT_HANDLED:
-                self.eio.wiring.counters.unknown_events += 1
+                self.eio.shared.counters.unknown_events += 1
             elif packet.id is not None:
                 data = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-                self.manager.tell(member, self.server.packet(events.ACK, member.namespace, data, ack_id=packet.id))
+                self.manager.tell(member, packets.encode_packet(packets.ACK, member.namespace, data, ack_id=packet.id))
         finally:
             self._discharge(client)
 
@@ -146,7 +137,7 @@ class Protocol:
         try:
             await call(callback, tuple(data))
         except Exception as error:
-            self.failed("acknowledgement", error)
+            self.handlers.failed("acknowledgement", error)
 
     def _enlist(self, client: Client) -> None:
         """Count a handler in; too many at once stop the reading from that client."""
@@ -170,20 +161,3 @@ class Protocol:
             parked.set_result(None)
             if client.connection is not None:
                 client.connection.resume()
-
-    async def leave(self, client: Client, member: Member) -> None:
-        """Run the disconnect handler of a member that has left on its client's own wish, and take it out."""
-        await self.run_disconnect(member, self.server.reason.CLIENT_DISCONNECT)
-        self.idle(client)
-
-    def idle(self, client: Client) -> None:
-        """A client without any namespace has the connect timeout to find one."""
-        if client.state == OPEN and not client.members:
-            self.eio.unconnected.add(client)
-
-    def failed(self, what: str, error: Exception) -> None:
-        """Log the first failure of each handler with its trace; count them all."""
-        self.eio.wiring.counters.handler_errors += 1
-        if what not in self._logged and len(self._logged) < 100:
-            self._logged.add(what)
-            logger.opt(exception=error).error("The handler of {!r} failed; further failures are counted", what[:80])

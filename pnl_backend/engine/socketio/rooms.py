@@ -4,80 +4,22 @@ Where python-socketio's own scans every room of a namespace when one client leav
 """
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pnl_backend.engine.engineio.packets import Message
-from pnl_backend.engine.net.connection import Connection
-from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast, Fanout
-from pnl_backend.engine.socketio.packets import EVENT
+from pnl_backend.engine.net.messages import Message
+from pnl_backend.engine.socketio.clients import CONNECTED, LEAVING, Client, Member
+from pnl_backend.engine.socketio.engine import SocketEngine
+from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast
+from pnl_backend.engine.socketio.packets import EVENT, encode_packet
 
-if TYPE_CHECKING:
-    from pnl_backend.engine.server import Server
-    from pnl_backend.engine.socketio.clients import Client
-
-PENDING, CONNECTED, LEAVING = range(3)
 Room = str | Sequence[str] | None
-
-
-class Member:
-    """A client in one namespace; it gets broadcasts."""
-
-    __slots__ = (
-        "callbacks",
-        "client",
-        "connection",
-        "held",
-        "namespace",
-        "replaced",
-        "rooms",
-        "sid",
-        "state",
-        "variant",
-    )
-
-    def __init__(self, sid: str, namespace: str, client: "Client") -> None:
-        self.sid = sid
-        self.namespace = namespace
-        self.client = client
-        self.connection: Connection | None = None
-        self.variant = 0
-        self.state = PENDING
-        self.rooms: tuple[str, ...] = ()
-        self.held: list[Message] | None = []
-        self.callbacks: dict[int, Callable[..., Any]] | None = None
-        self.replaced = False
-        """By the member of a newer CONNECT of the same client, which gets what handlers still send to this one."""
-
-    def deliver(self, message: Message) -> None:
-        """Send; what comes before the CONNECT answer is held until behind it."""
-        if self.state == LEAVING:
-            return
-        if self.held is not None:
-            self.held.append(message)
-        else:
-            self.client.send(message)
-
-    def depart(self) -> None:
-        """Nothing is sent to it any more; it keeps its rooms until its disconnect handler has run."""
-        self.state = LEAVING
-        self.connection = None
-
-    def admit(self, answer: Message) -> None:
-        """Send the CONNECT answer and what was held for it."""
-        held, self.held = self.held or [], None
-        self.state = CONNECTED
-        for message in (answer, *held):
-            self.client.send(message)
-        self.connection = self.client.connection
 
 
 class Rooms:
     """Members by namespace and room; emits to any of them. python-socketio calls this its manager."""
 
-    server: "Server"
-    fanout: Fanout
+    eio: SocketEngine
 
     def __init__(self) -> None:
         self.members: dict[str, dict[str, Member]] = {}
@@ -86,7 +28,7 @@ class Rooms:
 
     # Members.
 
-    def enter(self, client: "Client", namespace: str, sid: str, rooms: Iterable[str] = ()) -> Member:
+    def enter(self, client: Client, namespace: str, sid: str, rooms: Iterable[str] = ()) -> Member:
         """A new member, pending until its CONNECT is answered; until then a former one of the client goes on."""
         member = Member(sid, namespace, client)
         self.members.setdefault(namespace, {})[sid] = member
@@ -152,9 +94,8 @@ class Rooms:
 
     # What python-socketio asks its manager.
 
-    def set_server(self, server: "Server") -> None:
-        self.server = server
-        self.fanout = server.eio.fanout
+    def set_server(self, server: Any) -> None:
+        self.eio = server.eio
 
     def initialize(self) -> None:
         """Nothing to prepare."""
@@ -177,7 +118,7 @@ class Rooms:
         return self.is_connected(sid, namespace)
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
-        client = self.server.clients.get(eio_sid)
+        client = self.eio.sessions.get(eio_sid)
         member = client.members.get(namespace) if client is not None else None
         return None if member is None else member.sid
 
@@ -196,7 +137,7 @@ class Rooms:
         member = self.find(sid, namespace)
         if member is not None:
             self.leave(member)
-            self.server.idle(member.client)
+            self.eio.idle(member.client)
 
     async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:  # noqa: ARG002
         member = self.find(sid, namespace)
@@ -236,7 +177,7 @@ class Rooms:
         elif len(audience) == 1:
             self.tell(audience[0], self.encode(event, data, namespace))
         elif audience:
-            await self.finish(self.fanout.publish(audience, [self.encode(event, data, namespace)] * VARIANTS))
+            await self.finish(self.eio.fanout.publish(audience, [self.encode(event, data, namespace)] * VARIANTS))
 
     @staticmethod
     async def finish(broadcast: Broadcast) -> None:
@@ -248,8 +189,8 @@ class Rooms:
         """Send to one member, or to the one that replaced it, behind whatever broadcasts owe its client."""
         if member.replaced:
             member = member.client.members.get(member.namespace, member)
-        self.server.eio.settle(member.client)
-        self.server.eio.wiring.counters.messages_sent += 1
+        self.eio.settle(member.client)
+        self.eio.shared.counters.messages_sent += 1
         member.deliver(message)
 
     def encode(
@@ -257,13 +198,7 @@ class Rooms:
     ) -> Message:
         """One event as python-socketio's encoder writes it."""
         arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        return self.server.packet(EVENT, namespace, [event, *arguments], ack_id=ack_id, key=key)
-
-    @staticmethod
-    def with_argument(message: Message, argument: str) -> Message:
-        """The same event with one more argument at its end, as the encoder would have written it."""
-        text, *attachments = message.packets
-        return Message((f"{str(text)[:-1]},{json.dumps(argument)}]", *attachments), key=message.key)
+        return encode_packet(EVENT, namespace, [event, *arguments], ack_id=ack_id, key=key)
 
     def _expect(self, member: Member, callback: Callable[..., Any]) -> int:
         if member.callbacks is None:

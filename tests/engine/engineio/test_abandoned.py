@@ -125,7 +125,7 @@ async def abandon(engine: Running, leave: Any, count: int) -> None:
     for sock in sockets:
         sock.close()
     await engine.until(lambda: not engine.server.environ)
-    await engine.until(lambda: not engine.server.eio.wiring.open)
+    await engine.until(lambda: not engine.server.eio.shared.open)
     await engine.until(lambda: not serving())
     engine.log.clear()
     gc.collect()
@@ -156,6 +156,6 @@ async def test_abandoned_sessions_are_cleared_away(start: Start, leave: Any) -> 
     server = engine.server
     assert server.manager.members.get("/", {}) == {}
     assert server.clients == {}
-    assert not any(len(queue) for queue in server.eio.wiring.timers.queues)
+    assert not any(len(queue) for queue in server.eio.shared.timers.queues)
     assert [thing for thing in gc.get_objects() if isinstance(thing, OURS)] == []
     assert after < before * 1.05

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pnl_backend.engine.engineio.packets import MAX_PAYLOAD_PACKETS, SEPARATOR
+from pnl_backend.engine.engineio.packets import MAX_PAYLOAD_PACKETS
+from pnl_backend.engine.net.messages import SEPARATOR
 from tests.engine.client import Closed
 from tests.engine.conftest import Start
 from tests.engine.socketio.test_fanout import stuck

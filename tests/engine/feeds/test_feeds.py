@@ -186,7 +186,7 @@ class TestEventStream:
     def route(echoes: list[Echo]) -> Any:
         def add(server: Server, app: web.Application) -> None:
             async def handler(request: web.Request) -> web.StreamResponse:
-                return await open_event_stream(server, request, echoes[0], {"X-Extra": "yes"})
+                return await open_event_stream(server.feeds, request, echoes[0], {"X-Extra": "yes"})
 
             app.router.add_get("/stream", handler)
 

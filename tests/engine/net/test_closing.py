@@ -109,7 +109,7 @@ class TestProtocolErrors:
     @pytest.mark.parametrize("client", [with_aiohttp, with_aiohttp_reading_late, with_websockets])
     async def test_the_client_sees_the_code(self, server: Running, client: Any) -> None:
         assert await repeated(server, client) == EXPECTED
-        await server.until(lambda: not server.server.eio.wiring.open)
+        await server.until(lambda: not server.server.eio.shared.open)
         assert server.server.stats().protocol_errors == EACH * len(ERRORS)
 
     @needs_node
@@ -148,7 +148,7 @@ class TestWhatThePeerDoesThen:
         reader, writer = await connected(engine)
         writer.write(BAD + masked(8, (1000).to_bytes(2, "big")))
         assert await asyncio.wait_for(reader.read(), 5) == CLOSE_1008
-        assert not engine.server.eio.wiring.open
+        assert not engine.server.eio.shared.open
         writer.close()
 
     @pytest.mark.parametrize("behind", [b"", masked(1, b"42" * 30) * 50, b"\x81\xff" + b"\xff" * 300])
@@ -156,7 +156,7 @@ class TestWhatThePeerDoesThen:
         reader, writer = await connected(engine)
         writer.write(BAD + behind)
         assert await asyncio.wait_for(reader.read(), 5) == CLOSE_1008, "then the end of our half"
-        await engine.until(lambda: not engine.server.eio.wiring.open)
+        await engine.until(lambda: not engine.server.eio.shared.open)
         writer.close()
 
     async def test_it_reads_after_it_has_sent_much_more(self, engine: Running) -> None:
@@ -177,7 +177,7 @@ class TestWhatThePeerDoesThen:
             writer.write(part)
             await writer.drain()
         assert await asyncio.wait_for(reader.read(), 5) == b""
-        assert not engine.server.eio.wiring.open
+        assert not engine.server.eio.shared.open
         writer.close()
 
 
@@ -222,7 +222,7 @@ async def test_a_shutdown_keeps_no_session_of_a_client_that_is_gone(engine: Runn
     assert server.clients == {}
     assert server.environ == {}
     assert server.manager.members.get("/", {}) == {}
-    assert [type(queue).__name__ for queue in server.eio.wiring.timers.queues if len(queue)] == []
+    assert not any(len(queue) for queue in server.eio.shared.timers.queues)
 
 
 class TestFragments:
@@ -269,7 +269,7 @@ class TestDisconnectedDuringAnUpgrade:
 
     @staticmethod
     async def nothing_is_left(engine: Running) -> None:
-        await engine.until(lambda: not engine.server.eio.wiring.open)
+        await engine.until(lambda: not engine.server.eio.shared.open)
         assert not engine.server.eio.sessions
         assert not engine.server.eio.probing
 

@@ -28,12 +28,12 @@ async def test_at_the_edge(start: Start, cap: str, status: int) -> None:
     engine = await start(**{cap: CAP})
     writers = [await breaking(engine) for _ in range(CAP)]
     assert engine.server.stats().clients == 0
-    assert len(engine.server.eio.wiring.open) == CAP
+    assert len(engine.server.eio.shared.open) == CAP
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await engine.client("websocket")
     assert refused.value.status == status
     writers[0].close()
-    await until(lambda: len(engine.server.eio.wiring.open) == CAP - 1)
+    await until(lambda: len(engine.server.eio.shared.open) == CAP - 1)
     client = await engine.client("websocket")
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await engine.client("websocket")

@@ -74,7 +74,7 @@ async def refused(engine: Running) -> tuple[asyncio.StreamReader, asyncio.Stream
 
 
 def lingering(engine: Running) -> int:
-    arrivals: Any = engine.server.eio.arrivals
+    arrivals: Any = engine.server.listener.arrivals
     return len(arrivals.lingering)
 
 
@@ -101,7 +101,7 @@ async def test_they_count_as_unfinished_connections(start: Start, cap: str) -> N
 async def test_they_end_with_the_listener(start: Start) -> None:
     engine = await start()
     reader, writer = await refused(engine)
-    arrivals: Any = engine.server.eio.arrivals
+    arrivals: Any = engine.server.listener.arrivals
     arrivals.close_all()
     assert not lingering(engine)
     await asyncio.wait_for(reader.read(), 20)

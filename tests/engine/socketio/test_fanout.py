@@ -85,7 +85,7 @@ class TestOrder:
             def deliver(self, message: Message) -> None:
                 self.got.append(message)
 
-        fanout = Fanout(create_server().eio.wiring.counters)
+        fanout = Fanout(create_server().eio.shared.counters)
         takers = [Taker() for _ in range(CHUNK * 3)]
         first, second, direct = Message(("1",)), Message(("2",)), Message(("3",))
         broadcasts = [fanout.publish(takers, [first, first]), fanout.publish(takers, [second, second])]
@@ -230,13 +230,14 @@ class TestSlowClients:
         for number in range(40):
             await engine.server.broadcast("event", [number, "x" * 20_000])
         assert client.connection is not None
-        assert client.connection in engine.server.eio.wiring.behind
+        assert client.connection in engine.server.eio.shared.behind
         reader, writer = await asyncio.open_connection(sock=sock)
         received = b""
         while b'["event",[39,' not in received:
             received += await asyncio.wait_for(reader.read(65536), 5)
-        await engine.until(lambda: client.connection is not None and client.connection.outbox is None)
-        assert client.connection not in engine.server.eio.wiring.behind
+        await engine.until(lambda: client.connection not in engine.server.eio.shared.behind)
+        assert client.connection is not None, "it was not cut"
+        assert client.connection.outbox is None
         starts = [received.index(f'["event",[{number},'.encode()) for number in range(40)]
         assert starts == sorted(starts)
         writer.close()

@@ -1,0 +1,71 @@
+"""What all connections of one engine share: configuration, counters, caps, deadlines and tasks."""
+
+import asyncio
+from collections.abc import Coroutine, Hashable
+from typing import Any, Protocol
+
+from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.net.admission import Admission
+from pnl_backend.engine.net.counters import Counters
+from pnl_backend.engine.net.timers import Deadlines, Timers
+
+LINGER = 2.0
+"""Seconds for the peer to answer our close frame."""
+DRAIN = 1.0
+"""Seconds for a peer that did not to end its half of the connection after ours."""
+
+
+class SlowClient(Hashable, Protocol):
+    """A client for which something waits."""
+
+    def cut(self) -> None:
+        """End it: what waits has waited too long."""
+
+
+class OpenConnection(SlowClient, Protocol):
+    """A connection whose socket is not closed yet."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame and close the socket once the peer has answered it."""
+
+    def unanswered(self) -> None:
+        """Go on without the peer's close frame."""
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+
+
+class SharedState:
+    """What all connections of one engine share."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.admission = Admission(config)
+        self.timers = Timers()
+        self.behind = Deadlines[SlowClient](self.timers, config.slow_client_timeout, lambda client: client.cut())
+        self.linger = Deadlines[OpenConnection](self.timers, LINGER, lambda connection: connection.unanswered())
+        """Connections that have our close frame and owe theirs."""
+        self.draining = Deadlines[OpenConnection](self.timers, DRAIN, lambda connection: connection.abort())
+        """Connections whose peer owes the end of its half."""
+        self.open: set[OpenConnection] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._empty: asyncio.Event | None = None
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine as a task that is kept until it is done."""
+        task = asyncio.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def quiet(self) -> None:
+        """Wait until no connection is left."""
+        if self.open:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+    def gone(self, connection: OpenConnection) -> None:
+        self.open.discard(connection)
+        if self._empty is not None and not self.open:
+            self._empty.set()
