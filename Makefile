@@ -6,7 +6,7 @@ WORKERS ?= 4
 NPM    := $(shell command -v npm 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test coverage lint bench client wheel lock clean
+.PHONY: help run dev test coverage lint bench client wheel matrix lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -50,6 +50,9 @@ test: $(VENV)/.dev  ## install what tests need and run them all
 
 coverage: $(VENV)/.dev  ## tests with a coverage report
 	$(BIN)/python -m pytest --cov=pnl_backend --cov-report=term-missing:skip-covered
+
+matrix: $(VENV)/.dev  ## the fast tests on every Python that is found here, and with the lowest versions allowed
+	$(BIN)/python .ci/matrix.py
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
