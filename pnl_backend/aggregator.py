@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from loguru import logger
 
-from pnl_backend.domain.attribution import AgentRules, SpendSums, summarise
+from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.domain.classic import CLASSIC, KALSHI
 from pnl_backend.domain.day_baseline import DayBaseline
-from pnl_backend.domain.readings import (
-    SOURCES,
-    AnthropicSpend,
-    KalshiPortfolio,
-    Position,
-    Reading,
-    Readings,
-    SourceName,
-)
+from pnl_backend.domain.lines import Accounting, AgedOut, Memo
+from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, SourceName
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import AgedOut, Snapshot, compute
+from pnl_backend.domain.snapshot import Snapshot, compute
 from pnl_backend.errors import StoreError
 from pnl_backend.wire.views import from_record, to_record
 
@@ -86,29 +80,24 @@ class Observer(Protocol):
     def unstored(self, waiting: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    kalshi: Source
-    anthropic: Source
-    johns: Source
-
-
 class Aggregator:
     """One P&L every `interval` seconds. `patience` is how long a tick waits for a slow source, in seconds.
 
+    `sources` are read at each tick and counted by their `accounting`, in its order; both have the same names.
     A day is measured against a complete snapshot, one with a reading of each of the `configured` sources.
     """
 
     def __init__(
         self,
         *,
-        sources: Sources,
+        sources: Mapping[SourceName, Source],
+        accounting: Mapping[SourceName, Accounting[Any, Any]],
         ledger: Ledger,
         publisher: Publisher,
         interval: float,
         patience: float,
         zone: ZoneInfo,
-        configured: Set[SourceName] = frozenset(SOURCES),
+        configured: Set[SourceName] = frozenset(CLASSIC),
         rules: AgentRules | None = None,
         simulated: bool = False,
         observer: Observer | None = None,
@@ -116,6 +105,8 @@ class Aggregator:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = sources
+        self._accounting = accounting
+        self._memo = Memo()
         self._ledger = ledger
         self._publisher = publisher
         self._interval = interval
@@ -132,8 +123,6 @@ class Aggregator:
         self._dropped = 0
         self._failures = 0
         self._ticked = False
-        self._summed: AnthropicSpend | None = None
-        self._sums: SpendSums | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -191,7 +180,7 @@ class Aggregator:
             snapshot = self._compute(readings, at)
             record = to_record(snapshot)
         with self._stage("commit"):
-            snapshot, record = await self._commit(snapshot, record, readings.kalshi)
+            snapshot, record = await self._commit(snapshot, record, readings[KALSHI])
         self._seq = snapshot.seq
         self._ticked = True
         self._day.add(snapshot)
@@ -204,13 +193,14 @@ class Aggregator:
     def _compute(self, readings: Readings, at: int) -> Snapshot:
         return compute(
             readings,
+            self._accounting,
             epoch=self._ledger.epoch,
             seq=self._seq + 1,
             at=at,
             baseline=self._day.net_pnl,
-            aged_out=self._aged_out(readings.kalshi.value),
+            aged_out=self._aged_out(readings[KALSHI].value),
             rules=self._rules,
-            sums=self._spend_sums(readings.anthropic.value),
+            memo=self._memo,
             simulated=self._simulated,
         )
 
@@ -243,16 +233,8 @@ class Aggregator:
                 self._failures = 0
 
     async def _read(self) -> Readings:
-        sources = (self._sources.kalshi, self._sources.anthropic, self._sources.johns)
-        kalshi, anthropic, johns = await asyncio.gather(*(source.read(self._patience) for source in sources))
-        return Readings(kalshi, anthropic, johns)
-
-    def _spend_sums(self, spend: AnthropicSpend | None) -> SpendSums | None:
-        """The sums of the spend, computed again only for a new reading."""
-        if spend is not self._summed:
-            self._summed = spend
-            self._sums = None if spend is None else summarise(spend.rows, self._rules)
-        return self._sums
+        taken = await asyncio.gather(*(source.read(self._patience) for source in self._sources.values()))
+        return dict(zip(self._sources, taken, strict=True))
 
     def _aged_out(self, portfolio: KalshiPortfolio | None) -> AgedOut:
         if portfolio is None:

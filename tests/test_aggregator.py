@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from pnl_backend.aggregator import Aggregator, Sources
+from pnl_backend.aggregator import Aggregator
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
 
 NOON = int(datetime(2026, 3, 7, 12, tzinfo=UTC).timestamp())
@@ -96,7 +97,8 @@ class House:
         self.anthropic = Given("anthropic", AnthropicSpend(today, today, ()), wall)
         self.johns = Given("johns", Revenue(Decimal(50), Decimal(40)), wall)
         self.aggregator = Aggregator(
-            sources=Sources(self.kalshi, self.anthropic, self.johns),
+            sources={"kalshi": self.kalshi, "anthropic": self.anthropic, "johns": self.johns},
+            accounting=classic_accounting(),
             ledger=self.store,
             publisher=self.hub,
             interval=interval,

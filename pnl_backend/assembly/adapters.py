@@ -12,36 +12,19 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from pnl_backend.domain.readings import SOURCES, Reading
+from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, iso, month_start
-from pnl_backend.errors import FetchError, NotFound, UpstreamAuthError
+from pnl_backend.errors import FetchError, NotFound
 from pnl_backend.http.ports import HistoryRow, Resolution
 from pnl_backend.ingest.guard import Outcome
 from pnl_backend.ops.health import Health, Part
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.wire.feed_views import ledger_fields, ledger_view
-from pnl_backend.wire.views import Json, Period, from_record, period_view
-
-
-class Unconfigured:
-    """Stands where no fetcher could be built: every fetch fails and says which setting is missing.
-
-    `refused` marks credentials that were given and cannot be used, `half` those of which a part is missing.
-    """
-
-    def __init__(
-        self, source: Any, message: str, *, hint: str | None = None, refused: bool = False, half: bool = False
-    ) -> None:
-        self.source = source
-        self.refused = refused
-        self.half = half
-        self._message = message
-        self._hint = hint
-
-    async def fetch(self) -> Any:
-        raise UpstreamAuthError(self._message, hint=self._hint)
+from pnl_backend.wire.json_values import Json
+from pnl_backend.wire.views import Period, from_record, period_view
 
 
 class _Ledger(Protocol):
@@ -223,7 +206,7 @@ class Periods:
         zone: ZoneInfo,
         *,
         previous_day: Callable[[], Snapshot | None],
-        configured: Collection[str] = SOURCES,
+        configured: Collection[str] = CLASSIC,
     ) -> None:
         self._hub = hub
         self._store = store

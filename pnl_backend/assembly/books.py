@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 
-from pnl_backend.aggregator import Sources
 from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.assembly.guards import Guards
-from pnl_backend.ledger.bookkeeper import Bookkeeper, Kind
+from pnl_backend.domain.readings import SourceName
+from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
-from pnl_backend.sources.base import Fetcher
-from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 
 Observed = Callable[[Literal["fill", "cost", "deal"], str], Awaitable[None]]
 _NAMED = 3
@@ -25,10 +23,10 @@ _NAMED = 3
 class Books:
     """Runs beside the loop; an account that is not configured has no facts to fetch."""
 
-    def __init__(self, store: Store, metrics: Metrics, kalshi: Fetcher[Any], upkeep: Upkeep) -> None:
+    def __init__(self, store: Store, metrics: Metrics, account: Account | None, upkeep: Upkeep) -> None:
         self.upkeep = upkeep
         self.keeper = Bookkeeper(
-            account=kalshi if isinstance(kalshi, KalshiFetcher) else None,
+            account=account,
             facts=store.facts,
             on_run=lambda seconds, code: metrics.fetched("kalshi_facts", seconds, code),
         )
@@ -41,10 +39,9 @@ class Books:
         )
         self.keeper.watchers.append(self.reconciler)
 
-    def sources(self, guards: Guards) -> Sources:
+    def sources(self, guards: Guards) -> Mapping[SourceName, TappedSource]:
         """The sources as the loop reads them; every reading goes to the bookkeeper too."""
-        kalshi, anthropic, johns = (TappedSource(guard, self.keeper.on_reading) for guard in guards)
-        return Sources(kalshi, anthropic, johns)
+        return {guard.source: TappedSource(guard, self.keeper.on_reading) for guard in guards}
 
     def tell(self, observed: Observed) -> None:
         """Have a fact that nobody knew passed on; a pay-out moves the account as a fill does, a transfer no P&L."""

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import aiohttp
 
 from pnl_backend import __version__
-from pnl_backend.aggregator import Aggregator, Sources
-from pnl_backend.assembly.adapters import Breakers, TickWatch, TimedLedger, fetch_outcome
+from pnl_backend.aggregator import Aggregator
+from pnl_backend.assembly.adapters import Breakers, TappedSource, TickWatch, TimedLedger, fetch_outcome
 from pnl_backend.assembly.books import Books
-from pnl_backend.assembly.guards import Credentials, Guards, build_fetchers, build_guards, configured_sources
+from pnl_backend.assembly.guards import (
+    Guards,
+    Source,
+    accounting,
+    build_guards,
+    configured_sources,
+    shown_sources,
+    simulated,
+)
 from pnl_backend.assembly.ledger_start import opened_ledger
 from pnl_backend.cache.current import Current
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
+from pnl_backend.domain.classic import KALSHI
+from pnl_backend.domain.readings import SourceName
+from pnl_backend.ledger.bookkeeper import Account
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.settings.model import Settings
-from pnl_backend.simulator import Simulator
 from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.source_type import Setup, Unconfigured
 from pnl_backend.stream.hub import Hub
 
 DEMO_HISTORY = timedelta(days=30)
@@ -70,7 +82,7 @@ async def open_core(stack: AsyncExitStack, settings: Settings) -> Core:
         )
     )
     cache = await _open_cache(stack, settings, metrics)
-    guards, books = await _guards(stack, settings, store, cache, metrics)
+    sources, guards, books = await _guards(stack, settings, store, cache, metrics)
     hub = Hub(store, stale_after=max(LEAST_STALE, STALE_TICKS * settings.update_interval_ms / 1000))
     recent = Recent(cache, TimedLedger(store, metrics.ledger_query))
     current = Current(cache, hub)
@@ -84,7 +96,7 @@ async def open_core(stack: AsyncExitStack, settings: Settings) -> Core:
 
     books.tell(invalidate)
     watch = TickWatch(metrics, recent.unstored)
-    aggregator = _aggregator(settings, books.sources(guards), store, hub, watch)
+    aggregator = _aggregator(settings, sources, books.sources(guards), store=store, hub=hub, watch=watch)
     breakers = Breakers(
         guards,
         threshold=settings.circuit_breaker_failure_threshold,
@@ -107,10 +119,19 @@ async def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metric
     return cache
 
 
-def _aggregator(settings: Settings, sources: Sources, store: Store, hub: Hub, watch: TickWatch) -> Aggregator:
+def _aggregator(
+    settings: Settings,
+    sources: Sequence[Source],
+    tapped: Mapping[SourceName, TappedSource],
+    *,
+    store: Store,
+    hub: Hub,
+    watch: TickWatch,
+) -> Aggregator:
     interval = settings.update_interval_ms / 1000
     return Aggregator(
-        sources=sources,
+        sources=tapped,
+        accounting=accounting(sources),
         ledger=store,
         publisher=hub,
         interval=interval,
@@ -125,21 +146,24 @@ def _aggregator(settings: Settings, sources: Sources, store: Store, hub: Hub, wa
 
 async def _guards(
     stack: AsyncExitStack, settings: Settings, store: Store, cache: TieredCache, metrics: Metrics
-) -> tuple[Guards, Books]:
-    credentials, since = Credentials.of(settings), settings.pnl_since or store.first_run
+) -> tuple[list[Source], Guards, Books]:
+    since = settings.pnl_since or store.first_run
     if settings.demo_mode:
-        credentials = _demo(await stack.enter_async_context(Simulator(seed=settings.demo_seed)))
+        sources = await stack.enter_async_context(simulated(settings))
         since = settings.pnl_since or store.first_run - DEMO_HISTORY
         await store.forget_account()
+    else:
+        sources = shown_sources(settings)
     session = await stack.enter_async_context(aiohttp.ClientSession())
     client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-    fetchers = build_fetchers(
-        credentials, client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys)
-    )
-    guards = build_guards(fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
+    setup = Setup(client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys))
+    fetchers = {source.name: source.build(setup) for source in sources}
+    guards = build_guards(sources, fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
-    return guards, Books(store, metrics, fetchers.kalshi, _upkeep(settings, store))
+    account = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
+    trades = None if isinstance(account, Unconfigured) else cast(Account, account)
+    return sources, guards, Books(store, metrics, trades, _upkeep(settings, store))
 
 
 def _upkeep(settings: Settings, store: Store) -> Upkeep:
@@ -149,17 +173,4 @@ def _upkeep(settings: Settings, store: Store) -> Upkeep:
         retention_days=settings.retention_days,
         backup_dir=settings.backup_dir,
         backup_keep_days=settings.backup_keep_days,
-    )
-
-
-def _demo(simulator: Simulator) -> Credentials:
-    given = simulator.credentials()
-    return Credentials(
-        simulator.kalshi_url,
-        given.kalshi_key_id,
-        given.kalshi_private_key_pem,
-        simulator.anthropic_url,
-        given.anthropic_key,
-        simulator.revenue_url,
-        given.revenue_token,
     )

@@ -1,154 +1,111 @@
-"""Builds the three guarded fetchers from settings; what cannot be built still answers, and says what is missing."""
+"""Builds the guarded fetcher of each source; what cannot be built still answers, and says what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from typing import Any, cast
 
-from pnl_backend.assembly.adapters import Unconfigured
+from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
-from pnl_backend.errors import PnLError
 from pnl_backend.ingest.guard import Guard, Outcome
 from pnl_backend.settings.model import Settings
-from pnl_backend.sources.anthropic.fetcher import AnthropicFetcher
-from pnl_backend.sources.base import ClosedDays, Fetcher, ReadingCache, UpstreamClient
-from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
-from pnl_backend.sources.kalshi.signing import Signer
-from pnl_backend.sources.revenue.fetcher import RevenueFetcher
+from pnl_backend.simulator import Simulator
+from pnl_backend.sources import registry
+from pnl_backend.sources.base import Fetcher, ReadingCache
+from pnl_backend.sources.setting import SourceSettings
+from pnl_backend.sources.source_type import Setup, SimulatedPart, Unconfigured
 
-Guards = tuple[Guard[Any], Guard[Any], Guard[Any]]
+Guards = Sequence[Guard[Any]]
 
 CALLS_PER_FETCH = 6
 """A fetch makes several calls, each with its own deadline; this many of those is the deadline of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Where the upstreams are and what opens them; the demo hands in the simulator's."""
+class Source:
+    """One account: its name, its type, and the settings that lead to it."""
 
-    kalshi_url: str
-    kalshi_key_id: str | None
-    kalshi_pem: str | None
-    anthropic_url: str
-    anthropic_key: str | None
-    revenue_url: str
-    revenue_token: str | None
+    name: SourceName
+    type: registry.AnyType
+    settings: SourceSettings
 
-    @classmethod
-    def of(cls, settings: Settings) -> Credentials:
-        anthropic, token = settings.anthropic_api_key, settings.johns_revenue_token
-        return cls(
-            settings.kalshi_api_url,
-            settings.kalshi_api_key,
-            settings.kalshi_pem,
-            settings.anthropic_api_url,
-            anthropic.get_secret_value() if anthropic else None,
-            settings.revenue_url,
-            token.get_secret_value() if token else None,
-        )
+    def build(self, setup: Setup) -> Fetcher[Any] | Unconfigured:
+        return self.type.build(self.settings, setup)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetchers:
-    kalshi: Fetcher[Any]
-    anthropic: Fetcher[Any]
-    johns: Fetcher[Any]
+def shown_sources(settings: Settings) -> list[Source]:
+    """The sources of this server's snapshots: the classic three, and each further one that is configured."""
+    return [
+        Source(declared.name, declared, _of(settings))
+        for declared in registry.types()
+        if declared.always_shown or declared.name in configured_sources(settings)
+    ]
 
 
 def configured_sources(settings: Settings) -> frozenset[SourceName]:
-    """The sources that somebody has set up, half of one included; all of them in the demo."""
-    given = settings.model_fields_set
-    named: dict[SourceName, set[str]] = {
-        "kalshi": {"kalshi_api_key", "kalshi_private_key", "kalshi_private_key_path"},
-        "anthropic": {"anthropic_api_key"},
-        "johns": {"johns_revenue_url", "john_api_base_url", "johns_revenue_token"},
-    }
-    return frozenset(source for source, fields in named.items() if settings.demo_mode or fields & given)
+    """The sources that somebody has set up, half of one included; in the demo all that it can play."""
+    if settings.demo_mode:
+        return frozenset(one.name for one in registry.types() if one.always_shown or one.simulator is not None)
+    return frozenset(one.name for one in registry.types() if one.is_configured(_of(settings)))
 
 
-def build_fetchers(
-    credentials: Credentials,
-    client: UpstreamClient,
-    *,
-    since: date,
-    closed_days: ClosedDays,
-    by_api_key: bool = False,
-) -> Fetchers:
-    """The three fetchers; `by_api_key` splits Anthropic's cost by API key too, for rules that name one."""
-    return Fetchers(
-        _kalshi(credentials, client),
-        _anthropic(credentials, client, since, closed_days, by_api_key),
-        RevenueFetcher(client, url=credentials.revenue_url, token=credentials.revenue_token),
-    )
+def accounting(sources: Sequence[Source]) -> Mapping[SourceName, Accounting[Any, Any]]:
+    """How each source is counted, in their order."""
+    return {source.name: source.type.accounting for source in sources}
+
+
+@asynccontextmanager
+async def simulated(settings: Settings) -> AsyncIterator[list[Source]]:
+    """The sources of the demo, their upstreams played on loopback ports while the block runs."""
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(Simulator(seed=settings.demo_seed))
+        found = []
+        for source in shown_sources(settings):
+            given: Mapping[str, Any] = simulator.settings()
+            if source.type.simulator is not None:
+                given = await stack.enter_async_context(_played(source.type.simulator()))
+            fields = {name: value for name, value in given.items() if name in source.type.settings.model_fields}
+            found.append(Source(source.name, source.type, source.type.settings(**fields)))
+        yield found
+
+
+@asynccontextmanager
+async def _played(part: SimulatedPart) -> AsyncIterator[Mapping[str, Any]]:
+    await part.start()
+    try:
+        yield part.settings()
+    finally:
+        await part.close()
 
 
 def build_guards(
-    fetchers: Fetchers, cache: ReadingCache, settings: Settings, *, on_outcome: Callable[[Outcome], None] | None = None
+    sources: Sequence[Source],
+    fetchers: Mapping[SourceName, Fetcher[Any]],
+    cache: ReadingCache,
+    settings: Settings,
+    *,
+    on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Guards:
-    def guard(fetcher: Fetcher[Any], poll_ms: int) -> Guard[Any]:
-        return Guard(
-            fetcher,
+    return [
+        Guard(
+            fetchers[source.name],
             cache,
-            poll_interval=poll_ms / 1000,
+            source=source.name,
+            service=source.type.breaker,
+            codec=source.type.codec,
+            # How often it is asked is the server's own affair, in the demo too.
+            poll_interval=source.type.poll_interval(_of(settings)),
             timeout=CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000,
             failure_threshold=settings.circuit_breaker_failure_threshold,
             reset_timeout=settings.circuit_breaker_reset_timeout / 1000,
             on_outcome=on_outcome,
         )
-
-    return (
-        guard(fetchers.kalshi, settings.kalshi_poll_ms),
-        guard(fetchers.anthropic, settings.anthropic_poll_ms),
-        guard(fetchers.johns, settings.johns_poll_ms),
-    )
+        for source in sources
+    ]
 
 
-def _kalshi(credentials: Credentials, client: UpstreamClient) -> Fetcher[Any]:
-    key_id, pem = credentials.kalshi_key_id, credentials.kalshi_pem
-    if key_id is None and pem is None:
-        return Unconfigured(
-            "kalshi",
-            "Kalshi is not configured",
-            hint="set KALSHI_API_KEY to the key's id and KALSHI_PRIVATE_KEY_PATH to its PEM file",
-        )
-    if key_id is None:
-        return Unconfigured(
-            "kalshi",
-            "Kalshi has a private key, but KALSHI_API_KEY is missing",
-            hint="set KALSHI_API_KEY to the id of that key",
-            half=True,
-        )
-    if pem is None:
-        return Unconfigured(
-            "kalshi",
-            "Kalshi has a key id, but KALSHI_PRIVATE_KEY_PATH or KALSHI_PRIVATE_KEY is missing",
-            hint="set one of them to the PEM of that key",
-            half=True,
-        )
-    try:
-        signer = Signer.from_pem(key_id, pem)
-    except (PnLError, ValueError) as error:
-        hint = getattr(error, "hint", None)
-        return Unconfigured("kalshi", f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)
-    return KalshiFetcher(client, base_url=credentials.kalshi_url, signer=signer)
-
-
-def _anthropic(
-    credentials: Credentials, client: UpstreamClient, since: date, closed_days: ClosedDays, by_api_key: bool
-) -> Fetcher[Any]:
-    if not credentials.anthropic_key:
-        return Unconfigured(
-            "anthropic",
-            "Anthropic is not configured",
-            hint="set ANTHROPIC_API_KEY to an Admin key (sk-ant-admin...) of your organisation",
-        )
-    return AnthropicFetcher(
-        client,
-        base_url=credentials.anthropic_url,
-        api_key=credentials.anthropic_key,
-        since=since,
-        closed_days=closed_days,
-        by_api_key=by_api_key,
-    )
+def _of(settings: Settings) -> SourceSettings:
+    """The server's settings as those of any registered source, with which they are joined."""
+    return cast(SourceSettings, settings)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import aiohttp
 
-from pnl_backend.assembly.adapters import Unconfigured, plain_words
-from pnl_backend.assembly.guards import CALLS_PER_FETCH, Credentials, build_fetchers
+from pnl_backend.assembly.adapters import plain_words
+from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, shown_sources
 from pnl_backend.cache.redis_client import try_out
-from pnl_backend.domain.readings import AnthropicSpend, ClosedCosts, CostRow, KalshiPortfolio, Revenue
+from pnl_backend.domain.readings import ClosedCosts, CostRow
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.settings.model import Settings
 from pnl_backend.settings.text import notices
-from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.base import Fetcher, UpstreamClient
+from pnl_backend.sources.source_type import Setup, Unconfigured
 
 Status = Literal["ok", "note", "warning", "problem"]
 
@@ -59,20 +59,20 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     yield await _redis(settings)
     if settings.demo_mode:
-        yield Finding("upstreams", "ok", "DEMO: the built-in simulator plays all three")
+        yield Finding("upstreams", "ok", "DEMO: the built-in simulator plays every upstream")
         return
-    async with _fetchers(settings) as fetchers:
+    async with aiohttp.ClientSession() as session:
+        client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
+        setup = Setup(client, since=datetime.now(UTC).date(), closed_days=_NoClosedDays())
         findings = await asyncio.gather(
-            _upstream("kalshi", fetchers.kalshi, settings),
-            _upstream("anthropic", fetchers.anthropic, settings),
-            _upstream("johns_revenue", fetchers.johns, settings),
+            *(_upstream(source, source.build(setup), settings) for source in shown_sources(settings))
         )
     for finding in findings:
         yield finding
     if not settings.any_source:
         yield Finding("upstreams", "problem", "no source is configured: there would be no figure to show")
     elif not any(finding.status == "ok" for finding in findings):
-        yield Finding("upstreams", "warning", "none of the three answers: there is no figure to show until one does")
+        yield Finding("upstreams", "warning", "no source answers: there is no figure to show until one does")
 
 
 async def _database(settings: Settings) -> Finding:
@@ -113,15 +113,8 @@ async def _redis(settings: Settings) -> Finding:
     return Finding("redis", "warning", f"{problem.words}; the server runs without it and takes it up when it returns")
 
 
-@asynccontextmanager
-async def _fetchers(settings: Settings) -> AsyncIterator[Any]:
-    async with aiohttp.ClientSession() as session:
-        client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-        today = datetime.now(UTC).date()
-        yield build_fetchers(Credentials.of(settings), client, since=today, closed_days=_NoClosedDays())
-
-
-async def _upstream(name: str, fetcher: Any, settings: Settings) -> Finding:
+async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settings: Settings) -> Finding:
+    name = source.type.breaker
     try:
         async with asyncio.timeout(min(CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000, LONGEST_ATTEMPT)):
             fetched = await fetcher.fetch()
@@ -131,20 +124,10 @@ async def _upstream(name: str, fetcher: Any, settings: Settings) -> Finding:
         return Finding(name, _failure_status(fetcher, error), plain_words(error))
     except Exception as error:  # the settings can make a request invalid: a key with a line break in it
         return Finding(name, "problem", f"cannot be asked with these settings ({type(error).__name__})")
-    return Finding(name, "ok", _summary(fetched.value))
+    return Finding(name, "ok", f"answers: {source.type.summary(fetched.value)}")
 
 
 def _failure_status(fetcher: Any, error: FetchError) -> Status:
     if isinstance(fetcher, Unconfigured) and not fetcher.refused:
         return "warning" if fetcher.half else "note"
     return "warning" if error.retryable else "problem"
-
-
-def _summary(value: KalshiPortfolio | AnthropicSpend | Revenue) -> str:
-    if isinstance(value, KalshiPortfolio):
-        held = sum(position.is_open for position in value.positions)
-        return f"answers: balance ${value.balance:,.2f}, {held} open of {len(value.positions)} positions"
-    if isinstance(value, AnthropicSpend):
-        kind = "an estimate, the key may not read the newest report: " if value.estimated else ""
-        return f"answers: {kind}${value.daily_spend:,.2f} today"
-    return f"answers: invoiced ${value.invoiced:,.2f}, collected ${value.collected:,.2f}"

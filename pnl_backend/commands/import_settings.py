@@ -17,8 +17,10 @@ from dotenv import dotenv_values
 from pnl_backend.errors import ImportFileError, OutputError
 from pnl_backend.settings import text as config_text
 from pnl_backend.settings.fields import weakness_of
-from pnl_backend.settings.model import JOHNS_PATH, Settings
+from pnl_backend.settings.model import settings_class
 from pnl_backend.settings.names import FOREIGN
+from pnl_backend.sources.kalshi.settings import ENDED_HOST
+from pnl_backend.sources.revenue.settings import PATH as JOHNS_PATH
 
 ADDITIONS = ".import"
 """Added to the name of a `.env` that is there already: beside it lies what an import would add."""
@@ -65,7 +67,7 @@ def _read(file: Path) -> dict[str, str]:
 
 def _judged(name: str, value: str) -> tuple[str, tuple[str, str] | None]:
     """Why a name is not taken, or the name and the value that stand for it here."""
-    fields = {known: field for field in Settings.model_fields for known in config_text.names(field)}
+    fields = {known: field for field in settings_class().model_fields for known in config_text.names(field)}
     field = fields.get(name)
     if field is None:
         built = name.startswith(FOREIGN)
@@ -92,7 +94,7 @@ def _changed_meaning(field: str, value: str) -> str | None:
     """Why a value that was right for the Node server is not right here."""
     if field == "db_path":
         return f"that file is the Node server's; take it over with: pnl-backend import {value}"
-    if field == "kalshi_api_url" and config_text.ENDED_KALSHI_HOST in value:
+    if field == "kalshi_api_url" and ENDED_HOST in value:
         return "that API has ended, the default stands"
     if field == "kalshi_private_key" and "PRIVATE KEY" not in value:
         return "no PEM text; Kalshi wants the key's PEM file, see KALSHI_PRIVATE_KEY_PATH"
@@ -136,7 +138,7 @@ def _write(lacking: Mapping[str, str], target: Path, on_line: OnLine) -> None:
 def _names_in(target: Path) -> set[str]:
     """Every name that a file sets, and the other names of the same settings."""
     set_there = set(_read(target))
-    alike = [config_text.names(field) for field in Settings.model_fields]
+    alike = [config_text.names(field) for field in settings_class().model_fields]
     alike.append(["JOHNS_REVENUE_URL", "JOHN_API_BASE_URL"])
     return set_there | {name for group in alike if set_there.intersection(group) for name in group}
 

@@ -1,4 +1,4 @@
-"""Who earned and who spent: attribution to agents, and the breakdown of costs. Every part sums exactly to its total."""
+"""Who earned and who spent: the rules of attribution, and the sums of spend by family and agent."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 
-from pnl_backend.domain.money import CENT, HUNDRED, ZERO, apportion
-from pnl_backend.domain.readings import CostRow
+from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.readings import CostRow, SourceName
 
-TRADING_FEES = "Trading Fees"
 OTHER = "Other"
-TENTH = Decimal("0.1")
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRules:
     """Which agent each source belongs to; a workspace or API key that a rule names goes to that rule's agent.
 
-    An API key's rule wins over its workspace's, because it is the narrower one.
+    An API key's rule wins over its workspace's, because it is the narrower one. `sources` names the agents of further
+    sources, by the source's name.
     """
 
     kalshi: str = "Scalper"
@@ -28,33 +27,17 @@ class AgentRules:
     anthropic: str = "Cliff"
     workspaces: Mapping[str, str] = field(default_factory=dict)
     api_keys: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def agent_of(self, source: SourceName, otherwise: str) -> str:
+        """Whose lines a source's are; `otherwise` where no rule names it."""
+        classic = {"kalshi": self.kalshi, "johns": self.johns, "anthropic": self.anthropic}
+        return classic.get(source) or self.sources.get(source, otherwise)
 
     def spender(self, row: CostRow) -> str:
         by_key = self.api_keys.get(row.api_key_id) if row.api_key_id else None
         by_workspace = self.workspaces.get(row.workspace_id) if row.workspace_id else None
         return by_key or by_workspace or self.anthropic
-
-
-@dataclass(frozen=True, slots=True)
-class CostEntry:
-    """One line of the cost breakdown: USD, and its share of all expenses in percent with one decimal."""
-
-    name: str
-    value: Decimal
-    percentage: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class AgentEntry:
-    """What one agent brought in and spent, in USD."""
-
-    agent: str
-    revenue: Decimal
-    expenses: Decimal
-
-    @property
-    def net(self) -> Decimal:
-        return self.revenue - self.expenses
 
 
 @lru_cache(maxsize=1024)
@@ -90,47 +73,3 @@ def summarise(rows: Iterable[CostRow], rules: AgentRules) -> SpendSums:
         families[family] = families.get(family, ZERO) + row.amount
         agents[agent] = agents.get(agent, ZERO) + row.amount
     return SpendSums(total, days, families, agents)
-
-
-def cost_breakdown(fees: Decimal, spend: Decimal, families: Mapping[str, Decimal]) -> tuple[CostEntry, ...]:
-    """Expenses by name, largest first after the fees: values in whole cents that sum to `fees + spend`.
-
-    `fees` and `spend` are in whole cents already; `families` are exact. Percentages have one decimal and sum to 100.0
-    (largest remainder); they are all zero while nothing was spent.
-    """
-    names = sorted(
-        (name for name in families if families[name] or name != OTHER), key=lambda n: (n == OTHER, -families[n], n)
-    )
-    if not names and spend:
-        names, families = [OTHER], {OTHER: spend}
-    values = [fees, *apportion([families[name] for name in names], spend)]
-    total = fees + spend
-    shares = [ZERO] * len(values)
-    if total > 0:
-        shares = apportion([value / total * HUNDRED for value in values], HUNDRED, TENTH)
-    return tuple(CostEntry(n, v, p) for n, v, p in zip([TRADING_FEES, *names], values, shares, strict=True))
-
-
-def attribute(
-    rules: AgentRules,
-    *,
-    pnl: Decimal,
-    fees: Decimal,
-    collected: Decimal,
-    spend: Decimal,
-    spenders: Mapping[str, Decimal],
-) -> tuple[AgentEntry, ...]:
-    """Revenue and expenses by agent; all amounts in whole cents, summing exactly to the totals.
-
-    The agents of the three sources always have a line, zero or not; a rule's agent has one once it spent something.
-    """
-    revenue: dict[str, Decimal] = dict.fromkeys((rules.kalshi, rules.johns, rules.anthropic), ZERO)
-    revenue[rules.kalshi] += pnl
-    revenue[rules.johns] += collected
-    expenses = dict.fromkeys(revenue, ZERO)
-    expenses[rules.kalshi] += fees
-    spenders = spenders or {rules.anthropic: spend}
-    agents = sorted(spenders)
-    for agent, part in zip(agents, apportion([spenders[a] for a in agents], spend, CENT), strict=True):
-        expenses[agent] = expenses.get(agent, ZERO) + part
-    return tuple(AgentEntry(a, revenue.get(a, ZERO), e) for a, e in expenses.items())

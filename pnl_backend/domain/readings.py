@@ -1,19 +1,20 @@
-"""What the three upstreams told: validated values, and the readings that carry them with their provenance.
+"""What the upstreams said: validated values, and the readings that carry them with their provenance.
 
 All money is exact `Decimal` USD, all times are milliseconds since the epoch (UTC) unless a name says otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pnl_backend.domain.money import ZERO
 
-SourceName = Literal["kalshi", "anthropic", "johns"]
-SOURCES: tuple[SourceName, ...] = ("kalshi", "anthropic", "johns")
+SourceName = str
+"""A source as clients know it: lower case, digits, dashes; unique in one server."""
 
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
 MarkSource = Literal["bid", "last", "cost", "settlement"]
@@ -129,14 +130,15 @@ class Revenue:
     deals: tuple[Deal, ...] = ()
 
 
-Value = TypeVar("Value", KalshiPortfolio, AnthropicSpend, Revenue)
+Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched(Generic[Value]):
+class Fetched(Generic[Value_co]):
     """What one successful fetch brought: the value, and when the upstream says it was true (ms)."""
 
-    value: Value
+    value: Value_co
     as_of: int
 
 
@@ -162,10 +164,5 @@ class Reading(Generic[Value]):
         return "live" if self.tier == "live" else "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """One reading of each source, taken together for one snapshot."""
-
-    kalshi: Reading[KalshiPortfolio]
-    anthropic: Reading[AnthropicSpend]
-    johns: Reading[Revenue]
+Readings = Mapping[SourceName, Reading[Any]]
+"""One reading of each source, taken together for one snapshot."""

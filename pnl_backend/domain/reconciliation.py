@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Position
-from pnl_backend.domain.snapshot import AgedOut
 
 
 @dataclass(frozen=True, slots=True)

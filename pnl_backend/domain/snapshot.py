@@ -1,9 +1,9 @@
-"""The snapshot: three readings in, one P&L out, by a pure function.
+"""The snapshot: one reading of each source in, one P&L out, by a pure function.
 
-Inside, money is exact. `Snapshot` is what is published: each line (realized, unrealized, fees, spend, collected) is
-rounded once to cents, half up, and every total is the sum of its lines as shown. So each line equals its upstream's
-figure to the cent and every column adds up; a total can differ by a cent or two from the rounded exact total, which
-`exact_net_pnl` gives.
+Inside, money is exact. `Snapshot` is what is published: each line (realized, unrealized, fees, spend, collected, and
+those of further sources) is rounded once to cents, half up, and every total is the sum of its lines as shown. So each
+line equals its upstream's figure to the cent and every column adds up; a total can differ by a cent or two from the
+rounded exact total, which `exact_net_pnl` gives.
 """
 
 from __future__ import annotations
@@ -11,70 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal, cast
 
-from pnl_backend.domain.attribution import (
-    AgentEntry,
-    AgentRules,
-    CostEntry,
-    SpendSums,
-    attribute,
-    cost_breakdown,
-    summarise,
-)
+from pnl_backend.domain.attribution import AgentRules
+from pnl_backend.domain.breakdown import AgentEntry, AttributedLine, CostEntry, attribute, cost_breakdown
+from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI, AnthropicFigures, JohnsFigures, KalshiFigures
+from pnl_backend.domain.lines import Accounting, AgedOut, Contribution, Line, LineKind, Memo, Moment, PublishedLine
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
-from pnl_backend.domain.readings import (
-    SOURCES,
-    AnthropicSpend,
-    Deal,
-    KalshiPortfolio,
-    Reading,
-    Readings,
-    Revenue,
-    SourceName,
-    Tier,
-)
-from pnl_backend.domain.times import utc_date
-
-RECENT_DEALS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class AgedOut:
-    """What the store remembers of markets that the account no longer lists, in USD."""
-
-    realized_pnl: Decimal = ZERO
-    fees: Decimal = ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class KalshiFigures:
-    balance: Decimal
-    positions: int
-    realized_pnl: Decimal
-    unrealized_pnl: Decimal
-    fees: Decimal
-    closed_positions: int
-    marks: Mapping[str, int]
-    portfolio_value: Decimal | None = None
-
-    @property
-    def pnl(self) -> Decimal:
-        return self.realized_pnl + self.unrealized_pnl
-
-
-@dataclass(frozen=True, slots=True)
-class AnthropicFigures:
-    daily_spend: Decimal
-    total_spend: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class JohnsFigures:
-    invoiced: Decimal
-    collected: Decimal
-    pipeline: Decimal
-    recent_deals: tuple[Deal, ...] = ()
+from pnl_backend.domain.readings import Reading, Readings, SourceName, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +38,16 @@ class SourceState:
 class Snapshot:
     """One P&L, in whole cents. The sums are properties, so they cannot disagree with their parts.
 
-    `stored` is False for the rare snapshot that had to be published while the ledger could not be written.
-    `exact_net_pnl` is the net P&L before any rounding, in USD; None in ledgers that did not keep it yet.
+    `components` are the figures of each source, `lines` what the sources add to the totals. `stored` is False for the
+    rare snapshot that had to be published while the ledger could not be written. `exact_net_pnl` is the net P&L before
+    any rounding, in USD; None in ledgers that did not keep it yet.
     """
 
     epoch: str
     seq: int
     at: int
-    kalshi: KalshiFigures
-    anthropic: AnthropicFigures
-    johns: JohnsFigures
+    components: Mapping[SourceName, Any]
+    lines: tuple[PublishedLine, ...]
     daily_trend: Decimal
     sources: Mapping[SourceName, SourceState]
     costs: tuple[CostEntry, ...]
@@ -113,16 +57,33 @@ class Snapshot:
     exact_net_pnl: Decimal | None = None
 
     @property
+    def kalshi(self) -> KalshiFigures:
+        return cast(KalshiFigures, self.components[KALSHI])
+
+    @property
+    def anthropic(self) -> AnthropicFigures:
+        return cast(AnthropicFigures, self.components[ANTHROPIC])
+
+    @property
+    def johns(self) -> JohnsFigures:
+        return cast(JohnsFigures, self.components[JOHNS])
+
+    @property
     def total_revenue(self) -> Decimal:
-        return self.kalshi.pnl + self.johns.collected
+        return _total(self.lines, "revenue")
 
     @property
     def total_expenses(self) -> Decimal:
-        return self.anthropic.total_spend + self.kalshi.fees
+        return _total(self.lines, "expense")
 
     @property
     def net_pnl(self) -> Decimal:
         return self.total_revenue - self.total_expenses
+
+    @property
+    def collected_revenue(self) -> Decimal:
+        """Revenue without the trading P&L: what John collected, and the revenue of further sources."""
+        return self.total_revenue - self.kalshi.pnl
 
     @property
     def gross_margin(self) -> Decimal:
@@ -131,11 +92,15 @@ class Snapshot:
 
     @property
     def degraded(self) -> tuple[SourceName, ...]:
-        return tuple(name for name in SOURCES if self.sources[name].status == "degraded")
+        return tuple(name for name, state in self.sources.items() if state.status == "degraded")
 
     def is_complete(self, configured: Set[SourceName]) -> bool:
         """Whether each configured source has given a reading: only such a snapshot is compared with."""
-        return configured.isdisjoint(self.degraded)
+        return configured <= self.sources.keys() and configured.isdisjoint(self.degraded)
+
+
+def _total(lines: tuple[PublishedLine, ...], kind: LineKind) -> Decimal:
+    return sum((line.amount for line in lines if line.kind == kind), ZERO)
 
 
 def gross_margin(revenue: Decimal, expenses: Decimal) -> Decimal:
@@ -157,6 +122,7 @@ def trend(net: Decimal, baseline: Decimal | None) -> Decimal:
 
 def compute(
     readings: Readings,
+    sources: Mapping[SourceName, Accounting[Any, Any]],
     *,
     epoch: str,
     seq: int,
@@ -164,102 +130,63 @@ def compute(
     baseline: Decimal | None = None,
     aged_out: AgedOut | None = None,
     rules: AgentRules | None = None,
-    sums: SpendSums | None = None,
+    memo: Memo | None = None,
     simulated: bool = False,
 ) -> Snapshot:
-    """One snapshot from three readings. `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against.
+    """One snapshot from one reading of each of the `sources`, in their order.
 
-    `sums` are those of the Anthropic reading under the same rules, where they are at hand already.
+    `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
+    next; it must always be given the same rules.
     """
-    rules = rules or AgentRules()
-    aged_out = aged_out or AgedOut()
-    portfolio = readings.kalshi.value or KalshiPortfolio(ZERO, ())
-    spend = readings.anthropic.value
-    revenue = readings.johns.value or Revenue(ZERO, ZERO)
-    sums = sums or summarise(spend.rows if spend else (), rules)
-    lines = _exact_kalshi(portfolio, aged_out)
-    kalshi = _kalshi(portfolio, lines)
-    # The snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend.
-    anthropic = AnthropicFigures(cents(sums.by_day.get(utc_date(at), ZERO)), cents(sums.total))
-    johns = JohnsFigures(
-        cents(revenue.invoiced), cents(revenue.collected), cents(revenue.pipeline), _recent(revenue.deals)
-    )
-    net = kalshi.pnl + johns.collected - anthropic.total_spend - kalshi.fees
+    rules, aged_out, memo = rules or AgentRules(), aged_out or AgedOut(), memo or Memo()
+    components: dict[SourceName, Any] = {}
+    states: dict[SourceName, SourceState] = {}
+    attributed: list[AttributedLine] = []
+    published: list[PublishedLine] = []
+    exact = ZERO
+    for name, accounting in sources.items():
+        reading = readings[name]
+        value = accounting.nothing if reading.value is None else reading.value
+        contribution = accounting.contribute(value, Moment(name, at, rules, aged_out, memo))
+        components[name] = contribution.figures
+        states[name] = _state(reading, contribution, at)
+        agent = rules.agent_of(name, accounting.agent)
+        for line in contribution.lines:
+            exact += line.amount if line.kind == "revenue" else -line.amount
+            rounded = publish_line(name, line)
+            published.append(rounded)
+            attributed.append(AttributedLine(line.kind, line.name, rounded.amount, agent, line.parts, line.by_agent))
+    lines = tuple(published)
     return Snapshot(
         epoch=epoch,
         seq=seq,
         at=at,
-        kalshi=kalshi,
-        anthropic=anthropic,
-        johns=johns,
-        daily_trend=trend(net, baseline),
-        sources={
-            "kalshi": _state(readings.kalshi, at),
-            "anthropic": _state(readings.anthropic, at),
-            "johns": _state(readings.johns, at),
-        },
-        costs=cost_breakdown(kalshi.fees, anthropic.total_spend, sums.by_family),
-        agents=attribute(
-            rules,
-            pnl=kalshi.pnl,
-            fees=kalshi.fees,
-            collected=johns.collected,
-            spend=anthropic.total_spend,
-            spenders=sums.by_agent,
-        ),
+        components=components,
+        lines=lines,
+        daily_trend=trend(_total(lines, "revenue") - _total(lines, "expense"), baseline),
+        sources=states,
+        costs=cost_breakdown(attributed),
+        agents=attribute(attributed),
         simulated=simulated,
-        exact_net_pnl=lines.realized + lines.unrealized + revenue.collected - sums.total - lines.fees,
+        exact_net_pnl=exact,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _ExactKalshi:
-    """The account's lines before rounding, in USD."""
-
-    realized: Decimal
-    unrealized: Decimal
-    fees: Decimal
+def publish_line(source: SourceName, line: Line) -> PublishedLine:
+    """The line as it is published, rounded to cents."""
+    return PublishedLine(source, line.kind, line.name, cents(line.amount))
 
 
-def _exact_kalshi(portfolio: KalshiPortfolio, aged_out: AgedOut) -> _ExactKalshi:
-    return _ExactKalshi(
-        realized=sum((p.realized_pnl for p in portfolio.positions), aged_out.realized_pnl),
-        unrealized=sum((p.unrealized_pnl for p in portfolio.positions if p.is_open), ZERO),
-        fees=sum((p.fees for p in portfolio.positions), aged_out.fees),
-    )
-
-
-def _kalshi(portfolio: KalshiPortfolio, lines: _ExactKalshi) -> KalshiFigures:
-    held = [p for p in portfolio.positions if p.is_open]
-    marks: dict[str, int] = {}
-    for position in held:
-        source = position.mark_source or "cost"
-        marks[source] = marks.get(source, 0) + 1
-    worth = portfolio.portfolio_value
-    return KalshiFigures(
-        balance=cents(portfolio.balance),
-        positions=len(held),
-        realized_pnl=cents(lines.realized),
-        unrealized_pnl=cents(lines.unrealized),
-        fees=cents(lines.fees),
-        closed_positions=len(portfolio.positions) - len(held),
-        marks=dict(sorted(marks.items())),
-        portfolio_value=None if worth is None else cents(worth),
-    )
-
-
-def _recent(deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
-    """The newest closed deals first; ties and open ones by id, so that the order never depends on the upstream's."""
-    closed = [deal for deal in deals if deal.status != "pipeline"]
-    closed.sort(key=lambda deal: (-(deal.closed_at or 0), deal.id))
-    return tuple(closed[:RECENT_DEALS])
-
-
-def _state(reading: Reading[KalshiPortfolio] | Reading[AnthropicSpend] | Reading[Revenue], at: int) -> SourceState:
+def _state(reading: Reading[Any], contribution: Contribution[Any], at: int) -> SourceState:
     if reading.value is None:
         return SourceState("degraded", reading.tier, None, None, reading.error)
-    value = reading.value
-    estimated = isinstance(value, AnthropicSpend) and value.estimated
-    notes = value.notes if isinstance(value, AnthropicSpend) else ()
     age = max(0, at - reading.as_of)
-    return SourceState(reading.status, reading.tier, reading.as_of, age, reading.error, estimated, notes)
+    return SourceState(
+        reading.status,
+        reading.tier,
+        reading.as_of,
+        age,
+        reading.error,
+        contribution.estimated,
+        contribution.notes,
+    )

@@ -15,8 +15,7 @@ from pnl_backend.ingest.breaker import Breaker, BreakerState
 from pnl_backend.ingest.last_good import LastGood
 from pnl_backend.ingest.outage_log import OutageLog
 from pnl_backend.sources.base import Fetcher, ReadingCache
-
-SERVICES: dict[SourceName, str] = {"kalshi": "kalshi", "anthropic": "anthropic", "johns": "johns_revenue"}
+from pnl_backend.sources.codec import Codec
 
 # Retries and pauses in seconds. A tick that comes a little early still counts as one poll interval later.
 _RETRY = 5.0
@@ -57,6 +56,7 @@ class _Held(Generic[Value]):
 class Guard(Generic[Value]):
     """Reads one source and always has an answer. All durations are in seconds.
 
+    `source` is its name, `service` what its circuit breaker and log lines are called.
     `poll_interval` is how often the upstream is asked at most, `timeout` the deadline of one whole fetch. `clock`
     is only for timestamps: whatever it does, nothing opens, closes, expires or retries by it, but by `monotonic`.
     """
@@ -66,6 +66,9 @@ class Guard(Generic[Value]):
         fetcher: Fetcher[Value],
         cache: ReadingCache,
         *,
+        source: SourceName,
+        service: str,
+        codec: Codec[Value],
         poll_interval: float,
         timeout: float,
         failure_threshold: int = 5,
@@ -74,8 +77,8 @@ class Guard(Generic[Value]):
         monotonic: Callable[[], float] = time.monotonic,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
-        self.source: SourceName = fetcher.source
-        self.service = SERVICES[fetcher.source]
+        self.source = source
+        self.service = service
         self._fetcher: Fetcher[Value] = fetcher
         self._poll_interval = poll_interval
         self._timeout = timeout
@@ -95,7 +98,7 @@ class Guard(Generic[Value]):
         self._last_failure: int | None = None
         self._last_success: int | None = None
         self._log = OutageLog(self.service)
-        self._last_good: LastGood[Value] = LastGood(cache, self.source, self._log)
+        self._last_good: LastGood[Value] = LastGood(cache, source, codec, self._log)
 
     async def read(self, patience: float | None = None) -> Reading[Value]:
         """The reading of now, waiting at most `patience` for a fetch that is due or under way.

@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Generic
 
-from pnl_backend.domain.readings import (
-    AnthropicSpend,
-    Fetched,
-    KalshiPortfolio,
-    Revenue,
-    SourceName,
-    Tier,
-    Value,
-)
-from pnl_backend.ingest import codec
+from pnl_backend.domain.readings import Fetched, SourceName, Tier, Value
 from pnl_backend.ingest.outage_log import OutageLog
 from pnl_backend.sources.base import ReadingCache
+from pnl_backend.sources.codec import Codec
 
-_KINDS: dict[SourceName, type] = {"kalshi": KalshiPortfolio, "anthropic": AnthropicSpend, "johns": Revenue}
 _PATIENCE = 1.0
 
 
 class LastGood(Generic[Value]):
     """Loads and saves under `reading:<source>`."""
 
-    def __init__(self, cache: ReadingCache, source: SourceName, log: OutageLog) -> None:
+    def __init__(self, cache: ReadingCache, source: SourceName, codec: Codec[Value], log: OutageLog) -> None:
         self._cache = cache
-        self._kind = _KINDS[source]
+        self._codec = codec
         self._key = f"reading:{source}"
         self._log = log
         self._decoded: tuple[bytes, Fetched[Value]] | None = None
@@ -50,7 +41,7 @@ class LastGood(Generic[Value]):
         """Save it, once what is being saved `after` which it comes is done."""
         if after is not None:
             await asyncio.wait({after})
-        data = codec.encode(fetched)
+        data = self._codec.encode(fetched)
         self._decoded = (data, fetched)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -64,9 +55,7 @@ class LastGood(Generic[Value]):
         if self._decoded is not None and self._decoded[0] == data:
             return self._decoded[1]
         try:
-            fetched: Fetched[Value] = codec.decode(data)
-            if not isinstance(fetched.value, self._kind):
-                raise ValueError(f"it is a {type(fetched.value).__name__}, not a {self._kind.__name__}")
+            fetched = self._codec.decode(data)
         except ValueError as error:
             self._log.cache_failed("decoded", error)
             return None

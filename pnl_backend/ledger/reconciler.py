@@ -16,10 +16,10 @@ from typing import Any, Literal, Protocol
 from loguru import logger
 
 from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, ZERO, number
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
-from pnl_backend.domain.snapshot import AgedOut
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import StoreError
 

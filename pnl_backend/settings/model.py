@@ -1,15 +1,16 @@
 """Every setting in one place: its names, default, help and check beside each other.
 
 Values come from environment variables, else from `.env` in the working directory. Only the composition root and the
-command line read them.
+command line read them. The settings of a source stand in the source's own folder and are joined to these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
@@ -19,36 +20,25 @@ from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 from pnl_backend.errors import ConfigError
 from pnl_backend.settings.fields import (
-    MS,
     ORIGINS,
-    SOURCE_FIELDS,
-    HttpUrl,
-    Millis,
     Networks,
     Origins,
     comma_list,
     lower,
     named_file,
     names_loopback,
-    names_of,
-    pem_file,
     rules,
-    setting,
-    url_of,
     weakness_of,
     zone,
 )
+from pnl_backend.sources import registry
+from pnl_backend.sources.setting import MS, Millis, names_of, setting, url_of
 
-KALSHI_REST = "https://external-api.kalshi.com/trade-api/v2"
-KALSHI_WS = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
-ANTHROPIC_REST = "https://api.anthropic.com"
-JOHNS_REST = "http://localhost:5000/api/revenue"
-JOHNS_PATH = "/api/revenue"
 LOCAL_REDIS = "redis://localhost:6379"
 
 
-class Settings(BaseSettings):
-    """What the environment says. Read it with `config_text.load()`, which turns problems into one line a setting."""
+class _Access(BaseSettings):
+    """Where the server listens and who may ask; first in every list of settings."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -100,46 +90,13 @@ class Settings(BaseSettings):
         "key", "who may read /metrics: holders of a key, or this machine alone", allowed="key or loopback"
     )
 
-    # -- upstreams
-    kalshi_api_url: HttpUrl = setting(KALSHI_REST, "Kalshi's REST base", allowed="an http or https URL")
-    kalshi_ws_url: Annotated[str, url_of("ws", "wss")] = setting(
-        KALSHI_WS, "Kalshi's WebSocket", allowed="a ws or wss URL"
-    )
-    kalshi_api_key: str | None = setting(
-        None,
-        "id of a Kalshi API key; one with the read scope is enough",
-        allowed="the key's id",
-        also="KALSHI_API_KEY_ID",
-        validation_alias=names_of("KALSHI_API_KEY", "KALSHI_API_KEY_ID"),
-    )
-    kalshi_private_key_path: Annotated[Path, AfterValidator(pem_file)] | None = setting(
-        None, "the key's private half: a PEM file, RSA or Ed25519", allowed="a PEM file that can be read"
-    )
-    kalshi_private_key: SecretStr | None = setting(
-        None,
-        "the same as text; \\n stands for a line break",
-        allowed="PEM text",
-        also="KALSHI_API_SECRET",
-        validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
-    )
-    anthropic_api_key: SecretStr | None = setting(
-        None,
-        "an Admin key (sk-ant-admin...) or one with the read:analytics scope; Anthropic refuses a plain API key here",
-        allowed="the key",
-        also="ANTHROPIC_ADMIN_KEY",
-        validation_alias=names_of("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
-    )
-    anthropic_api_url: HttpUrl = setting(ANTHROPIC_REST, "Anthropic's base", allowed="an http or https URL")
-    johns_revenue_url: HttpUrl = setting(JOHNS_REST, "John's revenue endpoint", allowed="an http or https URL")
-    john_api_base_url: HttpUrl | None = setting(
-        None,
-        f"the same without its path: {JOHNS_PATH} is added; JOHNS_REVENUE_URL goes before it",
-        allowed="an http or https URL",
-    )
-    johns_revenue_token: SecretStr | None = setting(None, "sent as Authorization: Bearer", allowed="the token")
+
+class ServerSettings(_Access):
+    """What the environment says of the server itself; `Settings` are these with those of every source type."""
+
     demo: bool | None = setting(
         None,
-        "the built-in simulator plays the three upstreams over HTTP (on when no source is configured, in development)",
+        "the built-in simulator plays the upstreams over HTTP (on when no source is configured, in development)",
         allowed="true or false",
     )
     demo_seed: int = setting(1, "seed of the simulator's moves", allowed="a whole number")
@@ -153,9 +110,6 @@ class Settings(BaseSettings):
         validation_alias=names_of("UPDATE_INTERVAL_MS", "AGGREGATION_INTERVAL_MS"),
     )
     fetch_timeout_ms: Millis = setting(5000, "longest upstream call, in ms", allowed=f"{MS}, 1 or more")
-    kalshi_poll_ms: Millis = setting(5000, "how often Kalshi is asked, in ms", allowed=f"{MS}, 1 or more")
-    anthropic_poll_ms: Millis = setting(60000, "how often Anthropic is asked, in ms", allowed=f"{MS}, 1 or more")
-    johns_poll_ms: Millis = setting(15000, "how often John's endpoint is asked, in ms", allowed=f"{MS}, 1 or more")
     circuit_breaker_failure_threshold: Annotated[int, Field(ge=1)] = setting(
         5, "failures in a row that open a source's breaker", allowed="1 or more"
     )
@@ -170,7 +124,8 @@ class Settings(BaseSettings):
     )
     agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(rules)] = setting(
         AgentRules(),
-        "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to one",
+        "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to "
+        "one, sources the names of further sources",
         allowed='JSON such as {"workspaces": {"wrkspc_1": "Scalper"}}',
     )
 
@@ -260,7 +215,7 @@ class Settings(BaseSettings):
     @property
     def any_source(self) -> bool:
         """Whether any name of a source is set, be it half of what the source needs."""
-        return not SOURCE_FIELDS.isdisjoint(self.model_fields_set)
+        return not account_fields().isdisjoint(self.model_fields_set)
 
     @property
     def database(self) -> Path:
@@ -273,25 +228,42 @@ class Settings(BaseSettings):
         return self.redis_url or (LOCAL_REDIS if self.use_redis else None) if self.use_redis is not False else None
 
     @property
-    def revenue_url(self) -> str:
-        """John's endpoint, by its whole address or by its base."""
-        if self.john_api_base_url is None or "johns_revenue_url" in self.model_fields_set:
-            return self.johns_revenue_url
-        return self.john_api_base_url + JOHNS_PATH
-
-    @property
-    def kalshi_pem(self) -> str | None:
-        """The private key's text, from the setting or from its file."""
-        if self.kalshi_private_key is not None:
-            return self.kalshi_private_key.get_secret_value().replace("\\n", "\n")
-        return self.kalshi_private_key_path.read_text("utf-8") if self.kalshi_private_key_path else None
-
-    @property
     def secrets(self) -> list[str]:
         """Every secret value, for the log's redaction."""
-        held = [*self.api_key, *self.admin_api_key]
-        held += [s for s in (self.kalshi_private_key, self.anthropic_api_key, self.johns_revenue_token) if s]
-        values = [secret.get_secret_value() for secret in held]
-        urls = (self.redis_url, self.kalshi_api_url, self.kalshi_ws_url, self.anthropic_api_url, self.revenue_url)
-        passwords = [password for url in urls if url and (password := urlsplit(url).password)]
+        given = [getattr(self, field) for field in type(self).model_fields]
+        several = [one for value in given for one in (value if isinstance(value, list) else [value])]
+        values = [one.get_secret_value() for one in several if isinstance(one, SecretStr)]
+        urls = [urlsplit(one) for one in several if isinstance(one, str) and "://" in one]
+        passwords = [url.password for url in urls if url.password]
         return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]
+
+
+def account_fields() -> frozenset[str]:
+    """Who sets one of these has an account in mind: the demo does not start by itself."""
+    return frozenset().union(*(declared.account_settings() for declared in registry.types()))
+
+
+@cache
+def _with_sources(types: tuple[registry.AnyType, ...]) -> type[ServerSettings]:
+    parts = [declared.settings for declared in types]
+    taken = [name for part in parts for name in part.model_fields if name in ServerSettings.model_fields]
+    if taken:
+        raise ConfigError([f"{name.upper()}: a source type has a setting of the server's name" for name in taken])
+    # Fields are listed from the last base to the first: access, the sources, and what the server does with them.
+    return type(
+        "Settings",
+        (ServerSettings, *reversed(parts), _Access),
+        {"__doc__": ServerSettings.__doc__, "__module__": __name__},
+    )
+
+
+def settings_class() -> type[ServerSettings]:
+    """The settings with those of every source type that is registered now."""
+    return _with_sources(registry.types())
+
+
+if TYPE_CHECKING:
+    Settings = ServerSettings
+else:
+    Settings = settings_class()
+"""What the environment says. Read it with `settings.text.load()`, which turns problems into one line a setting."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, cast
 
 from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.errors import ConfigError
 from pnl_backend.settings.dotenv import faulty_lines
-from pnl_backend.settings.model import KALSHI_REST, Settings
+from pnl_backend.settings.model import Settings, settings_class
 from pnl_backend.settings.names import misspelt, without_effect
+from pnl_backend.sources import registry
+from pnl_backend.sources.setting import SourceSettings
 
 
 def load(**overrides: Any) -> Settings:
@@ -24,11 +26,11 @@ def load(**overrides: Any) -> Settings:
         misspelt(
             _known(),
             in_file=map(str.upper, _dotenv()),
-            in_environment=map(str.upper, EnvSettingsSource(Settings).env_vars),
+            in_environment=map(str.upper, EnvSettingsSource(settings_class()).env_vars),
         )
     )
     try:
-        settings = Settings(**overrides)
+        settings = settings_class()(**overrides)
     except ValidationError as error:
         problems.update(line for problem in error.errors() for line in _lines(problem))
     except ConfigError as error:
@@ -38,36 +40,30 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
-ENDED_KALSHI_HOST = "api.kalshi.com"
-"""Where the first API of Kalshi was, which the Node server spoke."""
-
-
 def notices(settings: Settings) -> list[str]:
     """One line for each setting that is given and cannot do what it says, though the server starts with it."""
-    in_environment = {name.upper() for name in EnvSettingsSource(Settings).env_vars}
+    in_environment = {name.upper() for name in EnvSettingsSource(settings_class()).env_vars}
     in_file = {name.upper() for name in _dotenv()}
-    fields = [names(field) for field in Settings.model_fields]
+    fields = [names(field) for field in settings_class().model_fields]
     lines = list(without_effect(fields, in_file=in_file, in_environment=in_environment))
-    if {"johns_revenue_url", "john_api_base_url"} <= settings.model_fields_set:
-        lines.append("JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL goes before it")
-    if urlsplit(settings.kalshi_api_url).hostname == ENDED_KALSHI_HOST:
-        lines.append(f"KALSHI_API_URL: {ENDED_KALSHI_HOST} answers no longer; leave the name out for {KALSHI_REST}")
+    for declared in registry.types():
+        lines += declared.settings.notices(cast(SourceSettings, settings))
     return lines
 
 
 def _known() -> set[str]:
-    return {name for field in Settings.model_fields for name in names(field)}
+    return {name for field in settings_class().model_fields for name in names(field)}
 
 
 def _dotenv() -> Mapping[str, str | None]:
     """What `.env` holds, by name in lower case; ConfigError for a file or a line that cannot be read."""
-    file = Path(str(Settings.model_config.get("env_file")))
+    file = Path(str(settings_class().model_config.get("env_file")))
     try:
-        text = file.read_text(Settings.model_config.get("env_file_encoding")) if file.is_file() else ""
+        text = file.read_text(settings_class().model_config.get("env_file_encoding")) if file.is_file() else ""
         faults = [f"{file} line {number}: {what}" for number, what in faulty_lines(text, _known())]
         if faults:
             raise ConfigError(faults)
-        return DotEnvSettingsSource(Settings).env_vars
+        return DotEnvSettingsSource(settings_class()).env_vars
     except UnicodeError:
         raise ConfigError([f"{file}: not UTF-8, allowed: a text file in UTF-8"]) from None
     except OSError as error:
@@ -84,7 +80,7 @@ def mask_urls(text: str) -> str:
 
 def names(field: str) -> list[str]:
     """The environment names of a field, the preferred one first."""
-    alias = Settings.model_fields[field].validation_alias
+    alias = settings_class().model_fields[field].validation_alias
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices]
     return [field.upper()]
@@ -92,21 +88,22 @@ def names(field: str) -> list[str]:
 
 def problem_of(field: str, text: str) -> str | None:
     """What is allowed for a field that `text` is no value of; None where it is one."""
-    info = Settings.model_fields[field]
+    info = settings_class().model_fields[field]
     annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:
         TypeAdapter(annotation).validate_python(text)
     except ValidationError:
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        extra = _extra(info)
         return f"allowed: {extra.get('allowed')}"
     return None
 
 
 def describe(settings: Settings) -> list[tuple[str, str]]:
     """Every setting by name with its effective value, secrets masked."""
-    shown = {field: _shown(getattr(settings, field)) for field in Settings.model_fields}
-    if settings.kalshi_api_key:
-        shown["kalshi_api_key"] = f"{settings.kalshi_api_key[:4]}****"
+    shown = {field: _shown(getattr(settings, field)) for field in settings_class().model_fields}
+    for field, info in settings_class().model_fields.items():
+        if _extra(info).get("shown_in_part") and getattr(settings, field):
+            shown[field] = f"{getattr(settings, field)[:4]}****"
     return [(names(field)[0], mask_urls(text)) for field, text in shown.items()]
 
 
@@ -115,12 +112,17 @@ def example() -> str:
     lines = [
         "# Copy to .env and change what you need; everything is optional. Written by `pnl-backend settings --example`."
     ]
-    for field, info in Settings.model_fields.items():
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    for field, info in settings_class().model_fields.items():
+        extra = _extra(info)
         also = f" (also {extra['also']})" if extra.get("also") else ""
         lines += ["", f"# {info.description}{also}", f"# allowed: {extra.get('allowed')}"]
         lines.append(f"# {names(field)[0]}={_plain(info.get_default())}")
     return "\n".join(lines) + "\n"
+
+
+def _extra(info: FieldInfo) -> Mapping[str, Any]:
+    """What `setting(...)` says of a field beside its default and help."""
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
 
 
 def _plain(value: object) -> str:
@@ -146,10 +148,10 @@ def _lines(problem: Any) -> list[str]:
 
 def _line(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    by_name = {name.lower(): field for field in Settings.model_fields for name in names(field)}
+    by_name = {name.lower(): field for field in settings_class().model_fields for name in names(field)}
     field = by_name.get(field.lower(), field)
-    info = Settings.model_fields.get(field)
-    extra = info.json_schema_extra if info and isinstance(info.json_schema_extra, dict) else {}
+    info = settings_class().model_fields.get(field)
+    extra = _extra(info) if info else {}
     given = problem["input"]
     shown = mask_urls(repr(given))
     if info and ("Secret" in str(info.annotation) or (field.endswith("_url") and shown == repr(given))):

@@ -166,6 +166,19 @@ class Simulator:
             self._credentials[kinds] = Credentials(key_id, secret, key, self.revenue.token)
         return self._credentials[kinds]
 
+    def settings(self) -> dict[str, str]:
+        """What leads a server to the three upstreams, by the field of its settings."""
+        given = self.credentials()
+        return {
+            "kalshi_api_url": self.kalshi_url,
+            "kalshi_api_key": given.kalshi_key_id,
+            "kalshi_private_key": given.kalshi_private_key_pem,
+            "anthropic_api_url": self.anthropic_url,
+            "anthropic_api_key": given.anthropic_key,
+            "johns_revenue_url": self.revenue_url,
+            "johns_revenue_token": given.revenue_token,
+        }
+
     def step(self, n: int = 1) -> None:
         """Move by n steps."""
         for _ in range(n):

@@ -16,22 +16,21 @@ from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched, SourceName, Tier, Value
+from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched, Tier
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
 from pnl_backend.sources.body import MAX_BODY, BodyTooLarge, read_text
 
 _BEGIN = re.compile(r"\s*(\S)")
+Value_co = TypeVar("Value_co", covariant=True)
 Result = TypeVar("Result")
 First = TypeVar("First")
 Second = TypeVar("Second")
 
 
-class Fetcher(Protocol[Value]):
+class Fetcher(Protocol[Value_co]):
     """One upstream. `fetch` asks it once and raises FetchError when the answer is not to be trusted."""
 
-    source: SourceName
-
-    async def fetch(self) -> Fetched[Value]: ...
+    async def fetch(self) -> Fetched[Value_co]: ...
 
 
 class CacheHit(Protocol):

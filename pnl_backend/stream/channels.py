@@ -17,7 +17,7 @@ from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset
 from pnl_backend.stream.replay import Replay, ReplayedChannel
 from pnl_backend.stream.topics import Origin, Topic
-from pnl_backend.wire.views import Json
+from pnl_backend.wire.json_values import Json
 
 SUBSCRIPTIONS = "subscriptions"
 """An event for clients that take offsets alone."""

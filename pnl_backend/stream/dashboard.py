@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from pnl_backend.domain.readings import SOURCES, SourceName
+from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
@@ -21,7 +22,8 @@ from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.topics import Origin
 from pnl_backend.wire.feed_views import dashboard_view, trend_row
-from pnl_backend.wire.views import Json, from_record
+from pnl_backend.wire.json_values import Json
+from pnl_backend.wire.views import from_record
 
 DAYS = 30
 
@@ -64,7 +66,7 @@ class Dashboard:
         *,
         previous_day: Callable[[], Snapshot | None],
         zone: ZoneInfo,
-        configured: Set[SourceName] = frozenset(SOURCES),
+        configured: Set[SourceName] = frozenset(CLASSIC),
     ) -> None:
         """`previous_day` is the last snapshot before the current business day with all `configured` sources in it."""
         self._days = days

@@ -23,8 +23,9 @@ from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import PnLError
 from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire.json_values import Json
 from pnl_backend.wire.kept import kept_json
-from pnl_backend.wire.views import Json, breakdown_view, from_record, snapshot_view
+from pnl_backend.wire.views import breakdown_view, from_record, snapshot_view
 
 RING = 1000
 PAGE = 16

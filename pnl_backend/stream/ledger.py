@@ -19,7 +19,7 @@ from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Since
 from pnl_backend.wire.feed_views import delta_view
-from pnl_backend.wire.views import Json
+from pnl_backend.wire.json_values import Json
 
 KEY_FRAME = 60.0
 """Seconds between two snapshots for everybody."""

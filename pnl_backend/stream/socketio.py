@@ -22,7 +22,7 @@ from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Budget, parse_since
 from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
 from pnl_backend.stream.topics import Topic
-from pnl_backend.wire.views import Json
+from pnl_backend.wire.json_values import Json
 
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"

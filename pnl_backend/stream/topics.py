@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pnl_backend.stream.hub import Publication
-from pnl_backend.wire.views import Json
+from pnl_backend.wire.json_values import Json
 
 Origin = Literal["initial", "stream", "replay"]
 

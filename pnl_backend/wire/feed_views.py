@@ -9,24 +9,26 @@ from pnl_backend.domain.delta import Delta, Sums
 from pnl_backend.domain.money import number
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.wire.views import Json, agents_view, costs_view, deal_view, usd
+from pnl_backend.wire.components import deal_view
+from pnl_backend.wire.json_values import Json
+from pnl_backend.wire.views import agents_view, costs_view, usd
 
 _PLACE = ("timestamp", "epoch", "seq")
 
 
 def ledger_view(s: Snapshot, base: Snapshot | None = None) -> Json:
-    """The ledger feed's snapshot: here `totalRevenue` is what John collected, `kalshiPnL` the trading P&L.
+    """The ledger feed's snapshot: here `totalRevenue` is all but the trading P&L, which is `kalshiPnL`.
 
     Its data points are the trades, costs and deals that it shows or sums.
 
     With `base`, the last snapshot before a period, the figures are the period's; counts stay as they are.
     """
-    trades, costs, collected = s.kalshi.pnl, s.total_expenses, s.johns.collected
+    trades, costs, collected = s.kalshi.pnl, s.total_expenses, s.collected_revenue
     if base is not None:
         trades, costs, collected = (
             trades - base.kalshi.pnl,
             costs - base.total_expenses,
-            collected - base.johns.collected,
+            collected - base.collected_revenue,
         )
     deals = [deal_view(deal) for deal in s.johns.recent_deals]
     return {

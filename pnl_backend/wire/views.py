@@ -6,28 +6,23 @@ Every function returns plain dicts and floats ready for a JSON encoder; floats c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 import orjson
 
-from pnl_backend.domain.attribution import AgentEntry, CostEntry
+from pnl_backend.domain.breakdown import AgentEntry, CostEntry
+from pnl_backend.domain.classic import CLASSIC, CLASSIC_FIGURES, lines_of
+from pnl_backend.domain.lines import PublishedLine
 from pnl_backend.domain.money import HUNDRED, decimal_text, number
-from pnl_backend.domain.readings import SOURCES, Deal
+from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import (
-    AnthropicFigures,
-    JohnsFigures,
-    KalshiFigures,
-    Snapshot,
-    SourceState,
-    gross_margin,
-)
+from pnl_backend.domain.snapshot import Snapshot, SourceState, gross_margin, publish_line
 from pnl_backend.domain.times import iso
+from pnl_backend.wire import components
+from pnl_backend.wire.json_values import Json, decimal_of, ms_of
 from pnl_backend.wire.kept import kept_json
 
-Json = dict[str, Any]
 Period = Literal["all", "mtd", "today"]
 
 
@@ -36,13 +31,13 @@ def snapshot_view(s: Snapshot) -> Json:
     return {
         **summary_view(s),
         "dailyTrend": number(s.daily_trend),
-        "components": {"kalshi": _kalshi(s.kalshi), "anthropic": _anthropic(s.anthropic), "johns": _johns(s.johns)},
+        "components": {name: components.view(figures) for name, figures in s.components.items()},
         "timestamp": iso(s.at),
         "calculatedAt": s.at,
         "epoch": s.epoch,
         "seq": s.seq,
         "degraded": list(s.degraded),
-        "sources": {name: _source(s.sources[name]) for name in SOURCES},
+        "sources": {name: _source(state) for name, state in s.sources.items()},
         "simulated": s.simulated,
         "stored": s.stored,
         **_exact(s.exact_net_pnl),
@@ -61,9 +56,7 @@ def summary_view(s: Snapshot) -> Json:
 def breakdown_view(s: Snapshot) -> Json:
     """The breakdown as `components_update` and `/api/pnl/breakdown` carry it."""
     return {
-        "kalshi": _kalshi(s.kalshi),
-        "anthropic": _anthropic(s.anthropic),
-        "johns": _johns(s.johns),
+        **{name: components.view(figures) for name, figures in s.components.items()},
         "summary": summary_view(s),
         "costBreakdown": costs_view(s.costs),
         "agentAttribution": agents_view(s.agents),
@@ -88,26 +81,18 @@ def period_view(s: Snapshot, base: Snapshot | None, period: Period) -> Json:
     view.pop("exact", None)
     if s.exact_net_pnl is not None and base.exact_net_pnl is not None:
         view |= _exact(s.exact_net_pnl - base.exact_net_pnl)
-    kalshi, anthropic, johns = (view["components"][name] for name in SOURCES)
-    kalshi["pnl"] = number(s.kalshi.pnl - base.kalshi.pnl)
-    kalshi["realizedPnl"] = number(s.kalshi.realized_pnl - base.kalshi.realized_pnl)
-    kalshi["unrealizedPnl"] = number(s.kalshi.unrealized_pnl - base.kalshi.unrealized_pnl)
-    kalshi["fees"] = number(s.kalshi.fees - base.kalshi.fees)
-    anthropic["totalSpend"] = number(s.anthropic.total_spend - base.anthropic.total_spend)
-    johns["invoiced"] = number(s.johns.invoiced - base.johns.invoiced)
-    johns["collected"] = number(s.johns.collected - base.johns.collected)
+    for name, figures in s.components.items():
+        view["components"][name] |= components.since(figures, base.components.get(name))
     return view
 
 
 def to_record(s: Snapshot) -> Record:
     """What the ledger commits: the published JSON, and beside it what the other views need."""
-    detail = {
-        "costs": costs_view(s.costs),
-        "agents": agents_view(s.agents),
-        "closed": s.kalshi.closed_positions,
-        "portfolioValue": None if s.kalshi.portfolio_value is None else number(s.kalshi.portfolio_value),
-        "deals": [deal_view(deal) for deal in s.johns.recent_deals],
-    }
+    detail: Json = {"costs": costs_view(s.costs), "agents": agents_view(s.agents)}
+    for figures in s.components.values():
+        detail |= components.kept(figures)
+    if further := [name for name in s.components if name not in CLASSIC]:
+        detail["further"] = {name: _further(s, name) for name in further}
     return Record(
         epoch=s.epoch,
         seq=s.seq,
@@ -115,7 +100,7 @@ def to_record(s: Snapshot) -> Record:
         net_cents=_cents(s.net_pnl),
         kalshi_cents=_cents(s.kalshi.pnl),
         costs_cents=_cents(s.total_expenses),
-        revenue_cents=_cents(s.johns.collected),
+        revenue_cents=_cents(s.collected_revenue),
         data=kept_json(snapshot_view(s)),
         detail=kept_json(detail),
     )
@@ -135,35 +120,25 @@ def usd(amount_cents: int) -> float:
 
 
 def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
-    kalshi, anthropic, johns = (data["components"][name] for name in SOURCES)
+    further = detail.get("further", {})
+    figures = {
+        name: components.restored(CLASSIC_FIGURES.get(name), shown, detail, further.get(name, {}).get("cumulative", ()))
+        for name, shown in data["components"].items()
+    }
     return Snapshot(
         epoch=record.epoch,
         seq=record.seq,
         at=record.at,
-        kalshi=KalshiFigures(
-            balance=_decimal(kalshi["balance"]),
-            positions=kalshi["positions"],
-            realized_pnl=_decimal(kalshi["realizedPnl"]),
-            unrealized_pnl=_decimal(kalshi["unrealizedPnl"]),
-            fees=_decimal(kalshi["fees"]),
-            closed_positions=detail["closed"],
-            marks=kalshi["marks"],
-            portfolio_value=None if detail["portfolioValue"] is None else _decimal(detail["portfolioValue"]),
-        ),
-        anthropic=AnthropicFigures(_decimal(anthropic["dailySpend"]), _decimal(anthropic["totalSpend"])),
-        johns=JohnsFigures(
-            _decimal(johns["invoiced"]),
-            _decimal(johns["collected"]),
-            _decimal(johns["pipeline"]),
-            tuple(_deal_from(deal) for deal in detail["deals"]),
-        ),
-        daily_trend=_decimal(data["dailyTrend"]),
-        sources={name: _source_from(data["sources"][name]) for name in SOURCES},
+        components=figures,
+        lines=tuple(line for name in figures for line in _lines_from(name, figures[name], further.get(name))),
+        daily_trend=decimal_of(data["dailyTrend"]),
+        sources={name: _source_from(state) for name, state in data["sources"].items()},
         costs=tuple(
-            CostEntry(row["name"], _decimal(row["value"]), Decimal(str(row["percentage"]))) for row in detail["costs"]
+            CostEntry(row["name"], decimal_of(row["value"]), Decimal(str(row["percentage"]))) for row in detail["costs"]
         ),
         agents=tuple(
-            AgentEntry(row["agent"], _decimal(row["revenue"]), _decimal(row["expenses"])) for row in detail["agents"]
+            AgentEntry(row["agent"], decimal_of(row["revenue"]), decimal_of(row["expenses"]))
+            for row in detail["agents"]
         ),
         simulated=data["simulated"],
         stored=data["stored"],
@@ -171,29 +146,21 @@ def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
     )
 
 
+def _further(s: Snapshot, name: SourceName) -> Json:
+    """What a record keeps of a source beyond the classic three, so that it can be read when the source has gone."""
+    lines = [[line.kind, line.name, number(line.amount)] for line in s.lines if line.source == name]
+    return {"lines": lines, "cumulative": components.cumulative(s.components[name])}
+
+
+def _lines_from(name: SourceName, figures: Any, further: Json | None) -> Sequence[PublishedLine]:
+    if name in CLASSIC:
+        return [publish_line(name, line) for line in lines_of(name, figures)]
+    return [PublishedLine(name, kind, said, decimal_of(amount)) for kind, said, amount in (further or {})["lines"]]
+
+
 def _exact(net: Decimal | None) -> Json:
     """The net P&L before rounding, where it is known."""
     return {} if net is None else {"exact": {"netPnL": decimal_text(net)}}
-
-
-def _kalshi(k: KalshiFigures) -> Json:
-    return {
-        "balance": number(k.balance),
-        "positions": k.positions,
-        "pnl": number(k.pnl),
-        "realizedPnl": number(k.realized_pnl),
-        "unrealizedPnl": number(k.unrealized_pnl),
-        "fees": number(k.fees),
-        "marks": dict(k.marks),
-    }
-
-
-def _anthropic(a: AnthropicFigures) -> Json:
-    return {"dailySpend": number(a.daily_spend), "totalSpend": number(a.total_spend)}
-
-
-def _johns(j: JohnsFigures) -> Json:
-    return {"invoiced": number(j.invoiced), "collected": number(j.collected), "pipeline": number(j.pipeline)}
 
 
 def _source(state: SourceState) -> Json:
@@ -209,7 +176,7 @@ def _source(state: SourceState) -> Json:
 
 
 def _source_from(view: Mapping[str, Any]) -> SourceState:
-    as_of = None if view["asOf"] is None else _ms(view["asOf"])
+    as_of = None if view["asOf"] is None else ms_of(view["asOf"])
     return SourceState(
         view["status"], view["tier"], as_of, view["ageMs"], view["error"], view["estimated"], tuple(view["notes"])
     )
@@ -231,31 +198,6 @@ def agents_view(entries: Sequence[AgentEntry]) -> list[Json]:
         }
         for entry in entries
     ]
-
-
-def deal_view(deal: Deal) -> Json:
-    closed = None if deal.closed_at is None else iso(deal.closed_at)
-    return {
-        "id": deal.id,
-        "name": deal.name,
-        "amount": number(deal.amount),
-        "status": deal.status,
-        "closedDate": closed,
-    }
-
-
-def _deal_from(view: Mapping[str, Any]) -> Deal:
-    closed = None if view["closedDate"] is None else _ms(view["closedDate"])
-    return Deal(view["id"], view["name"], _decimal(view["amount"]), view["status"], closed)
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def _decimal(value: float) -> Decimal:
-    """A published number back to exact cents: its shortest decimal form is what was written."""
-    return Decimal(repr(value))
 
 
 def _cents(amount: Decimal) -> int:

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnl_backend.aggregator import Aggregator, Sources
+from pnl_backend.aggregator import Aggregator
 from pnl_backend.assembly.adapters import Periods
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
 from pnl_backend.domain.snapshot import Snapshot, trend
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
 
 HOUR = 3600
@@ -86,7 +87,8 @@ class Server:
         self.kalshi, self.anthropic, self.johns = (Source(name, wall) for name in ("kalshi", "anthropic", "johns"))
         self.hub = Hub(store)
         self.aggregator = Aggregator(
-            sources=Sources(self.kalshi, self.anthropic, self.johns),
+            sources={"kalshi": self.kalshi, "anthropic": self.anthropic, "johns": self.johns},
+            accounting=classic_accounting(),
             ledger=store,
             publisher=self.hub,
             interval=5,

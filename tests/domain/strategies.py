@@ -88,4 +88,5 @@ def readings(draw: st.DrawFn) -> Readings:
         as_of = NOW - draw(st.integers(-5000, 10**9))
         return Reading(source, value, as_of, as_of, tier, None if tier == "live" else "it failed")
 
-    return Readings(one("kalshi", portfolios), one("anthropic", spends), one("johns", revenues))
+    values = {"kalshi": portfolios, "anthropic": spends, "johns": revenues}
+    return {source: one(source, of) for source, of in values.items()}

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.readings import KalshiPortfolio, Position
 from pnl_backend.domain.reconciliation import Difference, net_deposits, reconcile, worth
-from pnl_backend.domain.snapshot import AgedOut
 
 NOTHING = AgedOut()
 money = st.decimals(min_value=-(10**6), max_value=10**6, places=4)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.attribution import AgentRules, model_family
 from pnl_backend.domain.delta import apply, diff, sums
+from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, apportion, cents, decimal_text, number
 from pnl_backend.domain.readings import (
     AnthropicSpend,
@@ -17,20 +18,21 @@ from pnl_backend.domain.readings import (
     KalshiPortfolio,
     Position,
     Reading,
-    Readings,
     Revenue,
 )
-from pnl_backend.domain.snapshot import AgedOut, compute, gross_margin, trend
+from pnl_backend.domain.snapshot import gross_margin, trend
 from pnl_backend.wire.feed_views import ledger_view
 from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
 from tests.domain.strategies import NOW, portfolios, positive, readings, usd
+from tests.support import snapshots
+from tests.support.snapshots import computed
 
 AGED = st.builds(AgedOut, usd, positive)
 RULES = AgentRules(workspaces={"wrkspc_1": "Scalper", "wrkspc_2": "Robin"}, api_keys={"apikey_1": "Kay"})
 
 
 def snapshot(taken, **more):
-    return compute(taken, epoch="e1", seq=7, at=NOW, **more)
+    return computed(taken, epoch="e1", seq=7, at=NOW, **more)
 
 
 def half_up(amount):
@@ -42,12 +44,12 @@ def half_up(amount):
 @given(readings(), AGED)
 def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_of_lines(taken, aged):
     shown = snapshot(taken, aged_out=aged)
-    portfolio = taken.kalshi.value or KalshiPortfolio(Decimal(0), ())
+    portfolio = taken["kalshi"].value or KalshiPortfolio(Decimal(0), ())
     realized = sum((p.realized_pnl for p in portfolio.positions), aged.realized_pnl)
     unrealized = sum((p.unrealized_pnl for p in portfolio.positions), Decimal(0))
     fees = sum((p.fees for p in portfolio.positions), aged.fees)
-    collected = taken.johns.value.collected if taken.johns.value else Decimal(0)
-    spend = taken.anthropic.value.total_spend if taken.anthropic.value else Decimal(0)
+    collected = taken["johns"].value.collected if taken["johns"].value else Decimal(0)
+    spend = taken["anthropic"].value.total_spend if taken["anthropic"].value else Decimal(0)
 
     lines = {
         "realized": (shown.kalshi.realized_pnl, realized),
@@ -83,7 +85,7 @@ def spent(*amounts):
     day = date(2026, 2, 25)
     rows = tuple(CostRow(day, "claude-opus-4-5", None, Decimal(amount)) for amount in amounts)
     account = KalshiPortfolio(Decimal(0), (Position("T", Decimal(0), Decimal(0), Decimal(0), Decimal("0.004")),))
-    return Readings(
+    return snapshots.taken(
         Reading("kalshi", account, NOW, NOW, "live"),
         Reading("anthropic", AnthropicSpend(day, day, rows), NOW, NOW, "live"),
         Reading("johns", Revenue(Decimal(0), Decimal("0.004")), NOW, NOW, "live"),
@@ -119,16 +121,23 @@ def test_breakdown_and_attribution_sum_to_the_totals(taken):
 
 @given(readings(), st.randoms())
 def test_the_order_of_positions_and_rows_changes_nothing(taken, random):
-    portfolio = taken.kalshi.value
+    portfolio = taken["kalshi"].value
     if portfolio is None:
         return
     shuffled = list(portfolio.positions)
     random.shuffle(shuffled)
     other = KalshiPortfolio(portfolio.balance, tuple(shuffled), portfolio.portfolio_value)
-    again = Readings(
-        Reading("kalshi", other, taken.kalshi.as_of, taken.kalshi.fetched_at, taken.kalshi.tier, taken.kalshi.error),
-        taken.anthropic,
-        taken.johns,
+    again = snapshots.taken(
+        Reading(
+            "kalshi",
+            other,
+            taken["kalshi"].as_of,
+            taken["kalshi"].fetched_at,
+            taken["kalshi"].tier,
+            taken["kalshi"].error,
+        ),
+        taken["anthropic"],
+        taken["johns"],
     )
     assert snapshot(taken) == snapshot(again)
 
@@ -147,8 +156,8 @@ def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
 
 @given(readings(), readings(), AGED)
 def test_applying_a_delta_gives_the_current_sums(before, after, aged):
-    old = sums(to_record(compute(before, epoch="e", seq=1, at=NOW)))
-    new = sums(to_record(compute(after, epoch="e", seq=2, at=NOW + 5000, aged_out=aged)))
+    old = sums(to_record(computed(before, epoch="e", seq=1, at=NOW)))
+    new = sums(to_record(computed(after, epoch="e", seq=2, at=NOW + 5000, aged_out=aged)))
     assert apply(old, diff(old, new)) == new
     assert diff(new, new).is_empty
     with pytest.raises(ValueError, match="follows"):
@@ -172,7 +181,7 @@ def test_periods_add_up(first, second, now):
 @given(readings())
 def test_a_source_without_any_reading_is_named_and_a_stale_one_keeps_its_age(taken):
     shown = snapshot_view(snapshot(taken))
-    for name, reading in (("kalshi", taken.kalshi), ("anthropic", taken.anthropic), ("johns", taken.johns)):
+    for name, reading in taken.items():
         source = shown["sources"][name]
         assert (name in shown["degraded"]) == (reading.value is None)
         if reading.value is None:
@@ -261,7 +270,7 @@ def test_model_family(model, family):
 @given(portfolios)
 def test_johns_revenue_never_counts_the_pipeline(portfolio):
     revenue = Revenue(Decimal(300), Decimal(200), pipeline=Decimal(10**6))
-    taken = Readings(
+    taken = snapshots.taken(
         Reading("kalshi", portfolio, NOW, NOW, "live"),
         Reading("anthropic", None, 0, 0, "fallback", "x"),
         Reading("johns", revenue, NOW, NOW, "live"),

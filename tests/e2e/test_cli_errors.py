@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pnl_backend import __version__
-from pnl_backend.settings.fields import SOURCE_FIELDS
+from pnl_backend.settings.model import account_fields
 from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
 
 
@@ -248,7 +248,7 @@ async def test_a_near_name_is_named_beside_what_is_missing_without_it(tmp_path):
     assert near == "API_KEYY: no setting has this name (.env); did you mean API_KEY?"
 
 
-@pytest.mark.parametrize("field", sorted(SOURCE_FIELDS))
+@pytest.mark.parametrize("field", sorted(account_fields()))
 async def test_any_name_of_a_source_keeps_the_demo_from_starting_by_itself(tmp_path, field):
     value = "http://127.0.0.1:9" if field.endswith("_url") else "given"
     if field == "kalshi_ws_url":

@@ -23,11 +23,10 @@ from pnl_backend.domain.readings import (
     KalshiPortfolio,
     Position,
     Reading,
-    Readings,
     Revenue,
 )
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import Snapshot, compute
+from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import NotFound
 from pnl_backend.http.options import HttpOptions
@@ -35,6 +34,7 @@ from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upg
 from pnl_backend.http.runner import ApiRunner
 from pnl_backend.wire.feed_views import ledger_fields, ledger_view
 from pnl_backend.wire.views import breakdown_view, period_view, to_record
+from tests.support.snapshots import computed, taken
 
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
 NOW = 1_772_058_240_000
@@ -59,12 +59,12 @@ def snapshot_at(seq: int, at: int) -> Snapshot:
         ),
     )
     deal = Deal("d1", "Website", Decimal(1000), "recognized", at - 1000)
-    readings = Readings(
-        kalshi=Reading("kalshi", KalshiPortfolio(Decimal(10_000), (position,)), at, at, "live"),
-        anthropic=Reading("anthropic", spend, at - 40_000, at - 40_000, "redis", "the source timed out"),
-        johns=Reading("johns", Revenue(Decimal(2000), Decimal(1000), Decimal(50), (deal,)), at, at, "live"),
+    readings = taken(
+        Reading("kalshi", KalshiPortfolio(Decimal(10_000), (position,)), at, at, "live"),
+        Reading("anthropic", spend, at - 40_000, at - 40_000, "redis", "the source timed out"),
+        Reading("johns", Revenue(Decimal(2000), Decimal(1000), Decimal(50), (deal,)), at, at, "live"),
     )
-    return compute(readings, epoch="k3v9", seq=seq, at=at)
+    return computed(readings, epoch="k3v9", seq=seq, at=at)
 
 
 @dataclass

@@ -9,19 +9,19 @@ from decimal import Decimal
 import pytest
 from loguru import logger
 
-from pnl_backend.domain.readings import Fetched, KalshiPortfolio, Revenue, SourceName
+from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.readings import Fetched, KalshiPortfolio, Revenue
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamRateLimited
-from pnl_backend.ingest import codec
 from pnl_backend.ingest.guard import BreakerStatus, Guard, Outcome
+from pnl_backend.sources.registry import known
 from tests.sources.support import Cache, Clock
+from tests.support.snapshots import guarded
 
 WALL = 1_772_058_240.0
 
 
 class Script:
     """A fetcher that answers with the next of what it was handed; an Event is waited for first."""
-
-    source: SourceName = "johns"
 
     def __init__(self) -> None:
         self.calls = 0
@@ -79,7 +79,9 @@ def outcomes() -> list[Outcome]:
 
 @pytest.fixture
 async def guard(script: Script, cache: Cache, wall: Clock, mono: Clock, outcomes: list[Outcome]):
-    made = Guard(script, cache, poll_interval=15, timeout=5, clock=wall, monotonic=mono, on_outcome=outcomes.append)
+    made = guarded(
+        "johns", script, cache, poll_interval=15, timeout=5, clock=wall, monotonic=mono, on_outcome=outcomes.append
+    )
     yield made
     await made.close()
 
@@ -165,10 +167,10 @@ async def test_a_failure_gives_the_last_good_reading_with_its_tier_and_the_reaso
 
 
 async def test_a_new_process_finds_the_last_reading_in_the_cache(script, cache, mono, wall):
-    cache.held["reading:johns"] = codec.encode(Fetched(Revenue(Decimal(7), Decimal(7)), as_of=70))
+    cache.held["reading:johns"] = known("johns").codec.encode(Fetched(Revenue(Decimal(7), Decimal(7)), as_of=70))
     cache.tier = "redis"
     script.answers = [FetchError("down")]
-    guard = Guard(script, cache, poll_interval=15, timeout=5, clock=wall, monotonic=mono)
+    guard = guarded("johns", script, cache, poll_interval=15, timeout=5, clock=wall, monotonic=mono)
     reading = await guard.read()
     assert (reading.value, reading.as_of, reading.tier, reading.error) == (Revenue(7, 7), 70, "redis", "down")
     await guard.close()
@@ -178,7 +180,7 @@ async def test_what_is_saved_decodes_to_what_was_fetched(guard, script, cache):
     script.answers = [3]
     await guard.read()
     await cache.written.wait()
-    assert codec.decode(cache.held["reading:johns"]) == Fetched(Revenue(Decimal(3), Decimal(3)), as_of=3)
+    assert known("johns").codec.decode(cache.held["reading:johns"]) == Fetched(Revenue(Decimal(3), Decimal(3)), as_of=3)
 
 
 async def test_a_broken_cache_breaks_no_read(guard, script, cache, mono, lines):
@@ -192,7 +194,8 @@ async def test_a_broken_cache_breaks_no_read(guard, script, cache, mono, lines):
 
 
 @pytest.mark.parametrize(
-    "junk", [b"", b"\x80\x04junk", b'{"v": 9}', codec.encode(Fetched(KalshiPortfolio(Decimal(1), ()), 1))]
+    "junk",
+    [b"", b"\x80\x04junk", b'{"v": 9}', known("kalshi").codec.encode(Fetched(KalshiPortfolio(Decimal(1), ()), 1))],
 )
 async def test_corrupt_cached_bytes_are_skipped(guard, script, cache, junk, lines):
     cache.held["reading:johns"] = junk
@@ -206,7 +209,7 @@ async def test_an_older_cached_reading_does_not_replace_the_held_one(guard, scri
     script.answers = [5]
     await guard.read()
     await cache.written.wait()
-    cache.held["reading:johns"] = codec.encode(Fetched(Revenue(Decimal(4), Decimal(4)), as_of=4))
+    cache.held["reading:johns"] = known("johns").codec.encode(Fetched(Revenue(Decimal(4), Decimal(4)), as_of=4))
     await fail(guard, script, mono, 1)
     reading = await guard.read()
     assert (reading.value, reading.tier) == (Revenue(5, 5), "fallback")
@@ -325,7 +328,7 @@ async def test_a_rate_limit_without_retry_after_backs_off_exponentially(guard, s
 
 async def test_the_deadline_is_a_failure(script, cache):
     script.answers, script.gate = [1], asyncio.Event()
-    guard = Guard(script, cache, poll_interval=15, timeout=0.05)
+    guard = guarded("johns", script, cache, poll_interval=15, timeout=0.05)
     reading = await guard.read()
     assert reading.error == "johns_revenue: the fetch took longer than 0.05 s"
     assert guard.status().failure_count == 1
@@ -381,7 +384,9 @@ async def test_an_outage_is_logged_once_and_its_end_once(guard, script, mono, li
 async def test_every_outcome_is_told_with_how_long_it_took(script, cache, wall):
     told: list[Outcome] = []
     ticking: Callable[[], float] = iter(float(n) for n in range(1000)).__next__
-    guard = Guard(script, cache, poll_interval=0.5, timeout=5, clock=wall, monotonic=ticking, on_outcome=told.append)
+    guard = guarded(
+        "johns", script, cache, poll_interval=0.5, timeout=5, clock=wall, monotonic=ticking, on_outcome=told.append
+    )
     error = FetchError("down")
     script.answers = [1, error, 2]
     for _ in range(3):
@@ -392,9 +397,5 @@ async def test_every_outcome_is_told_with_how_long_it_took(script, cache, wall):
 
 
 def test_the_services_names_are_the_wire_contracts(cache):
-    names = {}
-    for source in ("kalshi", "anthropic", "johns"):
-        fetcher = Script()
-        fetcher.source = source
-        names[source] = Guard(fetcher, cache, poll_interval=1, timeout=1).service
+    names = {source: guarded(source, Script(), cache, poll_interval=1, timeout=1).service for source in CLASSIC}
     assert names == {"kalshi": "kalshi", "anthropic": "anthropic", "johns": "johns_revenue"}

@@ -18,6 +18,7 @@ from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.revenue.fetcher import RevenueFetcher
 from tests.sources.support import Cache, Clock
+from tests.support.snapshots import guarded
 
 SOURCES = ("kalshi", "anthropic", "johns")
 
@@ -55,7 +56,7 @@ def make(session: aiohttp.ClientSession, simulator: Simulator, mono: Clock) -> C
         ),
         "johns": RevenueFetcher(client, url=simulator.revenue_url, token=keys.revenue_token),
     }
-    return lambda source: Guard(fetchers[source], Cache(), poll_interval=15, timeout=2, monotonic=mono)
+    return lambda source: guarded(source, fetchers[source], Cache(), poll_interval=15, timeout=2, monotonic=mono)
 
 
 @pytest.mark.parametrize("source", SOURCES)

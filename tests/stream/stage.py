@@ -16,9 +16,9 @@ from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.assembly.feeds import Feeds
 from pnl_backend.assembly.socket_keys import SocketAuthenticator
-from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Readings, Revenue
+from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import Snapshot, compute
+from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.http.api import create_api
 from pnl_backend.http.runner import ApiRunner
 from pnl_backend.ledger.sqlite import Store
@@ -26,6 +26,7 @@ from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.stream.hub import Hub
 from pnl_backend.wire.views import to_record
 from tests.http.support import House, options
+from tests.support.snapshots import computed, taken
 
 NOON = 1_772_020_800_000
 """2026-02-25T12:00:00Z"""
@@ -79,14 +80,14 @@ class Stage:
 def snapshot_of(epoch: str, seq: int, at: int, collected: Decimal, *, degraded: bool = False) -> Snapshot:
     row = CostRow(date(2026, 2, 25), "claude-sonnet-4-5", None, Decimal("5.25"))
     spend = AnthropicSpend(since=date(2026, 2, 1), today=date(2026, 2, 25), rows=(row,))
-    readings = Readings(
-        kalshi=Reading("kalshi", None, at, at, "fallback", "nothing yet")
+    readings = taken(
+        Reading("kalshi", None, at, at, "fallback", "nothing yet")
         if degraded
         else Reading("kalshi", KalshiPortfolio(Decimal(10_000), ()), at, at, "live"),
-        anthropic=Reading("anthropic", spend, at, at, "live"),
-        johns=Reading("johns", Revenue(Decimal(9000), collected), at, at, "live"),
+        Reading("anthropic", spend, at, at, "live"),
+        Reading("johns", Revenue(Decimal(9000), collected), at, at, "live"),
     )
-    return compute(readings, epoch=epoch, seq=seq, at=at)
+    return computed(readings, epoch=epoch, seq=seq, at=at)
 
 
 @asynccontextmanager

@@ -11,14 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pnl_backend import engine
-from pnl_backend.domain.readings import Reading, Readings, Revenue
+from pnl_backend.domain.readings import Reading, Revenue
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import compute
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.errors import StoreError
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import KEY_FRAME, LedgerFeed, parse_event_id
 from pnl_backend.wire.views import to_record, usd
+from tests.support.snapshots import computed, taken
 
 READERS = 3
 SUMS = ("netPnL", "kalshiPnL", "totalCosts", "totalRevenue")
@@ -196,12 +196,12 @@ class World:
         self.collected += change
         self.seq += 1 + skipped
         at = 1_772_058_240_000 + int(self.now * 1000)
-        readings = Readings(
-            kalshi=Reading("kalshi", None, 0, 0, "fallback", "never answered"),
-            anthropic=Reading("anthropic", None, 0, 0, "fallback", "never answered"),
-            johns=Reading("johns", Revenue(Decimal(0), Decimal(usd(self.collected))), at, at, "live"),
+        readings = taken(
+            Reading("kalshi", None, 0, 0, "fallback", "never answered"),
+            Reading("anthropic", None, 0, 0, "fallback", "never answered"),
+            Reading("johns", Revenue(Decimal(0), Decimal(usd(self.collected))), at, at, "live"),
         )
-        snapshot = compute(readings, epoch="k3v9", seq=self.seq, at=at)
+        snapshot = computed(readings, epoch="k3v9", seq=self.seq, at=at)
         record = to_record(snapshot)
         self.published[self.seq] = figures(record)
         self.disk.records.append(record)

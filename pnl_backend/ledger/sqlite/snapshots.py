@@ -21,9 +21,11 @@ FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
 COMPLETE_WITHIN_MS = 7 * 86_400_000
 """How far back from the last snapshot a complete one is looked for: what the search may cost on a ledger of years."""
-_COMPLETE = (  # ?1: the sources that must be in it
+_COMPLETE = (  # ?1: the sources that must be in it, each with a reading; a source that came later is in no older one
     "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
-    " JOIN json_each(?1) AS n ON n.value = d.value) "
+    " JOIN json_each(?1) AS n ON n.value = d.value)"
+    " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS n WHERE json_type(CAST(p.data AS TEXT), '$.sources') = 'object'"
+    " AND n.value NOT IN (SELECT h.key FROM json_each(CAST(p.data AS TEXT), '$.sources') AS h)) "
 )
 # Imported snapshots are older than all others and may be many: one bound keeps every search from looking at them.
 _OLDEST = "coalesce((SELECT at + 1 FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), 0)"

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from loguru import logger
 
-from pnl_backend.domain.readings import AnthropicSpend, CostRow, Fetched, SourceName
+from pnl_backend.domain.readings import AnthropicSpend, CostRow, Fetched
 from pnl_backend.sources.anthropic.api import (
     ANALYTICS_COST,
     COST_REPORT,
@@ -39,8 +39,6 @@ class AnthropicFetcher:
     A key that may not read analytics/cost gets an estimate from the older reports, labelled as one.
     `clock` gives seconds since the epoch and decides which day it is; `monotonic` when a refused report is tried again.
     """
-
-    source: SourceName = "anthropic"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.domain.readings import Fetched, KalshiPortfolio, SourceName
+from pnl_backend.domain.readings import Fetched, KalshiPortfolio
 from pnl_backend.sources.base import UpstreamClient, both, together
 from pnl_backend.sources.fields import dollars, optional_dollars
 from pnl_backend.sources.kalshi.api import KalshiApi, where
@@ -33,8 +33,6 @@ class KalshiFetcher:
     `as_of` is the moment the fetch began by `clock` (s): Kalshi's own `updated_ts` tells when the balance last
     moved, which on a quiet day is hours before the answer was true.
     """
-
-    source: SourceName = "kalshi"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, cast, get_args
 
 from pnl_backend.domain.money import ZERO
-from pnl_backend.domain.readings import Deal, DealStatus, Fetched, Revenue, SourceName
+from pnl_backend.domain.readings import Deal, DealStatus, Fetched, Revenue
 from pnl_backend.errors import InvalidResponse
 from pnl_backend.sources.base import Upstream, UpstreamClient
 from pnl_backend.sources.fields import Object, milliseconds, moment, money, objects, optional_text, refuse, text
@@ -21,8 +21,6 @@ _ROOT = "John's revenue: "
 
 class RevenueFetcher:
     """Both shapes of the endpoint; `as_of` is the moment the fetch began by `clock` (s)."""
-
-    source: SourceName = "johns"
 
     def __init__(
         self,

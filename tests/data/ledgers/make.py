@@ -24,6 +24,7 @@ from pathlib import Path
 from pnl_backend import __version__
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
+from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -34,11 +35,11 @@ from pnl_backend.domain.readings import (
     Readings,
     Revenue,
 )
-from pnl_backend.domain.snapshot import AgedOut, compute
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store, maintenance
 from pnl_backend.wire.views import to_record
 from tests.ledger.sqlite.answers import NAMESPACES, answers, cached, rows
+from tests.support.snapshots import computed, taken
 
 HERE = Path(__file__).parent
 BEGIN = 1_771_855_200_000
@@ -104,7 +105,7 @@ class Account:
         collected = sum((deal.amount for deal in self.deals() if deal.status == "recognized"), Decimal(0))
         revenue = Revenue(Decimal(2000), collected, Decimal(700), self.deals())
         stale = self.step % 9 == 0
-        return Readings(
+        return taken(
             Reading("kalshi", kalshi, at, at, "live"),
             Reading("anthropic", None if self.step < 5 else spend, at, at, "live" if self.step >= 5 else "fallback"),
             Reading(
@@ -132,11 +133,11 @@ class Writer:
         self.at += STEP
         self.seq += 1
         readings = self.account.readings(self.at)
-        assert readings.kalshi.value is not None
-        positions = readings.kalshi.value.positions
+        assert readings["kalshi"].value is not None
+        positions = readings["kalshi"].value.positions
         aged = AgedOut(*store.aged_out({p.ticker for p in positions}))
         record = to_record(
-            compute(readings, epoch=store.epoch, seq=self.seq, at=self.at, baseline=Decimal(100), aged_out=aged)
+            computed(readings, epoch=store.epoch, seq=self.seq, at=self.at, baseline=Decimal(100), aged_out=aged)
         )
         try:
             await store.append(record, positions=positions)

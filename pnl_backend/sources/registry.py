@@ -1,0 +1,88 @@
+"""Every source type that this server knows, in order: the built-in ones, then those that other packages bring.
+
+A package brings a type by an entry point in the group `pnl_backend.sources` whose value is a `SourceType`. What cannot
+be loaded or does not pass the checks stops the start with the package's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.lines import Accounting
+from pnl_backend.domain.readings import SourceName
+from pnl_backend.sources.anthropic.source import SOURCE as ANTHROPIC
+from pnl_backend.sources.kalshi.source import SOURCE as KALSHI
+from pnl_backend.sources.revenue.source import SOURCE as REVENUE
+from pnl_backend.sources.source_type import SourceType, SourceTypeError, check_type
+
+GROUP = "pnl_backend.sources"
+AnyType = SourceType[Any, Any, Any]
+
+BUILT_IN: tuple[AnyType, ...] = (KALSHI, ANTHROPIC, REVENUE)
+_added: list[AnyType] = []
+
+
+def types() -> tuple[AnyType, ...]:
+    """All registered types in their order; SourceTypeError for one that cannot be used."""
+    return _checked((*BUILT_IN, *_installed(), *_added))
+
+
+def known(name: SourceName) -> AnyType:
+    """The type of that name; KeyError where there is none."""
+    return {one.name: one for one in types()}[name]
+
+
+@contextmanager
+def registered(declared: AnyType) -> Iterator[None]:
+    """Know one more type while the block runs, as if a package had brought it; for tests of a type."""
+    _added.append(declared)
+    try:
+        types()
+        yield
+    finally:
+        _added.remove(declared)
+
+
+def classic_accounting() -> Mapping[SourceName, Accounting[Any, Any]]:
+    """How the three that are part of every snapshot are counted, by name."""
+    return {name: known(name).accounting for name in CLASSIC}
+
+
+@cache
+def _checked(declared: tuple[AnyType, ...]) -> tuple[AnyType, ...]:
+    for one in declared:
+        check_type(one)
+    _unique("name", (one.name for one in declared))
+    _unique("service", (one.breaker for one in declared))
+    _unique("setting", (field for one in declared for field in one.settings.model_fields))
+    return declared
+
+
+def _unique(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise SourceTypeError(f"two source types have the same {what}: {name}")
+        seen.add(name)
+
+
+@cache
+def _installed() -> tuple[AnyType, ...]:
+    found = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        package = entry.dist.name if entry.dist is not None else entry.value
+        try:
+            declared = entry.load()
+        except Exception as error:
+            raise SourceTypeError(f"source type {entry.name!r} of {package} cannot be loaded: {error}") from error
+        if not isinstance(declared, SourceType):
+            raise SourceTypeError(
+                f"entry point {entry.name!r} of {package} is no SourceType but {type(declared).__name__}"
+            )
+        found.append(declared)
+    return tuple(found)

@@ -1,0 +1,52 @@
+"""The classic sources look as they always did: every message byte for byte, and what an older server had stored."""
+
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from pnl_backend.domain.record import Record
+from pnl_backend.wire.feed_views import dashboard_view, ledger_view
+from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
+from tests.support.snapshots import computed
+from tests.wire.recorded import FOLDER, NOW, OPTIONS, VALUES, taken
+
+CASES = sorted(VALUES)
+
+
+def shown(case, **more):
+    return computed(taken(case), **{"epoch": "k3v9", "seq": 7, "at": NOW, **more})
+
+
+def recorded(case):
+    return orjson.loads((FOLDER / f"{case}.json").read_bytes())
+
+
+def shapes(snapshot, base):
+    record = to_record(snapshot)
+    return {
+        "data": record.data.decode(),
+        "detail": record.detail.decode(),
+        "cents": [record.net_cents, record.kalshi_cents, record.costs_cents, record.revenue_cents],
+        "breakdown": orjson.dumps(breakdown_view(snapshot)).decode(),
+        "ledger": orjson.dumps(ledger_view(snapshot)).decode(),
+        "period": orjson.dumps(period_view(snapshot, base, "mtd")).decode(),
+        "dashboard": orjson.dumps(dashboard_view(snapshot, base, [])).decode(),
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_message_is_as_it_was(case):
+    base = shown("no_deals", seq=1, at=NOW - 5000)
+    assert shapes(shown(case, **OPTIONS.get(case, {})), base) == recorded(case)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_an_older_server_stored_is_read_back_as_it_was_published(case):
+    held = recorded(case)
+    record = Record("k3v9", 7, NOW, *held["cents"], held["data"].encode(), held["detail"].encode())
+    snapshot = from_record(record)
+    assert orjson.dumps(snapshot_view(snapshot)) == record.data
+    assert to_record(snapshot) == record
+    assert snapshot.net_pnl * 100 == Decimal(record.net_cents)
+    assert orjson.dumps(ledger_view(snapshot)).decode() == held["ledger"]
