@@ -27,13 +27,18 @@ from pnl_backend.http.routing import Access, Guard, Handler, Route
 
 @dataclass(slots=True)
 class RequestInfo:
-    """What the middleware found out about a request; `grant` is None where no key was needed, or none was right."""
+    """What the middleware found out about a request; `grant` is None where no key was needed, or none was right.
+
+    `started` is the response that the handler itself prepared, while the handler runs: kept for longer, it would make
+    a cycle of request and response.
+    """
 
     request_id: str
     address: str
     secure: bool
     grant: Grant | None = None
     verdict: Verdict | None = None
+    handling: bool = True
     started: web.StreamResponse | None = None
 
 
@@ -95,6 +100,7 @@ class Gate:
             else:
                 size = response.content_length
         finally:
+            info.handling, info.started = False, None
             seconds = time.perf_counter() - start
             if self._options.access_log:
                 self.access_log.add(
@@ -107,7 +113,7 @@ class Gate:
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers that every answer has, streams and failures included."""
         info = request.get(INFO)
-        if info is not None:
+        if info is not None and info.handling:
             info.started = response
         headers = response.headers
         headers.pop(hdrs.SERVER, None)

@@ -14,11 +14,12 @@ from pnl_backend.engine.net.accepted import Front
 from pnl_backend.engine.net.http import HttpConnection
 from pnl_backend.engine.net.pending import Arrival
 from pnl_backend.errors import PnLError
+from pnl_backend.http.middleware import RequestInfo
 from pnl_backend.http.runner import _Connection
 from pnl_backend.settings import text as config_text
 from tests.waiting import until
 
-OURS = (Arrival, Front, HttpConnection, _Connection, AsyncGeneratorType, PnLError)
+OURS = (Arrival, Front, HttpConnection, _Connection, AsyncGeneratorType, PnLError, RequestInfo)
 GET = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
 REQUESTS = {
     "nothing": "",
@@ -102,4 +103,14 @@ async def test_an_answer_that_is_not_read_is_freed(port, request_text, end):
     await asyncio.get_running_loop().sock_sendall(sock, request_text.encode())
     await until(lambda: any(isinstance(thing, web.RequestHandler) and thing._paused for thing in alive()))
     end(sock)
+    await all_freed()
+
+
+@pytest.mark.parametrize("path", ["/api/pnl/current", "/api/pnl/export?resolution=raw&from=0", "/nowhere"])
+async def test_a_request_whose_client_is_gone_before_the_answer_is_freed(port, path):
+    for _ in range(50):
+        sock = await opened(port)
+        await asyncio.get_running_loop().sock_sendall(sock, GET.format(path).encode())
+        reset(sock)
+        await asyncio.sleep(0)  # the reset comes behind the request in some turns and during it in others
     await all_freed()
