@@ -20,6 +20,7 @@ from pnl_backend.domain.readings import Tier
 
 Valid = Callable[[bytes], bool]
 """Whether a value of a tier that others can write to has the shape that its key promises."""
+Write = Callable[[CacheTier], Awaitable[None]]
 
 
 class TieredCache:
@@ -182,7 +183,7 @@ class TieredCache:
         for tier in self._tiers[:depth]:
             if tier.status == "disabled":
                 continue
-            await self._write(tier, "set", key, tier.set(key, entry.value, entry.ttl))
+            await self._write(tier, "set", key, lambda into: into.set(key, entry.value, entry.ttl))
 
     async def _read(self, tier: CacheTier, key: str) -> Entry | None:
         if tier.status == "disabled":
@@ -201,22 +202,22 @@ class TieredCache:
         self,
         operation: Operation,
         key: str,
-        call: Callable[[CacheTier], Awaitable[None]],
+        call: Write,
         *,
         but: Tier | None = None,
     ) -> None:
         await asyncio.gather(
             *(
-                self._write(tier, operation, key, call(tier))
+                self._write(tier, operation, key, call)
                 for tier in self._tiers
                 if tier.status != "disabled" and tier.name != but
             )
         )
 
-    async def _write(self, tier: CacheTier, operation: Operation, key: str, call: Awaitable[None]) -> None:
+    async def _write(self, tier: CacheTier, operation: Operation, key: str, call: Write) -> None:
         started = time.perf_counter()
         try:
-            await call
+            await call(tier)
         except TierError as error:
             self._failed(tier, key, error, time.perf_counter() - started)
         else:
