@@ -1,9 +1,10 @@
 """REST requests per second and per CPU-second of the whole server, beside a bare aiohttp application.
 
-    python -m bench.rest [seconds]
+    python -m bench.rest [turns]
 
 The server runs pinned to core 0 with its simulator, store and loop; a raw keep-alive client runs on core 1. A figure
-per CPU-second divides by what the server's process used, so it holds on a machine that is busy with other things too.
+per CPU-second divides by what the server's process used. Each request is compared with a bare application that is
+asked in turns with it, half a second each: a machine whose speed changes with what else it does changes both.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import cast
 
 import uvloop
@@ -29,7 +31,8 @@ RESULTS = Path(__file__).parent / "results"
 KEY = "bench-key-0123456789abcdef0123456789abcdef"
 CONNECTIONS = 32
 WARM_UP = 1.0
-TICKS = os.sysconf("SC_CLK_TCK")
+TURN = 0.5
+"""Seconds for which one of the two servers is asked before it is the other's turn."""
 
 BARE = """
 import sys
@@ -42,9 +45,14 @@ app.router.add_get("/health/ready", hello)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
 """
 
-NOTE = f"""{CONNECTIONS} keep-alive connections, the server on one core. The first figure falls with what else the
-machine does meanwhile; the second is the server's own cost.
+NOTE = f"""{CONNECTIONS} keep-alive connections, the server on one core, in turns of {TURN:g} s with the bare
+application. Medians of the turns; the ratio is per CPU-second, of each turn and the bare one before it.
 """
+
+HEAD = [
+    "| request | per second | per CPU-second | of bare aiohttp | turns |",
+    "|---|---|---|---|---|",
+]
 
 NODE = """
 Measured on the Node server before this project began: 600 requests a second on its `/api/pnl/current`, 6,900 on its
@@ -68,8 +76,8 @@ class Case:
 
 PLAIN = {"RATE_LIMIT_PER_MINUTE": "0"}
 LIMITED = {"RATE_LIMIT_PER_MINUTE": "100000000"}
+BARE_CASE = Case("bare aiohttp, hello world", "/hello")
 CASES = [
-    Case("bare aiohttp, hello world", "/hello"),
     Case("/api/pnl/current, key, headers, id, access log", "/api/pnl/current", PLAIN),
     Case("the same with the rate limiter", "/api/pnl/current", LIMITED),
     Case("the same, log level warning (no access log)", "/api/pnl/current", {**LIMITED, "LOG_LEVEL": "warning"}),
@@ -88,16 +96,30 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One keep-alive connection that asks again as soon as it was answered."""
+    """One keep-alive connection, which asks again as soon as it is answered until it is stopped."""
+
+    transport: asyncio.Transport
 
     def __init__(self, request: bytes, tally: Tally) -> None:
         self._request = request
         self._tally = tally
         self._buffer = b""
+        self._on = False
+        self.waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
+        self.transport = cast(asyncio.Transport, transport)
+
+    def go(self) -> None:
+        self._on = True
+        self._ask()
+
+    def stop(self) -> None:
+        self._on = False
+
+    def _ask(self) -> None:
+        self.waiting = True
+        self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -113,30 +135,79 @@ class Client(asyncio.Protocol):
             return
         self._buffer = b""
         self._tally.answered += 1
-        self._transport.write(self._request)
+        self.waiting = False
+        if self._on:
+            self._ask()
 
 
-async def load(port: int, pid: int, path: str, seconds: float) -> tuple[float, float]:
-    """Answers per second, and per second of the process's CPU time."""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\nAccept: */*\r\n\r\n".encode()
-    loop, tally = asyncio.get_running_loop(), Tally()
-    transports = [
-        (await loop.create_connection(lambda: Client(request, tally), "127.0.0.1", port))[0] for _ in range(CONNECTIONS)
-    ]
-    await asyncio.sleep(WARM_UP)
-    count, cpu, began = tally.answered, cpu_seconds(pid), time.monotonic()
-    await asyncio.sleep(seconds)
-    count, cpu, took = tally.answered - count, cpu_seconds(pid) - cpu, time.monotonic() - began
-    for transport in transports:
-        transport.abort()
-    if tally.refused:
-        raise RuntimeError(tally.refused.decode())
-    return count / took, count / cpu
+class Load:
+    """Keep-alive connections to one server, which ask again as soon as they are answered while the load is on."""
+
+    def __init__(self, port: int, pid: int, path: str) -> None:
+        self._port, self._pid, self._path = port, pid, path
+        self._clients: list[Client] = []
+        self._tally = Tally()
+
+    async def open(self) -> None:
+        request = f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\nAccept: */*\r\n\r\n".encode()
+        loop = asyncio.get_running_loop()
+        for _ in range(CONNECTIONS):
+            _, client = await loop.create_connection(lambda: Client(request, self._tally), "127.0.0.1", self._port)
+            self._clients.append(client)
+
+    async def turn(self, seconds: float) -> tuple[float, float]:
+        """Answers per second, and per second of the process's CPU time."""
+        for client in self._clients:
+            client.go()
+        count, cpu, began = self._tally.answered, cpu_seconds(self._pid), time.monotonic()
+        await asyncio.sleep(seconds)
+        for client in self._clients:
+            client.stop()
+        while any(client.waiting for client in self._clients) and not self._tally.refused:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        count, cpu, took = self._tally.answered - count, cpu_seconds(self._pid) - cpu, time.monotonic() - began
+        if self._tally.refused:
+            raise RuntimeError(self._tally.refused.decode())
+        return count / took, count / cpu
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.transport.abort()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Medians over the turns; `ratios` are per CPU-second, each turn's against the bare server's turn beside it."""
+
+    rate: float
+    per_cpu: float
+    ratios: list[float]
+
+
+async def compare(bare: tuple[int, int], case: tuple[int, int], path: str, turns: int) -> tuple[Figures, Figures]:
+    """The bare server and another in turns: what else the machine does then touches both alike."""
+    loads = [Load(*bare, "/hello"), Load(*case, path)]
+    for one in loads:
+        await one.open()
+        await one.turn(WARM_UP)
+    results = [[await one.turn(TURN) for one in loads] for _ in range(turns)]
+    for one in loads:
+        one.close()
+    ratios = [theirs[1] / plain[1] for plain, theirs in results]
+    plain, other = ([result[at] for result in results] for at in (0, 1))
+    return (
+        Figures(median(r for r, _ in plain), median(c for _, c in plain), [1.0]),
+        Figures(median(r for r, _ in other), median(c for _, c in other), ratios),
+    )
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Seconds of CPU that the process's threads have used, to the nanosecond."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 @contextlib.contextmanager
@@ -177,20 +248,27 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], output: Path) 
     raise RuntimeError("the server did not become ready")
 
 
-def main(seconds: float = 5.0) -> str:
+def main(turns: int = 15) -> str:
     """Measure every case; the table as Markdown, also written to bench/results/rest.md."""
     os.sched_setaffinity(0, {1} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
-    lines = ["| request | per second | per CPU-second |", "|---|---|---|"]
-    for case in CASES:
-        with served(case) as (port, pid):
-            rate, per_cpu = uvloop.run(load(port, pid, case.path, seconds))
-        lines.append(f"| {case.name} | {rate:,.0f} | {per_cpu:,.0f} |")
-        print(lines[-1], flush=True)
-    table = "\n".join(lines) + "\n"
+    rows: list[str] = []
+    bare: list[Figures] = []
+    with served(BARE_CASE) as plain:
+        for case in CASES:
+            with served(case) as (port, pid):
+                beside, figures = uvloop.run(compare(plain, (port, pid), case.path, turns))
+            bare.append(beside)
+            low, high = min(figures.ratios), max(figures.ratios)
+            ratio = f"{median(figures.ratios):.2f} | {low:.2f} to {high:.2f}"
+            rows.append(f"| {case.name} | {figures.rate:,.0f} | {figures.per_cpu:,.0f} | {ratio} |")
+            print(rows[-1], flush=True)
+    rate, per_cpu = median(one.rate for one in bare), median(one.per_cpu for one in bare)
+    first = f"| {BARE_CASE.name} | {rate:,.0f} | {per_cpu:,.0f} | 1 | |"
+    table = "\n".join([*HEAD, first, *rows]) + "\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "rest.md").write_text(f"# REST\n\n{NOTE}\n{table}{NODE}")
     return table
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 5.0)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
