@@ -28,7 +28,7 @@ from pnl_backend.http.listening import cannot_listen, url_of
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.runner import ApiRunner
 from pnl_backend.ops import loop_lag
-from pnl_backend.ops.health import Health
+from pnl_backend.ops.health import HealthMonitor
 from pnl_backend.settings.model import Settings
 from pnl_backend.stream.dashboard import Dashboard
 from pnl_backend.wire.asyncapi import asyncapi
@@ -97,7 +97,7 @@ async def _feeds(core: Core, authenticator: Authenticator) -> tuple[Feeds, Dashb
 
 
 async def _start_listeners(
-    stack: AsyncExitStack, core: Core, feeds: Feeds, authenticator: Authenticator, health: Health
+    stack: AsyncExitStack, core: Core, feeds: Feeds, authenticator: Authenticator, health: HealthMonitor
 ) -> tuple[str, int]:
     """Listen; the URL to show and the port."""
     settings = core.settings

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
-
-import orjson
 
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.readings import Reading
@@ -18,31 +16,20 @@ from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, iso, month_start
 from pnl_backend.errors import FetchError, NotFound
-from pnl_backend.http.ports import HistoryRow, Resolution
 from pnl_backend.ingest.guard import Outcome
-from pnl_backend.ops.health import Health, Part
+from pnl_backend.ops.health import HealthMonitor, Part
 from pnl_backend.ops.metrics import Metrics
-from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire.history import History, Resolution, Rows
 from pnl_backend.wire.json_values import Json
+from pnl_backend.wire.ledger_feed import ledger_figures
+from pnl_backend.wire.message import encode
 from pnl_backend.wire.views import Period, from_record, period_view
-
-
-class _Ledger(Protocol):
-    """What REST reads of the ledger; rows of start <= timestamp <= end (ms)."""
-
-    async def newest(self, limit: int, /) -> Sequence[Record]: ...
-
-    async def history(
-        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
-    ) -> Sequence[HistoryRow]: ...
-
-    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]: ...
 
 
 class TimedLedger:
     """The ledger's answers to REST; `observe` is given the name of each query and its seconds, failed ones too."""
 
-    def __init__(self, ledger: _Ledger, observe: Callable[[str, float], None]) -> None:
+    def __init__(self, ledger: History, observe: Callable[[str, float], None]) -> None:
         self._ledger = ledger
         self._observe = observe
         self.export = ledger.export
@@ -51,9 +38,7 @@ class TimedLedger:
         with self._timed("newest"):
             return await self._ledger.newest(limit)
 
-    async def history(
-        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
-    ) -> Sequence[HistoryRow]:
+    async def history(self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None) -> Rows:
         with self._timed("range"):
             return await self._ledger.history(start, end, resolution, limit=limit)
 
@@ -133,7 +118,7 @@ class TickWatch:
     """Tells metrics of each tick, health that an update went out, and `on_unstored` what waits for the ledger."""
 
     def __init__(self, metrics: Metrics, on_unstored: Callable[[int], None]) -> None:
-        self.health: Health | None = None
+        self.health: HealthMonitor | None = None
         self._on_unstored = on_unstored
         self._metrics = metrics
 
@@ -223,8 +208,7 @@ class Periods:
             base = self._previous_day()
         elif period == "mtd":
             base = await self._before_month(newest)
-        ledger = ledger_fields(ledger_view(newest, base))
-        return orjson.dumps(period_view(newest, base, period)), orjson.dumps(ledger)
+        return encode(period_view(newest, base, period)), encode(ledger_figures(newest, base))
 
     async def _before_month(self, newest: Snapshot) -> Snapshot | None:
         start = month_start(business_date(newest.at, self._zone), self._zone)

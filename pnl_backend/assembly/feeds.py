@@ -14,7 +14,7 @@ from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import LedgerFeed
 from pnl_backend.stream.socketio import SocketFeed
 from pnl_backend.stream.sse import LedgerStream
-from pnl_backend.stream.topics import COMPONENTS, PNL
+from pnl_backend.stream.topics import snapshot_topics
 from pnl_backend.stream.websocket import Authenticate, PlainSockets
 
 
@@ -34,7 +34,7 @@ class Feeds:
     ) -> None:
         broadcast = (dashboard.name,) if dashboard_broadcast else ()
         self.sockets = SocketFeed(
-            hub, (PNL, COMPONENTS, dashboard), secret=secret, window=recovery_window, broadcast=broadcast
+            hub, (*snapshot_topics(), dashboard), secret=secret, window=recovery_window, broadcast=broadcast
         )
         self.server = engine.create_server(config, authenticate=authenticate, on_connect=self.sockets.plan)
         self.sockets.mount(self.server)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pnl_backend import engine
 from pnl_backend.assembly.adapters import store_part
 from pnl_backend.assembly.core import Core
-from pnl_backend.ops.health import Health
+from pnl_backend.ops.health import HealthMonitor
 from pnl_backend.ops.logging import logs_part
 from pnl_backend.ops.metrics import Live
 
@@ -17,10 +17,10 @@ STALLED_TICKS = 6
 """The server is unhealthy after this many intervals without an update, and a minute at least."""
 
 
-def health_of(core: Core, server: engine.Server) -> Health:
+def health_of(core: Core, server: engine.Server) -> HealthMonitor:
     """The health report of a running server, not yet sampled."""
     settings = core.settings
-    return Health(
+    return HealthMonitor(
         environment=settings.node_env,
         cache=core.cache,
         connected_clients=lambda: server.stats().clients,
@@ -33,8 +33,9 @@ def health_of(core: Core, server: engine.Server) -> Health:
             "integrity": core.integrity,
             "logs": logs_part,
         },
-        figures={"reconciliation": core.books.reconciler.report},
-        facts={"businessTimezone": settings.business_timezone, "updateIntervalMs": settings.update_interval_ms},
+        reconciliation=core.books.reconciler.report,
+        business_timezone=settings.business_timezone,
+        update_interval_ms=settings.update_interval_ms,
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
         demo=settings.demo_mode,
     )

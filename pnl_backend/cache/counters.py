@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from pnl_backend.cache.base import family
 from pnl_backend.domain.readings import Tier
+from pnl_backend.wire.operations import Counts, FamilyStats
 
 Operation = Literal["hit", "miss", "set", "delete", "error"]
 WINDOW = 1024
@@ -47,19 +48,18 @@ class Counter:
             case "error":
                 self.errors += 1
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
+        """The fields of `operations.Counts`: latencies in ms, 0 before the first call."""
+        ordered = sorted(self.seconds)
         return {
             "hits": self.hits,
             "misses": self.misses,
             "sets": self.sets,
             "deletes": self.deletes,
             "errors": self.errors,
+            "p50Ms": _percentile(ordered, 0.50),
+            "p99Ms": _percentile(ordered, 0.99),
         }
-
-    def latency(self) -> dict[str, float]:
-        """Milliseconds, 0 before the first call."""
-        ordered = sorted(self.seconds)
-        return {"p50Ms": _percentile(ordered, 0.50), "p99Ms": _percentile(ordered, 0.99)}
 
 
 class Counters:
@@ -112,19 +112,11 @@ class Counters:
             counter.hits += 1
             counter.seconds.append(seconds)
 
-    def by_family(self) -> dict[str, Any]:
-        return {
-            name: {
-                **counter.counts(),
-                **counter.latency(),
-                "tiers": {
-                    tier: {**held.counts(), **held.latency()}
-                    for (of, tier), held in self._tier_families.items()
-                    if of == name
-                },
-            }
-            for name, counter in self.families.items()
-        }
+    def by_family(self) -> dict[str, FamilyStats]:
+        tiers: dict[str, dict[str, Counts]] = {name: {} for name in self.families}
+        for (name, tier), held in self._tier_families.items():
+            tiers.setdefault(name, {})[tier] = Counts(**held.counts())
+        return {name: FamilyStats(**counter.counts(), tiers=tiers[name]) for name, counter in self.families.items()}
 
     def _family(self, key: str) -> str:
         """The family, or `other` when a caller makes up ever new ones."""

@@ -12,27 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
-import orjson
 from loguru import logger
 
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
+from pnl_backend.wire.history import History, HistoryRow, Resolution, Rows, decoded_rows
+from pnl_backend.wire.message import encode
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 MOST_BLOCKS = 62
 """A range over more blocks than this is one read of the ledger: it would only push everything else out."""
 DEMAND = 300.0
 """Seconds after its last request for which the open block is read again at each snapshot."""
-
-Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
-Row = Mapping[str, int | float]
-COLUMNS = ("timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +51,6 @@ _KINDS: dict[str, _Kind] = {
     "1m": _Kind("1m", "1m", MINUTE_MS, HOUR_MS, 300.0, "%Y-%m-%dT%H"),
     "1h": _Kind("1h", "hourly", HOUR_MS, DAY_MS, 86_400.0, "%Y-%m-%d"),
 }
-
-
-class History(Protocol):
-    """The ledger's ranges: rows of start <= timestamp <= end (ms), oldest first."""
-
-    async def newest(self, limit: int, /) -> Sequence[Record]: ...
-
-    async def history(
-        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
-    ) -> Sequence[Row]: ...
-
-    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[Row]]: ...
 
 
 class Publication(Protocol):
@@ -138,12 +123,10 @@ class Recent:
     async def newest(self, limit: int, /) -> Sequence[Record]:
         return await self._ledger.newest(limit)
 
-    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[Row]]:
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Rows]:
         return self._ledger.export(start, end, resolution)
 
-    async def history(
-        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
-    ) -> Sequence[Row]:
+    async def history(self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None) -> Rows:
         kind = _KINDS.get(resolution)
         if kind is None or self._distrusted or not 0 <= start <= end:
             return await self._ledger.history(start, end, resolution, limit=limit)
@@ -152,9 +135,9 @@ class Recent:
         if (end - block) // kind.span >= MOST_BLOCKS:
             return await self._ledger.history(start, end, resolution, limit=limit)
         last = min(end, self._newest_at)
-        rows: list[Row] = []
+        rows: list[HistoryRow] = []
         while block <= last:
-            rows += [row for row in await self._block(kind, block) if first <= row["timestamp"] <= end]
+            rows += [row for row in await self._block(kind, block) if first <= row.timestamp <= end]
             block += kind.span
         return rows if limit is None else rows[-limit:]
 
@@ -162,7 +145,7 @@ class Recent:
         """Whether the newest snapshot lies in the block. The clock says nothing: ticks may have stopped."""
         return start <= self._newest_at < start + kind.span
 
-    async def _block(self, kind: _Kind, start: int) -> list[Row]:
+    async def _block(self, kind: _Kind, start: int) -> list[HistoryRow]:
         key = kind.key(start)
         if self._is_open(kind, start):
             self._asked[kind.family] = self._monotonic()
@@ -175,8 +158,7 @@ class Recent:
         if held is None:
             # One who gives up must not take the rows away from the others.
             held = await asyncio.shield(self._load(kind, start))
-        rows: list[Row] = orjson.loads(held)
-        return rows
+        return decoded_rows(held)
 
     def _load(self, kind: _Kind, start: int) -> asyncio.Task[bytes]:
         """Read a block from the ledger into the cache; whoever asks meanwhile shares the read."""
@@ -190,7 +172,7 @@ class Recent:
     async def _read(self, kind: _Kind, start: int) -> bytes:
         own, key = asyncio.current_task(), kind.key(start)
         try:
-            rows = orjson.dumps(list(await self._ledger.history(start, start + kind.span - 1, kind.resolution)))
+            rows = encode(await self._ledger.history(start, start + kind.span - 1, kind.resolution))
         except StoreError:
             if key in self._outdated:
                 self._delete(key)
@@ -252,11 +234,7 @@ class Recent:
 def _are_rows(held: bytes) -> bool:
     """Whether a value is a block: other programs can write to Redis, too."""
     try:
-        rows = orjson.loads(held)
-    except orjson.JSONDecodeError:
+        decoded_rows(held)
+    except ValueError:
         return False
-    return isinstance(rows, list) and all(_is_row(row) for row in rows)
-
-
-def _is_row(row: object) -> bool:
-    return isinstance(row, dict) and all(type(row.get(column)) in (int, float) for column in COLUMNS)
+    return True

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
@@ -17,6 +16,10 @@ from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.redis import RedisTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.domain.readings import Tier
+from pnl_backend.domain.times import iso
+from pnl_backend.wire.operations import CacheServices, CacheStats, TiersStats, TierStats
+
+_NO_TIER = TierStats(**Counter().counts(), size=0, status="disabled")
 
 Valid = Callable[[bytes], bool]
 """Whether a value of a tier that others can write to has the shape that its key promises."""
@@ -120,32 +123,33 @@ class TieredCache:
         for tier in self._tiers:
             await tier.close()
 
-    def health(self) -> dict[str, str]:
+    def health(self) -> CacheServices:
         """Each tier's state in the words of the health route."""
-        return {"processCache": "healthy", "redis": self._status("redis"), "sqlite": self._status("sqlite")}
+        return CacheServices("healthy", self._status("redis"), self._status("sqlite"))
 
-    def stats(self) -> dict[str, Any]:
-        """The data of the cache statistics route, its timestamp aside."""
+    def stats(self) -> CacheStats:
+        """What was asked since the start."""
         whole = self._counters.whole
         total = whole.hits + whole.misses
         rate = whole.hits / total * 100 if total else 0.0
-        return {
-            **whole.counts(),
-            "total": total,
-            "hitRate": f"{rate:.2f}%",
-            "processCacheSize": next((tier.size() for tier in self._tiers if tier.name == "memory"), 0),
-            "tiers": {tier.name: self._tier_stats(tier) for tier in self._tiers},
-            "keys": self._counters.by_family(),
-        }
+        tiers: dict[str, TierStats] = {tier.name: self._tier_stats(tier) for tier in self._tiers}
+        return CacheStats(
+            hits=whole.hits,
+            misses=whole.misses,
+            sets=whole.sets,
+            deletes=whole.deletes,
+            errors=whole.errors,
+            total=total,
+            hitRate=f"{rate:.2f}%",
+            processCacheSize=tiers["memory"].size or 0 if "memory" in tiers else 0,
+            timestamp=iso(int(time.time() * 1000)),
+            tiers=TiersStats(**{name: tiers.get(name, _NO_TIER) for name in TiersStats.__struct_fields__}),
+            keys=self._counters.by_family(),
+        )
 
-    def _tier_stats(self, tier: CacheTier) -> dict[str, Any]:
-        counter = self._counters.tiers.get(tier.name, Counter())
-        return {
-            **counter.counts(),
-            "size": 0 if tier.status == "disabled" else tier.size(),
-            "status": tier.status,
-            **counter.latency(),
-        }
+    def _tier_stats(self, tier: CacheTier) -> TierStats:
+        size = 0 if tier.status == "disabled" else tier.size()
+        return TierStats(**self._counters.tiers.get(tier.name, Counter()).counts(), size=size, status=tier.status)
 
     def _status(self, name: Tier) -> TierStatus:
         return next((tier.status for tier in self._tiers if tier.name == name), "disabled")

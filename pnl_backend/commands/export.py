@@ -13,10 +13,9 @@ from typing import BinaryIO, get_args
 
 from pnl_backend.commands.common import Progress, Subparsers, load_settings, run_async
 from pnl_backend.errors import BadRequest, OutputError
-from pnl_backend.ledger.sqlite.history import Resolution
 from pnl_backend.ledger.sqlite.reading import history_of
 from pnl_backend.settings.model import Settings
-from pnl_backend.wire.export import Format, Rows, encoded
+from pnl_backend.wire.history import Format, Resolution, Rows, encoded
 
 
 def add(subparsers: Subparsers) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import orjson
+from pnl_backend.wire.message import encode
 
 Json = Mapping[str, Any]
 
@@ -130,7 +130,7 @@ def _type(schema: Json) -> str:
             name = escape(ref.rsplit("/", 1)[1])
             text = f'<a href="#{name}">{name}</a>'
         case {"const": value}:
-            text = f"<code>{escape(orjson.dumps(value).decode())}</code>"
+            text = f"<code>{escape(encode(value).decode())}</code>"
         case {"enum": choices}:
             text = ", ".join(f"<code>{escape(str(choice))}</code>" for choice in choices)
         case {"anyOf": options}:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 from loguru import logger
 
 from pnl_backend.errors import PnLError, RateLimited
 from pnl_backend.http.envelope import failure, refusal
+from pnl_backend.wire.answers import ErrorDetail
+from pnl_backend.wire.message import UNSET, UnsetType
 
 _RETRY_SECONDS = "5"
 _MAX_KINDS = 1000
@@ -29,11 +30,12 @@ class Failures:
             return self._http(error, request_id, now_ms)
         status = error.status if isinstance(error, PnLError) else 500
         code = error.code if isinstance(error, PnLError) else PnLError.code
-        extra: dict[str, Any] = {}
+        retry_after: int | UnsetType = UNSET
+        stack: str | UnsetType = UNSET
         headers: dict[str, str] = {}
         if isinstance(error, RateLimited):
-            extra["retryAfter"] = error.retry_after
-            headers["Retry-After"] = str(error.retry_after)
+            retry_after = error.retry_after
+            headers["Retry-After"] = str(retry_after)
         message = str(error)
         if status >= 500:
             self.log(error, request_id)
@@ -43,10 +45,11 @@ class Failures:
                 message = HTTPStatus(status).phrase
             else:
                 message = message or type(error).__name__
-                extra["stack"] = "".join(traceback.format_exception(error))
+                stack = "".join(traceback.format_exception(error))
         elif status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        response = failure(status, message, code, request_id=request_id, now_ms=now_ms, extra=extra, headers=headers)
+        detail = ErrorDetail(message, code, request_id, retry_after, stack)
+        response = failure(status, detail, now_ms=now_ms, headers=headers)
         if status in {408, 413}:  # what is left of the body is not worth reading
             response.force_close()
         return response

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
-
 from pnl_backend.http.routing import Answer, Route
-from pnl_backend.wire.models import Failure
+from pnl_backend.wire.answers import Failure
 from pnl_backend.wire.schemas import model_schemas
 from pnl_backend.wire.schemas import schema_ref as _ref
 
@@ -70,7 +68,10 @@ def _responses(route: Route) -> Json:
     responses: Json = {}
     for answer in route.answers:
         entry = responses.setdefault(str(answer.status), {"description": answer.description, "content": {}})
-        entry["content"][answer.content_type] = {"schema": _answer_schema(answer)}
+        schema, content = _answer_schema(answer), entry["content"]
+        if answer.content_type in content:
+            schema = {"anyOf": [content[answer.content_type]["schema"], schema]}
+        content[answer.content_type] = {"schema": schema}
     refusals = set(route.errors)
     if route.guard.access not in _SECURITY:
         refusals |= {401, 403}
@@ -107,7 +108,7 @@ def _answer_schema(answer: Answer) -> Json:
 
 
 def _schemas(routes: Iterable[Route]) -> Json:
-    models: list[type[BaseModel]] = [Failure]
+    models: list[type[Any]] = [Failure]
     for route in routes:
         models += [model for answer in route.answers for model in (answer.model, answer.beside) if model is not None]
         models += [route.body] if route.body is not None else []

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
 from pnl_backend.errors import BadRequest, PnLError
+from pnl_backend.wire.message import Model, decoded
 
 MAX_TIME_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _INTEGER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
@@ -121,8 +121,8 @@ def _one(request: web.Request, name: str) -> str | None:
     return values[0] if values else None
 
 
-async def read_object(request: web.Request, *, max_bytes: int, timeout: float) -> dict[str, Any]:
-    """The JSON object in the body, `{}` for an empty one; at most `max_bytes`, within `timeout` seconds."""
+async def read_body(request: web.Request, model: type[Model], *, max_bytes: int, timeout: float) -> Model:
+    """The body as a model, an empty one as `{}`; at most `max_bytes`, within `timeout` seconds."""
     length = request.content_length
     if length is not None and length > max_bytes:
         raise PayloadTooLarge(f"The body must not exceed {max_bytes} bytes")
@@ -137,12 +137,7 @@ async def read_object(request: web.Request, *, max_bytes: int, timeout: float) -
         raise BodyTimeout("The body did not arrive in time") from None
     except (web.PayloadAccessError, web.RequestPayloadError):
         raise BadRequest("The body could not be read") from None
-    if not body.strip():
-        return {}
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadRequest("The body must be JSON") from None
-    if not isinstance(document, dict):
-        raise BadRequest("The body must be a JSON object")
-    return document
+        return decoded(bytes(body).strip() or b"{}", model)
+    except BadRequest as error:
+        raise BadRequest(f"The body is not what is expected: {error}") from None

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from aiohttp import web
 
-from pnl_backend.domain.record import Record
+from pnl_backend.wire import operations
+from pnl_backend.wire.history import History
 from pnl_backend.wire.views import Period
 
-Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
 Readiness = Literal["ready", "starting", "draining"]
-HistoryRow = Mapping[str, int | float]
-"""One row of a range: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close, count."""
 
 
 class Latest(Protocol):
     """The newest published snapshot, each view encoded once for every transport (the hub)."""
 
     def json(self, view: str, /) -> bytes | None:
-        """The JSON of `snapshot`, `breakdown` or `ledger`; None before anything was published."""
+        """The JSON of `snapshot`, `breakdown` or `figures` (the ledger's); None before anything was published."""
 
 
 class Periods(Protocol):
     async def snapshot(self, period: Period, /) -> tuple[bytes, bytes] | None:
         """The newest snapshot and its ledger as JSON, with a period's figures; None before anything was published."""
-
-
-class History(Protocol):
-    """What the ledger remembers; a ledger that cannot be read raises StoreError."""
-
-    async def newest(self, limit: int, /) -> Sequence[Record]:
-        """The newest `limit` snapshots, oldest first."""
-
-    async def history(
-        self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
-    ) -> Sequence[HistoryRow]:
-        """The rows of start <= timestamp <= end (ms), oldest first; with a limit the newest of them.
-
-        Raises BadRequest where there is no limit and the range holds more rows than one answer does.
-        """
-
-    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]:
-        """The same rows in batches, however many there are, in flat memory."""
 
 
 class Breakers(Protocol):
@@ -56,18 +36,18 @@ class Breakers(Protocol):
 
 
 class Cache(Protocol):
-    def stats(self) -> Mapping[str, Any]:
-        """The cache's counters as the wire contract has them, the timestamp aside."""
+    def stats(self) -> operations.CacheStats:
+        """What the cache was asked since the start."""
 
     async def clear(self) -> None:
         """Empty every tier."""
 
 
 class Health(Protocol):
-    async def report(self, *, keyed: bool) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the server does its job, and the body of `/health`; `keyed` adds amounts of money and details."""
+    def report(self, *, keyed: bool) -> operations.Health:
+        """The body of `/health`; `keyed` adds amounts of money and details."""
 
-    def brief(self, *, keyed: bool) -> Mapping[str, Any]:
+    def brief(self, *, keyed: bool) -> operations.BriefHealth:
         """The body of `/api/health`, likewise."""
 
     def readiness(self) -> Readiness:

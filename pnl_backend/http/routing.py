@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from pnl_backend.http.params import Param
 
@@ -32,10 +31,10 @@ class Answer:
     """
 
     description: str
-    model: type[BaseModel] | None = None
+    model: type[Any] | None = None
     enveloped: bool = True
     many: bool = False
-    beside: type[BaseModel] | None = None
+    beside: type[Any] | None = None
     content_type: str = "application/json"
     status: int = 200
 
@@ -51,7 +50,7 @@ class Route:
     tag: str = ""
     guard: Guard = Guard("read")
     params: tuple[Param, ...] = ()
-    body: type[BaseModel] | None = None
+    body: type[Any] | None = None
     answers: tuple[Answer, ...] = ()
     errors: tuple[int, ...] = ()
     cors: bool = True

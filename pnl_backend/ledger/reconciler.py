@@ -8,7 +8,7 @@ so whatever happens between two of them looks like a gap for a moment.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -22,6 +22,7 @@ from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPor
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import StoreError
+from pnl_backend.wire import operations
 
 TOLERANCE = Decimal(1)
 HOUR = 3600.0
@@ -95,14 +96,15 @@ class Reconciler:
             return "unknown"
         return "gap" if self._gap_said else "reconciled"
 
-    def report(self) -> Mapping[str, Any]:
-        """What everybody may see: what is left over, never the account's own figures; USD."""
-        return {
-            "state": self.state,
-            "gap": None if self._found is None else number(self._found.gap),
-            "asOf": None if self._found is None else iso(self._as_of),
-            "differences": {one.name: number(one.amount) for one in self._differences},
-        }
+    def report(self) -> operations.Reconciliation:
+        """What everybody may see: what is left over, never the account's own figures."""
+        found = self._found
+        return operations.Reconciliation(
+            state=self.state,
+            gap=None if found is None else number(found.gap),
+            asOf=None if found is None else iso(self._as_of),
+            differences={one.name: number(one.amount) for one in self._differences},
+        )
 
     def problem(self) -> str | None:
         """What is wrong, in a sentence; None while the books agree or nothing is known yet."""

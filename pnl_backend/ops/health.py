@@ -7,10 +7,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from loguru import logger
+
+from pnl_backend.domain.times import iso
+from pnl_backend.wire import operations
+from pnl_backend.wire.message import UNSET, UnsetType, as_model
 
 Readiness = Literal["starting", "ready", "draining"]
 _VITAL = ("aggregator", "store")
@@ -31,9 +34,9 @@ class Part:
 
 
 class Cache(Protocol):
-    def health(self) -> Mapping[str, str]: ...
+    def health(self) -> operations.CacheServices: ...
 
-    def stats(self) -> Mapping[str, Any]: ...
+    def stats(self) -> operations.CacheStats: ...
 
 
 @dataclass(slots=True)
@@ -42,13 +45,13 @@ class _Seen:
     since: int
 
 
-class Health:
+class HealthMonitor:
     """Answers the health routes.
 
     The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
-    wrong makes it degraded, and it stays in service. `figures` are further fields with amounts of money in them.
-    `facts` are further fields of the brief answer: what a client must know of the configuration to read the figures.
-    `stall_after` is how many seconds without a good tick count as stopped.
+    wrong makes it degraded, and it stays in service. `reconciliation` has amounts of money in it; `business_timezone`
+    and `update_interval_ms` are what a client must know of the configuration to read the figures. `stall_after` is
+    how many seconds without a good tick count as stopped.
     """
 
     def __init__(
@@ -60,16 +63,18 @@ class Health:
         loop_running: Callable[[], bool],
         store: Callable[[], Part],
         parts: Mapping[str, Callable[[], Part]] | None = None,
-        figures: Mapping[str, Callable[[], Any]] | None = None,
-        facts: Mapping[str, Any] | None = None,
+        reconciliation: Callable[[], operations.Reconciliation] | None = None,
+        business_timezone: str = "UTC",
+        update_interval_ms: int = 5000,
         stall_after: float = 60.0,
         demo: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environment = environment
-        self._figures = dict(figures or {})
-        self._facts = dict(facts or {})
+        self._reconciliation = reconciliation
+        self._business_timezone = business_timezone
+        self._update_interval_ms = update_interval_ms
         self._cache = cache
         self._connected_clients = connected_clients
         self._loop_running = loop_running
@@ -111,37 +116,37 @@ class Health:
         """Whether new work should be sent here."""
         return self._readiness
 
-    async def report(self, *, keyed: bool) -> tuple[bool, dict[str, Any]]:
-        """Whether the server does its job, and the body of `/health`; `keyed` adds the figures and every detail."""
+    def report(self, *, keyed: bool) -> operations.Health:
+        """The body of `/health`; `keyed` adds the reconciliation and every detail."""
         self.look()
-        healthy = all(self._seen[name].part.ok for name in _VITAL)
-        return healthy, {
-            "status": "healthy" if healthy else "unhealthy",
-            "timestamp": _iso(self._now()),
-            "uptime": self._uptime(),
-            "environment": self._environment,
-            "demo": self._demo,
-            "services": {"cache": dict(self._cache.health()), "aggregator": self._seen["aggregator"].part.state},
-            "degraded": [name for name, seen in self._seen.items() if not seen.part.ok],
-            "parts": {name: _part(seen, detail=keyed) for name, seen in self._seen.items()},
-            **self._read_figures(keyed),
-        }
+        return operations.Health(
+            status="healthy" if all(self._seen[name].part.ok for name in _VITAL) else "unhealthy",
+            timestamp=iso(self._now()),
+            uptime=self._uptime(),
+            environment=self._environment,
+            demo=self._demo,
+            services=operations.HealthServices(self._cache.health(), self._seen["aggregator"].part.state),
+            degraded=[name for name, seen in self._seen.items() if not seen.part.ok],
+            parts={name: _part(seen, detail=keyed) for name, seen in self._seen.items()},
+            reconciliation=self._reconciled(keyed),
+        )
 
-    def brief(self, *, keyed: bool) -> dict[str, Any]:
-        """The body of `/api/health`; `keyed` adds the figures."""
+    def brief(self, *, keyed: bool) -> operations.BriefHealth:
+        """The body of `/api/health`; `keyed` adds the reconciliation."""
         stats = self._cache.stats()
-        return {
-            "status": "ok",
-            "timestamp": self._now(),
-            "connectedClients": self._connected_clients(),
-            "cacheStats": {name: stats[name] for name in ("hitRate", "hits", "misses", "total")},
-            "uptime": self._uptime(),
-            **self._read_figures(keyed),
-            **self._facts,
-        }
+        return operations.BriefHealth(
+            status="ok",
+            timestamp=self._now(),
+            connectedClients=self._connected_clients(),
+            cacheStats=as_model(stats, operations.BriefCacheStats),
+            uptime=self._uptime(),
+            businessTimezone=self._business_timezone,
+            updateIntervalMs=self._update_interval_ms,
+            reconciliation=self._reconciled(keyed),
+        )
 
-    def _read_figures(self, shown: bool) -> dict[str, Any]:
-        return {name: read() for name, read in self._figures.items()} if shown else {}
+    def _reconciled(self, shown: bool) -> operations.Reconciliation | UnsetType:
+        return self._reconciliation() if shown and self._reconciliation is not None else UNSET
 
     def look(self) -> None:
         """Ask every part how it is, and note what has changed."""
@@ -167,7 +172,7 @@ class Health:
         logger.log(level, "health: {} is {}{}", name, part.state, f": {part.detail}" if part.detail else "")
 
     def _tier(self, name: str) -> Part:
-        state = self._cache.health()[name]
+        state = getattr(self._cache.health(), name)
         return Part(state, ok=state != "down")
 
     def _aggregator(self) -> Part:
@@ -186,11 +191,9 @@ class Health:
         return int(self._clock() * 1000)
 
 
-def _part(seen: _Seen, *, detail: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {"state": seen.part.state, "ok": seen.part.ok, "since": _iso(seen.since)}
-    if detail and seen.part.detail:
-        shown["detail"] = seen.part.detail
-    return shown
+def _part(seen: _Seen, *, detail: bool) -> operations.HealthPart:
+    shown = seen.part.detail if detail and seen.part.detail else UNSET
+    return operations.HealthPart(seen.part.state, seen.part.ok, iso(seen.since), shown)
 
 
 def _ask(probe: Callable[[], Part]) -> Part:
@@ -199,7 +202,3 @@ def _ask(probe: Callable[[], Part]) -> Part:
         return probe()
     except Exception as error:
         return Part("unknown", ok=False, detail=f"{type(error).__name__}: {error}")
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

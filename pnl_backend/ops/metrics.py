@@ -27,6 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from pnl_backend.ops.request_times import RequestTimes
+from pnl_backend.wire.operations import CacheStats, TiersStats, TierStats
 
 # A second series for each counter, which nothing here asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -87,8 +88,7 @@ class Live:
     """Connected clients by transport."""
     engine: Callable[[], Mapping[str, Any]]
     """The engine's counters by name."""
-    cache: Callable[[], Mapping[str, Any]]
-    """The cache statistics of the wire contract."""
+    cache: Callable[[], CacheStats]
     breakers: Callable[[], Mapping[str, str]]
     """CLOSED, HALF_OPEN or OPEN by service."""
     database_bytes: Callable[[], int]
@@ -293,32 +293,33 @@ class _Scraped(Collector):
             "What the cache as a whole was asked, last known good answers as misses",
             labels=["result"],
         )
-        requests.add_metric(["hit"], stats["hits"])
-        requests.add_metric(["miss"], stats["misses"])
+        requests.add_metric(["hit"], stats.hits)
+        requests.add_metric(["miss"], stats.misses)
         yield requests
         up = GaugeMetricFamily("pnl_cache_tier_up", "1 while a cache tier can be used", labels=["tier"])
         entries = GaugeMetricFamily("pnl_cache_entries", "Keys held, as last counted", labels=["tier"])
-        for tier, held in stats["tiers"].items():
-            if held["status"] != "disabled":
-                up.add_metric([tier], held["status"] == "connected")
-            if held["size"] is not None:
-                entries.add_metric([tier], held["size"])
+        for tier in TiersStats.__struct_fields__:
+            held: TierStats = getattr(stats.tiers, tier)
+            if held.status != "disabled":
+                up.add_metric([tier], held.status == "connected")
+            if held.size is not None:
+                entries.add_metric([tier], held.size)
         yield up
         yield entries
         yield self._cache_calls(stats)
 
     @staticmethod
-    def _cache_calls(stats: Mapping[str, Any]) -> Metric:
+    def _cache_calls(stats: CacheStats) -> Metric:
         calls = CounterMetricFamily(
             "pnl_cache_tier_calls",
             "Calls to a cache tier, by key family and what came of it",
             labels=["tier", "family", "operation"],
         )
-        for family, counted in stats["keys"].items():
-            for tier, counts in counted["tiers"].items():
+        for family, counted in stats.keys.items():
+            for tier, counts in counted.tiers.items():
                 for operation, field in _CACHE_OPERATIONS.items():
-                    if counts[field]:
-                        calls.add_metric([tier, family, operation], counts[field])
+                    if count := getattr(counts, field):
+                        calls.add_metric([tier, family, operation], count)
         return calls
 
     def _breakers(self) -> Iterable[Metric]:

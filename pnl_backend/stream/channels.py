@@ -11,13 +11,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pnl_backend.engine import Message, Server, with_argument
+from pnl_backend.engine import EncodedJson, Message, Server, with_argument
 from pnl_backend.stream.hub import Hub, Publication
-from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.recovery import Offset
 from pnl_backend.stream.replay import Replay, ReplayedChannel
-from pnl_backend.stream.topics import Origin, Topic
-from pnl_backend.wire.json_values import Json
+from pnl_backend.stream.topics import Topic, as_text
+from pnl_backend.wire.socket_messages import Origin, Since, SubscribeAck, Subscriptions
 
 SUBSCRIPTIONS = "subscriptions"
 """An event for clients that take offsets alone."""
@@ -61,7 +60,7 @@ class Channel:
             offset=self._group.offsets(),
         )
 
-    async def subscribe(self, sid: str, since: Since | None) -> Json:
+    async def subscribe(self, sid: str, since: Since | None) -> EncodedJson:
         """Let the socket in with what is due; answers the acknowledgement. A later call for the socket wins."""
         await self.leave(sid)
         held = False
@@ -128,8 +127,8 @@ class Channel:
         encoded: Message = self._group.server.manager.encode(self.topic.event, arguments, self._group.namespace)
         return encoded
 
-    def _acknowledgement(self, *, recovered: bool) -> Json:
-        return {"ok": True, "epoch": self.current.record.epoch, "seq": self.current.seq, "recovered": recovered}
+    def _acknowledgement(self, *, recovered: bool) -> EncodedJson:
+        return as_text(SubscribeAck(True, self.current.record.epoch, self.current.seq, recovered))
 
 
 class ChannelGroup:
@@ -186,7 +185,7 @@ class ChannelGroup:
             replay = self.replay_of(member)
             within = replay.channels if replay is not None else []
             topics = [c.room for c in self.channels if c.room in member.rooms or c in within]
-            arguments = ({"topics": topics}, str(self.offset(member)))
+            arguments = (as_text(Subscriptions(topics)), str(self.offset(member)))
             self.server.manager.tell(member, self.server.manager.encode(SUBSCRIPTIONS, arguments, self.namespace))
 
     # Replays.

@@ -11,18 +11,16 @@ from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-import orjson
-
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
-from pnl_backend.engine import FeedConnection, Message, Server
+from pnl_backend.engine import EncodedJson, FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
-from pnl_backend.stream.topics import Origin
-from pnl_backend.wire.feed_views import dashboard_view, trend_row
-from pnl_backend.wire.json_values import Json
+from pnl_backend.stream.topics import Newest
+from pnl_backend.wire.dashboard_feed import DashboardMessage, Trend, dashboard_message, trend
+from pnl_backend.wire.socket_messages import Origin
 from pnl_backend.wire.views import from_record
 
 DAYS = 30
@@ -76,7 +74,8 @@ class Dashboard:
         self._today: date | None = None
         self._first: Snapshot | None = None
         self._read = False
-        self._rows: list[tuple[date, Json]] = []
+        self._rows: list[tuple[date, Trend]] = []
+        self._newest = Newest()
         self._before: dict[date, Snapshot | None] = {}
 
     async def publish(self, publication: Publication) -> None:
@@ -100,20 +99,21 @@ class Dashboard:
     async def stream_error(self) -> None:
         """Nothing to send."""
 
-    def message(self, publication: Publication, source: Origin) -> Json:  # noqa: ARG002 - the same for all of them
-        today = self._day(publication)
+    def message(self, publication: Publication, source: Origin) -> EncodedJson:  # noqa: ARG002 - the same for all
+        """The message as JSON, encoded once for every namespace and feed."""
+        previous = self._previous(publication)
+        return self._newest.get(lambda: self._message(publication, previous), publication, previous, len(self._rows))
+
+    def _message(self, publication: Publication, previous: Snapshot) -> DashboardMessage:
+        shown, today = publication.snapshot, self._day(publication)
         before = [row for day, row in self._rows if day < today][1 - DAYS :]
-        return dashboard_view(publication.snapshot, self._previous(publication), [*before, self._row(publication)])
+        return dashboard_message(shown, previous, [*before, trend(today, shown.total_revenue, shown.total_expenses)])
 
     def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - every message is whole
         return self.name
 
     def _day(self, publication: Publication) -> date:
         return business_date(publication.record.at, self._zone)
-
-    def _row(self, publication: Publication) -> Json:
-        shown = publication.snapshot
-        return trend_row(self._day(publication).isoformat(), shown.total_revenue, shown.total_expenses)
 
     def _previous(self, publication: Publication) -> Snapshot:
         """The day before's last complete snapshot; a replay may reach into yesterday, which had its own day before.
@@ -168,10 +168,10 @@ class DashboardFeed:
     def _message_of(self, publication: Publication) -> Message:
         """Encoded once for everybody."""
         if self._newest is None or self._newest[0] is not publication:
-            text = orjson.dumps(self._dashboard.message(publication, "stream")).decode()
+            text = self._dashboard.message(publication, "stream")
             self._newest = publication, Message.text(text, replace_key=self._dashboard.name)
         return self._newest[1]
 
 
-def _close(close: DayClose) -> Json:
-    return trend_row(close.day.isoformat(), Decimal(close.revenue_cents) / 100, Decimal(close.expenses_cents) / 100)
+def _close(close: DayClose) -> Trend:
+    return trend(close.day, Decimal(close.revenue_cents) / 100, Decimal(close.expenses_cents) / 100)

@@ -22,9 +22,8 @@ from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import PnLError
-from pnl_backend.wire.feed_views import ledger_fields, ledger_view
-from pnl_backend.wire.json_values import Json
-from pnl_backend.wire.kept import kept_json
+from pnl_backend.wire.ledger_feed import Ledger, LedgerFigures, ledger
+from pnl_backend.wire.message import as_model, encode_kept
 from pnl_backend.wire.views import breakdown_view, from_record, snapshot_view
 
 RING = 1000
@@ -86,7 +85,7 @@ class Publication:
                 self._now = age, self.snapshot, self.record.data
             else:
                 shown = aged(self.snapshot, age * 1000, not_live)
-                self._now = age, shown, kept_json(snapshot_view(shown))
+                self._now = age, shown, encode_kept(snapshot_view(shown))
         return self._now[1:]
 
     @property
@@ -98,36 +97,26 @@ class Publication:
         return iso(self.record.at)
 
     @cached_property
-    def pnl(self) -> Json:
-        """The snapshot as it was published."""
-        return snapshot_view(self.snapshot)
-
-    @property
-    def pnl_now(self) -> Json:
-        """The snapshot for whoever comes now."""
-        return snapshot_view(self.now)
-
-    @cached_property
-    def components(self) -> Json:
-        return breakdown_view(self.snapshot)
-
-    @cached_property
     def sums(self) -> Sums:
         return sums(self.record)
 
     @cached_property
-    def ledger(self) -> Json:
+    def breakdown_json(self) -> bytes:
+        return encode_kept(breakdown_view(self.snapshot))
+
+    @cached_property
+    def ledger(self) -> Ledger:
         """The ledger feed's snapshot."""
-        return ledger_view(self.snapshot)
+        return ledger(self.snapshot)
 
     @cached_property
     def ledger_json(self) -> bytes:
-        """The ledger without its time and place, as it stands beside REST's envelope."""
-        return kept_json(ledger_fields(self.ledger))
+        return encode_kept(self.ledger)
 
     @cached_property
-    def breakdown_json(self) -> bytes:
-        return kept_json(self.components)
+    def figures_json(self) -> bytes:
+        """The ledger without its time and place, as it stands beside REST's envelope."""
+        return encode_kept(as_model(self.ledger, LedgerFigures))
 
 
 class Replay(Protocol):
@@ -171,7 +160,7 @@ class Hub:
         return self._latest is not None
 
     def json(self, view: str, /) -> bytes | None:
-        """The newest `snapshot`, `breakdown` or `ledger` as JSON, encoded once a second at most; None before any."""
+        """The newest `snapshot`, `breakdown` or `figures` as JSON, encoded once a second at most; None before any."""
         if self._latest is None:
             return None
         encoded: bytes = getattr(self._latest, f"{view}_json")

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from pnl_backend.errors import BadRequest
+from pnl_backend.wire.message import converted
+from pnl_backend.wire.socket_messages import Since, Subscribe
 
 BURST = 50.0
 PER_SECOND = 10.0
 STRIKES = 50
-LONGEST_EPOCH = 64
-LARGEST_SEQ = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The last update that a subscriber saw."""
-
-    epoch: str
-    seq: int
 
 
 def parse_since(payload: object) -> Since | None:
@@ -28,19 +18,7 @@ def parse_since(payload: object) -> Since | None:
 
     None where there is none: a payload that is no object means nothing, as does an object without it.
     """
-    if not isinstance(payload, dict):
-        return None
-    since = payload.get("since")
-    if since is None:
-        return None
-    if not isinstance(since, dict):
-        raise BadRequest("since must be an object with epoch and seq")
-    epoch, seq = since.get("epoch"), since.get("seq")
-    if not isinstance(epoch, str) or not 0 < len(epoch) <= LONGEST_EPOCH:
-        raise BadRequest("since.epoch must be a short text")
-    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq < LARGEST_SEQ:
-        raise BadRequest("since.seq must be a whole number, 0 or more")
-    return Since(epoch, seq)
+    return converted(payload, Subscribe).since if isinstance(payload, dict) else None
 
 
 class Budget:

@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import orjson
-
 from pnl_backend.domain.delta import Delta, diff
 from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
-from pnl_backend.stream.inbound import Since
-from pnl_backend.wire.feed_views import delta_view
-from pnl_backend.wire.json_values import Json
+from pnl_backend.wire.ledger_feed import DeltaEvent, DeltaMessage, SnapshotEvent, SnapshotMessage, ledger_delta
+from pnl_backend.wire.message import as_model, encode, raw
+from pnl_backend.wire.socket_messages import Since
 
 KEY_FRAME = 60.0
 """Seconds between two snapshots for everybody."""
@@ -136,7 +134,8 @@ class LedgerFeed:
 
     def _snapshot_of(self, publication: Publication) -> Message:
         if self._snapshot is None or self._snapshot[0] is not publication:
-            message = _LedgerMessage("snapshot", publication.ledger, publication, replace_key="ledger")
+            data = publication.ledger_json
+            message = _LedgerMessage(publication, data, SnapshotMessage, SnapshotEvent, replace_key="ledger")
             self._snapshot = publication, message
         return self._snapshot[1]
 
@@ -155,22 +154,32 @@ def parse_event_id(text: str) -> Since | None:
 
 
 def _delta_message(delta: Delta, publication: Publication) -> Message:
-    return _LedgerMessage("delta", delta_view(delta, publication.sums), publication)
+    return _LedgerMessage(publication, encode(ledger_delta(delta, publication.sums)), DeltaMessage, DeltaEvent)
 
 
 class _LedgerMessage(Message):
     """The envelope as text; as an event it has the ledger's fields beside it, for pages that take it for the ledger."""
 
-    __slots__ = ("_envelope", "_publication")
+    __slots__ = ("_data", "_event_model", "_publication")
 
-    def __init__(self, kind: str, data: Json, publication: Publication, *, replace_key: str | None = None) -> None:
-        self._envelope: Json = {"type": kind, "data": data, "timestamp": publication.record.at}
+    def __init__(
+        self,
+        publication: Publication,
+        data: bytes,
+        model: type[SnapshotMessage | DeltaMessage],
+        event_model: type[SnapshotEvent | DeltaEvent],
+        *,
+        replace_key: str | None = None,
+    ) -> None:
         self._publication = publication
-        super().__init__((orjson.dumps(self._envelope).decode(),), key=replace_key, event_id=event_id(publication))
+        self._data = data
+        self._event_model = event_model
+        text = encode(model(raw(data), publication.record.at)).decode()
+        super().__init__((text,), key=replace_key, event_id=event_id(publication))
 
     @property
     def event(self) -> bytes:
         if self._event is None:
-            whole = orjson.dumps({**self._publication.ledger, **self._envelope})
+            whole = encode(as_model(self._publication.ledger, self._event_model, data=raw(self._data)))
             self._event = b"id: %b\ndata: %b\n\n" % (str(self.event_id).encode(), whole)
         return self._event

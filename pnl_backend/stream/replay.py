@@ -15,7 +15,7 @@ from loguru import logger
 from pnl_backend.engine import CONNECTED, Member, Message
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.recovery import Offset
-from pnl_backend.stream.topics import Origin
+from pnl_backend.wire.socket_messages import Origin
 
 
 class ReplayedChannel(Hashable, Protocol):

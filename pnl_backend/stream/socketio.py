@@ -15,14 +15,14 @@ import socketio
 from loguru import logger
 
 from pnl_backend.domain.times import iso
-from pnl_backend.engine import CONNECTED, LEAVING, ConnectPlan, ConnectRequest, Message
+from pnl_backend.engine import CONNECTED, LEAVING, ConnectPlan, ConnectRequest, EncodedJson, Message
 from pnl_backend.errors import BadRequest
 from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Budget, parse_since
 from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
-from pnl_backend.stream.topics import Topic
-from pnl_backend.wire.json_values import Json
+from pnl_backend.stream.topics import Topic, as_text
+from pnl_backend.wire.socket_messages import ConnectSuccess, ErrorMessage, RefusedAck, StreamError, UnsubscribeAck
 
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"
@@ -48,7 +48,7 @@ class FeedNamespace(socketio.AsyncNamespace):
         super().__init__(group.namespace)  # type: ignore[no-untyped-call]  # python-socketio has no annotations
         self._group = group
         self._budgets: dict[str, Budget] = {}
-        self._handlers: dict[str, Callable[[str, object], Awaitable[Json]]] = {}
+        self._handlers: dict[str, Callable[[str, object], Awaitable[EncodedJson]]] = {}
         for channel in group.channels:
             self._handlers[f"subscribe_{channel.topic.name}"] = self._subscriber(channel)
             self._handlers[f"unsubscribe_{channel.topic.name}"] = self._unsubscriber(channel)
@@ -63,11 +63,11 @@ class FeedNamespace(socketio.AsyncNamespace):
         try:
             return await self._handle(sid, event, args[1:])
         except Refusal as refusal:
-            error = {"message": str(refusal), "code": refusal.code}
+            error = as_text(ErrorMessage(str(refusal), refusal.code))
             await self._group.server.emit("error", error, to=sid, namespace=self.namespace)
             return _refused(refusal.code, str(refusal))
 
-    async def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> Json:
+    async def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> EncodedJson:
         await self._spend(sid)
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
@@ -94,24 +94,24 @@ class FeedNamespace(socketio.AsyncNamespace):
         for channel in self._group.channels:
             channel.forget(sid)
 
-    def _subscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[Json]]:
-        async def subscribe(sid: str, payload: object) -> Json:
+    def _subscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[EncodedJson]]:
+        async def subscribe(sid: str, payload: object) -> EncodedJson:
             return await channel.subscribe(sid, parse_since(payload))
 
         return subscribe
 
-    def _unsubscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[Json]]:
-        async def unsubscribe(sid: str, payload: object) -> Json:  # noqa: ARG001 - old clients may send one
+    def _unsubscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[EncodedJson]]:
+        async def unsubscribe(sid: str, payload: object) -> EncodedJson:  # noqa: ARG001 - old clients may send one
             if await channel.leave(sid):
                 self._group.tell_rooms(sid)
-            return {"ok": True}
+            return as_text(UnsubscribeAck(True))
 
         return unsubscribe
 
 
-def _refused(code: str, message: str) -> Json:
+def _refused(code: str, message: str) -> EncodedJson:
     """The acknowledgement of what was not done."""
-    return {"ok": False, "message": message, "code": code}
+    return as_text(RefusedAck(message, code))
 
 
 class SocketFeed:
@@ -158,7 +158,7 @@ class SocketFeed:
                     await channel.publish(publication)
 
     async def stream_error(self) -> None:
-        message = {"message": STREAM_ERROR, "timestamp": iso(int(self._clock() * 1000))}
+        message = as_text(StreamError(STREAM_ERROR, iso(int(self._clock() * 1000))))
         for namespace in self._groups:
             await self._server.emit("stream_error", message, namespace=namespace)
 
@@ -230,10 +230,6 @@ class SocketFeed:
         return self._clock() - publication.record.at / 1000
 
     def _greeting(self, request: ConnectRequest, sid: str, offset: Offset | None = None) -> tuple[str, Any]:
-        greeting = {
-            "message": GREETING,
-            "clientId": sid,
-            "timestamp": iso(int(self._clock() * 1000)),
-            "transport": request.environ.query.get("transport", "polling"),
-        }
+        transport: Any = request.environ.query.get("transport", "polling")
+        greeting = as_text(ConnectSuccess(GREETING, sid, iso(int(self._clock() * 1000)), transport))
         return "connect_success", (greeting,) if offset is None else (greeting, str(offset))

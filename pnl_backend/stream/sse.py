@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from aiohttp import hdrs, web
 
 from pnl_backend.engine import FeedConnection, Message, Server, open_event_stream
-from pnl_backend.stream.inbound import Since
 from pnl_backend.stream.ledger import LedgerFeed, parse_event_id
+from pnl_backend.wire.socket_messages import Since
 
 RETRY_MS = 3000
 """How long a browser waits before it connects again."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
+from pnl_backend.engine import EncodedJson
 from pnl_backend.stream.hub import Publication
-from pnl_backend.wire.json_values import Json
-
-Origin = Literal["initial", "stream", "replay"]
+from pnl_backend.wire.message import encode, raw
+from pnl_backend.wire.socket_messages import ComponentsUpdate, Origin, PnLUpdate
 
 
 class Topic(Protocol):
@@ -21,35 +20,72 @@ class Topic(Protocol):
     @property
     def event(self) -> str: ...
 
-    def message(self, publication: Publication, source: Origin) -> Json:
+    def message(self, publication: Publication, source: Origin) -> EncodedJson:
         """What a client is sent."""
 
     def replace_key(self, publication: Publication) -> str | None:
         """Under which an update replaces what waits for a client that lags; None: it must not be replaced."""
 
 
-@dataclass(frozen=True, slots=True)
+def as_text(value: object) -> EncodedJson:
+    """A model as the payload of an event or as an acknowledgement."""
+    return EncodedJson(encode(value).decode())
+
+
+class Newest:
+    """The message that was asked for last, so that several namespaces and feeds share one encoding."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._text = EncodedJson()
+
+    def get(self, make: Callable[[], object], *of: object) -> EncodedJson:
+        """The text of what `make` answers; `of` is what it depends on, compared by identity or as numbers and texts."""
+        if of != self._of:
+            self._of, self._text = of, as_text(make())
+        return self._text
+
+
 class SnapshotTopic:
-    """`view` takes the topic's data from a publication, `initial` what a new subscriber gets; every update is whole."""
+    """Every update is whole; `data` is the JSON of a publication, the second argument says for a new subscriber."""
 
-    name: str
-    event: str
-    view: Callable[[Publication], Json]
-    initial: Callable[[Publication], Json]
+    def __init__(
+        self,
+        name: str,
+        event: str,
+        model: Callable[[Any, str, Origin], object],
+        data: Callable[[Publication, bool], bytes],
+    ) -> None:
+        self.name = name
+        self.event = event
+        self._model = model
+        self._data = data
+        self._newest = {"initial": Newest(), "stream": Newest(), "replay": Newest()}
 
-    def message(self, publication: Publication, source: Origin) -> Json:
+    def message(self, publication: Publication, source: Origin) -> EncodedJson:
         """The data, when it was computed, and how it came."""
-        view = self.initial if source == "initial" else self.view
-        return {"data": view(publication), "timestamp": publication.timestamp, "source": source}
+        initial = source == "initial"
+        age = publication.age if initial else 0
+
+        def make() -> object:
+            return self._model(raw(self._data(publication, initial)), publication.timestamp, source)
+
+        return self._newest[source].get(make, publication, age)
 
     def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - the same for all of them
         return self.name
 
 
-PNL = SnapshotTopic("pnl", "pnl_update", lambda publication: publication.pnl, lambda publication: publication.pnl_now)
-COMPONENTS = SnapshotTopic(
-    "components",
-    "components_update",
-    lambda publication: publication.components,
-    lambda publication: publication.components,
-)
+def snapshot_topics() -> tuple[SnapshotTopic, SnapshotTopic]:
+    """The snapshot and its breakdown; a new subscriber's snapshot has the ages of its sources as they are now."""
+    return (
+        SnapshotTopic(
+            "pnl",
+            "pnl_update",
+            PnLUpdate,
+            lambda publication, initial: publication.snapshot_json if initial else publication.record.data,
+        ),
+        SnapshotTopic(
+            "components", "components_update", ComponentsUpdate, lambda publication, _: publication.breakdown_json
+        ),
+    )

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-import orjson
-
 from pnl_backend.engine import Deadlines, Environ, FeedConnection, Refusal, Server
+from pnl_backend.errors import BadRequest
 from pnl_backend.stream.inbound import Budget
+from pnl_backend.wire.message import decoded, encode
+from pnl_backend.wire.socket_messages import Auth, FeedError, Ping, Pong
 
 UNAUTHENTICATED = 4401
 POLICY = 1008
@@ -18,6 +19,8 @@ AUTH_PATIENCE = 5.0
 MAX_WAITING = 1000
 RETRY_AFTER = 5
 BAD_MESSAGES = 3
+
+_MESSAGES: type[Auth | Ping] = Auth | Ping  # type: ignore[assignment]  # a union is no class
 
 Authenticate = Callable[[Environ, object], str | Refusal | None]
 """Takes a request and an `auth` object; the name of a right key, None, or a Refusal after too many wrong ones."""
@@ -92,23 +95,22 @@ class PlainSocket:
                 connection.close(POLICY, "Too many messages")
             return
         message = _parse(data)
-        kind = message.get("type") if message is not None else None
-        if message is not None and kind == "auth":
+        if isinstance(message, Auth):
             self._authenticate(connection, message)
         elif self._name is None:
             connection.close(UNAUTHENTICATED, "Missing API key")
-        elif kind == "ping":
-            connection.send(orjson.dumps({"type": "pong", "timestamp": int(self._feed.clock() * 1000)}).decode())
+        elif isinstance(message, Ping):
+            connection.send(encode(Pong(int(self._feed.clock() * 1000))).decode())
         else:
-            self._offended(connection, _complaint(data, message))
+            self._refuse(connection, message)
 
     def closed(self, connection: FeedConnection, reason: str) -> None:  # noqa: ARG002 - whatever the reason
         self._feed.keys_due.discard(connection)
         self._feed.channel.leave(connection)
 
-    def _authenticate(self, connection: FeedConnection, message: dict[str, object]) -> None:
+    def _authenticate(self, connection: FeedConnection, message: Auth) -> None:
         """A key as a message; a client that came in already may send it too, but a wrong one closes."""
-        name = self._feed.authenticate(connection.environ, {"apiKey": message.get("apiKey")})
+        name = self._feed.authenticate(connection.environ, {"apiKey": message.apiKey})
         if name is None:
             connection.close(UNAUTHENTICATED, "Invalid API key")
         elif isinstance(name, Refusal):
@@ -124,32 +126,26 @@ class PlainSocket:
         else:
             connection.close(POLICY, "Too many connections for this key")
 
-    def _offended(self, connection: FeedConnection, complaint: str) -> None:
+    def _refuse(self, connection: FeedConnection, error: str) -> None:
         self._bad += 1
-        self._error(connection, complaint)
+        self._error(connection, error)
         if self._bad >= BAD_MESSAGES:
             connection.close(POLICY, "Too many bad messages")
 
     @staticmethod
     def _error(connection: FeedConnection, message: str) -> None:
-        connection.send(orjson.dumps({"type": "error", "message": message}).decode())
+        connection.send(encode(FeedError(message)).decode())
 
 
 def _brings_key(environ: Environ) -> bool:
     return bool(environ.query.get("apiKey") or environ.header("X-API-Key") or environ.header("Authorization"))
 
 
-def _parse(data: str | bytes) -> dict[str, object] | None:
-    if isinstance(data, bytes):
-        return None
-    try:
-        message = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return message if isinstance(message, dict) else None
-
-
-def _complaint(data: str | bytes, message: dict[str, object] | None) -> str:
+def _parse(data: str | bytes) -> Auth | Ping | str:
+    """A client's message, or what is wrong with it."""
     if isinstance(data, bytes):
         return "Binary messages are not understood"
-    return "Not a JSON object" if message is None else "Unknown message type"
+    try:
+        return decoded(data, _MESSAGES)
+    except BadRequest as error:
+        return f"Not understood: {error}"

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: every feed with its messages, built from the models of `feed_messages`.
+"""The AsyncAPI 3.0 document: every feed with its messages, built from the models of its messages.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
-from pnl_backend.wire import feed_messages as said
+from pnl_backend.wire import dashboard_feed, ledger_feed
+from pnl_backend.wire import socket_messages as said
 from pnl_backend.wire.schemas import model_schemas, schema_ref
 
 Json = dict[str, Any]
@@ -28,7 +27,7 @@ class _Message:
     """One kind of message; without a model it has no payload. `sent` by the server, or received from clients."""
 
     name: str
-    model: type[BaseModel] | None
+    model: type[Any] | None
     summary: str
     sent: bool = True
     optional: bool = False
@@ -65,7 +64,7 @@ _UNSUBSCRIBED = _Message("acknowledgement", said.UnsubscribeAck, "It has ended."
 
 _PNL = _Message("pnl_update", said.PnLUpdate, "A snapshot: at once, for each one missed, then at every tick.")
 _COMPONENTS = _Message("components_update", said.ComponentsUpdate, "The breakdown of the same snapshots.")
-_DASHBOARD = _Message("pnl-update", said.DashboardMessage, "The dashboard's flat message.")
+_DASHBOARD = _Message("pnl-update", dashboard_feed.DashboardMessage, "The dashboard's flat message.")
 
 _CONNECTION = (
     _Message("connect", said.ConnectAuth, "The `auth` of a CONNECT.", sent=False, optional=True),
@@ -89,12 +88,12 @@ def _subscription(topic: str) -> tuple[_Message, ...]:
 
 
 _LEDGER = (
-    _Message("snapshot", said.SnapshotMessage, "The whole ledger, which replaces what a client holds."),
-    _Message("delta", said.DeltaMessage, "What changed; applies to the message before it."),
+    _Message("snapshot", ledger_feed.SnapshotMessage, "The whole ledger, which replaces what a client holds."),
+    _Message("delta", ledger_feed.DeltaMessage, "What changed; applies to the message before it."),
 )
 _EVENTS = (
-    _Message("snapshot", said.SnapshotEvent, "The whole ledger.", key="snapshot_event"),
-    _Message("delta", said.DeltaEvent, "What changed, and the whole ledger after it.", key="delta_event"),
+    _Message("snapshot", ledger_feed.SnapshotEvent, "The whole ledger.", key="snapshot_event"),
+    _Message("delta", ledger_feed.DeltaEvent, "What changed, and the whole ledger after it.", key="delta_event"),
 )
 _PLAIN = (
     _Message("auth", said.Auth, "The key, where the address brings none.", sent=False),

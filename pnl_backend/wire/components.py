@@ -10,8 +10,8 @@ from typing import Any
 from pnl_backend.domain.figures import Kind, RestoredFigures, figures_of, shown_figures
 from pnl_backend.domain.money import number
 from pnl_backend.domain.readings import Deal
-from pnl_backend.domain.times import iso
 from pnl_backend.wire.json_values import Json, decimal_of, ms_of
+from pnl_backend.wire.ledger_feed import deal as deal_message
 
 Encode = Callable[[Any], Any]
 
@@ -61,17 +61,6 @@ def _class(figures: Any) -> Any:
     return type(figures)
 
 
-def deal_view(deal: Deal) -> Json:
-    closed = None if deal.closed_at is None else iso(deal.closed_at)
-    return {
-        "id": deal.id,
-        "name": deal.name,
-        "amount": number(deal.amount),
-        "status": deal.status,
-        "closedDate": closed,
-    }
-
-
 def _deal_from(shown: Mapping[str, Any]) -> Deal:
     closed = None if shown["closedDate"] is None else ms_of(shown["closedDate"])
     return Deal(shown["id"], shown["name"], decimal_of(shown["amount"]), shown["status"], closed)
@@ -90,7 +79,7 @@ _ENCODE: Mapping[Kind, Encode] = {
     "count": _same,
     "counts": dict,
     "text": _same,
-    "deals": lambda deals: [deal_view(deal) for deal in deals],
+    "deals": lambda deals: [deal_message(deal) for deal in deals],
 }
 _DECODE: Mapping[Kind, Encode] = {
     "usd": lambda value: None if value is None else decimal_of(value),

@@ -21,7 +21,7 @@ from pnl_backend.domain.snapshot import Snapshot, SourceState, gross_margin, pub
 from pnl_backend.domain.times import iso
 from pnl_backend.wire import components
 from pnl_backend.wire.json_values import Json, decimal_of, ms_of
-from pnl_backend.wire.kept import kept_json
+from pnl_backend.wire.message import encode_kept
 
 Period = Literal["all", "mtd", "today"]
 
@@ -101,8 +101,8 @@ def to_record(s: Snapshot) -> Record:
         kalshi_cents=_cents(s.kalshi.pnl),
         costs_cents=_cents(s.total_expenses),
         revenue_cents=_cents(s.collected_revenue),
-        data=kept_json(snapshot_view(s)),
-        detail=kept_json(detail),
+        data=encode_kept(snapshot_view(s)),
+        detail=encode_kept(detail),
     )
 
 
@@ -112,11 +112,6 @@ def from_record(record: Record) -> Snapshot:
         return _from_json(record, orjson.loads(record.data), orjson.loads(record.detail))
     except (KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise ValueError(f"record {record.epoch}-{record.seq} is not a snapshot: {error!r}") from error
-
-
-def usd(amount_cents: int) -> float:
-    """Whole cents as a JSON number."""
-    return amount_cents / 100
 
 
 def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:

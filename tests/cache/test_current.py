@@ -49,7 +49,7 @@ async def published(current: Current, newest: Newest) -> None:
 
 
 def held(cache: TieredCache) -> dict[str, int]:
-    return {name: counted["hits"] for name, counted in cache.stats()["keys"].items() if counted["hits"]}
+    return {name: counted.hits for name, counted in cache.stats().keys.items() if counted.hits}
 
 
 async def test_every_request_is_a_hit_from_the_first_snapshot_on(cache: TieredCache) -> None:
@@ -62,7 +62,7 @@ async def test_every_request_is_a_hit_from_the_first_snapshot_on(cache: TieredCa
         assert current.json("snapshot") == b'{"view": "snapshot", "seq": 1}'
     assert current.json("breakdown") == b'{"view": "breakdown", "seq": 1}'
     stats = cache.stats()
-    assert (newest.asked, stats["hits"], stats["misses"], stats["hitRate"]) == (0, 100, 1, "99.01%")
+    assert (newest.asked, stats.hits, stats.misses, stats.hitRate) == (0, 100, 1, "99.01%")
     assert held(cache) == {"current": 99, "breakdown": 1}
     await current.close()
 
@@ -113,7 +113,7 @@ async def test_a_redis_that_hangs_delays_no_publication(cache: TieredCache, redi
     finally:
         redis_server.thaw()
     await current.close()
-    await until(lambda: cache.health()["redis"] == "connected")
+    await until(lambda: cache.health().redis == "connected")
     await published(current, newest)
     await current.close()
     assert json.loads(await redis_cli(redis_server, "GET", "pnl:current"))["seq"] == 21

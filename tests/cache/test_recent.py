@@ -15,11 +15,12 @@ from loguru import logger
 
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
-from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent, Resolution
+from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import BadRequest, StoreError
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.wire.history import Resolution
 
 Asked = tuple[int, int, Resolution]
 EPOCH_HOUR = 1_772_058_240_000 // HOUR_MS * HOUR_MS
@@ -103,10 +104,10 @@ async def test_every_hour_is_read_once_and_the_open_one_is_always_fresh(house: H
     assert await house.same(*asked) == first
     assert house.reads == 0
     await house.publish(EPOCH_HOUR + 149 * MINUTE_MS, 4711)
-    assert (await house.same(*asked))[-1]["netPnL"] == 47.11
+    assert (await house.same(*asked))[-1].netPnL == 47.11
     assert house.reads == 1, "read again because of the snapshot, and not for the request"
-    counted = house.cache.stats()["keys"]["1m"]
-    assert (counted["hits"], counted["misses"]) == (5, 4), "the request shared the read that the snapshot caused"
+    counted = house.cache.stats().keys["1m"]
+    assert (counted.hits, counted.misses) == (5, 4), "the request shared the read that the snapshot caused"
 
 
 async def test_the_open_hour_is_read_again_only_while_somebody_asks_for_it(house: House) -> None:
@@ -122,7 +123,7 @@ async def test_the_open_hour_is_read_again_only_while_somebody_asks_for_it(house
     await house.publish(EPOCH_HOUR + 2, 3)
     await house.recent.close()
     assert house.reads == 2
-    assert (await house.same(*asked))[-1]["netPnL"] == 0.03
+    assert (await house.same(*asked))[-1].netPnL == 0.03
 
 
 async def test_a_request_between_commit_and_publication_hides_nothing_from_the_next(house: House) -> None:
@@ -132,7 +133,7 @@ async def test_a_request_between_commit_and_publication_hides_nothing_from_the_n
     await house.store.append(made)
     await house.same(*asked)
     await house.recent.publish(Published(made))
-    assert [row["count"] for row in await house.same(*asked)] == [2]
+    assert [row.count for row in await house.same(*asked)] == [2]
 
 
 @pytest.mark.parametrize("junk", [b"cos\nsystem\n", b"[1]", b"{}", b'[{"timestamp": "1"}]', b'[{"timestamp": true}]'])
@@ -197,7 +198,7 @@ async def test_a_block_is_closed_by_the_first_instant_of_the_next_one_and_not_be
     await house.publish(next_hour - 1, 1)
     await house.same(*asked)
     await house.publish(next_hour - 1, 2)  # the same instant once more: the hour was still open
-    assert (await house.same(*asked))[-1]["netPnL"] == 0.02
+    assert (await house.same(*asked))[-1].netPnL == 0.02
     await house.publish(next_hour, 3)
     await house.same(*asked)
     house.reads = 0
@@ -225,8 +226,8 @@ async def test_days_are_cached_by_the_hour(house: House) -> None:
     house.reads = 0
     await house.same(*asked)
     assert house.reads == 0
-    counted = house.cache.stats()["keys"]["hourly"]
-    assert (counted["hits"], counted["misses"]) == (3, 3)
+    counted = house.cache.stats().keys["hourly"]
+    assert (counted.hits, counted.misses) == (3, 3)
 
 
 async def test_many_who_ask_together_read_once(house: House) -> None:

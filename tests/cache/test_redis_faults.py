@@ -71,13 +71,13 @@ async def test_gone_and_back_under_load(cache: TieredCache, redis_server: RedisS
         await redis_server.stop()
     else:
         redis_server.freeze()
-    await until(lambda: cache.health()["redis"] == "down")
+    await until(lambda: cache.health().redis == "down")
     await everyone_is_served()
     if fault == "stopped":
         await redis_server.start()
     else:
         redis_server.thaw()
-    await until(lambda: cache.health()["redis"] == "connected")
+    await until(lambda: cache.health().redis == "connected")
     await everyone_is_served()
     stop.set()
     await asyncio.gather(*workers)

@@ -20,6 +20,7 @@ from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.domain.readings import Tier
+from pnl_backend.wire.operations import CacheServices, TierStats
 from tests.redis_server import RedisServer
 from tests.waiting import until
 
@@ -223,9 +224,9 @@ async def test_failing_tiers_are_counted_and_passed_by(house: House) -> None:
     await house.cache.delete("kalshi:reading")
     await house.cache.delete_prefix("kalshi:")
     await house.cache.clear()
-    tiers = house.cache.stats()["tiers"]
-    assert (tiers["redis"]["errors"], tiers["redis"]["misses"], tiers["redis"]["sets"]) == (5, 1, 0)
-    assert house.cache.stats()["errors"] == 10
+    tiers = house.cache.stats().tiers
+    assert (tiers.redis.errors, tiers.redis.misses, tiers.redis.sets) == (5, 1, 0)
+    assert house.cache.stats().errors == 10
     assert await house.cache.get("kalshi:reading") is None
 
 
@@ -250,7 +251,8 @@ async def test_counts_what_the_contract_shows(house: House) -> None:
     await house.cache.get("johns:reading")
     await house.cache.delete("kalshi:reading")
     stats = house.cache.stats()
-    assert {name: stats[name] for name in ("hits", "misses", "sets", "deletes", "errors", "total", "hitRate")} == {
+    names = ("hits", "misses", "sets", "deletes", "errors", "total", "hitRate")
+    assert {name: getattr(stats, name) for name in names} == {
         "hits": 3,
         "misses": 1,
         "sets": 1,
@@ -259,15 +261,12 @@ async def test_counts_what_the_contract_shows(house: House) -> None:
         "total": 4,
         "hitRate": "75.00%",
     }
-    assert stats["processCacheSize"] == 0
-    assert list(stats["tiers"]) == ["memory", "redis", "sqlite", "fallback"]
-    for tier in stats["tiers"].values():
-        assert {"hits", "misses", "size", "p50Ms", "p99Ms"} <= set(tier)
-    assert stats["tiers"]["memory"]["hits"] == 3
-    assert stats["tiers"]["memory"]["p99Ms"] >= stats["tiers"]["memory"]["p50Ms"] > 0
-    assert stats["keys"]["kalshi"]["hits"] == 3
-    assert stats["keys"]["johns"]["misses"] == 1
-    assert stats["keys"]["kalshi"]["tiers"]["memory"]["hits"] == 3
+    assert stats.processCacheSize == 0
+    assert stats.tiers.memory.hits == 3
+    assert stats.tiers.memory.p99Ms >= stats.tiers.memory.p50Ms > 0
+    assert stats.keys["kalshi"].hits == 3
+    assert stats.keys["johns"].misses == 1
+    assert stats.keys["kalshi"].tiers["memory"].hits == 3
     assert house.calls.count(("memory", "hit")) == 3
     assert house.calls.count(("fallback", "miss")) == 1
 
@@ -275,16 +274,16 @@ async def test_counts_what_the_contract_shows(house: House) -> None:
 async def test_a_last_known_good_is_no_hit(house: House) -> None:
     house.fallback.seed([("kalshi:reading", b"1")])
     assert await house.cache.get("kalshi:reading") == CacheHit(b"1", "fallback")
-    assert house.cache.stats()["hitRate"] == "0.00%"
-    assert house.cache.stats()["tiers"]["fallback"]["hits"] == 1
+    assert house.cache.stats().hitRate == "0.00%"
+    assert house.cache.stats().tiers.fallback.hits == 1
 
 
 async def test_endless_families_are_counted_together(house: House) -> None:
     for number in range(500):
         await house.cache.get(f"made-up-{number}:x")
-    families = house.cache.stats()["keys"]
+    families = house.cache.stats().keys
     assert len(families) <= 65
-    assert sum(counted["misses"] for counted in families.values()) == 500
+    assert sum(counted.misses for counted in families.values()) == 500
 
 
 async def test_a_time_to_live_must_be_positive(house: House) -> None:
@@ -300,17 +299,17 @@ async def real(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Tiere
 
 
 async def test_health_in_the_words_of_the_contract(real: TieredCache, tmp_path: Path) -> None:
-    assert real.health() == {"processCache": "healthy", "redis": "connected", "sqlite": "connected"}
+    assert real.health() == CacheServices(processCache="healthy", redis="connected", sqlite="connected")
     without = await open_cache(redis_url=None, sqlite_path=tmp_path, default_ttl=60)
-    assert without.health() == {"processCache": "healthy", "redis": "disabled", "sqlite": "down"}
+    assert without.health() == CacheServices(processCache="healthy", redis="disabled", sqlite="down")
     await without.set("kalshi:reading", b"1")
     assert await without.get("kalshi:reading") == CacheHit(b"1", "memory")
-    assert without.stats()["tiers"]["redis"] == {
+    assert without.stats().tiers.redis == TierStats(
         **dict.fromkeys(("hits", "misses", "sets", "deletes", "errors", "size"), 0),
-        "status": "disabled",
-        "p50Ms": 0.0,
-        "p99Ms": 0.0,
-    }
+        status="disabled",
+        p50Ms=0.0,
+        p99Ms=0.0,
+    )
     await without.close()
 
 

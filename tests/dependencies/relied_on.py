@@ -193,6 +193,8 @@ DOCUMENTED_MODULES = frozenset(
         "aiohttp.abc",
         "cryptography.exceptions",
         "cryptography.hazmat",
+        "msgspec.json",
+        "msgspec.structs",
         "prometheus_client.core",
         "prometheus_client.registry",
         "pydantic.json_schema",

@@ -21,7 +21,7 @@ from pnl_backend.domain.readings import (
     Revenue,
 )
 from pnl_backend.domain.snapshot import gross_margin, trend
-from pnl_backend.wire.feed_views import ledger_view
+from pnl_backend.wire.ledger_feed import ledger
 from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
 from tests.domain.strategies import NOW, portfolios, positive, readings, usd
 from tests.support import snapshots
@@ -150,7 +150,7 @@ def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
     restored = from_record(record)
     assert snapshot_view(restored) == snapshot_view(shown)
     assert breakdown_view(restored) == breakdown_view(shown)
-    assert ledger_view(restored) == ledger_view(shown)
+    assert ledger(restored) == ledger(shown)
     assert to_record(restored) == record
 
 

@@ -10,7 +10,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestClient
 
@@ -30,9 +29,12 @@ from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import NotFound
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.ports import HistoryRow, Ports, Readiness, Resolution, Upgrade
+from pnl_backend.http.ports import Ports, Readiness, Upgrade
 from pnl_backend.http.runner import ApiRunner
-from pnl_backend.wire.feed_views import ledger_fields, ledger_view
+from pnl_backend.wire import operations
+from pnl_backend.wire.history import HistoryRow, Resolution
+from pnl_backend.wire.ledger_feed import ledger_figures
+from pnl_backend.wire.message import encode
 from pnl_backend.wire.views import breakdown_view, period_view, to_record
 from tests.support.snapshots import computed, taken
 
@@ -110,18 +112,18 @@ class Ledger:
     def _row(at: int, held: list[Record]) -> HistoryRow:
         nets = [record.net_cents / 100 for record in held]
         last = held[-1]
-        return {
-            "timestamp": at,
-            "netPnL": nets[-1],
-            "kalshiPnL": last.kalshi_cents / 100,
-            "costs": last.costs_cents / 100,
-            "revenue": last.revenue_cents / 100,
-            "open": nets[0],
-            "high": max(nets),
-            "low": min(nets),
-            "close": nets[-1],
-            "count": len(nets),
-        }
+        return HistoryRow(
+            timestamp=at,
+            netPnL=nets[-1],
+            kalshiPnL=last.kalshi_cents / 100,
+            costs=last.costs_cents / 100,
+            revenue=last.revenue_cents / 100,
+            open=nets[0],
+            high=max(nets),
+            low=min(nets),
+            close=nets[-1],
+            count=len(nets),
+        )
 
 
 @dataclass
@@ -141,7 +143,8 @@ class Breakers:
             }
             for name, state in self.state.items()
         }
-        return {"services": services, "config": {"failureThreshold": 5, "resetTimeout": 60_000}}
+        config = {"failureThreshold": 5, "resetTimeout": 60_000}
+        return {"timestamp": iso(NOW), "services": services, "config": config}
 
     def reset(self, service: str | None = None) -> Sequence[str]:
         if service is not None and service not in self.state:
@@ -155,11 +158,18 @@ class Breakers:
 class Cache:
     entries: int = 3
 
-    def stats(self) -> Mapping[str, Any]:
-        tier = {"hits": 80, "misses": 20, "size": self.entries, "p50Ms": 0.01, "p99Ms": 0.2}
-        names = ("memory", "redis", "sqlite", "fallback")
-        counts = {"hits": 80, "misses": 20, "sets": 5, "deletes": 1, "errors": 0, "total": 100, "hitRate": "80.00%"}
-        return {**counts, "processCacheSize": self.entries, "tiers": dict.fromkeys(names, tier), "keys": {}}
+    def stats(self) -> operations.CacheStats:
+        counts: dict[str, Any] = {"hits": 80, "misses": 20, "sets": 5, "deletes": 1, "errors": 0}
+        tier = operations.TierStats(**counts, p50Ms=0.01, p99Ms=0.2, size=self.entries, status="connected")
+        return operations.CacheStats(
+            **counts,
+            total=100,
+            hitRate="80.00%",
+            processCacheSize=self.entries,
+            timestamp=iso(NOW),
+            tiers=operations.TiersStats(tier, tier, tier, tier),
+            keys={},
+        )
 
     async def clear(self) -> None:
         self.entries = 0
@@ -170,27 +180,29 @@ class Health:
     healthy: bool = True
     state: Readiness = "ready"
 
-    async def report(self, *, keyed: bool) -> tuple[bool, Mapping[str, Any]]:
-        cache = {"processCache": "healthy", "redis": "disabled", "sqlite": "connected" if self.healthy else "down"}
-        return self.healthy, {
-            "status": "healthy" if self.healthy else "unhealthy",
-            "timestamp": iso(NOW),
-            "uptime": 12.5,
-            "environment": "test",
-            "services": {"cache": cache, "aggregator": "running"},
-        }
+    def report(self, *, keyed: bool) -> operations.Health:
+        cache = operations.CacheServices("healthy", "disabled", "connected" if self.healthy else "down")
+        return operations.Health(
+            status="healthy" if self.healthy else "unhealthy",
+            timestamp=iso(NOW),
+            uptime=12.5,
+            environment="test",
+            services=operations.HealthServices(cache, "running"),
+            demo=False,
+            degraded=[],
+            parts={},
+        )
 
-    def brief(self, *, keyed: bool) -> Mapping[str, Any]:
-        stats = {"hitRate": "80.00%", "hits": 80, "misses": 20, "total": 100}
-        return {
-            "status": "ok",
-            "timestamp": NOW,
-            "connectedClients": 2,
-            "cacheStats": stats,
-            "uptime": 12.5,
-            "businessTimezone": "UTC",
-            "updateIntervalMs": STEP,
-        }
+    def brief(self, *, keyed: bool) -> operations.BriefHealth:
+        return operations.BriefHealth(
+            status="ok",
+            timestamp=NOW,
+            connectedClients=2,
+            cacheStats=operations.BriefCacheStats(hits=80, misses=20, total=100, hitRate="80.00%"),
+            uptime=12.5,
+            businessTimezone="UTC",
+            updateIntervalMs=STEP,
+        )
 
     def readiness(self) -> Readiness:
         return self.state
@@ -231,16 +243,15 @@ class House:
         newest = self.snapshots[-1]
         return {
             "snapshot": self.ledger.records[-1].data,
-            "breakdown": orjson.dumps(breakdown_view(newest)),
-            "ledger": orjson.dumps(ledger_fields(ledger_view(newest))),
+            "breakdown": encode(breakdown_view(newest)),
+            "figures": encode(ledger_figures(newest)),
         }[view]
 
     async def snapshot(self, period: Any) -> tuple[bytes, bytes] | None:
         if not self.snapshots:
             return None
         newest, base = self.snapshots[-1], self.snapshots[0]
-        ledger = ledger_fields(ledger_view(newest, base))
-        return orjson.dumps(period_view(newest, base, period)), orjson.dumps(ledger)
+        return encode(period_view(newest, base, period)), encode(ledger_figures(newest, base))
 
 
 def options(**changes: Any) -> HttpOptions:

@@ -273,14 +273,14 @@ async def test_the_account_reconciles_as_the_truth_does(office: Office, simulato
         simulator.step(200)
     assert office.reconciler.state == "reconciled"
     assert office.reconciler.problem() is None
-    assert abs(office.reconciler.report()["gap"]) < 1
+    assert abs(office.reconciler.report().gap) < 1
 
 
 async def test_it_is_unknown_until_the_transfers_have_been_read(office: Office, simulator: Simulator) -> None:
     simulator.set_fault("kalshi", Fault.status(503, path="/portfolio/deposits"))
     await office.look()
     assert office.reconciler.state == "unknown"
-    assert office.reconciler.report()["gap"] is None
+    assert office.reconciler.report().gap is None
     assert office.published == []
     simulator.clear_faults()
     await office.look(200)
@@ -312,7 +312,7 @@ async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Si
     for _ in range(5):
         await office.look()
     assert office.reconciler.state == "gap"
-    assert office.reconciler.report()["gap"] == pytest.approx(7.5, abs=0.01)
+    assert office.reconciler.report().gap == pytest.approx(7.5, abs=0.01)
     assert "USD off" in (office.reconciler.problem() or "")
     held.realized_pnl += Decimal("7.50")
     simulator.world.account.aged_realized -= Decimal("7.50")
@@ -330,7 +330,7 @@ async def test_the_ledger_is_held_against_its_sources_once_an_hour(
     day = simulator.truth().anthropic.today
     office.hear("anthropic", AnthropicSpend(day, day, (CostRow(day, "claude", None, Decimal(3)),)))
     await office.look()
-    assert office.reconciler.report()["differences"] == {"fees": 0.0, "costs": 0.0, "collected": 0.0}
+    assert office.reconciler.report().differences == {"fees": 0.0, "costs": 0.0, "collected": 0.0}
     simulator.world.deals[:] = [deal for deal in simulator.world.deals if deal.status != "recognized"]
     office.hear("johns", (await office.revenue.fetch()).value, 6)
     await office.look(1800)
@@ -350,7 +350,7 @@ async def test_fills_that_were_archived_before_are_told_and_no_problem(
     held.fees_paid += 30  # of fills that no list has any more
     for _ in range(3):
         await office.look(3601)
-    assert office.reconciler.report()["differences"]["fees"] == -30
+    assert office.reconciler.report().differences["fees"] == -30
     assert office.reconciler.problem() is None
     assert len([line for line in lines if "had been archived before this ledger began" in line]) == 1
     held.fees_paid += 5

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from pnl_backend.ops.health import Health, Part
+from pnl_backend.ops.health import HealthMonitor, Part
+from pnl_backend.wire import operations
 from tests.waiting import until
 
 
@@ -19,7 +21,7 @@ class House:
         self.running = True
         self.cache_states = {"processCache": "healthy", "redis": "connected", "sqlite": "connected"}
         self.parts = {"store": Part("connected"), "kalshi": Part("live")}
-        self.health_of = Health(
+        self.health_of = HealthMonitor(
             environment="development",
             cache=self,
             connected_clients=lambda: 7,
@@ -29,16 +31,20 @@ class House:
             stall_after=60,
             clock=lambda: self.now,
             monotonic=lambda: self.monotonic,
-            facts={"businessTimezone": "Asia/Tokyo", "updateIntervalMs": 5000},
+            business_timezone="Asia/Tokyo",
             **options,
         )
         self.health_of.mark("ready")
 
-    def health(self) -> dict[str, str]:
-        return self.cache_states
+    def health(self) -> operations.CacheServices:
+        return operations.CacheServices(**self.cache_states)
 
-    def stats(self) -> dict[str, Any]:
-        return {"hitRate": "94.23%", "hits": 49, "misses": 3, "total": 52, "sets": 1}
+    def stats(self) -> Any:
+        return operations.BriefCacheStats(hits=49, misses=3, total=52, hitRate="94.23%")
+
+    def report(self, *, keyed: bool) -> tuple[bool, dict[str, Any]]:
+        body = msgspec.to_builtins(self.health_of.report(keyed=keyed))
+        return body["status"] == "healthy", body
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -48,7 +54,7 @@ class House:
 async def test_the_body_of_the_contract() -> None:
     house = House()
     house.pass_time(12.5)
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert healthy
     assert body["status"] == "healthy"
     assert body["timestamp"] == "2026-02-25T22:24:12.500Z"
@@ -58,7 +64,7 @@ async def test_the_body_of_the_contract() -> None:
         "cache": {"processCache": "healthy", "redis": "connected", "sqlite": "connected"},
         "aggregator": "running",
     }
-    assert house.health_of.brief(keyed=True) == {
+    assert msgspec.to_builtins(house.health_of.brief(keyed=True)) == {
         "status": "ok",
         "timestamp": 1_772_058_252_500,
         "connectedClients": 7,
@@ -73,7 +79,7 @@ async def test_degraded_is_not_dead() -> None:
     house = House()
     house.parts["kalshi"] = Part("stale", ok=False, detail="breaker open")
     house.cache_states["redis"] = house.cache_states["sqlite"] = "down"
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert healthy
     assert body["degraded"] == ["kalshi", "redis", "sqlite"]
     assert body["parts"]["kalshi"]["detail"] == "breaker open"
@@ -88,14 +94,14 @@ async def test_dead_is_not_hidden(fault: str) -> None:
     house.running = fault != "loop stopped"
     if fault == "store down":
         house.parts["store"] = Part("down", ok=False, detail="the disk is full")
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert not healthy
     assert body["status"] == "unhealthy"
     # And it mends itself.
     house.running = True
     house.health_of.heartbeat()
     house.parts["store"] = Part("connected")
-    healthy, _ = await house.health_of.report(keyed=True)
+    healthy, _ = house.report(keyed=True)
     assert healthy
 
 
@@ -103,11 +109,11 @@ async def test_a_loop_that_has_not_begun_has_not_stopped() -> None:
     house = House()
     house.running = False
     house.health_of.mark("starting")
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert healthy
     assert body["services"]["aggregator"] == "starting"
     house.health_of.mark("draining")
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert not healthy
     assert house.health_of.readiness() == "draining"
 
@@ -121,7 +127,7 @@ async def test_since_is_when_it_changed_and_stays_while_it_lasts() -> None:
     house.health_of.look()
     house.pass_time(15)
     house.parts["kalshi"] = Part("stale", ok=False, detail="refused again")
-    _, body = await house.health_of.report(keyed=True)
+    _, body = house.report(keyed=True)
     assert body["parts"]["store"]["since"] == "2026-02-25T22:24:00.000Z"
     assert body["parts"]["kalshi"] == {
         "state": "stale",
@@ -140,7 +146,7 @@ async def test_it_looks_by_itself() -> None:
         looks += 1
         return Part("live")
 
-    watched = Health(
+    watched = HealthMonitor(
         environment="development",
         cache=house,
         connected_clients=lambda: 0,
@@ -155,16 +161,16 @@ async def test_it_looks_by_itself() -> None:
 async def test_details_need_a_key() -> None:
     house = House()
     house.parts["kalshi"] = Part("stale", ok=False, detail="https://internal.example refused")
-    _, body = await house.health_of.report(keyed=False)
+    _, body = house.report(keyed=False)
     assert "internal.example" not in str(body)
-    _, body = await house.health_of.report(keyed=True)
+    _, body = house.report(keyed=True)
     assert body["parts"]["kalshi"]["detail"] == "https://internal.example refused"
 
 
 async def test_a_part_that_cannot_answer_is_not_well_and_hides_nobody() -> None:
     house = House()
     del house.parts["kalshi"]
-    healthy, body = await house.health_of.report(keyed=True)
+    healthy, body = house.report(keyed=True)
     assert healthy
     assert body["parts"]["kalshi"]["state"] == "unknown"
     assert body["parts"]["store"]["state"] == "connected"

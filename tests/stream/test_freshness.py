@@ -9,9 +9,11 @@ import pytest
 
 from pnl_backend.stream import hub as hub_module
 from pnl_backend.stream.hub import Hub
-from pnl_backend.stream.topics import PNL
+from pnl_backend.stream.topics import snapshot_topics
 from pnl_backend.wire.views import snapshot_view, to_record
 from tests.stream.stage import NOON, snapshot_of
+
+PNL = snapshot_topics()[0]
 
 
 class Clock:
@@ -49,7 +51,7 @@ RECORD = to_record(SNAPSHOT)
 
 def views(hub):
     """What REST and a new subscriber get, which must be the same."""
-    rest, initial = json.loads(hub.json("snapshot")), PNL.message(hub.latest, "initial")["data"]
+    rest, initial = json.loads(hub.json("snapshot")), json.loads(PNL.message(hub.latest, "initial"))["data"]
     assert rest == json.loads(json.dumps(initial)) == json.loads(json.dumps(snapshot_view(hub.latest.now)))
     return rest
 
@@ -70,8 +72,8 @@ async def test_its_age_grows_while_nothing_newer_comes_and_what_was_committed_st
     assert (kalshi["status"], kalshi["tier"], kalshi["ageMs"]) == ("stale", "memory", 15_000)
     assert "updates have stopped" in kalshi["error"]
     assert hub.latest.record.data == RECORD.data
-    assert PNL.message(hub.latest, "stream")["data"]["sources"]["kalshi"]["ageMs"] == 0
-    assert PNL.message(hub.latest, "replay")["data"]["sources"]["kalshi"]["status"] == "live"
+    assert json.loads(PNL.message(hub.latest, "stream"))["data"]["sources"]["kalshi"]["ageMs"] == 0
+    assert json.loads(PNL.message(hub.latest, "replay"))["data"]["sources"]["kalshi"]["status"] == "live"
 
 
 async def test_it_is_encoded_once_a_second(hub, clock):

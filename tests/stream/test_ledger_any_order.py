@@ -17,7 +17,8 @@ from pnl_backend.engine.net.connection import Connection
 from pnl_backend.errors import StoreError
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import KEY_FRAME, LedgerFeed, parse_event_id
-from pnl_backend.wire.views import to_record, usd
+from pnl_backend.wire.ledger_feed import usd
+from pnl_backend.wire.views import to_record
 from tests.support.snapshots import computed, taken
 
 READERS = 3

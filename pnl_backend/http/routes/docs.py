@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from pnl_backend.http.docspage import render
 from pnl_backend.http.envelope import JSON
 from pnl_backend.http.routing import Answer, Route
+from pnl_backend.wire.message import encode
 
 
 class DocsRoutes:
@@ -19,12 +19,12 @@ class DocsRoutes:
     def __init__(self, asyncapi: Callable[[], Mapping[str, Any]] | None) -> None:
         self._asyncapi = None if asyncapi is None else asyncapi()
         self._openapi_json = b""
-        self._asyncapi_json = orjson.dumps(self._asyncapi)
+        self._asyncapi_json = encode(self._asyncapi)
         self._page = ""
 
     def describe(self, openapi: Mapping[str, Any]) -> None:
         """Take the finished document; before that nothing is served."""
-        self._openapi_json = orjson.dumps(openapi)
+        self._openapi_json = encode(openapi)
         self._page = render(openapi, self._asyncapi)
 
     def routes(self) -> list[Route]:

@@ -12,7 +12,7 @@ from pnl_backend.http.middleware import INFO
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
-from pnl_backend.wire import models
+from pnl_backend.wire import operations
 
 _OPEN = Guard("public", limited=False)
 _OPTIONAL = Guard("optional", limited=False)
@@ -29,42 +29,42 @@ class HealthRoutes:
                 method="GET", path="/health", handler=self.report, tag="Health", guard=_OPTIONAL,
                 summary="Whether the server does its job, part by part",
                 answers=(
-                    Answer("It does.", models.Health, enveloped=False),
-                    Answer("The loop has stopped, or the store fails.", models.Health, enveloped=False, status=503),
+                    Answer("It does.", operations.Health, enveloped=False),
+                    Answer("The loop has stopped, or the store fails.", operations.Health, enveloped=False, status=503),
                 ),
             ),
             Route(
                 method="GET", path="/api/health", handler=self.brief, tag="Health", guard=_OPTIONAL,
                 summary="Clients and cache in short",
-                answers=(Answer("In short.", models.BriefHealth, enveloped=False),),
+                answers=(Answer("In short.", operations.BriefHealth, enveloped=False),),
             ),
             Route(
                 method="GET", path="/health/live", handler=self.live, tag="Health", guard=_OPEN,
-                summary="Whether the process answers", answers=(Answer("It does.", models.Probe, enveloped=False),),
+                summary="Whether the process answers", answers=(Answer("It does.", operations.Probe, enveloped=False),),
             ),
             Route(
                 method="GET", path="/health/ready", handler=self.ready, tag="Health", guard=_OPEN,
                 summary="Whether new clients should be sent here",
                 answers=(
-                    Answer("They should.", models.Probe, enveloped=False),
-                    Answer("Starting or draining.", models.Probe, enveloped=False, status=503),
+                    Answer("They should.", operations.Probe, enveloped=False),
+                    Answer("Starting or draining.", operations.Probe, enveloped=False, status=503),
                 ),
             ),
         ]  # fmt: skip
 
     async def report(self, request: web.Request) -> web.StreamResponse:
-        healthy, body = await self._health.report(keyed=self._is_keyed(request))
-        return plain(body, status=200 if healthy else 503)
+        report = self._health.report(keyed=self._is_keyed(request))
+        return plain(report, status=200 if report.status == "healthy" else 503)
 
     async def brief(self, request: web.Request) -> web.StreamResponse:
         return plain(self._health.brief(keyed=self._is_keyed(request)))
 
     async def live(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        return plain({"status": "live"})
+        return plain(operations.Probe("live"))
 
     async def ready(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         readiness = self._health.readiness()
-        return plain({"status": readiness}, status=200 if readiness == "ready" else 503)
+        return plain(operations.Probe(readiness), status=200 if readiness == "ready" else 503)
 
     def _is_keyed(self, request: web.Request) -> bool:
         """Whether the request may see what production shows with a key only."""

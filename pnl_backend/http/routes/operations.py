@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import hdrs, web
 
-from pnl_backend.domain.times import iso
-from pnl_backend.errors import BadRequest
-from pnl_backend.http.envelope import success_of
+from pnl_backend.http.envelope import success, success_of
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.params import read_object
+from pnl_backend.http.params import read_body
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
-from pnl_backend.wire import models
+from pnl_backend.wire import models, operations
+from pnl_backend.wire.message import UNSET, encode
 
 _ADMIN = Guard("admin")
 
@@ -32,16 +28,16 @@ class OperationsRoutes:
             ),
             Route(
                 method="POST", path="/api/circuit-breaker/reset", handler=self.reset, tag="Operations", guard=_ADMIN,
-                summary="Close one breaker, or all", body=models.BreakerReset,
-                answers=(Answer("Those closed.", models.BreakerResetDone),), errors=(400, 404, 408, 413),
+                summary="Close one breaker, or all", body=operations.BreakerReset,
+                answers=(Answer("Those closed.", operations.BreakerResetDone),), errors=(400, 404, 408, 413),
             ),
             Route(
                 method="GET", path="/api/cache/stats", handler=self.cache_stats, tag="Operations",
-                summary="Hits, misses and latency by tier", answers=(Answer("The counters.", models.CacheStats),),
+                summary="Hits, misses and latency by tier", answers=(Answer("The counters.", operations.CacheStats),),
             ),
             Route(
                 method="POST", path="/api/cache/clear", handler=self.cache_clear, tag="Operations", guard=_ADMIN,
-                summary="Empty every tier", answers=(Answer("Done.", models.CacheCleared),),
+                summary="Empty every tier", answers=(Answer("Done.", operations.CacheCleared),),
             ),
             Route(
                 method="GET", path="/metrics", handler=self.metrics, tag="Operations", guard=Guard("metrics"),
@@ -51,26 +47,23 @@ class OperationsRoutes:
         ]  # fmt: skip
 
     async def breakers(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        return self._dated(self._ports.breakers.status())
+        return success(encode(self._ports.breakers.status()), self._options.now_ms())
 
     async def reset(self, request: web.Request) -> web.StreamResponse:
-        body = await read_object(request, max_bytes=self._options.max_body, timeout=self._options.body_timeout)
-        service = body.get("service")
-        if "service" in body and not (isinstance(service, str) and service):
-            raise BadRequest("service must be the name of a service")
-        return success_of({"reset": list(self._ports.breakers.reset(service))}, self._options.now_ms())
+        options = self._options
+        asked = await read_body(
+            request, operations.BreakerReset, max_bytes=options.max_body, timeout=options.body_timeout
+        )
+        closed = self._ports.breakers.reset(None if asked.service is UNSET else asked.service)
+        return success_of(operations.BreakerResetDone(list(closed)), options.now_ms())
 
     async def cache_stats(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        return self._dated(self._ports.cache.stats())
+        return success_of(self._ports.cache.stats(), self._options.now_ms())
 
     async def cache_clear(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         await self._ports.cache.clear()
-        return success_of({"cleared": True}, self._options.now_ms())
+        return success_of(operations.CacheCleared(True), self._options.now_ms())
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         body, content_type = self._ports.metrics.render()
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
-
-    def _dated(self, data: Mapping[str, Any]) -> web.StreamResponse:
-        now = self._options.now_ms()
-        return success_of({**data, "timestamp": iso(now)}, now)

@@ -6,18 +6,26 @@ from contextlib import aclosing
 from typing import TypeVar, cast, get_args
 from zoneinfo import ZoneInfo
 
-import orjson
 from aiohttp import hdrs, web
 
-from pnl_backend.domain.times import iso
 from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam, LimitParam
-from pnl_backend.http.ports import Ports, Resolution
+from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Route
 from pnl_backend.wire import models
-from pnl_backend.wire.export import Format, dated, encoded
+from pnl_backend.wire.history import (
+    Format,
+    HistoryRow,
+    RangeHistory,
+    Resolution,
+    SnapshotHistory,
+    encoded,
+    range_json,
+    snapshots_json,
+)
+from pnl_backend.wire.ledger_feed import LedgerFigures
 from pnl_backend.wire.views import Period
 
 T = TypeVar("T")
@@ -33,7 +41,7 @@ LIMIT = LimitParam(
 FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, MAX_TIME_MS)
 TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, MAX_TIME_MS)
 RESOLUTION = ChoiceParam("resolution", "What one row covers.", get_args(Resolution), "1m")
-FORMAT = ChoiceParam("format", "The file's form.", ("csv", "json"), "csv")
+FORMAT = ChoiceParam("format", "The file's form.", get_args(Format), "csv")
 
 
 class NothingYet(PnLError):
@@ -57,7 +65,7 @@ class PnlRoutes:
                 method="GET", path="/api/pnl/current", handler=self.current, tag="P&L",
                 summary="The newest snapshot, for a period", params=(PERIOD,),
                 answers=(
-                    Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=models.LedgerFigures),
+                    Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=LedgerFigures),
                 ),
                 errors=(400, 503),
             ),
@@ -70,14 +78,17 @@ class PnlRoutes:
                 method="GET", path="/api/pnl/history", handler=self.history, tag="P&L",
                 summary="The newest snapshots, or the rows of a range",
                 params=(LIMIT, FROM, TO, RESOLUTION),
-                answers=(Answer("Oldest first.", models.History),), errors=(400, 503),
+                answers=(
+                    Answer("Snapshots, or the rows of the range that was asked for.", SnapshotHistory),
+                    Answer("Rows.", RangeHistory),
+                ), errors=(400, 503),
             ),
             Route(
                 method="GET", path="/api/pnl/export", handler=self.export, tag="P&L",
                 summary="The rows of a range as a file", params=(FROM, TO, RESOLUTION, FORMAT),
                 answers=(
                     Answer("The rows, a line each.", content_type="text/csv"),
-                    Answer("A list of the rows.", models.HistoryRow, enveloped=False, many=True),
+                    Answer("A list of the rows.", HistoryRow, enveloped=False, many=True),
                 ),
                 errors=(400, 503),
             ),
@@ -87,25 +98,23 @@ class PnlRoutes:
         period = cast(Period, PERIOD.read(request))
         latest = self._ports.latest
         if period == "all":
-            data, ledger = _published(latest.json("snapshot")), _published(latest.json("ledger"))
+            data, figures = _published(latest.json("snapshot")), _published(latest.json("figures"))
         else:
-            data, ledger = _published(await self._ports.periods.snapshot(period))
-        return success(data, self._options.now_ms(), beside=ledger)
+            data, figures = _published(await self._ports.periods.snapshot(period))
+        return success(data, self._options.now_ms(), beside=figures)
 
     async def breakdown(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
         return success(_published(self._ports.latest.json("breakdown")), self._options.now_ms())
 
     async def history(self, request: web.Request) -> web.StreamResponse:
+        now = self._options.now_ms()
         limit, limited = LIMIT.read(request)
         if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
             start, end, resolution = self._range(request)
             rows = await self._ports.history.history(start, end, resolution, limit=limit)
-            zone = self._days_of(resolution)
-            body = orjson.dumps(list(rows) if zone is None else dated(rows, zone))
-            return self._listing(len(rows), body, limited=limited)
+            return success(range_json(rows, now, limited=limited, days_of=self._days_of(resolution)), now)
         records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
-        rows_json = b"[" + b",".join([record.data for record in records]) + b"]"
-        return self._listing(len(records), rows_json, limited=limited)
+        return success(snapshots_json([record.data for record in records], now, limited=limited), now)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)
@@ -126,12 +135,6 @@ class PnlRoutes:
                 await response.write(chunk)
             await response.write_eof()
         return response
-
-    def _listing(self, count: int, rows: bytes, *, limited: bool) -> web.StreamResponse:
-        now = self._options.now_ms()
-        cut = b',"limited":true' if limited else b""
-        data = b'{"count":%d,"data":%b,"timestamp":"%b"%b}' % (count, rows, iso(now).encode(), cut)
-        return success(data, now)
 
     def _days_of(self, resolution: Resolution) -> ZoneInfo | None:
         """The business zone where a row begins with a day of it."""

@@ -11,7 +11,7 @@ from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite.ledger_file import Synchronous
 
 
-class Health(TypedDict):
+class State(TypedDict):
     """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and are not stored.
 
     `lost` counts stored ones that went with a file: the table `gaps` names them.

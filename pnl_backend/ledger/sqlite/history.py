@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite.coarse import COARSE, CoarseRanges
 from pnl_backend.ledger.sqlite.readers import Reads
 from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, Calendar
-
-Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
-HistoryRow = dict[str, int | float]
-"""The wire contract's row: timestamp (ms), netPnL, kalshiPnL, costs, revenue, open, high, low, close (USD), count."""
+from pnl_backend.wire.history import HistoryRow, Resolution, Rows
+from pnl_backend.wire.message import UNSET
 
 SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 MOST_ROWS = 10_100
@@ -29,9 +27,6 @@ CHUNK = 5000
 LEAST_SEQ = -(1 << 62)
 """Below every sequence number; those of imported snapshots are negative."""
 
-IMPORTED = "imported"
-"""True in rows of an older server's figures, absent in all others."""
-
 
 class DayClose(NamedTuple):
     """The totals as they stood when a business day ended, or stand now, in cents."""
@@ -41,7 +36,7 @@ class DayClose(NamedTuple):
     expenses_cents: int
 
 
-class History:
+class Ranges:
     """Reads ranges: every interval that touches `start` to `end` (ms, both included), oldest first.
 
     An interval's timestamp is its beginning, which for the first one may lie before `start`.
@@ -69,7 +64,7 @@ class History:
             )
         return rows[::-1]
 
-    async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Sequence[HistoryRow]]:
+    async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Rows]:
         """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
         span, first = self._check(start, end, resolution)
         if resolution in COARSE:
@@ -122,42 +117,16 @@ class History:
 
 def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
     at, net, kalshi, costs, revenue, seq = row
-    shaped: HistoryRow = {
-        "timestamp": at,
-        "netPnL": net,
-        "kalshiPnL": kalshi,
-        "costs": costs,
-        "revenue": revenue,
-        "open": net,
-        "high": net,
-        "low": net,
-        "close": net,
-        "count": 1,
-    }
-    return _marked(shaped, seq)
+    return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, imported=_imported(seq))
 
 
 def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    start, opened, high, low, close, kalshi, costs, revenue, count, first_seq = row
-    shaped: HistoryRow = {
-        "timestamp": start,
-        "netPnL": close,
-        "kalshiPnL": kalshi,
-        "costs": costs,
-        "revenue": revenue,
-        "open": opened,
-        "high": high,
-        "low": low,
-        "close": close,
-        "count": count,
-    }
-    return _marked(shaped, first_seq)
+    start, opened, high, low, close, kalshi, costs, revenue, count, first = row
+    return HistoryRow(start, close, kalshi, costs, revenue, opened, high, low, close, count, imported=_imported(first))
 
 
-def _marked(row: HistoryRow, seq: int) -> HistoryRow:
-    if seq < 0:
-        row[IMPORTED] = True
-    return row
+def _imported(seq: int) -> Any:
+    return True if seq < 0 else UNSET
 
 
 _CLOSES = (

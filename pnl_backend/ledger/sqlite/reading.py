@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite.history import History
+from pnl_backend.ledger.sqlite.history import Ranges
 from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION
 from pnl_backend.ledger.sqlite.problems import describe
@@ -18,13 +18,13 @@ from pnl_backend.ledger.sqlite.rollups import Calendar
 
 
 @asynccontextmanager
-async def history_of(path: Path, *, timezone: str) -> AsyncIterator[History]:
+async def history_of(path: Path, *, timezone: str) -> AsyncIterator[Ranges]:
     """The ranges of the ledger at `path`; StoreError for a file that is missing, not ours, newer or older."""
     _check(path)
     readers = Readers(path, count=1)
     await readers.open()
     try:
-        yield History(readers, Calendar(ZoneInfo(timezone)))
+        yield Ranges(readers, Calendar(ZoneInfo(timezone)))
     finally:
         await readers.close()
 

@@ -18,16 +18,17 @@ from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import integrity, maintenance, numbering, remembered, rollups, snapshots, standby
-from pnl_backend.ledger.sqlite.condition import Condition, Health
+from pnl_backend.ledger.sqlite.condition import Condition, State
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.facts import Facts
-from pnl_backend.ledger.sqlite.history import DayClose, History, HistoryRow, Resolution
+from pnl_backend.ledger.sqlite.history import DayClose, Ranges
 from pnl_backend.ledger.sqlite.ledger_file import Identity, Origin, Synchronous, in_full, new_epoch
 from pnl_backend.ledger.sqlite.maintenance import REPLAY_ROWS, ProgressLog
 from pnl_backend.ledger.sqlite.numbering import Skips
 from pnl_backend.ledger.sqlite.remembered import Markets
 from pnl_backend.ledger.sqlite.rollups import Calendar
 from pnl_backend.ledger.sqlite.snapshots import Epochs
+from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 
 
 class Store:
@@ -80,7 +81,7 @@ class Store:
         self._calendar = Calendar(zone)
         self.facts = Facts(self._database)
         """What the upstreams told, fact by fact."""
-        self._history = History(self._database, Calendar(zone))
+        self._history = Ranges(self._database, Calendar(zone))
 
     @classmethod
     async def open(
@@ -239,7 +240,7 @@ class Store:
         """
         return await self._history.rows(start, end, resolution, limit)
 
-    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Sequence[HistoryRow]]:
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Rows]:
         """The same rows in chunks, however many, in flat memory."""
         return self._history.chunks(start, end, resolution)
 
@@ -289,7 +290,7 @@ class Store:
             return
         await self._database.write(_forget_account, self._markets.forget)
 
-    def health(self) -> Health:
+    def health(self) -> State:
         """What the last write told about the ledger."""
         return {
             "state": "down" if self._condition.error else "connected",

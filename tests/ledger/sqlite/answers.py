@@ -14,7 +14,7 @@ from typing import Any
 
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.history import Resolution
+from pnl_backend.wire.history import Resolution
 
 END = 4_102_444_800_000
 """2100-01-01, ms"""
@@ -74,7 +74,9 @@ async def cached(path: Path) -> dict[str, list[list[str]]]:
 
 
 async def _history(store: Store, resolution: Resolution) -> list[list[float]]:
-    return [[row[name] for name in COLUMNS] async for chunk in store.export(0, END, resolution) for row in chunk]
+    return [
+        [getattr(row, name) for name in COLUMNS] async for chunk in store.export(0, END, resolution) for row in chunk
+    ]
 
 
 async def _replayed(store: Store, seq: int) -> list[int] | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.record import Record
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.wire.history import HistoryRow
 
 ZONE = ZoneInfo("America/New_York")
 MINUTE = 60_000
@@ -30,25 +31,25 @@ def begins(resolution: str, at: int) -> int:
     return int(day.timestamp() * 1000)
 
 
-def gathered(records: list[Record], resolution: str, start: int, end: int) -> list[dict[str, float]]:
+def gathered(records: list[Record], resolution: str, start: int, end: int) -> list[HistoryRow]:
     """The rows, from the snapshots themselves."""
     first, last = begins(resolution, start), begins(resolution, end)
     groups: dict[int, list[Record]] = {}
     for record in records:
         groups.setdefault(begins(resolution, record.at), []).append(record)
     return [
-        {
-            "timestamp": at,
-            "netPnL": held[-1].net_cents / 100,
-            "kalshiPnL": held[-1].kalshi_cents / 100,
-            "costs": held[-1].costs_cents / 100,
-            "revenue": held[-1].revenue_cents / 100,
-            "open": held[0].net_cents / 100,
-            "high": max(r.net_cents for r in held) / 100,
-            "low": min(r.net_cents for r in held) / 100,
-            "close": held[-1].net_cents / 100,
-            "count": len(held),
-        }
+        HistoryRow(
+            timestamp=at,
+            netPnL=held[-1].net_cents / 100,
+            kalshiPnL=held[-1].kalshi_cents / 100,
+            costs=held[-1].costs_cents / 100,
+            revenue=held[-1].revenue_cents / 100,
+            open=held[0].net_cents / 100,
+            high=max(r.net_cents for r in held) / 100,
+            low=min(r.net_cents for r in held) / 100,
+            close=held[-1].net_cents / 100,
+            count=len(held),
+        )
         for at, held in sorted(groups.items())
         if first <= at <= last
     ]

@@ -13,7 +13,8 @@ import pytest
 
 from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.history import CHUNK, LAST_INSTANT, MOST_ROWS, Resolution
+from pnl_backend.ledger.sqlite.history import CHUNK, LAST_INSTANT, MOST_ROWS
+from pnl_backend.wire.history import HistoryRow, Resolution
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
@@ -30,34 +31,34 @@ async def hour(store: Store, record: MakeRecord) -> Store:
 async def test_raw_rows_are_the_snapshots(hour: Store) -> None:
     rows = await hour.history(NOON, NOON + 15_000, "raw")
     assert rows == [
-        {
-            "timestamp": NOON + n * 5000, "netPnL": n / 100, "kalshiPnL": (n + 7) / 100, "costs": 0.09,
-            "revenue": 0.02, "open": n / 100, "high": n / 100, "low": n / 100, "close": n / 100, "count": 1,
-        }
+        HistoryRow(
+            timestamp=NOON + n * 5000, netPnL=n / 100, kalshiPnL=(n + 7) / 100, costs=0.09,
+            revenue=0.02, open=n / 100, high=n / 100, low=n / 100, close=n / 100, count=1,
+        )
         for n in (1, 2, 3)
     ]  # fmt: skip
 
 
 async def test_a_minute_has_its_course_and_the_last_of_the_rest(hour: Store) -> None:
     first, second = (await hour.history(NOON, NOON + 119_999, "1m"))[:2]
-    assert first["timestamp"] == NOON
-    assert (first["open"], first["high"], first["low"], first["close"]) == (0.01, 0.11, 0.01, 0.11)
-    assert (first["netPnL"], first["kalshiPnL"], first["count"]) == (0.11, 0.18, 11)
-    assert (second["timestamp"], second["count"]) == (NOON + 60_000, 12)
+    assert first.timestamp == NOON
+    assert (first.open, first.high, first.low, first.close) == (0.01, 0.11, 0.01, 0.11)
+    assert (first.netPnL, first.kalshiPnL, first.count) == (0.11, 0.18, 11)
+    assert (second.timestamp, second.count) == (NOON + 60_000, 12)
 
 
 @pytest.mark.parametrize(("resolution", "count"), [("raw", 720), ("1m", 61), ("5m", 13), ("1h", 2), ("1d", 1)], ids=str)
 async def test_every_resolution_counts_every_snapshot_once(hour: Store, resolution: Resolution, count: int) -> None:
     rows = await hour.history(NOON, NOON + 3_600_000, resolution)
     assert len(rows) == count
-    assert sum(row["count"] for row in rows) == 720
-    assert [row["timestamp"] for row in rows] == sorted({row["timestamp"] for row in rows})
-    assert rows[0]["open"] == 0.01
-    assert rows[-1]["close"] == 7.20
+    assert sum(row.count for row in rows) == 720
+    assert [row.timestamp for row in rows] == sorted({row.timestamp for row in rows})
+    assert rows[0].open == 0.01
+    assert rows[-1].close == 7.20
 
 
 async def test_an_interval_that_the_range_touches_is_in_it(hour: Store) -> None:
-    assert [row["timestamp"] for row in await hour.history(NOON + 90_000, NOON + 130_000, "1m")] == [
+    assert [row.timestamp for row in await hour.history(NOON + 90_000, NOON + 130_000, "1m")] == [
         NOON + 60_000,
         NOON + 120_000,
     ]
@@ -66,7 +67,7 @@ async def test_an_interval_that_the_range_touches_is_in_it(hour: Store) -> None:
 
 async def test_a_limit_takes_the_newest(hour: Store) -> None:
     rows = await hour.history(0, END, "raw", limit=3)
-    assert [row["netPnL"] for row in rows] == [7.18, 7.19, 7.20]
+    assert [row.netPnL for row in rows] == [7.18, 7.19, 7.20]
     assert len(await hour.history(0, END, "5m", limit=2)) == 2
 
 
@@ -150,7 +151,7 @@ async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: St
     nets: list[int | float] = []
     async for chunk in store.export(0, END, "raw"):
         chunks.append(chunk)
-        nets += [row["netPnL"] for row in chunk]
+        nets += [row.netPnL for row in chunk]
     assert nets == [n / 100 for n in range(1, MOST_ROWS + 2)]
     assert max(map(len, chunks)) == CHUNK
 

@@ -17,6 +17,7 @@ from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import rollups, snapshots
 from pnl_backend.ledger.sqlite.imported import FIRST_SEQ, ImportedSnapshot, Imports, open_for_import
 from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
+from pnl_backend.wire.message import UNSET
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 LATER = NOON / 1000 + 86_400
@@ -51,9 +52,9 @@ async def test_an_interval_of_our_own_holds_no_imported_snapshot(
         )
     store = await open_store(clock=lambda: NOON / 1000 + 10)
     await store.append(record(store, net_cents=7))  # five seconds past noon, in the minute that an imported one is in
-    assert (await store.history(minute, NOON, "1m"))[0]["imported"] is True
-    assert "imported" not in (await store.history(minute, NOON, "1m"))[1]
-    assert [row["count"] for row in await store.history(minute, NOON + 60_000, "raw")] == [1, 1, 1, 1]
+    assert (await store.history(minute, NOON, "1m"))[0].imported is True
+    assert (await store.history(minute, NOON, "1m"))[1].imported is UNSET
+    assert [row.count for row in await store.history(minute, NOON + 60_000, "raw")] == [1, 1, 1, 1]
     closes = await store.daily_closes(3)
     await store.close()
     assert intervals(path) == [(minute, 50, 60, 2), (NOON, 7, 7, 1)]

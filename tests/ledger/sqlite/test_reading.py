@@ -27,11 +27,11 @@ async def test_a_ledger_is_read_from_beside_a_running_server_and_after_it(
     async with history_of(path, timezone="UTC") as history:
         assert [row async for chunk in history.chunks(NOON, END, "5m") for row in chunk] == expected
         await store.append(record(store))
-        assert sum(row["count"] for row in await history.rows(NOON, END, "1h", None)) == 201
+        assert sum(row.count for row in await history.rows(NOON, END, "1h", None)) == 201
     await store.close()
     before = path.read_bytes()
     async with history_of(path, timezone="UTC") as history:
-        assert sum(row["count"] for row in await history.rows(NOON, END, "5m", None)) == 201
+        assert sum(row.count for row in await history.rows(NOON, END, "5m", None)) == 201
     assert path.read_bytes() == before
 
 

@@ -84,8 +84,8 @@ async def test_a_business_day_is_as_long_as_the_clocks_say(
     await fill(store, record, ats, random.Random(1))
     days = await store.history(ats[0], ats[-1], "1d")
     day = business_date(changes, ZoneInfo(zone))
-    (short,) = [row for row in days if business_date(int(row["timestamp"]), ZoneInfo(zone)) == day]
-    assert short["count"] == hours
+    (short,) = [row for row in days if business_date(int(row.timestamp), ZoneInfo(zone)) == day]
+    assert short.count == hours
 
 
 async def test_another_time_zone_parts_the_same_snapshots_into_other_days(

@@ -1,0 +1,65 @@
+"""The dashboard's flat message (plain WebSocket and Socket.IO), and how it follows from snapshots."""
+# ruff: noqa: N815 - fields are the names that stand on the wire
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, cast
+
+from pnl_backend.domain.money import number
+from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.domain.times import iso
+from pnl_backend.wire.message import Count, Day, IsoTime, Message
+from pnl_backend.wire.models import AgentEntry, CostEntry
+from pnl_backend.wire.views import agents_view, costs_view
+
+
+class Trend(Message):
+    """One business day: the totals as they stood at its end, today's as they stand; USD."""
+
+    date: Day
+    revenue: float
+    expenses: float
+    net: float
+
+
+class DashboardMessage(Message):
+    """The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD."""
+
+    timestamp: IsoTime
+    revenue: float
+    expenses: float
+    netPnL: float
+    previousRevenue: float
+    previousExpenses: float
+    previousNetPnL: float
+    trendsData: list[Trend]
+    costBreakdown: list[CostEntry]
+    agentAttribution: list[AgentEntry]
+    epoch: str
+    seq: Count
+
+
+def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) -> DashboardMessage:
+    """Clients compare the sums with those of `previous`, and divide by them."""
+    return DashboardMessage(
+        timestamp=iso(s.at),
+        revenue=number(s.total_revenue),
+        expenses=number(s.total_expenses),
+        netPnL=number(s.net_pnl),
+        previousRevenue=number(previous.total_revenue),
+        previousExpenses=number(previous.total_expenses),
+        previousNetPnL=number(previous.net_pnl),
+        trendsData=list(trends),
+        costBreakdown=cast(Any, costs_view(s.costs)),
+        agentAttribution=cast(Any, agents_view(s.agents)),
+        epoch=s.epoch,
+        seq=s.seq,
+    )
+
+
+def trend(day: date, revenue: Decimal, expenses: Decimal) -> Trend:
+    """The totals as they stood at the day's end."""
+    return Trend(day.isoformat(), number(revenue), number(expenses), number(revenue - expenses))

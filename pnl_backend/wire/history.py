@@ -1,0 +1,144 @@
+"""What is answered about the past: snapshots, or the rows of a range, as one answer or as a file of any length."""
+# ruff: noqa: N815 - fields are the names that stand on the wire
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Annotated, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
+
+from pnl_backend.domain.record import Record
+from pnl_backend.domain.times import business_date, iso
+from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType, encode, raw
+from pnl_backend.wire.models import Snapshot
+
+Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
+"""What one row of a range covers."""
+Format = Literal["csv", "json"]
+
+
+class HistoryRow(Message):
+    """One moment, or one interval: net P&L with its course, and the last of the rest; USD."""
+
+    timestamp: Millis
+    netPnL: float
+    kalshiPnL: float
+    costs: float
+    revenue: float
+    open: float
+    high: float
+    low: float
+    close: float
+    count: Count
+    date: Annotated[
+        str | UnsetType,
+        Meta(description="With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD."),
+    ] = UNSET
+    imported: Annotated[
+        Always | UnsetType, Meta(description="In rows that `pnl-backend import` took over, and in no other.")
+    ] = UNSET
+
+
+Rows = Sequence[HistoryRow]
+COLUMNS = HistoryRow.__struct_fields__[:10]
+"""Those of every row."""
+
+
+class History(Protocol):
+    """What the ledger remembers; a ledger that cannot be read raises StoreError."""
+
+    async def newest(self, limit: int, /) -> Sequence[Record]:
+        """The newest `limit` snapshots, oldest first."""
+
+    async def history(self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None) -> Rows:
+        """The rows of start <= timestamp <= end (ms), oldest first; with a limit the newest of them.
+
+        Raises BadRequest where there is no limit and the range holds more rows than one answer does.
+        """
+
+    def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Rows]:
+        """The same rows in batches, however many there are, in flat memory."""
+
+
+class _History(Message):
+    count: Count
+    timestamp: IsoTime
+    limited: Annotated[
+        Always | UnsetType, Meta(description="Where `limit` asked for more than is answered at most.")
+    ] = UNSET
+
+
+class SnapshotHistory(_History, kw_only=True):
+    """Snapshots, oldest first: the answer where no range was asked for."""
+
+    data: list[Snapshot]
+
+
+class RangeHistory(_History, kw_only=True):
+    """The rows of a range, oldest first."""
+
+    data: list[HistoryRow]
+
+
+def snapshots_json(snapshots: Sequence[bytes], now_ms: int, *, limited: bool) -> bytes:
+    """Snapshots that are JSON already."""
+    rows = raw(b"[" + b",".join(snapshots) + b"]")
+    cut = True if limited else UNSET
+    return encode(SnapshotHistory(count=len(snapshots), data=rows, timestamp=iso(now_ms), limited=cut))
+
+
+def range_json(rows: Rows, now_ms: int, *, limited: bool, days_of: ZoneInfo | None) -> bytes:
+    """`days_of` is the business zone, for rows that begin with a business day only."""
+    cut = True if limited else UNSET
+    return encode(RangeHistory(count=len(rows), data=_dated(rows, days_of), timestamp=iso(now_ms), limited=cut))
+
+
+_DECODER = msgspec.json.Decoder(list[HistoryRow])
+
+
+def decoded_rows(data: bytes) -> list[HistoryRow]:
+    """Rows that were encoded; raises ValueError for anything else."""
+    return _DECODER.decode(data)
+
+
+def encoded(
+    batches: AsyncIterator[Rows], form: Format, *, days_of: ZoneInfo | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Rows as a file, a batch at a time, so that any number of them needs little memory; never empty."""
+    return _csv(batches, days_of) if form == "csv" else _json(batches, days_of)
+
+
+async def _csv(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:
+    """A header line, then a line a row; money with two decimals."""
+    head = ",".join(COLUMNS if days_of is None else (*COLUMNS, "date")) + "\r\n"
+    async for batch in batches:
+        yield (head + "".join([_line(row) for row in _dated(batch, days_of)])).encode()
+        head = ""
+    if head:
+        yield head.encode()
+
+
+def _line(row: HistoryRow) -> str:
+    money = ",".join([f"{getattr(row, name):.2f}" for name in COLUMNS[1:-1]])
+    day = "" if row.date is UNSET else f",{row.date}"
+    return f"{row.timestamp},{money},{row.count}{day}\r\n"
+
+
+async def _json(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:
+    """One JSON list, a batch at a time."""
+    lead = b"["
+    async for batch in batches:
+        if batch:
+            yield lead + encode(_dated(batch, days_of))[1:-1]
+            lead = b",\n"
+    yield b"]\n" if lead != b"[" else b"[]\n"
+
+
+def _dated(rows: Rows, zone: ZoneInfo | None) -> list[HistoryRow]:
+    """With a zone, rows with the date (YYYY-MM-DD) of their business day."""
+    if zone is None:
+        return list(rows)
+    return [replace(row, date=business_date(row.timestamp, zone).isoformat()) for row in rows]

@@ -1,0 +1,170 @@
+"""The ledger feed (plain WebSocket and server-sent events): its messages, and how they follow from snapshots.
+
+Its times are ms since the epoch. Here `kalshiPnL` is the trading P&L and `totalRevenue` all other revenue.
+"""
+# ruff: noqa: N815 - fields are the names that stand on the wire
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pnl_backend.domain.delta import Delta, Sums
+from pnl_backend.domain.money import number
+from pnl_backend.domain.readings import Deal as ClosedDeal
+from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.domain.times import iso
+from pnl_backend.wire.message import Count, Message, Meta, Millis, as_model
+
+
+class LedgerParts(Message):
+    """What the net consists of; USD."""
+
+    trades: float
+    costs: Annotated[float, Meta(le=0)]
+    revenue: float
+
+
+class Deal(Message):
+    """One of John's deals; USD."""
+
+    id: str
+    name: str
+    amount: float
+    status: str
+    closedDate: str | None
+
+
+class LedgerCounts(Message):
+    """How many markets are open and closed; `recentDeals` counts `deals`."""
+
+    openTradeCount: Count
+    closedTradeCount: Count
+    recentDeals: Count
+    deals: list[Deal]
+
+
+class LedgerMetadata(Message):
+    """`dataPoints` counts the trades, costs and deals that the ledger shows or sums."""
+
+    dataPoints: Count
+    computedAt: Millis
+
+
+class LedgerFigures(Message):
+    """netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD."""
+
+    kalshiPnL: float
+    totalCosts: float
+    totalRevenue: float
+    netPnL: float
+    breakdown: LedgerParts
+    components: LedgerCounts
+    metadata: LedgerMetadata
+
+
+class Ledger(LedgerFigures):
+    """The ledger with its time and its place in the sequence."""
+
+    timestamp: Millis
+    epoch: str
+    seq: Count
+
+
+class LedgerDelta(Message):
+    """What changed since the message with `prevSeq`, and the sums that it leads to; USD."""
+
+    timestamp: Millis
+    netPnLDelta: float
+    kalshiDelta: float
+    costsDelta: float
+    revenueDelta: float
+    changePercent: float
+    netPnL: float
+    kalshiPnL: float
+    totalCosts: float
+    totalRevenue: float
+    breakdown: LedgerParts
+    seq: Count
+    prevSeq: Count
+
+
+class SnapshotMessage(Message, tag_field="type", tag="snapshot"):
+    """The whole ledger: first, every 60 s, and after any gap."""
+
+    data: Ledger
+    timestamp: Millis
+
+
+class DeltaMessage(Message, tag_field="type", tag="delta"):
+    """A change by a cent or more."""
+
+    data: LedgerDelta
+    timestamp: Millis
+
+
+class SnapshotEvent(Ledger, tag_field="type", tag="snapshot"):
+    """A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope."""
+
+    data: Ledger
+
+
+class DeltaEvent(Ledger, tag_field="type", tag="delta"):
+    """A delta as an event, with the whole ledger that it leads to beside the envelope."""
+
+    data: LedgerDelta
+
+
+def ledger_figures(s: Snapshot, base: Snapshot | None = None) -> LedgerFigures:
+    """The ledger of a snapshot; with `base`, the last snapshot before a period, the period's, counts as they are."""
+    trades, costs, collected = s.kalshi.pnl, s.total_expenses, s.collected_revenue
+    if base is not None:
+        trades, costs = trades - base.kalshi.pnl, costs - base.total_expenses
+        collected -= base.collected_revenue
+    deals = [deal(each) for each in s.johns.recent_deals]
+    opened, closed = s.kalshi.positions, s.kalshi.closed_positions
+    return LedgerFigures(
+        kalshiPnL=number(trades),
+        totalCosts=number(costs),
+        totalRevenue=number(collected),
+        netPnL=number(trades + collected - costs),
+        breakdown=_parts(number(trades), number(costs), number(collected)),
+        components=LedgerCounts(opened, closed, len(deals), deals),
+        metadata=LedgerMetadata(dataPoints=opened + closed + len(s.costs) + len(deals), computedAt=s.at),
+    )
+
+
+def ledger(s: Snapshot) -> Ledger:
+    return as_model(ledger_figures(s), Ledger, timestamp=s.at, epoch=s.epoch, seq=s.seq)
+
+
+def ledger_delta(d: Delta, after: Sums) -> LedgerDelta:
+    """A delta with the sums that it leads to, so that a client may add it or replace what it holds."""
+    trades, costs, collected = usd(after.kalshi), usd(after.costs), usd(after.revenue)
+    return LedgerDelta(
+        timestamp=d.at,
+        netPnLDelta=usd(d.net),
+        kalshiDelta=usd(d.kalshi),
+        costsDelta=usd(d.costs),
+        revenueDelta=usd(d.revenue),
+        changePercent=number(d.change_percent),
+        netPnL=usd(after.net),
+        kalshiPnL=trades,
+        totalCosts=costs,
+        totalRevenue=collected,
+        breakdown=_parts(trades, costs, collected),
+        seq=d.seq,
+        prevSeq=d.prev_seq,
+    )
+
+
+def deal(d: ClosedDeal) -> Deal:
+    return Deal(d.id, d.name, number(d.amount), d.status, None if d.closed_at is None else iso(d.closed_at))
+
+
+def usd(amount_cents: int) -> float:
+    """Whole cents as a JSON number."""
+    return amount_cents / 100
+
+
+def _parts(trades: float, costs: float, collected: float) -> LedgerParts:
+    return LedgerParts(trades, -costs or 0.0, collected)
