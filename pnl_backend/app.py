@@ -19,7 +19,7 @@ from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.assembly.adapters import Periods
 from pnl_backend.assembly.core import Core, open_core
 from pnl_backend.assembly.feeds import Feeds
-from pnl_backend.assembly.guards import configured_sources
+from pnl_backend.assembly.guards import configured_sources, described
 from pnl_backend.assembly.monitoring import health_of, live_figures
 from pnl_backend.assembly.options import api_keys, engine_config, http_options, replace_keys
 from pnl_backend.assembly.socket_keys import SocketAuthenticator
@@ -115,7 +115,8 @@ async def _start_listeners(
         cache=core.cache,
         health=health,
         metrics=core.metrics,
-        asyncapi=lambda: asyncapi(version=__version__),
+        asyncapi=lambda: asyncapi(version=__version__, sources=described(settings)),
+        sources=described(settings),
     )
     app = create_api(ports, options=http_options(settings, authenticator, core.metrics), extra=[feeds.route()])
     engine.attach(feeds.server, app)

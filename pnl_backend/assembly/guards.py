@@ -16,6 +16,7 @@ from pnl_backend.sources import registry
 from pnl_backend.sources.base import Fetcher, ReadingCache
 from pnl_backend.sources.setting import SourceSettings
 from pnl_backend.sources.source_type import Setup, SimulatedPart, Unconfigured
+from pnl_backend.wire.source_schemas import DescribedSource
 
 Guards = Sequence[Guard[Any]]
 
@@ -54,6 +55,20 @@ def configured_sources(settings: Settings) -> frozenset[SourceName]:
 def accounting(sources: Sequence[Source]) -> Mapping[SourceName, Accounting[Any, Any]]:
     """How each source is counted, in their order."""
     return {source.name: source.type.accounting for source in sources}
+
+
+def described(settings: Settings) -> list[DescribedSource]:
+    """The sources as API descriptions and the dashboard need them."""
+    return [
+        DescribedSource(
+            source.name,
+            source.type.label,
+            source.type.breaker,
+            source.type.figures,
+            [(row.figure, row.label) for row in source.type.card],
+        )
+        for source in shown_sources(settings)
+    ]
 
 
 @asynccontextmanager

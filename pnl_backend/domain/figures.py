@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform
 
 Kind = Literal["usd", "count", "counts", "text", "deals"]
-"""USD in whole cents; a whole number; whole numbers by name; text; John's deals, which only the ledger keeps."""
+"""USD in whole cents; a whole number; whole numbers by name; text; John's deals, which the ledger alone keeps."""
 
 _KEY = "pnl_figure"
 Model = TypeVar("Model")
@@ -135,4 +135,4 @@ class RestoredFigures:
     """
 
     shown: Mapping[str, Any]
-    cumulative: frozenset[str]
+    cumulative: tuple[str, ...]

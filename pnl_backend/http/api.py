@@ -16,6 +16,7 @@ from pnl_backend.http.routes.health import HealthRoutes
 from pnl_backend.http.routes.operations import OperationsRoutes
 from pnl_backend.http.routes.page import PageRoutes
 from pnl_backend.http.routes.pnl import PnlRoutes
+from pnl_backend.http.routes.sources import SourcesRoutes
 from pnl_backend.http.routing import Route
 
 
@@ -30,11 +31,12 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
         *HealthRoutes(ports, options).routes(),
         *PnlRoutes(ports, options).routes(),
         *OperationsRoutes(ports, options).routes(),
+        *SourcesRoutes(ports, options).routes(),
         *docs.routes(),
         *extra,
         *PageRoutes(options.dist, ports.upgrade).routes(),  # last, for its file names match widely
     ]
-    docs.describe(openapi(routes, version=options.version))
+    docs.describe(openapi(routes, version=options.version, sources=ports.sources))
     gate = Gate(routes, options)
     app = web.Application(middlewares=[gate.middleware])
     shared = [added for route in routes for added in [_add(app, route)] if route.cors]

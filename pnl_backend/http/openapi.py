@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from pnl_backend.http.routing import Answer, Route
 from pnl_backend.wire.answers import Failure
 from pnl_backend.wire.schemas import model_schemas
 from pnl_backend.wire.schemas import schema_ref as _ref
+from pnl_backend.wire.source_schemas import DescribedSource, with_sources
 
 Json = dict[str, Any]
 
@@ -32,7 +33,7 @@ _INTRODUCTION = (
 )
 
 
-def openapi(routes: Iterable[Route], *, version: str) -> Json:
+def openapi(routes: Iterable[Route], *, version: str, sources: Sequence[DescribedSource] = ()) -> Json:
     """The whole document; routes that are not documented stay out."""
     shown = [route for route in routes if route.documented]
     paths: Json = {}
@@ -42,7 +43,7 @@ def openapi(routes: Iterable[Route], *, version: str) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "P&L streaming server", "version": version, "description": _INTRODUCTION},
         "paths": paths,
-        "components": {"schemas": _schemas(shown), "securitySchemes": _SCHEMES},
+        "components": {"schemas": with_sources(_schemas(shown), sources), "securitySchemes": _SCHEMES},
     }
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pnl_backend.wire import operations
 from pnl_backend.wire.history import History
+from pnl_backend.wire.source_schemas import DescribedSource
 from pnl_backend.wire.views import Period
 
 Readiness = Literal["ready", "starting", "draining"]
@@ -77,3 +78,5 @@ class Ports:
     """Takes over a WebSocket upgrade of `/`; it checks key and origin itself. None: such a request gets 404."""
     asyncapi: Callable[[], Mapping[str, Any]] | None = None
     """The AsyncAPI document, where the feeds describe themselves."""
+    sources: Sequence[DescribedSource] = ()
+    """Every source of the snapshots, in their order."""

@@ -5,12 +5,14 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pnl_backend.wire import dashboard_feed, ledger_feed
 from pnl_backend.wire import socket_messages as said
 from pnl_backend.wire.schemas import model_schemas, schema_ref
+from pnl_backend.wire.source_schemas import DescribedSource, with_sources
 
 Json = dict[str, Any]
 
@@ -209,7 +211,7 @@ _SCHEMES: Json = {
 }
 
 
-def asyncapi(*, version: str) -> Json:
+def asyncapi(*, version: str, sources: Sequence[DescribedSource] = ()) -> Json:
     """The whole document."""
     messages = {message.id: message for channel in _CHANNELS for message in _all_of(channel)}
     models = [message.model for message in messages.values() if message.model is not None]
@@ -222,7 +224,7 @@ def asyncapi(*, version: str) -> Json:
         "operations": {name: each for channel in _CHANNELS for name, each in _operations(channel)},
         "components": {
             "messages": {key: _described(message) for key, message in messages.items()},
-            "schemas": model_schemas(models),
+            "schemas": with_sources(model_schemas(models), sources),
             "securitySchemes": _SCHEMES,
         },
     }

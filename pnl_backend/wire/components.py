@@ -44,14 +44,14 @@ def since(figures: Any, base: Any) -> Json:
 def cumulative(figures: Any) -> list[str]:
     """Which figures of a component are totals since the beginning, by wire name."""
     if isinstance(figures, RestoredFigures):
-        return sorted(figures.cumulative)
+        return list(figures.cumulative)
     return [figure.wire for figure in shown_figures(_class(figures)) if figure.cumulative]
 
 
 def restored(model: Any, shown: Mapping[str, Any], detail: Json, totals: Collection[str]) -> Any:
     """The figures of a published component; without their `model` as they were published."""
     if model is None:
-        return RestoredFigures(shown, frozenset(totals))
+        return RestoredFigures(shown, tuple(totals))
     return model(
         **{name: decode(detail[wire] if kept_there else shown[wire]) for name, wire, kept_there, decode in _read(model)}
     )

@@ -23,37 +23,8 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
-class KalshiComponent(Message):
-    """Trading: cash, open markets, P&L before fees, fees; USD."""
-
-    balance: float
-    positions: int = Field(ge=0)
-    pnl: float
-    realizedPnl: float
-    unrealizedPnl: float
-    fees: float
-    marks: dict[str, int] = Field(default_factory=dict, description="How many open positions each kind of mark valued.")
-
-
-class AnthropicComponent(Message):
-    """API spend of the running UTC day and since the beginning; USD."""
-
-    dailySpend: float
-    totalSpend: float
-
-
-class JohnsComponent(Message):
-    """Invoiced and collected revenue; USD."""
-
-    invoiced: float
-    collected: float
-    pipeline: float = Field(default=0.0, description="Deals not yet won; counted nowhere.")
-
-
 class Components(Message):
-    kalshi: KalshiComponent
-    anthropic: AnthropicComponent
-    johns: JohnsComponent
+    """The figures of each source, by its name."""
 
 
 class SourceState(Message):
@@ -69,9 +40,7 @@ class SourceState(Message):
 
 
 class Sources(Message):
-    kalshi: SourceState
-    anthropic: SourceState
-    johns: SourceState
+    """The state of each source, by its name."""
 
 
 class Summary(Message):
@@ -126,9 +95,6 @@ class AgentEntry(Message):
 class Breakdown(Message):
     """The components with their sums, what the costs consist of, and whose they are."""
 
-    kalshi: KalshiComponent
-    anthropic: AnthropicComponent
-    johns: JohnsComponent
     summary: Summary
     costBreakdown: list[CostEntry]
     agentAttribution: list[AgentEntry]
@@ -151,9 +117,7 @@ class BreakerConfig(Message):
 
 
 class BreakerServices(Message):
-    kalshi: BreakerState
-    anthropic: BreakerState
-    johns_revenue: BreakerState
+    """The circuit breaker of each source, by its service name."""
 
 
 class Breakers(Message):
