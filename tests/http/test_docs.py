@@ -75,7 +75,7 @@ async def test_every_served_route_is_described_and_every_described_one_served(se
     assert paths == {
         "/health", "/api/health", "/health/live", "/health/ready", "/api/pnl/current", "/api/pnl/history",
         "/api/pnl/breakdown", "/api/pnl/export", "/api/circuit-breaker/status", "/api/circuit-breaker/reset",
-        "/api/cache/stats", "/api/cache/clear", "/metrics", "/openapi.json", "/docs",
+        "/api/cache/stats", "/api/cache/clear", "/api/sources", "/metrics", "/openapi.json", "/docs",
     }  # fmt: skip
     for path, operations in document["paths"].items():
         for method in operations:
