@@ -58,17 +58,13 @@ def accounting(sources: Sequence[Source]) -> Mapping[SourceName, Accounting[Any,
 
 
 def described(settings: Settings) -> list[DescribedSource]:
-    """The sources as API descriptions and the dashboard need them."""
-    return [
-        DescribedSource(
-            source.name,
-            source.type.label,
-            source.type.breaker,
-            source.type.figures,
-            [(row.figure, row.label) for row in source.type.card],
-        )
-        for source in shown_sources(settings)
-    ]
+    """The sources of the snapshots as API descriptions and the dashboard need them."""
+    return [describe(source.type) for source in shown_sources(settings)]
+
+
+def describe(declared: registry.AnyType) -> DescribedSource:
+    rows = [(row.figure, row.label) for row in declared.card]
+    return DescribedSource(declared.name, declared.label, declared.breaker, declared.figures, rows)
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ _INTRODUCTION = (
 )
 
 
-def openapi(routes: Iterable[Route], *, version: str, sources: Sequence[DescribedSource] = ()) -> Json:
+def openapi(routes: Iterable[Route], *, version: str, sources: Sequence[DescribedSource]) -> Json:
     """The whole document; routes that are not documented stay out."""
     shown = [route for route in routes if route.documented]
     paths: Json = {}

@@ -211,7 +211,7 @@ _SCHEMES: Json = {
 }
 
 
-def asyncapi(*, version: str, sources: Sequence[DescribedSource] = ()) -> Json:
+def asyncapi(*, version: str, sources: Sequence[DescribedSource]) -> Json:
     """The whole document."""
     messages = {message.id: message for channel in _CHANNELS for message in _all_of(channel)}
     models = [message.model for message in messages.values() if message.model is not None]

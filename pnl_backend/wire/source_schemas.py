@@ -73,6 +73,8 @@ def _card(source: DescribedSource) -> SourceCard:
 
 def with_sources(schemas: Json, sources: Sequence[DescribedSource]) -> Json:
     """The schemas, and in those that have a field for each source, these fields."""
+    if not sources:
+        return schemas
     added: Json = {}
     for source in sources:
         component = f"{''.join(word.capitalize() for word in source.name.split('-'))}Component"

@@ -10,13 +10,15 @@ import pytest
 import socketio
 
 from pnl_backend import __version__
+from pnl_backend.assembly.guards import describe
+from pnl_backend.sources import registry
 from pnl_backend.wire.asyncapi import asyncapi
 from tests.stream.stage import staged
 from tests.support.clients import Listener, listening
 from tests.support.feeds import event_stream, plain_socket
 from tests.support.server import FAST, ServerProcess, upstream_env
 
-DOCUMENT = asyncapi(version=__version__)
+DOCUMENT = asyncapi(version=__version__, sources=[describe(declared) for declared in registry.BUILT_IN])
 
 REF = {
     "type": "object",
