@@ -3,7 +3,7 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'zustand4';
-import type { Breakdown, ConnectSuccess, DashboardMessage, HistoryOf, Snapshot } from 'pnl-client';
+import type { Breakdown, ConnectSuccess, DashboardMessage, Snapshot, SnapshotHistory } from 'pnl-client';
 import { until } from './browser';
 import { startServer, type RunningServer } from './server';
 
@@ -53,7 +53,7 @@ function oldStore() {
     },
     fetchHistory: async (limit) => {
       const response = await fetch(`${server.url}/api/pnl/history?limit=${limit}`, { headers: { 'x-api-key': KEY } });
-      const { data } = (await response.json()) as { data: HistoryOf<Snapshot> };
+      const { data } = (await response.json()) as { data: SnapshotHistory };
       set({ history: data.data });
     },
   }));

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { generate, type Description } from './generate';
+import { generate, type Description } from '../tools/types/generate.mjs';
 import { startServer, type RunningServer } from './server';
 
 const FILE = new URL('../packages/pnl-client/src/types/wire.ts', import.meta.url).pathname;
@@ -12,13 +12,8 @@ beforeAll(async () => void (server = await startServer()));
 afterAll(() => server?.dispose());
 
 it('the types are those of the descriptions', async () => {
-  const [openapi, asyncapi] = await Promise.all(
-    ['/openapi.json', '/asyncapi.json'].map(async (path) => {
-      const response = await fetch(server.url + path);
-      return response.ok ? ((await response.json()) as Description) : {};
-    }),
-  );
-  const made = generate(openapi ?? {}, asyncapi ?? {});
+  const read = async (path: string) => (await (await fetch(server.url + path)).json()) as Description;
+  const made = await generate(await read('/openapi.json'), await read('/asyncapi.json'));
   if (process.env['WRITE_TYPES']) writeFileSync(FILE, made);
   expect(readFileSync(FILE, 'utf8')).toBe(made);
 });

@@ -195,7 +195,7 @@ function BreakerRow({ service, breaker, onReset }: { service: string; breaker: B
 function Cache(): ReactElement {
   const format = useFormatter();
   const cache = usePnLStore((state) => state.system.cache);
-  const number = (value: number | undefined): string => (value === undefined ? '—' : format.integer(value));
+  const number = (value: number | null | undefined): string => (value == null ? '—' : format.integer(value));
   const ms = (value: number | null | undefined): string => (value == null ? '—' : `${format.decimal(value, 2)} ms`);
   return (
     <Card id="cache" title="Cache tiers" tools={cache && <span className="soft">{cache.hitRate} hits</span>}>

@@ -5,8 +5,7 @@ import type { Endpoints } from '../address.js';
 import { ApiError, type Rest } from '../transports/rest.js';
 import { Ladder, type LadderState } from '../transports/ladder.js';
 import type { Cursor, Rung, Transport, TransportEvents } from '../transports/types.js';
-import type { HistoryOf } from '../types/shapes.js';
-import type { Breakdown, Ledger, Snapshot } from '../types/wire.js';
+import type { Breakdown, Ledger, Snapshot, SnapshotHistory } from '../types/wire.js';
 import type { Socket } from 'socket.io-client';
 import { createCatchUp } from './catchUp.js';
 import type { Credentials } from './credentials.js';
@@ -236,7 +235,7 @@ export function assembleStore({ rest, credentials, address, storage, name, trans
         }),
       fetchHistory: (limit = HISTORY_LIMIT) =>
         asked(async () => {
-          const history = await rest.get<HistoryOf<Snapshot>>(`/api/pnl/history?limit=${limit}`);
+          const history = await rest.get<SnapshotHistory>(`/api/pnl/history?limit=${limit}`);
           const data = readSnapshots(history.data);
           set({ history: data });
           keep();

@@ -1,8 +1,7 @@
 /** Fetches the updates that did not arrive, until a fetch has succeeded, and says which the server no longer holds. */
 
 import { ApiError, type Rest } from '../transports/rest.js';
-import type { HistoryOf } from '../types/shapes.js';
-import type { Snapshot } from '../types/wire.js';
+import type { Snapshot, SnapshotHistory } from '../types/wire.js';
 import { HISTORY_LIMIT, unrecovered, type Gap } from './history.js';
 import { readSnapshots } from './parse.js';
 
@@ -52,7 +51,7 @@ export function createCatchUp({ rest, connected, accept, onGap, onError }: Catch
 
   async function fetchAfter(last: Snapshot | null): Promise<void> {
     for (const limit of last === null ? [HISTORY_LIMIT] : [FIRST_ROWS, HISTORY_LIMIT]) {
-      const { data, timestamp } = await rest.get<HistoryOf<unknown>>(`/api/pnl/history?limit=${limit}`);
+      const { data, timestamp } = await rest.get<SnapshotHistory>(`/api/pnl/history?limit=${limit}`);
       const rows = readSnapshots(data);
       accept(rows, timestamp);
       const gap = last && unrecovered(last, rows);

@@ -3,8 +3,8 @@
 import type { Socket } from 'socket.io-client';
 import type { LadderState } from '../transports/ladder.js';
 import type { TransportName } from '../transports/types.js';
-import type { HistoryOf, SourceName } from '../types/shapes.js';
-import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SourceState } from '../types/wire.js';
+import type { SourceName } from '../types/shapes.js';
+import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SnapshotHistory, SourceState } from '../types/wire.js';
 import type { Keeping } from './credentials.js';
 import type { Gap } from './history.js';
 import type { ServerFacts } from './server.js';
@@ -44,7 +44,7 @@ export interface PnLState {
   initSocket: (options?: InitOptions) => Promise<void>;
   disconnect: () => void;
   fetchCurrentPnL: () => Promise<Snapshot>;
-  fetchHistory: (limit?: number) => Promise<HistoryOf<Snapshot>>;
+  fetchHistory: (limit?: number) => Promise<SnapshotHistory>;
   fetchComponentBreakdown: () => Promise<Breakdown>;
   clearError: () => void;
   clearHistory: () => void;

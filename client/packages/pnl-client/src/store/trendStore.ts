@@ -3,8 +3,7 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { backoff } from '../transports/backoff.js';
 import { ApiError, type Rest } from '../transports/rest.js';
-import type { HistoryOf } from '../types/shapes.js';
-import type { HistoryRow, Snapshot } from '../types/wire.js';
+import type { HistoryRow, RangeHistory, Snapshot } from '../types/wire.js';
 import type { PnLStore } from './assemble.js';
 import { RESOLUTION_MS, rowsOf, spanOf, withLive, type Range, type Span } from './trend.js';
 
@@ -174,7 +173,7 @@ async function fetchRows(rest: Rest, span: Span): Promise<Fetched & { span: Span
 }
 
 async function ask(rest: Rest, { from, to, resolution }: Span): Promise<Fetched> {
-  const { data, timestamp } = await rest.get<HistoryOf<HistoryRow>>(`/api/pnl/history?from=${from}&to=${to}&resolution=${resolution}`);
+  const { data, timestamp } = await rest.get<RangeHistory>(`/api/pnl/history?from=${from}&to=${to}&resolution=${resolution}`);
   const answeredAt = Date.parse(timestamp);
   return { rows: data, until: Number.isNaN(answeredAt) ? -Infinity : answeredAt };
 }

@@ -1,6 +1,6 @@
 /** Shapes around the wire's schemas that a schema does not name. */
 
-import type { DeltaMessage, History, SnapshotMessage, Sources } from './wire.js';
+import type { DeltaMessage, SnapshotMessage, Sources } from './wire.js';
 
 export type SourceName = keyof Sources;
 
@@ -12,9 +12,6 @@ export interface Envelope<Data> {
   data: Data;
   timestamp: string;
 }
-
-/** A history is asked for by limit and holds snapshots, or by range and holds rows. */
-export type HistoryOf<Row> = Omit<History, 'data'> & { data: Row[] };
 
 /** What the ledger feed sends by itself. */
 export type LedgerMessage = SnapshotMessage | DeltaMessage;

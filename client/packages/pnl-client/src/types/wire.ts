@@ -3,541 +3,952 @@
  * `npm run e2e` fails while this file and the server's descriptions differ.
  */
 
-export interface AgentEntry {
-  agent: string;
-  revenue: number;
-  expenses: number;
-  net: number;
-}
-
-/** API spend of the running UTC day and since the beginning; USD. */
-export interface AnthropicComponent {
-  dailySpend: number;
-  totalSpend: number;
-}
-
-/** The key, as the first message of a client that gave none in the address. */
-export interface Auth {
-  type: 'auth';
-  apiKey: string;
-}
-
-/** The components with their sums, what the costs consist of, and whose they are. */
-export interface Breakdown {
-  kalshi: KalshiComponent;
-  anthropic: AnthropicComponent;
-  johns: JohnsComponent;
-  summary: Summary;
-  costBreakdown: CostEntry[];
-  agentAttribution: AgentEntry[];
-  timestamp: string;
-  epoch: string;
-  seq: number;
-}
-
-export interface BreakerConfig {
-  failureThreshold: number;
-  resetTimeout: number;
-}
-
-/** Which breaker to close; without a service all of them. */
-export interface BreakerReset {
-  service?: string;
-}
-
-export interface BreakerResetDone {
-  reset: string[];
-}
-
-export interface BreakerServices {
-  kalshi: BreakerState;
-  anthropic: BreakerState;
-  johns_revenue: BreakerState;
-}
-
-export interface BreakerState {
-  state: 'CLOSED' | 'OPEN' | 'HALF_OPEN';
-  failureCount: number;
-  lastFailureTime: number | null;
-  lastSuccessTime: number | null;
-  nextAttemptTime: number | null;
-}
-
-/** One breaker for each upstream; times in ms since the epoch. */
-export interface Breakers {
-  timestamp: string;
-  services: BreakerServices;
-  config: BreakerConfig;
-}
-
-export interface BriefCacheStats {
-  hitRate: string;
-  hits: number;
-  misses: number;
-  total: number;
-}
-
-/** The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how often an update is due. */
-export interface BriefHealth {
-  status: 'ok';
-  timestamp: number;
-  connectedClients: number;
-  cacheStats: BriefCacheStats;
-  uptime: number;
-  /** IANA name of the zone of the business days. */
-  businessTimezone: string;
-  /** Time between two updates, ms. */
-  updateIntervalMs: number;
-}
-
-export interface CacheCleared {
-  cleared: true;
-}
-
-export interface CacheServices {
-  processCache: string;
-  redis: string;
-  sqlite: string;
-}
-
-export interface CacheStats {
-  hits: number;
-  misses: number;
-  sets: number;
-  deletes: number;
-  errors: number;
-  total: number;
-  hitRate: string;
-  processCacheSize: number;
-  timestamp: string;
-  tiers: TiersStats;
-}
-
-export interface Components {
-  kalshi: KalshiComponent;
-  anthropic: AnthropicComponent;
-  johns: JohnsComponent;
-}
-
-/** The breakdown of the snapshot with the same `seq`. */
-export interface ComponentsUpdate {
-  data: Breakdown;
-  timestamp: string;
-  source: 'initial' | 'stream' | 'replay';
-}
-
-/** The `auth` of a connection. Socket.IO's own clients add `pid` and `offset` when they come back after a cut. */
-export interface ConnectAuth {
-  /** The read key; `?apiKey=` in the address does as well. */
-  apiKey?: string | null;
-  /** Whether broadcasts end with an offset; without it those to browsers and to Node's polling do. */
-  recovery?: boolean | null;
-  /** Of the connection that was cut, as its CONNECT answer gave it. */
-  pid?: string | null;
-  /** The last argument of the last broadcast that arrived. */
-  offset?: string | null;
-}
-
-/** Why a connection was refused; `data` after too many wrong keys. */
-export interface ConnectError {
-  message: string;
-  data?: ConnectErrorData | null;
-}
-
-/** As HTTP says it; `retryAfter` in seconds. */
-export interface ConnectErrorData {
-  status: number;
-  retryAfter?: number | null;
-}
-
-/** The greeting. */
-export interface ConnectSuccess {
-  message: string;
-  clientId: string;
-  timestamp: string;
-  transport: 'websocket' | 'polling';
-}
-
-/** The CONNECT answer; `pid` only where the connection can be recovered. */
-export interface Connected {
-  sid: string;
-  pid?: string | null;
-}
-
-export interface CostEntry {
-  name: string;
-  value: number;
-  percentage: number;
-}
-
-/** The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD. */
-export interface DashboardMessage {
-  timestamp: string;
-  revenue: number;
-  expenses: number;
-  netPnL: number;
-  previousRevenue: number;
-  previousExpenses: number;
-  previousNetPnL: number;
-  trendsData: Trend[];
-  costBreakdown: CostEntry[];
-  agentAttribution: AgentEntry[];
-  epoch: string;
-  seq: number;
-}
-
-/** One of John's deals; USD. */
-export interface Deal {
-  id: string;
-  name: string;
-  amount: number;
-  status: string;
-  closedDate: string | null;
-}
-
-/** A delta as an event, with the whole ledger that it leads to beside the envelope. */
-export interface DeltaEvent {
-  netPnL: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  breakdown: LedgerParts;
-  components: LedgerCounts;
-  metadata: LedgerMetadata;
-  timestamp: number;
-  epoch: string;
-  seq: number;
-  type: 'delta';
-  data: LedgerDelta;
-}
-
-/** A change by a cent or more. */
-export interface DeltaMessage {
-  type: 'delta';
-  data: LedgerDelta;
-  timestamp: number;
-}
-
-/** `id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only. */
-export interface ErrorDetail {
-  message: string;
-  code: string;
-  id: string;
-  retryAfter?: number | null;
-  stack?: string | null;
-}
-
-/** A `since` that is none, or too many messages. */
-export interface ErrorMessage {
-  message: string;
-  code: string;
-}
-
-/** Figures before rounding, as decimal text; USD. */
-export interface Exact {
-  netPnL: string;
-}
-
-export interface Failure {
-  success: false;
-  error: ErrorDetail;
-  timestamp: string;
-}
-
-/** What could not be understood; the third of them closes with 1008. */
-export interface FeedError {
-  type: 'error';
-  message: string;
-}
-
-/** `unhealthy` (503) when the loop has stopped or the store cannot be written. */
-export interface Health {
-  status: 'healthy' | 'unhealthy';
-  timestamp: string;
-  uptime: number;
-  environment: string;
-  services: HealthServices;
-  demo?: boolean;
-  /** Parts that are not well. */
-  degraded?: string[];
-  parts?: Record<string, HealthPart>;
-}
-
-/** One part of the server: what it is doing and since when; `detail`, in production, with a key only. */
-export interface HealthPart {
-  state: string;
-  ok: boolean;
-  since: string;
-  detail?: string | null;
-}
-
-export interface HealthServices {
-  cache: CacheServices;
-  aggregator: string;
-}
-
-/** Oldest first: snapshots when asked by limit, rows when asked by range. */
-export interface History {
-  count: number;
-  data: Snapshot[] | HistoryRow[];
-  timestamp: string;
-  /** True where `limit` asked for more than is answered at most. */
-  limited?: boolean;
-}
-
-/** One moment, or one interval: net P&L with its course, and the last of the rest; USD. */
-export interface HistoryRow {
-  timestamp: number;
-  netPnL: number;
-  kalshiPnL: number;
-  costs: number;
-  revenue: number;
-  open: number;
-  high: number;
-  low: number;
-  close: number;
-  count: number;
-  /** With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD. */
-  date?: string;
-  /** True in rows that `pnl-backend import` took over. */
-  imported?: boolean;
-}
-
-/** Invoiced and collected revenue; USD. */
-export interface JohnsComponent {
-  invoiced: number;
-  collected: number;
-  /** Deals not yet won; counted nowhere. */
-  pipeline?: number;
-}
-
-/** Trading: cash, open markets, P&L before fees, fees; USD. */
-export interface KalshiComponent {
-  balance: number;
-  positions: number;
-  pnl: number;
-  realizedPnl: number;
-  unrealizedPnl: number;
-  fees: number;
-  /** How many open positions each kind of mark valued. */
-  marks?: Record<string, number>;
-}
-
-/** The ledger with its time and its place in the sequence. */
-export interface Ledger {
-  netPnL: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  breakdown: LedgerParts;
-  components: LedgerCounts;
-  metadata: LedgerMetadata;
-  timestamp: number;
-  epoch: string;
-  seq: number;
-}
-
-/** How many markets are open and closed; `recentDeals` counts `deals`. */
-export interface LedgerCounts {
-  openTradeCount: number;
-  closedTradeCount: number;
-  recentDeals: number;
-  deals: Deal[];
-}
-
-/** What changed since the message with `prevSeq`, and the sums that it leads to; USD. */
-export interface LedgerDelta {
-  timestamp: number;
-  netPnLDelta: number;
-  kalshiDelta: number;
-  costsDelta: number;
-  revenueDelta: number;
-  changePercent: number;
-  netPnL: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  breakdown: LedgerParts;
-  seq: number;
-  prevSeq: number;
-}
-
-/** netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD. */
-export interface LedgerFigures {
-  netPnL: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  breakdown: LedgerParts;
-  components: LedgerCounts;
-  metadata: LedgerMetadata;
-}
-
-export interface LedgerMetadata {
-  dataPoints: number;
-  computedAt: number;
-}
-
-export interface LedgerParts {
-  trades: number;
-  costs: number;
-  revenue: number;
-}
-
-export interface Ping {
-  type: 'ping';
-}
-
-/** A whole snapshot: the newest at a subscription, one that was missed, or the next. */
-export interface PnLUpdate {
-  data: Snapshot;
-  timestamp: string;
-  source: 'initial' | 'stream' | 'replay';
-}
-
-export interface Pong {
-  type: 'pong';
-  timestamp: number;
-}
-
-export interface Probe {
-  status: 'live' | 'ready' | 'starting' | 'draining';
-}
-
-/** The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`). */
-export interface RefusedAck {
-  message: string;
-  code: string;
-  ok: false;
-}
-
-/** The last update that a subscriber saw. */
-export interface Since {
-  epoch: string;
-  seq: number;
-}
-
-/** One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet. */
-export interface Snapshot {
-  totalRevenue: number;
-  totalExpenses: number;
-  netPnL: number;
-  grossMargin: number;
-  dailyTrend: number;
-  components: Components;
-  timestamp: string;
-  calculatedAt: number;
-  epoch: string;
-  seq: number;
-  degraded: string[];
-  sources: Sources;
-  /** The demo: every figure is invented. */
-  simulated?: boolean;
-  /** False while the ledger could not be written. */
-  stored?: boolean;
-  /** The net P&L before rounding; absent where the ledger did not keep it. */
-  exact?: Exact | null;
-  /** Only where a period was asked for. */
-  period?: 'all' | 'mtd' | 'today';
-}
-
-/** A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope. */
-export interface SnapshotEvent {
-  netPnL: number;
-  kalshiPnL: number;
-  totalCosts: number;
-  totalRevenue: number;
-  breakdown: LedgerParts;
-  components: LedgerCounts;
-  metadata: LedgerMetadata;
-  timestamp: number;
-  epoch: string;
-  seq: number;
-  type: 'snapshot';
-  data: Ledger;
-}
-
-/** The whole ledger: first, every 60 s, and after any gap. */
-export interface SnapshotMessage {
-  type: 'snapshot';
-  data: Ledger;
-  timestamp: number;
-}
-
-/** Where a source's figures come from and how old they are. */
-export interface SourceState {
-  status: 'live' | 'stale' | 'degraded';
-  tier: 'live' | 'memory' | 'redis' | 'sqlite' | 'fallback';
-  asOf: string | null;
-  ageMs: number | null;
-  error: string | null;
-  /** Priced by us, for want of the upstream's own figure. */
-  estimated?: boolean;
-  /** What an estimate lacks. */
-  notes?: string[];
-}
-
-export interface Sources {
-  kalshi: SourceState;
-  anthropic: SourceState;
-  johns: SourceState;
-}
-
-/** Updates have stopped; it comes once. */
-export interface StreamError {
-  message: string;
-  timestamp: string;
-}
-
-/** With `since`, every update after it is replayed while it is held. */
-export interface Subscribe {
-  since?: Since | null;
-}
-
-/** `seq` is the newest update; `recovered` says that nothing between `since` and it is missing. */
-export interface SubscribeAck {
-  ok: true;
-  epoch: string;
-  seq: number;
-  recovered: boolean;
-}
-
-/** What a client is subscribed to; it brings the offset where a change of that brings no update. */
-export interface Subscriptions {
-  topics: ('pnl' | 'components' | 'dashboard')[];
-}
-
-/** The four sums; USD, and percent for the margin. */
-export interface Summary {
-  totalRevenue: number;
-  totalExpenses: number;
-  netPnL: number;
-  grossMargin: number;
-}
-
-export interface TierStats {
-  hits: number;
-  misses: number;
-  size?: number | null;
-  p50Ms?: number | null;
-  p99Ms?: number | null;
-}
-
-export interface TiersStats {
-  memory: TierStats;
-  redis: TierStats;
-  sqlite: TierStats;
-  fallback: TierStats;
-}
-
-/** One business day: the totals as they stood at its end, today's as they stand; USD. */
-export interface Trend {
-  date: string;
-  revenue: number;
-  expenses: number;
-  net: number;
-}
-
-export interface UnsubscribeAck {
-  ok: true;
-}
+export type paths = Record<string, never>;
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** AgentEntry */
+        AgentEntry: {
+            agent: string;
+            revenue: number;
+            expenses: number;
+            net: number;
+        };
+        /**
+         * AnthropicComponent
+         * @description API spend of the running UTC day and since the beginning; USD.
+         */
+        AnthropicComponent: {
+            /** @description Cost of the current UTC day so far. */
+            dailySpend: number;
+            /** @description Cost since the first day that counts. */
+            totalSpend: number;
+        };
+        /**
+         * Auth
+         * @description The key, as the first message of a client that gave none in the address.
+         */
+        Auth: {
+            /** @enum {unknown} */
+            type: "auth";
+            apiKey: string;
+        };
+        /**
+         * Breakdown
+         * @description The components with their sums, what the costs consist of, and whose they are.
+         */
+        Breakdown: {
+            summary: components["schemas"]["Summary"];
+            costBreakdown: components["schemas"]["CostEntry"][];
+            agentAttribution: components["schemas"]["AgentEntry"][];
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            epoch: string;
+            seq: number;
+            kalshi: components["schemas"]["KalshiComponent"];
+            anthropic: components["schemas"]["AnthropicComponent"];
+            johns: components["schemas"]["JohnsComponent"];
+        };
+        /** BreakerConfig */
+        BreakerConfig: {
+            failureThreshold: number;
+            resetTimeout: number;
+        };
+        /**
+         * BreakerReset
+         * @description Which breaker to close; without a service all of them.
+         */
+        BreakerReset: {
+            /** @example kalshi */
+            service?: string;
+        };
+        /** BreakerResetDone */
+        BreakerResetDone: {
+            reset: string[];
+        };
+        /**
+         * BreakerServices
+         * @description The circuit breaker of each source, by its service name.
+         */
+        BreakerServices: {
+            kalshi: components["schemas"]["BreakerState"];
+            anthropic: components["schemas"]["BreakerState"];
+            johns_revenue: components["schemas"]["BreakerState"];
+        };
+        /** BreakerState */
+        BreakerState: {
+            /** @enum {string} */
+            state: "CLOSED" | "OPEN" | "HALF_OPEN";
+            failureCount: number;
+            lastFailureTime: number | null;
+            lastSuccessTime: number | null;
+            nextAttemptTime: number | null;
+        };
+        /**
+         * Breakers
+         * @description One breaker for each upstream; times in ms since the epoch.
+         */
+        Breakers: {
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            services: components["schemas"]["BreakerServices"];
+            config: components["schemas"]["BreakerConfig"];
+        };
+        /**
+         * BriefCacheStats
+         * @description A last known good answer is a miss: it says nothing about how well the cache caches.
+         */
+        BriefCacheStats: {
+            hits: number;
+            misses: number;
+            total: number;
+            /** @example 84.25% */
+            hitRate: string;
+        };
+        /**
+         * BriefHealth
+         * @description The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how often an update is due.
+         */
+        BriefHealth: {
+            /** @enum {unknown} */
+            status: "ok";
+            timestamp: number;
+            connectedClients: number;
+            cacheStats: components["schemas"]["BriefCacheStats"];
+            uptime: number;
+            /**
+             * @description IANA name of the zone of the business days.
+             * @example UTC
+             */
+            businessTimezone: string;
+            /** @description Time between two updates, ms. */
+            updateIntervalMs: number;
+            /** @description In production with a key only. */
+            reconciliation?: components["schemas"]["Reconciliation"];
+        };
+        /** CacheCleared */
+        CacheCleared: {
+            /** @constant */
+            cleared: true;
+        };
+        /** CacheServices */
+        CacheServices: {
+            processCache: string;
+            redis: string;
+            sqlite: string;
+        };
+        /**
+         * CacheStats
+         * @description Counters since the start; `keys` by key family.
+         */
+        CacheStats: {
+            hits: number;
+            misses: number;
+            total: number;
+            /** @example 84.25% */
+            hitRate: string;
+            sets: number;
+            deletes: number;
+            errors: number;
+            processCacheSize: number;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            tiers: components["schemas"]["TiersStats"];
+            keys: {
+                [key: string]: components["schemas"]["FamilyStats"];
+            };
+        };
+        /**
+         * CardRow
+         * @description One row of a card: the component's field, what stands before it, and how it is written.
+         */
+        CardRow: {
+            field: string;
+            label: string;
+            /** @enum {unknown} */
+            format: "count" | "counts" | "deals" | "text" | "usd";
+        };
+        /**
+         * Components
+         * @description The figures of each source, by its name.
+         */
+        Components: {
+            kalshi: components["schemas"]["KalshiComponent"];
+            anthropic: components["schemas"]["AnthropicComponent"];
+            johns: components["schemas"]["JohnsComponent"];
+        };
+        /**
+         * ComponentsUpdate
+         * @description The breakdown of the snapshot with the same `seq`.
+         */
+        ComponentsUpdate: {
+            data: components["schemas"]["Breakdown"];
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            /** @enum {unknown} */
+            source: "initial" | "replay" | "stream";
+        };
+        /**
+         * ConnectAuth
+         * @description The `auth` of a connection. Socket.IO's own clients add `pid` and `offset` when they come back after a cut.
+         */
+        ConnectAuth: {
+            /**
+             * @description The read key; `?apiKey=` in the address does as well.
+             * @default null
+             */
+            apiKey?: string | null;
+            /**
+             * @description Whether broadcasts end with an offset; by default to browsers and to Node only.
+             * @default null
+             */
+            recovery?: boolean | null;
+            /**
+             * @description Of the connection that was cut, as its CONNECT answer gave it.
+             * @default null
+             */
+            pid?: string | null;
+            /**
+             * @description The last argument of the last broadcast that arrived.
+             * @default null
+             */
+            offset?: string | null;
+        };
+        /**
+         * ConnectError
+         * @description Why a connection was refused; `data` after too many wrong keys.
+         */
+        ConnectError: {
+            /** @example Invalid or missing API key */
+            message: string;
+            data?: components["schemas"]["ConnectErrorData"];
+        };
+        /**
+         * ConnectErrorData
+         * @description As HTTP says it; `retryAfter` in seconds.
+         */
+        ConnectErrorData: {
+            status: number;
+            retryAfter?: number;
+        };
+        /**
+         * ConnectSuccess
+         * @description The greeting.
+         */
+        ConnectSuccess: {
+            message: string;
+            clientId: string;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            /** @enum {unknown} */
+            transport: "polling" | "websocket";
+        };
+        /**
+         * Connected
+         * @description The CONNECT answer; `pid` only where the connection can be recovered.
+         */
+        Connected: {
+            sid: string;
+            pid?: string;
+        };
+        /** CostEntry */
+        CostEntry: {
+            name: string;
+            value: number;
+            percentage: number;
+        };
+        /**
+         * Counts
+         * @description What was asked of the cache or of one of its tiers, and how long it took.
+         */
+        Counts: {
+            hits: number;
+            misses: number;
+            sets: number;
+            deletes: number;
+            errors: number;
+            p50Ms: number;
+            p99Ms: number;
+        };
+        /**
+         * DashboardMessage
+         * @description The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD.
+         */
+        DashboardMessage: {
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            revenue: number;
+            expenses: number;
+            netPnL: number;
+            previousRevenue: number;
+            previousExpenses: number;
+            previousNetPnL: number;
+            trendsData: components["schemas"]["Trend"][];
+            costBreakdown: components["schemas"]["CostEntry"][];
+            agentAttribution: components["schemas"]["AgentEntry"][];
+            epoch: string;
+            seq: number;
+        };
+        /**
+         * Deal
+         * @description One of John's deals; USD.
+         */
+        Deal: {
+            id: string;
+            name: string;
+            amount: number;
+            status: string;
+            closedDate: string | null;
+        };
+        /**
+         * DeltaEvent
+         * @description A delta as an event, with the whole ledger that it leads to beside the envelope.
+         */
+        DeltaEvent: {
+            /** @enum {unknown} */
+            type: "delta";
+            kalshiPnL: number;
+            totalCosts: number;
+            totalRevenue: number;
+            netPnL: number;
+            breakdown: components["schemas"]["LedgerParts"];
+            components: components["schemas"]["LedgerCounts"];
+            metadata: components["schemas"]["LedgerMetadata"];
+            timestamp: number;
+            epoch: string;
+            seq: number;
+            data: components["schemas"]["LedgerDelta"];
+        };
+        /**
+         * DeltaMessage
+         * @description A change by a cent or more.
+         */
+        DeltaMessage: {
+            /** @enum {unknown} */
+            type: "delta";
+            data: components["schemas"]["LedgerDelta"];
+            timestamp: number;
+        };
+        /**
+         * ErrorDetail
+         * @description `id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only.
+         */
+        ErrorDetail: {
+            message: string;
+            code: string;
+            id: string;
+            retryAfter?: number;
+            stack?: string;
+        };
+        /**
+         * ErrorMessage
+         * @description A `since` that is none, or too many messages.
+         */
+        ErrorMessage: {
+            message: string;
+            /**
+             * @example bad_payload
+             * @example rate_limited
+             */
+            code: string;
+        };
+        /**
+         * Exact
+         * @description Figures before rounding, as decimal text; USD.
+         */
+        Exact: {
+            /** @example 1374.504999 */
+            netPnL: string;
+        };
+        /** Failure */
+        Failure: {
+            /** @constant */
+            success: false;
+            error: components["schemas"]["ErrorDetail"];
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+        };
+        /**
+         * FamilyStats
+         * @description The keys that begin with the same word.
+         */
+        FamilyStats: {
+            hits: number;
+            misses: number;
+            sets: number;
+            deletes: number;
+            errors: number;
+            p50Ms: number;
+            p99Ms: number;
+            tiers: {
+                [key: string]: components["schemas"]["Counts"];
+            };
+        };
+        /**
+         * FeedError
+         * @description What could not be understood; the third of them closes with 1008.
+         */
+        FeedError: {
+            /** @enum {unknown} */
+            type: "error";
+            message: string;
+        };
+        /**
+         * Health
+         * @description `unhealthy` (503) when the loop has stopped or the store cannot be written.
+         */
+        Health: {
+            /** @enum {unknown} */
+            status: "healthy" | "unhealthy";
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            uptime: number;
+            environment: string;
+            services: components["schemas"]["HealthServices"];
+            demo: boolean;
+            /** @description Parts that are not well. */
+            degraded: string[];
+            parts: {
+                [key: string]: components["schemas"]["HealthPart"];
+            };
+            /** @description In production with a key only. */
+            reconciliation?: components["schemas"]["Reconciliation"];
+        };
+        /**
+         * HealthPart
+         * @description One part of the server: what it is doing and since when; `detail`, in production, with a key only.
+         */
+        HealthPart: {
+            state: string;
+            ok: boolean;
+            /** @example 2026-02-25T22:24:00.000Z */
+            since: string;
+            detail?: string;
+        };
+        /** HealthServices */
+        HealthServices: {
+            cache: components["schemas"]["CacheServices"];
+            aggregator: string;
+        };
+        /**
+         * HistoryRow
+         * @description One moment, or one interval: net P&L with its course, and the last of the rest; USD.
+         */
+        HistoryRow: {
+            timestamp: number;
+            netPnL: number;
+            kalshiPnL: number;
+            costs: number;
+            revenue: number;
+            open: number;
+            high: number;
+            low: number;
+            close: number;
+            count: number;
+            /** @description With resolution 1d and 1w only: the business day that the row begins with, YYYY-MM-DD. */
+            date?: string;
+            /**
+             * @description In rows that `pnl-backend import` took over, and in no other.
+             * @constant
+             */
+            imported?: true;
+        };
+        /**
+         * JohnsComponent
+         * @description Invoiced and collected revenue; USD.
+         */
+        JohnsComponent: {
+            /** @description Invoiced since the beginning. */
+            invoiced: number;
+            /** @description Collected since the beginning. */
+            collected: number;
+            /**
+             * @description Deals not yet won; counted nowhere.
+             * @default 0
+             */
+            pipeline?: number;
+        };
+        /**
+         * KalshiComponent
+         * @description Trading: cash, open markets, P&L before fees, fees; USD.
+         */
+        KalshiComponent: {
+            /** @description Cash. */
+            balance: number;
+            /** @description Markets with an open position. */
+            positions: number;
+            /** @description Realized and unrealized P&L, before fees. */
+            pnl: number;
+            /** @description P&L of closed positions. */
+            realizedPnl: number;
+            /** @description What the open positions are worth, less their cost. */
+            unrealizedPnl: number;
+            /** @description Trading fees. */
+            fees: number;
+            /**
+             * @description How many open positions each kind of mark valued.
+             * @default {}
+             */
+            marks?: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Ledger
+         * @description The ledger with its time and its place in the sequence.
+         */
+        Ledger: {
+            kalshiPnL: number;
+            totalCosts: number;
+            totalRevenue: number;
+            netPnL: number;
+            breakdown: components["schemas"]["LedgerParts"];
+            components: components["schemas"]["LedgerCounts"];
+            metadata: components["schemas"]["LedgerMetadata"];
+            timestamp: number;
+            epoch: string;
+            seq: number;
+        };
+        /**
+         * LedgerCounts
+         * @description How many markets are open and closed; `recentDeals` counts `deals`.
+         */
+        LedgerCounts: {
+            openTradeCount: number;
+            closedTradeCount: number;
+            recentDeals: number;
+            deals: components["schemas"]["Deal"][];
+        };
+        /**
+         * LedgerDelta
+         * @description What changed since the message with `prevSeq`, and the sums that it leads to; USD.
+         */
+        LedgerDelta: {
+            timestamp: number;
+            netPnLDelta: number;
+            kalshiDelta: number;
+            costsDelta: number;
+            revenueDelta: number;
+            changePercent: number;
+            netPnL: number;
+            kalshiPnL: number;
+            totalCosts: number;
+            totalRevenue: number;
+            breakdown: components["schemas"]["LedgerParts"];
+            seq: number;
+            prevSeq: number;
+        };
+        /**
+         * LedgerFigures
+         * @description netPnL = kalshiPnL + totalRevenue - totalCosts; `totalRevenue` is what John collected, alone. USD.
+         */
+        LedgerFigures: {
+            kalshiPnL: number;
+            totalCosts: number;
+            totalRevenue: number;
+            netPnL: number;
+            breakdown: components["schemas"]["LedgerParts"];
+            components: components["schemas"]["LedgerCounts"];
+            metadata: components["schemas"]["LedgerMetadata"];
+        };
+        /**
+         * LedgerMetadata
+         * @description `dataPoints` counts the trades, costs and deals that the ledger shows or sums.
+         */
+        LedgerMetadata: {
+            dataPoints: number;
+            computedAt: number;
+        };
+        /**
+         * LedgerParts
+         * @description What the net consists of; USD.
+         */
+        LedgerParts: {
+            trades: number;
+            costs: number;
+            revenue: number;
+        };
+        /**
+         * Ping
+         * @description Asks for a pong.
+         */
+        Ping: {
+            /** @enum {unknown} */
+            type: "ping";
+        };
+        /**
+         * PnLUpdate
+         * @description A whole snapshot: the newest at a subscription, one that was missed, or the next.
+         */
+        PnLUpdate: {
+            data: components["schemas"]["Snapshot"];
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            /** @enum {unknown} */
+            source: "initial" | "replay" | "stream";
+        };
+        /**
+         * Pong
+         * @description The answer to a ping.
+         */
+        Pong: {
+            /** @enum {unknown} */
+            type: "pong";
+            timestamp: number;
+        };
+        /** Probe */
+        Probe: {
+            /** @enum {unknown} */
+            status: "draining" | "live" | "ready" | "starting";
+        };
+        /**
+         * RangeHistory
+         * @description The rows of a range, oldest first.
+         */
+        RangeHistory: {
+            count: number;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            /**
+             * @description Where `limit` asked for more than is answered at most.
+             * @constant
+             */
+            limited?: true;
+            data: components["schemas"]["HistoryRow"][];
+        };
+        /**
+         * Reconciliation
+         * @description What is left over between the account and the ledger, and between sums kept and sums read anew; USD.
+         */
+        Reconciliation: {
+            state: string;
+            gap: number | null;
+            asOf: string | null;
+            differences: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * RefusedAck
+         * @description The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`).
+         */
+        RefusedAck: {
+            message: string;
+            /**
+             * @example bad_payload
+             * @example rate_limited
+             */
+            code: string;
+            /**
+             * @default false
+             * @constant
+             */
+            ok?: false;
+        };
+        /**
+         * Since
+         * @description The last update that a subscriber saw.
+         */
+        Since: {
+            epoch: string;
+            seq: number;
+        };
+        /**
+         * Snapshot
+         * @description One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet.
+         */
+        Snapshot: {
+            totalRevenue: number;
+            totalExpenses: number;
+            netPnL: number;
+            grossMargin: number;
+            dailyTrend: number;
+            components: components["schemas"]["Components"];
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            calculatedAt: number;
+            epoch: string;
+            seq: number;
+            degraded: string[];
+            sources: components["schemas"]["Sources"];
+            /**
+             * @description The demo: every figure is invented.
+             * @default false
+             */
+            simulated?: boolean;
+            /**
+             * @description False while the ledger could not be written.
+             * @default true
+             */
+            stored?: boolean;
+            /** @description The net P&L before rounding; absent where the ledger did not keep it. */
+            exact?: components["schemas"]["Exact"] | null;
+            /**
+             * @description Only where a period was asked for.
+             * @default all
+             * @enum {string}
+             */
+            period?: "all" | "mtd" | "today";
+        };
+        /**
+         * SnapshotEvent
+         * @description A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope.
+         */
+        SnapshotEvent: {
+            /** @enum {unknown} */
+            type: "snapshot";
+            kalshiPnL: number;
+            totalCosts: number;
+            totalRevenue: number;
+            netPnL: number;
+            breakdown: components["schemas"]["LedgerParts"];
+            components: components["schemas"]["LedgerCounts"];
+            metadata: components["schemas"]["LedgerMetadata"];
+            timestamp: number;
+            epoch: string;
+            seq: number;
+            data: components["schemas"]["Ledger"];
+        };
+        /**
+         * SnapshotHistory
+         * @description Snapshots, oldest first: the answer where no range was asked for.
+         */
+        SnapshotHistory: {
+            count: number;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+            /**
+             * @description Where `limit` asked for more than is answered at most.
+             * @constant
+             */
+            limited?: true;
+            data: components["schemas"]["Snapshot"][];
+        };
+        /**
+         * SnapshotMessage
+         * @description The whole ledger: first, every 60 s, and after any gap.
+         */
+        SnapshotMessage: {
+            /** @enum {unknown} */
+            type: "snapshot";
+            data: components["schemas"]["Ledger"];
+            timestamp: number;
+        };
+        /**
+         * SourceCard
+         * @description One source: what it is called, its circuit breaker's name, and the rows of its card.
+         */
+        SourceCard: {
+            name: string;
+            label: string;
+            service: string;
+            rows: components["schemas"]["CardRow"][];
+        };
+        /**
+         * SourceList
+         * @description Every source of this server, in the order of the snapshot's components.
+         */
+        SourceList: {
+            sources: components["schemas"]["SourceCard"][];
+        };
+        /**
+         * SourceState
+         * @description Where a source's figures come from and how old they are.
+         */
+        SourceState: {
+            /** @enum {string} */
+            status: "live" | "stale" | "degraded";
+            /** @enum {string} */
+            tier: "live" | "memory" | "redis" | "sqlite" | "fallback";
+            asOf: string | null;
+            ageMs: number | null;
+            error: string | null;
+            /**
+             * @description Priced by us, for want of the upstream's own figure.
+             * @default false
+             */
+            estimated?: boolean;
+            /** @description What an estimate lacks. */
+            notes?: string[];
+        };
+        /**
+         * Sources
+         * @description The state of each source, by its name.
+         */
+        Sources: {
+            kalshi: components["schemas"]["SourceState"];
+            anthropic: components["schemas"]["SourceState"];
+            johns: components["schemas"]["SourceState"];
+        };
+        /**
+         * StreamError
+         * @description Updates have stopped; it comes once.
+         */
+        StreamError: {
+            message: string;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
+        };
+        /**
+         * Subscribe
+         * @description With `since`, every update after it is replayed while it is held.
+         */
+        Subscribe: {
+            /** @default null */
+            since?: components["schemas"]["Since"] | null;
+        };
+        /**
+         * SubscribeAck
+         * @description `seq` is the newest update; `recovered` says that nothing between `since` and it is missing.
+         */
+        SubscribeAck: {
+            /** @constant */
+            ok: true;
+            epoch: string;
+            seq: number;
+            recovered: boolean;
+        };
+        /**
+         * Subscriptions
+         * @description What a client is subscribed to; it brings the offset where a change of that brings no update.
+         */
+        Subscriptions: {
+            /**
+             * @example [
+             *       "pnl",
+             *       "components",
+             *       "dashboard"
+             *     ]
+             */
+            topics: string[];
+        };
+        /**
+         * Summary
+         * @description The four sums; USD, and percent for the margin.
+         */
+        Summary: {
+            totalRevenue: number;
+            totalExpenses: number;
+            netPnL: number;
+            grossMargin: number;
+        };
+        /**
+         * TierStats
+         * @description One tier; `size` in keys, as last counted.
+         */
+        TierStats: {
+            hits: number;
+            misses: number;
+            sets: number;
+            deletes: number;
+            errors: number;
+            p50Ms: number;
+            p99Ms: number;
+            size: number | null;
+            /** @enum {unknown} */
+            status: "connected" | "disabled" | "down";
+        };
+        /** TiersStats */
+        TiersStats: {
+            memory: components["schemas"]["TierStats"];
+            redis: components["schemas"]["TierStats"];
+            sqlite: components["schemas"]["TierStats"];
+            fallback: components["schemas"]["TierStats"];
+        };
+        /**
+         * Trend
+         * @description One business day: the totals as they stood at its end, today's as they stand; USD.
+         */
+        Trend: {
+            /** @example 2026-02-25 */
+            date: string;
+            revenue: number;
+            expenses: number;
+            net: number;
+        };
+        /** UnsubscribeAck */
+        UnsubscribeAck: {
+            /** @constant */
+            ok: true;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type AgentEntry = components['schemas']['AgentEntry'];
+export type AnthropicComponent = components['schemas']['AnthropicComponent'];
+export type Auth = components['schemas']['Auth'];
+export type Breakdown = components['schemas']['Breakdown'];
+export type BreakerConfig = components['schemas']['BreakerConfig'];
+export type BreakerReset = components['schemas']['BreakerReset'];
+export type BreakerResetDone = components['schemas']['BreakerResetDone'];
+export type BreakerServices = components['schemas']['BreakerServices'];
+export type BreakerState = components['schemas']['BreakerState'];
+export type Breakers = components['schemas']['Breakers'];
+export type BriefCacheStats = components['schemas']['BriefCacheStats'];
+export type BriefHealth = components['schemas']['BriefHealth'];
+export type CacheCleared = components['schemas']['CacheCleared'];
+export type CacheServices = components['schemas']['CacheServices'];
+export type CacheStats = components['schemas']['CacheStats'];
+export type CardRow = components['schemas']['CardRow'];
+export type Components = components['schemas']['Components'];
+export type ComponentsUpdate = components['schemas']['ComponentsUpdate'];
+export type ConnectAuth = components['schemas']['ConnectAuth'];
+export type ConnectError = components['schemas']['ConnectError'];
+export type ConnectErrorData = components['schemas']['ConnectErrorData'];
+export type ConnectSuccess = components['schemas']['ConnectSuccess'];
+export type Connected = components['schemas']['Connected'];
+export type CostEntry = components['schemas']['CostEntry'];
+export type Counts = components['schemas']['Counts'];
+export type DashboardMessage = components['schemas']['DashboardMessage'];
+export type Deal = components['schemas']['Deal'];
+export type DeltaEvent = components['schemas']['DeltaEvent'];
+export type DeltaMessage = components['schemas']['DeltaMessage'];
+export type ErrorDetail = components['schemas']['ErrorDetail'];
+export type ErrorMessage = components['schemas']['ErrorMessage'];
+export type Exact = components['schemas']['Exact'];
+export type Failure = components['schemas']['Failure'];
+export type FamilyStats = components['schemas']['FamilyStats'];
+export type FeedError = components['schemas']['FeedError'];
+export type Health = components['schemas']['Health'];
+export type HealthPart = components['schemas']['HealthPart'];
+export type HealthServices = components['schemas']['HealthServices'];
+export type HistoryRow = components['schemas']['HistoryRow'];
+export type JohnsComponent = components['schemas']['JohnsComponent'];
+export type KalshiComponent = components['schemas']['KalshiComponent'];
+export type Ledger = components['schemas']['Ledger'];
+export type LedgerCounts = components['schemas']['LedgerCounts'];
+export type LedgerDelta = components['schemas']['LedgerDelta'];
+export type LedgerFigures = components['schemas']['LedgerFigures'];
+export type LedgerMetadata = components['schemas']['LedgerMetadata'];
+export type LedgerParts = components['schemas']['LedgerParts'];
+export type Ping = components['schemas']['Ping'];
+export type PnLUpdate = components['schemas']['PnLUpdate'];
+export type Pong = components['schemas']['Pong'];
+export type Probe = components['schemas']['Probe'];
+export type RangeHistory = components['schemas']['RangeHistory'];
+export type Reconciliation = components['schemas']['Reconciliation'];
+export type RefusedAck = components['schemas']['RefusedAck'];
+export type Since = components['schemas']['Since'];
+export type Snapshot = components['schemas']['Snapshot'];
+export type SnapshotEvent = components['schemas']['SnapshotEvent'];
+export type SnapshotHistory = components['schemas']['SnapshotHistory'];
+export type SnapshotMessage = components['schemas']['SnapshotMessage'];
+export type SourceCard = components['schemas']['SourceCard'];
+export type SourceList = components['schemas']['SourceList'];
+export type SourceState = components['schemas']['SourceState'];
+export type Sources = components['schemas']['Sources'];
+export type StreamError = components['schemas']['StreamError'];
+export type Subscribe = components['schemas']['Subscribe'];
+export type SubscribeAck = components['schemas']['SubscribeAck'];
+export type Subscriptions = components['schemas']['Subscriptions'];
+export type Summary = components['schemas']['Summary'];
+export type TierStats = components['schemas']['TierStats'];
+export type TiersStats = components['schemas']['TiersStats'];
+export type Trend = components['schemas']['Trend'];
+export type UnsubscribeAck = components['schemas']['UnsubscribeAck'];
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;
