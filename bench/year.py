@@ -126,7 +126,6 @@ async def ask(store: Store, days: int) -> list[str]:
         line("latest snapshot from disk", await timed(lambda: store.newest(1)), "5"),
         line("newest 100", await timed(lambda: store.newest(100)), "50"),
         line("newest 1,000", await timed(lambda: store.newest(1000)), "50"),
-        line("last before an instant", await timed(lambda: store.last_before(rng.randrange(BEGIN, end))), "50"),
         line("replay of 24", await timed(lambda: store.since(epoch, store.last_seq - 24)), "50"),
         line("30 daily closes", await timed(lambda: store.daily_closes(30)), "50"),
     ]

@@ -15,7 +15,7 @@ from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, iso, month_start
-from pnl_backend.errors import FetchError, NotFound
+from pnl_backend.errors import NotFound
 from pnl_backend.ingest.guard import Outcome
 from pnl_backend.ops.health import HealthMonitor, Part
 from pnl_backend.ops.metrics import Metrics
@@ -222,12 +222,6 @@ class Periods:
         if newest.stored:
             self._month = (start, base)
         return base
-
-
-def plain_words(error: BaseException) -> str:
-    """What is wrong and, where we know, what to do about it."""
-    hint = error.hint if isinstance(error, FetchError) else None
-    return f"{error} - {hint}" if hint else str(error)
 
 
 def _camel(status: Mapping[str, Any]) -> Json:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import aiohttp
 
-from pnl_backend.assembly.adapters import plain_words
 from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, shown_sources
 from pnl_backend.cache.redis_client import try_out
 from pnl_backend.domain.readings import ClosedCosts, CostRow
@@ -20,7 +19,7 @@ from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.settings.model import Settings
 from pnl_backend.settings.text import notices
-from pnl_backend.sources.base import Fetcher, UpstreamClient
+from pnl_backend.sources.base import Fetcher, UpstreamClient, describe_problem
 from pnl_backend.sources.source_type import Setup, Unconfigured
 
 Status = Literal["ok", "note", "warning", "problem"]
@@ -121,7 +120,7 @@ async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settin
     except TimeoutError:
         return Finding(name, "warning", "did not answer in time; the server asks again by itself")
     except FetchError as error:
-        return Finding(name, _failure_status(fetcher, error), plain_words(error))
+        return Finding(name, _failure_status(fetcher, error), describe_problem(error))
     except Exception as error:  # the settings can make a request invalid: a key with a line break in it
         return Finding(name, "problem", f"cannot be asked with these settings ({type(error).__name__})")
     return Finding(name, "ok", f"answers: {source.type.summary(fetched.value)}")

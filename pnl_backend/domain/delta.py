@@ -1,4 +1,4 @@
-"""What changed between two snapshots on the ledger feed, in whole cents: diff and apply."""
+"""What changed between two snapshots on the ledger feed, in whole cents."""
 
 from __future__ import annotations
 
@@ -54,18 +54,4 @@ def diff(previous: Sums, current: Sums) -> Delta:
         costs=current.costs - previous.costs,
         revenue=current.revenue - previous.revenue,
         change_percent=trend(Decimal(current.net), Decimal(previous.net)),
-    )
-
-
-def apply(previous: Sums, delta: Delta) -> Sums:
-    """`apply(previous, diff(previous, current)) == current`; a delta that does not follow raises ValueError."""
-    if delta.prev_seq != previous.seq:
-        raise ValueError(f"delta follows seq {delta.prev_seq}, held is {previous.seq}")
-    return Sums(
-        delta.seq,
-        delta.at,
-        previous.net + delta.net,
-        previous.kalshi + delta.kalshi,
-        previous.costs + delta.costs,
-        previous.revenue + delta.revenue,
     )

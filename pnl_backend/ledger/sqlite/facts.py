@@ -13,11 +13,9 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 
-from pnl_backend.domain.delta import Delta
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.domain.snapshot import trend
 from pnl_backend.ledger.sqlite import remembered
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.readers import Row
@@ -116,14 +114,6 @@ class Facts:
         days = day_from.isoformat(), day_to.isoformat()
         return list(remembered.cost_rows(await self._database.read(sql, days)))
 
-    async def deltas(self, start: int, end: int, *, limit: int = 1000) -> list[Delta]:
-        """The newest `limit` changes of `start` to `end` (ms, both included) among the snapshots held, oldest first."""
-        rows = await self._database.read(_DELTAS, (start, end, limit))
-        return [
-            Delta(seq, prev_seq, at, net, kalshi, costs, revenue, trend(Decimal(before + net), Decimal(before)))
-            for seq, prev_seq, at, net, kalshi, costs, revenue, before in rows[::-1]
-        ]
-
     async def totals(self) -> FactTotals:
         """Exact sums over all facts."""
         fees = await self._database.read("SELECT fee FROM fills")
@@ -158,10 +148,6 @@ SET amount = excluded.amount, fee = excluded.fee, status = excluded.status, fina
 WHERE finalized_at IS NULL AND excluded.finalized_at IS NOT NULL
 """
 _TRANSFERS = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
-_DELTAS = (
-    "SELECT seq, prev_seq, at, net, kalshi, costs, revenue, net_before FROM deltas"
-    " WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
-)
 _DEALS = "SELECT id, name, amount, status, closed_at, max(seen_at) FROM deals GROUP BY id ORDER BY id"
 
 

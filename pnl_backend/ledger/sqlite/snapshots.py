@@ -32,8 +32,6 @@ _OLDEST = "coalesce((SELECT at + 1 FROM snapshots WHERE seq < 0 ORDER BY seq DES
 _OWN_SINCE = "WHERE +s.seq > 0 AND s.at >= max({since}, " + _OLDEST + ") "
 _WITHIN = _OWN_SINCE.format(since="(SELECT max(at) FROM snapshots WHERE at < ?2) - ?3") + "AND s.at < ?2 "  # noqa: S608 - constants
 LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
-LAST_BEFORE = _SELECT + _OWN_SINCE.format(since="0") + "AND s.at < ? ORDER BY s.at DESC, s.seq DESC LIMIT 1"
-FIRST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq LIMIT 1"
 FIRST_COMPLETE = _SELECT + _OWN_SINCE.format(since="?2") + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
 
 

@@ -211,14 +211,6 @@ class Store:
         """Whether nobody was ever given this number, and the next one begins the epoch or follows a skip."""
         return seq == self._epochs.current_start - 1 or self._skips.ends_at(seq)
 
-    async def last_before(self, at_ms: int) -> Record | None:
-        """The last snapshot before an instant."""
-        return await self._one(snapshots.LAST_BEFORE, at_ms)
-
-    async def first(self) -> Record | None:
-        """The first snapshot held."""
-        return await self._one(snapshots.FIRST)
-
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None:
         """The last snapshot before an instant to which each of these sources contributed.
 

@@ -45,7 +45,6 @@ async def answers(store: Store) -> dict[str, Any]:
         "deals": _plain(await facts.deals()),
         "costs": _plain(await facts.costs(*always)),
         "closedDays": sorted(day.isoformat() for day in (await store.load()).days),
-        "deltas": _plain(await facts.deltas(0, END, limit=100_000)),
         "agedOut": [str(amount) for amount in store.aged_out(set())],
         "secret": _sum(await store.secret()),
     }

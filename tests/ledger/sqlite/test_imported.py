@@ -89,15 +89,13 @@ async def test_nothing_is_measured_against_what_was_imported(
     store = await open_store(clock=lambda: NOON / 1000)
     assert store.last_seq == 0
     assert await store.latest() is None
-    assert await store.first() is None
     assert await store.first_complete(0, ["kalshi"]) is None
     assert await store.last_complete_before(NOON, ["kalshi"]) is None
     assert await store.daily_closes(30) == []
     first = record(store, data=b'{"degraded": []}')
     await store.append(first)
-    assert await store.last_before(NOON) is None
-    assert await store.last_before(NOON + 60_000) == first
-    assert await store.first() == await store.first_complete(0, ["kalshi"]) == first
+    assert await store.first_complete(0, ["kalshi"]) == first
+    assert await store.last_complete_before(NOON, ["kalshi"]) is None
     assert await store.last_complete_before(NOON + 60_000, ["kalshi"]) == first
     assert await store.newest(10) == [first]
     assert await store.since(store.epoch, 0) == [first]
@@ -143,8 +141,6 @@ def test_no_search_for_our_own_looks_at_the_imported_ones(path: Path) -> None:
     with closing(sqlite3.connect(path)) as reader:
         for sql, parameters in (
             (snapshots.NEWEST, (100,)),
-            (snapshots.FIRST, ()),
-            (snapshots.LAST_BEFORE, (NOON,)),
             (snapshots.LAST_COMPLETE_BEFORE, (sources, NOON, snapshots.COMPLETE_WITHIN_MS)),
             (snapshots.FIRST_COMPLETE, (sources, 0)),
         ):

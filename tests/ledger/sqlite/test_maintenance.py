@@ -50,14 +50,14 @@ async def test_old_raw_rows_go_and_what_is_measured_against_stays(
     store = await open_store(clock=lambda: NOON / 1000 + hours * 3600)
     await fill(store, record, hours, step=3_600_000)
     before = kept(path)
-    closings = [await store.last_before(NOON - NOON % DAY_MS + n * DAY_MS) for n in range(1, 8)]
-    first = await store.first()
+    closings = [await store.last_complete_before(NOON - NOON % DAY_MS + n * DAY_MS, []) for n in range(1, 8)]
+    first = await store.first_complete(0, [])
     gone = await store.prune(3, replay_rows=0)
     assert gone > 100
     assert await store.prune(3, replay_rows=0) == 0
     assert kept(path) == before
-    assert [await store.last_before(NOON - NOON % DAY_MS + n * DAY_MS) for n in range(1, 8)] == closings
-    assert await store.first() == first
+    assert [await store.last_complete_before(NOON - NOON % DAY_MS + n * DAY_MS, []) for n in range(1, 8)] == closings
+    assert await store.first_complete(0, []) == first
     assert len(await store.newest(1000)) == hours - gone
     assert len(await store.history(NOON, NOON + hours * 3_600_000, "1h")) == hours
     recent = await store.history(NOON + (hours - 72) * 3_600_000, NOON + hours * 3_600_000, "raw")

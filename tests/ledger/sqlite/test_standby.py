@@ -62,7 +62,6 @@ async def test_no_ledger_at_all(
     path.parent.mkdir()
     store = await blocked(open_store, path, monkeypatch)
     assert await store.newest(10) == []
-    assert await store.first() is None
     secret = await store.secret()
     await store.append(record(store))
     assert await store.secret() == secret

@@ -31,7 +31,6 @@ async def fill(store: Store, record: MakeRecord, count: int) -> None:
 async def test_a_new_ledger_is_empty_private_and_named(store: Store, path: Path) -> None:
     assert store.last_seq == 0
     assert await store.latest() is None
-    assert await store.first() is None
     assert await store.newest(10) == []
     assert await store.since(store.epoch, 0) == []
     assert len(store.epoch) == 8
@@ -53,20 +52,8 @@ async def test_what_is_appended_is_found_again(store: Store, record: MakeRecord)
         await store.append(one)
     assert store.last_seq == 5
     assert await store.latest() == records[-1]
-    assert await store.first() == records[0]
     assert await store.newest(3) == records[2:]
     assert await store.newest(100) == records
-
-
-async def test_the_last_snapshot_before_an_instant(store: Store, record: MakeRecord) -> None:
-    await fill(store, record, 4)
-    assert await store.last_before(NOON + 5000) is None
-    found = await store.last_before(NOON + 15_000)
-    assert found is not None
-    assert found.seq == 2
-    found = await store.last_before(NOON * 2)
-    assert found is not None
-    assert found.seq == 4
 
 
 DAY_MS = 86_400_000
