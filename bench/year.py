@@ -27,9 +27,9 @@ from loguru import logger
 
 from pnl_backend.domain.record import Record
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.history import Resolution
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import migrate
+from pnl_backend.wire.history import Resolution
 
 RESULTS = Path(__file__).parent / "results"
 STEP = 5000

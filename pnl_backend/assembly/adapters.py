@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from pnl_backend.aggregator import Source
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record
@@ -147,14 +148,10 @@ def fetch_outcome(metrics: Metrics) -> Callable[[Outcome], None]:
     return note
 
 
-class Reader(Protocol):
-    async def read(self, patience: float | None = None) -> Reading[Any]: ...
-
-
 class TappedSource:
     """A source as the loop reads it, with every reading passed on to `on_reading` as well."""
 
-    def __init__(self, source: Reader, on_reading: Callable[[Reading[Any]], None]) -> None:
+    def __init__(self, source: Source, on_reading: Callable[[Reading[Any]], None]) -> None:
         self._source = source
         self._on_reading = on_reading
 

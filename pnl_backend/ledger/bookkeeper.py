@@ -18,6 +18,7 @@ from loguru import logger
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
 from pnl_backend.ledger.periodic_job import PeriodicJob
+from pnl_backend.ledger.sqlite.facts import Facts
 
 EVERY = 60.0
 OVERLAP_MS = 3_600_000
@@ -42,24 +43,6 @@ class Account(Protocol):
     async def deposits(self) -> Sequence[Transfer]: ...
 
     async def withdrawals(self) -> Sequence[Transfer]: ...
-
-
-class Facts(Protocol):
-    """The ledger's facts; every `add_` answers what was new, and raises StoreError."""
-
-    async def add_fills(self, fills: Iterable[Fill]) -> Sequence[Fill]: ...
-
-    async def add_settlements(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]: ...
-
-    async def add_transfers(self, transfers: Iterable[Transfer]) -> Sequence[Transfer]: ...
-
-    async def add_deals(self, deals: Iterable[Deal], seen_at: int) -> Sequence[Deal]: ...
-
-    async def add_costs(self, rows: Sequence[CostRow]) -> Sequence[CostRow]: ...
-
-    async def fills(self, start: int, end: int, *, limit: int) -> Sequence[Fill]: ...
-
-    async def settlements(self, start: int, end: int, *, limit: int) -> Sequence[Settlement]: ...
 
 
 class Watcher(Protocol):

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from loguru import logger
 
-from pnl_backend.domain.ledger_facts import Transfer
 from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, ZERO, number
-from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
+from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite.facts import Facts
 from pnl_backend.wire import operations
 
 TOLERANCE = Decimal(1)
@@ -30,25 +29,6 @@ AGAIN = 5.0
 """Seconds until a comparison is tried again for which a source was missing."""
 
 State = Literal["unknown", "reconciled", "gap"]
-
-
-class Totals(Protocol):
-    """Sums over the ledger's facts that are compared."""
-
-    @property
-    def fill_fees(self) -> Decimal: ...
-
-
-class Facts(Protocol):
-    """What is asked of the ledger; raises StoreError."""
-
-    async def transfers(self) -> Sequence[Transfer]: ...
-
-    async def totals(self) -> Totals: ...
-
-    async def costs(self, day_from: date, day_to: date) -> Sequence[CostRow]: ...
-
-    async def deals(self) -> Sequence[Deal]: ...
 
 
 AgedOutOf = Callable[[Collection[str]], tuple[Decimal, Decimal]]
@@ -180,7 +160,7 @@ class Reconciler:
         portfolio: KalshiPortfolio | None = self._latest("kalshi")
         if portfolio is None:
             return None
-        stored = (await self._facts.totals()).fill_fees
+        stored = await self._facts.fill_fees()
         _, aged = self._aged_out({position.ticker for position in portfolio.positions})
         return Difference("fees", stored, sum((position.fees for position in portfolio.positions), aged))
 

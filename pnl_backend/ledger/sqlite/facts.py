@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TypeVar
@@ -23,23 +22,8 @@ from pnl_backend.ledger.sqlite.readers import Row
 Fact = TypeVar("Fact")
 
 
-@dataclass(frozen=True, slots=True)
-class FactTotals:
-    """Sums over everything that is remembered, for holding the ledger against its sources.
-
-    `net_deposits` is what transfers that are applied have changed the balance by, withdrawal fees included.
-    """
-
-    fills: int
-    fill_fees: Decimal
-    settlements: int
-    settlement_revenue: Decimal
-    transfers: int
-    net_deposits: Decimal
-
-
 class Facts:
-    """The ledger's facts; every `add_` answers what of it was new."""
+    """The ledger's facts; every `add_` returns what was new and raises StoreError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,15 +98,11 @@ class Facts:
         days = day_from.isoformat(), day_to.isoformat()
         return list(remembered.cost_rows(await self._database.read(sql, days)))
 
-    async def totals(self) -> FactTotals:
-        """Exact sums over all facts."""
+    async def fill_fees(self) -> Decimal:
+        """The exact sum of the fees of all fills, in USD."""
         fees = await self._database.read("SELECT fee FROM fills")
-        revenues = await self._database.read("SELECT revenue FROM settlements")
-        moved = await self.transfers()
-        net = sum((_moved(transfer) for transfer in moved), ZERO)
         # A hundred thousand of them take longer than the loop should wait.
-        paid, received = await asyncio.to_thread(lambda: (_sum(fees), _sum(revenues)))
-        return FactTotals(len(fees), paid, len(revenues), received, len(moved), net)
+        return await asyncio.to_thread(lambda: sum((Decimal(fee) for (fee,) in fees), ZERO))
 
     async def _add(self, insert: str, facts: Iterable[Fact], row: Callable[[Fact], Row]) -> list[Fact]:
         given = list(facts)
@@ -191,17 +171,6 @@ def _transfer(row: Row) -> Transfer:
     return Transfer(kind, identity, Decimal(amount), Decimal(fee), status, created_at, finalized_at)
 
 
-def _moved(t: Transfer) -> Decimal:
-    """What a transfer changed the balance by: a deposit arrives whole, a withdrawal costs its fee besides."""
-    if not t.is_applied:
-        return ZERO
-    return t.amount if t.kind == "deposit" else -t.amount - t.fee
-
-
 def _deal(row: Row) -> Deal:
     identity, name, amount, status, closed_at, _seen_at = row
     return Deal(identity, name, Decimal(amount), status, closed_at)
-
-
-def _sum(rows: Sequence[Row]) -> Decimal:
-    return sum((Decimal(amount) for (amount,) in rows), ZERO)

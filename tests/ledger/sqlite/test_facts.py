@@ -80,12 +80,7 @@ def test_pages_in_any_order_and_number_give_the_same_ledger(
         assert await store.facts.fills(0, END) == sorted(fills, key=lambda f: (f.at, f.fill_id))
         assert await store.facts.settlements(0, END) == sorted(settlements, key=lambda s: (s.at, s.key))
         assert await store.facts.transfers() == sorted(transfers, key=lambda t: (t.created_at, t.key))
-        totals = await store.facts.totals()
-        assert totals.fill_fees == sum(fill.fee for fill in fills)
-        assert totals.settlement_revenue == sum(paid.revenue for paid in settlements)
-        applied = [t for t in transfers if t.is_applied]
-        deposited = sum(t.amount for t in applied if t.kind == "deposit")
-        assert totals.net_deposits == deposited - sum(t.amount + t.fee for t in applied if t.kind == "withdrawal")
+        assert await store.facts.fill_fees() == sum(fill.fee for fill in fills)
         await store.close()
 
     with tempfile.TemporaryDirectory() as place:
