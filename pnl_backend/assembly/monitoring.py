@@ -11,7 +11,7 @@ from pnl_backend.assembly.adapters import store_part
 from pnl_backend.assembly.core import Core
 from pnl_backend.ops.health import HealthMonitor
 from pnl_backend.ops.logging import logs_part
-from pnl_backend.ops.metrics import Live
+from pnl_backend.ops.metrics_live import Live
 
 STALLED_TICKS = 6
 """The server is unhealthy after this many intervals without an update, and a minute at least."""

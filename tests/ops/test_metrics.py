@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.ops.loop_lag import watching
-from pnl_backend.ops.metrics import Live, Metrics
+from pnl_backend.ops.metrics import Metrics
+from pnl_backend.ops.metrics_live import Live
 from tests.waiting import until
 
 
