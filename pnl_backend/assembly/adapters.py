@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import astuple
 from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -20,11 +20,12 @@ from pnl_backend.errors import NotFound
 from pnl_backend.ingest.guard import Outcome
 from pnl_backend.ops.health import HealthMonitor, Part
 from pnl_backend.ops.metrics import Metrics
+from pnl_backend.wire import operations
 from pnl_backend.wire.history import History, Resolution, Rows
-from pnl_backend.wire.json_values import Json
 from pnl_backend.wire.ledger_feed import ledger_figures
 from pnl_backend.wire.message import encode
-from pnl_backend.wire.views import Period, from_record, period_view
+from pnl_backend.wire.models import Period
+from pnl_backend.wire.views import from_record, period_view
 
 
 class TimedLedger:
@@ -74,15 +75,12 @@ class Breakers:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._guards = {guard.service: guard for guard in guards}
-        self._config = {"failureThreshold": threshold, "resetTimeout": reset_timeout_ms}
+        self._config = operations.BreakerConfig(threshold, reset_timeout_ms)
         self._clock = clock
 
-    def status(self) -> Json:
-        return {
-            "timestamp": iso(int(self._clock() * 1000)),
-            "services": {name: _camel(asdict(guard.status())) for name, guard in self._guards.items()},
-            "config": self._config,
-        }
+    def status(self) -> operations.Breakers:
+        services = {name: operations.BreakerState(*astuple(guard.status())) for name, guard in self._guards.items()}
+        return operations.Breakers(iso(int(self._clock() * 1000)), services, self._config)
 
     def reset(self, service: str | None = None, /) -> list[str]:
         """Close one breaker or all; answers the names of those that were reset."""
@@ -219,12 +217,3 @@ class Periods:
         if newest.stored:
             self._month = (start, base)
         return base
-
-
-def _camel(status: Mapping[str, Any]) -> Json:
-    """`failure_count` to `failureCount`: the guard's words as the contract writes them."""
-    return {head + "".join(map(str.capitalize, rest)): value for (head, *rest), value in _split(status)}
-
-
-def _split(status: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
-    return [(name.split("_"), value) for name, value in status.items()]

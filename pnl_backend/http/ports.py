@@ -10,8 +10,8 @@ from aiohttp import web
 
 from pnl_backend.wire import operations
 from pnl_backend.wire.history import History
+from pnl_backend.wire.models import Period
 from pnl_backend.wire.source_schemas import DescribedSource
-from pnl_backend.wire.views import Period
 
 Readiness = Literal["ready", "starting", "draining"]
 
@@ -29,8 +29,8 @@ class Periods(Protocol):
 
 
 class Breakers(Protocol):
-    def status(self) -> Mapping[str, Any]:
-        """`{"services": {name: {...}}, "config": {...}}` as the wire contract has it."""
+    def status(self) -> operations.Breakers:
+        """Each breaker by its service's name."""
 
     def reset(self, service: str | None = None, /) -> Sequence[str]:
         """Close one breaker, or all; the names of those closed. Raises NotFound for an unknown service."""

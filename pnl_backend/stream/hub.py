@@ -24,7 +24,7 @@ from pnl_backend.domain.times import iso
 from pnl_backend.errors import PnLError
 from pnl_backend.wire.ledger_feed import Ledger, LedgerFigures, ledger
 from pnl_backend.wire.message import as_model, encode_kept
-from pnl_backend.wire.views import breakdown_view, from_record, snapshot_view
+from pnl_backend.wire.views import breakdown_json, from_record, snapshot_view
 
 RING = 1000
 PAGE = 16
@@ -102,7 +102,7 @@ class Publication:
 
     @cached_property
     def breakdown_json(self) -> bytes:
-        return encode_kept(breakdown_view(self.snapshot))
+        return breakdown_json(self.snapshot)
 
     @cached_property
     def ledger(self) -> Ledger:

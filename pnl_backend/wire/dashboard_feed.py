@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, cast
 
 from pnl_backend.domain.money import number
 from pnl_backend.domain.snapshot import Snapshot
@@ -53,8 +52,8 @@ def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) 
         previousExpenses=number(previous.total_expenses),
         previousNetPnL=number(previous.net_pnl),
         trendsData=list(trends),
-        costBreakdown=cast(Any, costs_view(s.costs)),
-        agentAttribution=cast(Any, agents_view(s.agents)),
+        costBreakdown=costs_view(s.costs),
+        agentAttribution=agents_view(s.agents),
         epoch=s.epoch,
         seq=s.seq,
     )

@@ -1,30 +1,19 @@
-"""The snapshot, its breakdown and the breakers as models, from which the descriptions are built."""
+"""The snapshot and its breakdown as clients see them; what they hold of each source is declared with the source."""
 # ruff: noqa: N815 - fields are the names that stand on the wire
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import field
 
-IsoTime = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$", examples=["2026-02-25T22:24:00.000Z"])
+from pnl_backend.wire.message import UNSET, Count, IsoTime, Message, Meta, Millis, UnsetType
+
 SourceStatus = Literal["live", "stale", "degraded"]
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    """Absent is all that the default means."""
-    schema.pop("default")
-
-
-class Message(BaseModel):
-    """Further fields may be added; those named here stay."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class Components(Message):
-    """The figures of each source, by its name."""
+Period = Literal["all", "mtd", "today"]
+Component = dict[str, Any]
+"""The figures of one source."""
 
 
 class SourceState(Message):
@@ -35,12 +24,8 @@ class SourceState(Message):
     asOf: str | None
     ageMs: int | None
     error: str | None
-    estimated: bool = Field(default=False, description="Priced by us, for want of the upstream's own figure.")
-    notes: list[str] = Field(default_factory=list, description="What an estimate lacks.")
-
-
-class Sources(Message):
-    """The state of each source, by its name."""
+    estimated: Annotated[bool, Meta(description="Priced by us, for want of the upstream's own figure.")] = False
+    notes: Annotated[list[str], Meta(description="What an estimate lacks.")] = field(default_factory=list)
 
 
 class Summary(Message):
@@ -55,37 +40,39 @@ class Summary(Message):
 class Exact(Message):
     """Figures before rounding, as decimal text; USD."""
 
-    netPnL: str = Field(pattern=r"^-?\d+\.\d{2,}$", examples=["1374.504999"])
+    netPnL: Annotated[str, Meta(pattern=r"^-?\d+\.\d{2,}$", examples=["1374.504999"])]
 
 
 class Snapshot(Summary):
     """One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet."""
 
     dailyTrend: float
-    components: Components
-    timestamp: str = IsoTime
-    calculatedAt: int = Field(ge=0)
+    components: dict[str, Component]
+    timestamp: IsoTime
+    calculatedAt: Millis
     epoch: str
-    seq: int = Field(ge=0)
+    seq: Count
     degraded: list[str]
-    sources: Sources
-    simulated: bool = Field(default=False, description="The demo: every figure is invented.")
-    stored: bool = Field(default=True, description="False while the ledger could not be written.")
-    exact: Exact | None = Field(
-        default=None,
-        description="The net P&L before rounding; absent where the ledger did not keep it.",
-        json_schema_extra=_without_default,
-    )
-    period: Literal["all", "mtd", "today"] = Field(default="all", description="Only where a period was asked for.")
+    sources: dict[str, SourceState]
+    simulated: Annotated[bool, Meta(description="The demo: every figure is invented.")] = False
+    stored: Annotated[bool, Meta(description="False while the ledger could not be written.")] = True
+    period: Annotated[Period | UnsetType, Meta(description="Only where a period was asked for.")] = UNSET
+    exact: Annotated[
+        Exact | UnsetType, Meta(description="The net P&L before rounding; absent where the ledger did not keep it.")
+    ] = UNSET
 
 
 class CostEntry(Message):
+    """What one kind of cost comes to in USD, and its percentage of all costs."""
+
     name: str
     value: float
     percentage: float
 
 
 class AgentEntry(Message):
+    """What one agent earned and cost; USD."""
+
     agent: str
     revenue: float
     expenses: float
@@ -98,31 +85,6 @@ class Breakdown(Message):
     summary: Summary
     costBreakdown: list[CostEntry]
     agentAttribution: list[AgentEntry]
-    timestamp: str = IsoTime
+    timestamp: IsoTime
     epoch: str
-    seq: int = Field(ge=0)
-
-
-class BreakerState(Message):
-    state: Literal["CLOSED", "OPEN", "HALF_OPEN"]
-    failureCount: int = Field(ge=0)
-    lastFailureTime: int | None
-    lastSuccessTime: int | None
-    nextAttemptTime: int | None
-
-
-class BreakerConfig(Message):
-    failureThreshold: int
-    resetTimeout: int
-
-
-class BreakerServices(Message):
-    """The circuit breaker of each source, by its service name."""
-
-
-class Breakers(Message):
-    """One breaker for each upstream; times in ms since the epoch."""
-
-    timestamp: str = IsoTime
-    services: BreakerServices
-    config: BreakerConfig
+    seq: Count

@@ -8,6 +8,31 @@ from typing import Annotated, Literal
 from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType
 
 
+class BreakerState(Message):
+    """One circuit breaker; times in ms since the epoch, `nextAttemptTime` only while it is open."""
+
+    state: Literal["CLOSED", "OPEN", "HALF_OPEN"]
+    failureCount: Count
+    lastFailureTime: int | None
+    lastSuccessTime: int | None
+    nextAttemptTime: int | None
+
+
+class BreakerConfig(Message):
+    """After how many failures in a row a breaker opens, and for how many ms."""
+
+    failureThreshold: int
+    resetTimeout: int
+
+
+class Breakers(Message):
+    """The circuit breaker of each upstream."""
+
+    timestamp: IsoTime
+    services: dict[str, BreakerState]
+    config: BreakerConfig
+
+
 class BreakerReset(Message):
     """Which breaker to close; without a service all of them."""
 

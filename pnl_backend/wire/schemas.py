@@ -7,46 +7,35 @@ from inspect import cleandoc
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from pnl_backend.wire.message import Message
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 
 
-class _Plain(GenerateJsonSchema):
-    """Titles that only repeat a field's name are left out."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        return False
-
-
-def model_schemas(models: Iterable[type[Any]]) -> Json:
+def model_schemas(models: Iterable[type[Message]]) -> Json:
     """The schemas of the models and of all that they are made of, by name."""
-    older: dict[type[BaseModel], None] = {}
-
-    def refer(model: type[Any]) -> Json:
-        older[model] = None
-        return schema_ref(model)
-
-    listed = list(dict.fromkeys(models))
-    structs = [model for model in listed if not issubclass(model, BaseModel)]
-    _, schemas = msgspec.json.schema_components(structs, schema_hook=refer, ref_template=_REF)
-    older |= dict.fromkeys(model for model in listed if issubclass(model, BaseModel))
-    _, document = models_json_schema(
-        [(model, "validation") for model in older],
-        ref_template=_REF.replace("name", "model"),
-        schema_generator=_Plain,
-    )
-    return {**{name: _open(schema) for name, schema in schemas.items()}, **document.get("$defs", {})}
+    _, schemas = msgspec.json.schema_components(list(dict.fromkeys(models)), ref_template=_REF)
+    return {name: _open(schema) for name, schema in schemas.items()}
 
 
-def schema_ref(model: type[Any]) -> Json:
-    return {"$ref": _REF.format(name=model.__name__)}
+def schema_ref(model: type[Message] | str) -> Json:
+    return {"$ref": _REF.format(name=model if isinstance(model, str) else model.__name__)}
 
 
 def _open(schema: Json) -> Json:
     """Fields may be added; a description is one paragraph."""
     described = {"description": " ".join(cleandoc(schema["description"]).split())} if "description" in schema else {}
-    return {**schema, **described, "additionalProperties": True}
+    return {**_typed(schema), **described, "additionalProperties": True}
+
+
+def _typed(schema: Any) -> Any:
+    """Enumerations with the type of their values, which code generators ask for."""
+    if isinstance(schema, list):
+        return [_typed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    typed = {"type": "string"} if all(isinstance(choice, str) for choice in schema.get("enum", (None,))) else {}
+    return {**typed, **{name: _typed(value) for name, value in schema.items()}}

@@ -10,12 +10,12 @@ from typing import Any
 from pnl_backend.domain.figures import Figure, Kind, shown_figures
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.wire.message import Message
-from pnl_backend.wire.models import BreakerState, SourceState
-from pnl_backend.wire.schemas import model_schemas
+from pnl_backend.wire.models import SourceState
+from pnl_backend.wire.operations import BreakerState
+from pnl_backend.wire.schemas import schema_ref
 
 Json = dict[str, Any]
 
-_REF = "#/components/schemas/"
 _SCHEMA: Mapping[Kind, Json] = {
     "usd": {"type": "number"},
     "count": {"minimum": 0, "type": "integer"},
@@ -73,44 +73,47 @@ def _card(source: DescribedSource) -> SourceCard:
 
 def with_sources(schemas: Json, sources: Sequence[DescribedSource]) -> Json:
     """The schemas, and in those that have a field for each source, these fields."""
-    if not sources:
-        return schemas
+    components = {source.name: schema_ref(_component_name(source)) for source in sources}
     added: Json = {}
-    for source in sources:
-        component = f"{''.join(word.capitalize() for word in source.name.split('-'))}Component"
-        added[component] = _component(component, source.figures)
-        refer = {"$ref": _REF + component}
-        fields = {
-            "Components": (source.name, refer),
-            "Breakdown": (source.name, refer),
-            "Sources": (source.name, {"$ref": _REF + "SourceState"}),
-            "BreakerServices": (source.service, {"$ref": _REF + "BreakerState"}),
-        }
-        for model, (field, schema) in fields.items():
-            if model in schemas:
-                schemas[model] = _with_field(schemas[model], field, schema)
-    if "Sources" in schemas:
-        added |= model_schemas([SourceState])
-    if "BreakerServices" in schemas:
-        added |= model_schemas([BreakerState])
-    return {**schemas, **added} if "Components" in schemas or "Breakdown" in schemas else schemas
+    if "Snapshot" in schemas:
+        added["Components"] = _by_name("Components", "The figures of each source, by its name.", components)
+        states = dict.fromkeys(components, schema_ref(SourceState))
+        added["Sources"] = _by_name("Sources", "The state of each source, by its name.", states)
+        schemas["Snapshot"]["properties"] |= {"components": schema_ref("Components"), "sources": schema_ref("Sources")}
+    if "Breakdown" in schemas:
+        shown = schemas["Breakdown"]
+        shown["properties"] = {**components, **shown["properties"]}
+        shown["required"] = [*components, *shown["required"]]
+    if "Breakers" in schemas:
+        breakers = {source.service: schema_ref(BreakerState) for source in sources}
+        said = "The circuit breaker of each source, by its service name."
+        added["BreakerServices"] = _by_name("BreakerServices", said, breakers)
+        schemas["Breakers"]["properties"]["services"] = schema_ref("BreakerServices")
+    if "Snapshot" in schemas or "Breakdown" in schemas:
+        added |= {_component_name(source): _component(source) for source in sources}
+    return {**schemas, **added}
 
 
-def _with_field(schema: Json, field: str, of: Json) -> Json:
-    properties = {**schema.get("properties", {}), field: of}
-    return {**schema, "properties": properties, "required": [*schema.get("required", []), field]}
+def _component_name(source: DescribedSource) -> str:
+    return f"{''.join(word.capitalize() for word in source.name.split('-'))}Component"
 
 
-def _component(title: str, figures: type[Any]) -> Json:
-    shown = shown_figures(figures)
+def _by_name(title: str, description: str, properties: Json) -> Json:
     return {
-        "additionalProperties": True,
-        "description": cleandoc(figures.__doc__ or ""),
-        "properties": {figure.wire: _figure(figure) for figure in shown},
-        "required": [figure.wire for figure in shown if not figure.added_later],
         "title": title,
+        "description": description,
         "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": True,
     }
+
+
+def _component(source: DescribedSource) -> Json:
+    shown = shown_figures(source.figures)
+    described = cleandoc(source.figures.__doc__ or "")
+    schema = _by_name(_component_name(source), described, {figure.wire: _figure(figure) for figure in shown})
+    return {**schema, "required": [figure.wire for figure in shown if not figure.added_later]}
 
 
 def _figure(figure: Figure) -> Json:

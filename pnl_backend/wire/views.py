@@ -1,15 +1,16 @@
-"""A snapshot in each JSON shape of the wire contract, and as the record that the ledger keeps.
+"""A snapshot in each shape of the wire contract, and as the record that the ledger keeps.
 
-Every function returns plain dicts and floats ready for a JSON encoder; floats carry at most two decimals.
+Numbers carry at most two decimals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-import orjson
+import msgspec
+from msgspec.structs import replace
 
 from pnl_backend.domain.breakdown import AgentEntry, CostEntry
 from pnl_backend.domain.classic import CLASSIC, CLASSIC_FIGURES, lines_of
@@ -19,71 +20,67 @@ from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, SourceState, gross_margin, publish_line
 from pnl_backend.domain.times import iso
-from pnl_backend.wire import components
+from pnl_backend.wire import components, models
 from pnl_backend.wire.json_values import Json, decimal_of, ms_of
-from pnl_backend.wire.message import encode_kept
+from pnl_backend.wire.message import UNSET, UnsetType, encode, encode_kept, merged
 
-Period = Literal["all", "mtd", "today"]
+_DECODER = msgspec.json.Decoder(models.Snapshot)
 
 
-def snapshot_view(s: Snapshot) -> Json:
+def snapshot_view(s: Snapshot) -> models.Snapshot:
     """The snapshot as `pnl_update` and `/api/pnl/current` carry it."""
-    return {
-        **summary_view(s),
-        "dailyTrend": number(s.daily_trend),
-        "components": {name: components.view(figures) for name, figures in s.components.items()},
-        "timestamp": iso(s.at),
-        "calculatedAt": s.at,
-        "epoch": s.epoch,
-        "seq": s.seq,
-        "degraded": list(s.degraded),
-        "sources": {name: _source(state) for name, state in s.sources.items()},
-        "simulated": s.simulated,
-        "stored": s.stored,
-        **_exact(s.exact_net_pnl),
-    }
+    return models.Snapshot(
+        totalRevenue=number(s.total_revenue),
+        totalExpenses=number(s.total_expenses),
+        netPnL=number(s.net_pnl),
+        grossMargin=number(s.gross_margin),
+        dailyTrend=number(s.daily_trend),
+        components=_components(s),
+        timestamp=iso(s.at),
+        calculatedAt=s.at,
+        epoch=s.epoch,
+        seq=s.seq,
+        degraded=list(s.degraded),
+        sources={name: _source(state) for name, state in s.sources.items()},
+        simulated=s.simulated,
+        stored=s.stored,
+        exact=_exact(s.exact_net_pnl),
+    )
 
 
-def summary_view(s: Snapshot) -> Json:
-    return {
-        "totalRevenue": number(s.total_revenue),
-        "totalExpenses": number(s.total_expenses),
-        "netPnL": number(s.net_pnl),
-        "grossMargin": number(s.gross_margin),
-    }
+def breakdown_json(s: Snapshot) -> bytes:
+    """The breakdown as `components_update` and `/api/pnl/breakdown` carry it: the components, and what they make."""
+    summary = models.Summary(
+        number(s.total_revenue), number(s.total_expenses), number(s.net_pnl), number(s.gross_margin)
+    )
+    made = models.Breakdown(summary, costs_view(s.costs), agents_view(s.agents), iso(s.at), s.epoch, s.seq)
+    return merged(encode(_components(s)), encode(made))
 
 
-def breakdown_view(s: Snapshot) -> Json:
-    """The breakdown as `components_update` and `/api/pnl/breakdown` carry it."""
-    return {
-        **{name: components.view(figures) for name, figures in s.components.items()},
-        "summary": summary_view(s),
-        "costBreakdown": costs_view(s.costs),
-        "agentAttribution": agents_view(s.agents),
-        "timestamp": iso(s.at),
-        "epoch": s.epoch,
-        "seq": s.seq,
-    }
-
-
-def period_view(s: Snapshot, base: Snapshot | None, period: Period) -> Json:
+def period_view(s: Snapshot, base: Snapshot | None, period: models.Period) -> models.Snapshot:
     """The snapshot less `base`, the last one before the period began; balances, counts and sources stay as they are.
 
     `dailyTrend` stays the day's trend whatever the period, so that the three periods differ only in what they sum.
     """
-    view = snapshot_view(s)
-    view["period"] = period
+    view = replace(snapshot_view(s), period=period)
     if base is None:
         return view
     revenue, expenses = s.total_revenue - base.total_revenue, s.total_expenses - base.total_expenses
-    view["totalRevenue"], view["totalExpenses"] = number(revenue), number(expenses)
-    view["netPnL"], view["grossMargin"] = number(revenue - expenses), number(gross_margin(revenue, expenses))
-    view.pop("exact", None)
+    exact = None
     if s.exact_net_pnl is not None and base.exact_net_pnl is not None:
-        view |= _exact(s.exact_net_pnl - base.exact_net_pnl)
-    for name, figures in s.components.items():
-        view["components"][name] |= components.since(figures, base.components.get(name))
-    return view
+        exact = s.exact_net_pnl - base.exact_net_pnl
+    return replace(
+        view,
+        totalRevenue=number(revenue),
+        totalExpenses=number(expenses),
+        netPnL=number(revenue - expenses),
+        grossMargin=number(gross_margin(revenue, expenses)),
+        exact=_exact(exact),
+        components={
+            name: shown | components.since(s.components[name], base.components.get(name))
+            for name, shown in view.components.items()
+        },
+    )
 
 
 def to_record(s: Snapshot) -> Record:
@@ -109,16 +106,16 @@ def to_record(s: Snapshot) -> Record:
 def from_record(record: Record) -> Snapshot:
     """The snapshot as it was published; raises ValueError for a record that is not ours."""
     try:
-        return _from_json(record, orjson.loads(record.data), orjson.loads(record.detail))
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        return _restored(record, _DECODER.decode(record.data), msgspec.json.decode(record.detail))
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"record {record.epoch}-{record.seq} is not a snapshot: {error!r}") from error
 
 
-def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
+def _restored(record: Record, data: models.Snapshot, detail: Json) -> Snapshot:
     further = detail.get("further", {})
     figures = {
         name: components.restored(CLASSIC_FIGURES.get(name), shown, detail, further.get(name, {}).get("cumulative", ()))
-        for name, shown in data["components"].items()
+        for name, shown in data.components.items()
     }
     return Snapshot(
         epoch=record.epoch,
@@ -126,8 +123,8 @@ def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
         at=record.at,
         components=figures,
         lines=tuple(line for name in figures for line in _lines_from(name, figures[name], further.get(name))),
-        daily_trend=decimal_of(data["dailyTrend"]),
-        sources={name: _source_from(state) for name, state in data["sources"].items()},
+        daily_trend=decimal_of(data.dailyTrend),
+        sources={name: _source_from(state) for name, state in data.sources.items()},
         costs=tuple(
             CostEntry(row["name"], decimal_of(row["value"]), Decimal(str(row["percentage"]))) for row in detail["costs"]
         ),
@@ -135,9 +132,9 @@ def _from_json(record: Record, data: Json, detail: Json) -> Snapshot:
             AgentEntry(row["agent"], decimal_of(row["revenue"]), decimal_of(row["expenses"]))
             for row in detail["agents"]
         ),
-        simulated=data["simulated"],
-        stored=data["stored"],
-        exact_net_pnl=Decimal(data["exact"]["netPnL"]) if "exact" in data else None,
+        simulated=data.simulated,
+        stored=data.stored,
+        exact_net_pnl=None if isinstance(data.exact, UnsetType) else Decimal(data.exact.netPnL),
     )
 
 
@@ -153,44 +150,34 @@ def _lines_from(name: SourceName, figures: Any, further: Json | None) -> Sequenc
     return [PublishedLine(name, kind, said, decimal_of(amount)) for kind, said, amount in (further or {})["lines"]]
 
 
-def _exact(net: Decimal | None) -> Json:
+def _components(s: Snapshot) -> dict[str, models.Component]:
+    return {name: components.view(figures) for name, figures in s.components.items()}
+
+
+def _exact(net: Decimal | None) -> models.Exact | UnsetType:
     """The net P&L before rounding, where it is known."""
-    return {} if net is None else {"exact": {"netPnL": decimal_text(net)}}
+    return UNSET if net is None else models.Exact(decimal_text(net))
 
 
-def _source(state: SourceState) -> Json:
-    return {
-        "status": state.status,
-        "tier": state.tier,
-        "asOf": None if state.as_of is None else iso(state.as_of),
-        "ageMs": state.age_ms,
-        "error": state.error,
-        "estimated": state.estimated,
-        "notes": list(state.notes),
-    }
-
-
-def _source_from(view: Mapping[str, Any]) -> SourceState:
-    as_of = None if view["asOf"] is None else ms_of(view["asOf"])
-    return SourceState(
-        view["status"], view["tier"], as_of, view["ageMs"], view["error"], view["estimated"], tuple(view["notes"])
+def _source(state: SourceState) -> models.SourceState:
+    as_of = None if state.as_of is None else iso(state.as_of)
+    return models.SourceState(
+        state.status, state.tier, as_of, state.age_ms, state.error, state.estimated, list(state.notes)
     )
 
 
-def costs_view(entries: Sequence[CostEntry]) -> list[Json]:
-    return [
-        {"name": entry.name, "value": number(entry.value), "percentage": number(entry.percentage)} for entry in entries
-    ]
+def _source_from(shown: models.SourceState) -> SourceState:
+    as_of = None if shown.asOf is None else ms_of(shown.asOf)
+    return SourceState(shown.status, shown.tier, as_of, shown.ageMs, shown.error, shown.estimated, tuple(shown.notes))
 
 
-def agents_view(entries: Sequence[AgentEntry]) -> list[Json]:
+def costs_view(entries: Sequence[CostEntry]) -> list[models.CostEntry]:
+    return [models.CostEntry(entry.name, number(entry.value), number(entry.percentage)) for entry in entries]
+
+
+def agents_view(entries: Sequence[AgentEntry]) -> list[models.AgentEntry]:
     return [
-        {
-            "agent": entry.agent,
-            "revenue": number(entry.revenue),
-            "expenses": number(entry.expenses),
-            "net": number(entry.net),
-        }
+        models.AgentEntry(entry.agent, number(entry.revenue), number(entry.expenses), number(entry.net))
         for entry in entries
     ]
 

@@ -197,7 +197,6 @@ DOCUMENTED_MODULES = frozenset(
         "msgspec.structs",
         "prometheus_client.core",
         "prometheus_client.registry",
-        "pydantic.json_schema",
         "redis.asyncio",
         "redis.backoff",
         "redis.exceptions",

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import json, to_builtins
 
 from pnl_backend.domain.attribution import AgentRules, model_family
 from pnl_backend.domain.delta import diff, sums
@@ -22,7 +23,7 @@ from pnl_backend.domain.readings import (
 )
 from pnl_backend.domain.snapshot import gross_margin, trend
 from pnl_backend.wire.ledger_feed import ledger
-from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
+from pnl_backend.wire.views import breakdown_json, from_record, period_view, snapshot_view, to_record
 from tests.domain.strategies import NOW, portfolios, positive, readings, usd
 from tests.support import snapshots
 from tests.support.snapshots import computed
@@ -66,7 +67,7 @@ def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_
     assert shown.exact_net_pnl == realized + unrealized + collected - spend - fees
     assert abs(shown.net_pnl - shown.exact_net_pnl) <= Decimal("0.025"), "five lines, half a cent each"
 
-    view = snapshot_view(shown)
+    view = to_builtins(snapshot_view(shown))
     assert round(view["totalRevenue"] - view["totalExpenses"], 2) == view["netPnL"]
     kalshi, johns = view["components"]["kalshi"], view["components"]["johns"]
     assert round(kalshi["pnl"] + johns["collected"], 2) == view["totalRevenue"]
@@ -77,8 +78,10 @@ def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_
 @given(readings())
 def test_the_exact_net_is_published_as_text_with_every_digit(taken):
     shown = snapshot(taken)
-    assert Decimal(snapshot_view(shown)["exact"]["netPnL"]) == shown.exact_net_pnl
-    assert "exact" not in snapshot_view(replace(shown, exact_net_pnl=None)), "an older ledger did not keep it"
+    assert Decimal(to_builtins(snapshot_view(shown))["exact"]["netPnL"]) == shown.exact_net_pnl
+    assert "exact" not in to_builtins(snapshot_view(replace(shown, exact_net_pnl=None))), (
+        "an older ledger did not keep it"
+    )
 
 
 def spent(*amounts):
@@ -115,7 +118,7 @@ def test_breakdown_and_attribution_sum_to_the_totals(taken):
     assert sum(agent.revenue for agent in shown.agents) == shown.total_revenue
     assert sum(agent.expenses for agent in shown.agents) == shown.total_expenses
     assert len({entry.name for entry in shown.costs}) == len(shown.costs)
-    view = breakdown_view(shown)
+    view = json.decode(breakdown_json(shown))
     assert round(sum(row["value"] for row in view["costBreakdown"]), 2) == view["summary"]["totalExpenses"]
 
 
@@ -149,7 +152,7 @@ def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
     assert record.net_cents == record.kalshi_cents + record.revenue_cents - record.costs_cents
     restored = from_record(record)
     assert snapshot_view(restored) == snapshot_view(shown)
-    assert breakdown_view(restored) == breakdown_view(shown)
+    assert breakdown_json(restored) == breakdown_json(shown)
     assert ledger(restored) == ledger(shown)
     assert to_record(restored) == record
 
@@ -168,10 +171,10 @@ def test_a_delta_added_to_the_former_sums_gives_the_current_ones(before, after, 
 @given(readings(), readings(), readings())
 def test_periods_add_up(first, second, now):
     base, middle, current = snapshot(first), snapshot(second), snapshot(now)
-    whole = period_view(current, None, "all")
-    since_base = period_view(current, base, "mtd")
-    since_middle = period_view(current, middle, "today")
-    until_middle = period_view(middle, base, "mtd")
+    whole = to_builtins(period_view(current, None, "all"))
+    since_base = to_builtins(period_view(current, base, "mtd"))
+    since_middle = to_builtins(period_view(current, middle, "today"))
+    until_middle = to_builtins(period_view(middle, base, "mtd"))
     assert whole["netPnL"] == number(current.net_pnl)
     assert round(since_base["netPnL"] - until_middle["netPnL"] - since_middle["netPnL"], 2) == 0
     assert round(whole["netPnL"] - since_base["netPnL"], 2) == number(base.net_pnl)
@@ -181,7 +184,7 @@ def test_periods_add_up(first, second, now):
 
 @given(readings())
 def test_a_source_without_any_reading_is_named_and_a_stale_one_keeps_its_age(taken):
-    shown = snapshot_view(snapshot(taken))
+    shown = to_builtins(snapshot_view(snapshot(taken)))
     for name, reading in taken.items():
         source = shown["sources"][name]
         assert (name in shown["degraded"]) == (reading.value is None)
@@ -278,4 +281,4 @@ def test_johns_revenue_never_counts_the_pipeline(portfolio):
     )
     shown = snapshot(taken)
     assert shown.total_revenue - shown.kalshi.pnl == 200
-    assert snapshot_view(shown)["components"]["johns"]["pipeline"] == 1_000_000.0
+    assert to_builtins(snapshot_view(shown))["components"]["johns"]["pipeline"] == 1_000_000.0

@@ -35,7 +35,7 @@ from pnl_backend.wire import operations
 from pnl_backend.wire.history import HistoryRow, Resolution
 from pnl_backend.wire.ledger_feed import ledger_figures
 from pnl_backend.wire.message import encode
-from pnl_backend.wire.views import breakdown_view, period_view, to_record
+from pnl_backend.wire.views import breakdown_json, period_view, to_record
 from tests.support.snapshots import computed, taken
 
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
@@ -128,23 +128,22 @@ class Ledger:
 
 @dataclass
 class Breakers:
-    state: dict[str, str] = field(
+    state: dict[str, Any] = field(
         default_factory=lambda: {"kalshi": "OPEN", "anthropic": "CLOSED", "johns_revenue": "OPEN"}
     )
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> operations.Breakers:
         services = {
-            name: {
-                "state": state,
-                "failureCount": 5 if state == "OPEN" else 0,
-                "lastFailureTime": NOW - 1000 if state == "OPEN" else None,
-                "lastSuccessTime": NOW - 60_000,
-                "nextAttemptTime": NOW + 59_000 if state == "OPEN" else None,
-            }
+            name: operations.BreakerState(
+                state=state,
+                failureCount=5 if state == "OPEN" else 0,
+                lastFailureTime=NOW - 1000 if state == "OPEN" else None,
+                lastSuccessTime=NOW - 60_000,
+                nextAttemptTime=NOW + 59_000 if state == "OPEN" else None,
+            )
             for name, state in self.state.items()
         }
-        config = {"failureThreshold": 5, "resetTimeout": 60_000}
-        return {"timestamp": iso(NOW), "services": services, "config": config}
+        return operations.Breakers(iso(NOW), services, operations.BreakerConfig(5, 60_000))
 
     def reset(self, service: str | None = None) -> Sequence[str]:
         if service is not None and service not in self.state:
@@ -243,7 +242,7 @@ class House:
         newest = self.snapshots[-1]
         return {
             "snapshot": self.ledger.records[-1].data,
-            "breakdown": encode(breakdown_view(newest)),
+            "breakdown": breakdown_json(newest),
             "figures": encode(ledger_figures(newest)),
         }[view]
 

@@ -10,6 +10,7 @@ import pytest
 from pnl_backend.stream import hub as hub_module
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.topics import snapshot_topics
+from pnl_backend.wire.message import encode
 from pnl_backend.wire.views import snapshot_view, to_record
 from tests.stream.stage import NOON, snapshot_of
 
@@ -52,7 +53,7 @@ RECORD = to_record(SNAPSHOT)
 def views(hub):
     """What REST and a new subscriber get, which must be the same."""
     rest, initial = json.loads(hub.json("snapshot")), json.loads(PNL.message(hub.latest, "initial"))["data"]
-    assert rest == json.loads(json.dumps(initial)) == json.loads(json.dumps(snapshot_view(hub.latest.now)))
+    assert rest == initial == json.loads(encode(snapshot_view(hub.latest.now)))
     return rest
 
 

@@ -9,7 +9,7 @@ from pnl_backend.domain.record import Record
 from pnl_backend.wire.dashboard_feed import dashboard_message
 from pnl_backend.wire.ledger_feed import ledger
 from pnl_backend.wire.message import encode
-from pnl_backend.wire.views import breakdown_view, from_record, period_view, snapshot_view, to_record
+from pnl_backend.wire.views import breakdown_json, from_record, period_view, snapshot_view, to_record
 from tests.support.snapshots import computed
 from tests.wire.recorded import FOLDER, NOW, OPTIONS, VALUES, taken
 
@@ -36,7 +36,7 @@ def shapes(snapshot, base):
         "data": record.data.decode(),
         "detail": record.detail.decode(),
         "cents": [record.net_cents, record.kalshi_cents, record.costs_cents, record.revenue_cents],
-        "breakdown": encode(breakdown_view(snapshot)).decode(),
+        "breakdown": breakdown_json(snapshot).decode(),
         "ledger": unordered(encode(ledger(snapshot))),
         "period": encode(period_view(snapshot, base, "mtd")).decode(),
         "dashboard": encode(dashboard_message(snapshot, base, [])).decode(),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
-from pnl_backend.http.envelope import success, success_of
+from pnl_backend.http.envelope import success_of
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import read_body
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Guard, Route
-from pnl_backend.wire import models, operations
-from pnl_backend.wire.message import UNSET, encode
+from pnl_backend.wire import operations
+from pnl_backend.wire.message import UNSET
 
 _ADMIN = Guard("admin")
 
@@ -24,7 +24,7 @@ class OperationsRoutes:
         return [
             Route(
                 method="GET", path="/api/circuit-breaker/status", handler=self.breakers, tag="Operations",
-                summary="Each upstream's circuit breaker", answers=(Answer("The breakers.", models.Breakers),),
+                summary="Each upstream's circuit breaker", answers=(Answer("The breakers.", operations.Breakers),),
             ),
             Route(
                 method="POST", path="/api/circuit-breaker/reset", handler=self.reset, tag="Operations", guard=_ADMIN,
@@ -47,7 +47,7 @@ class OperationsRoutes:
         ]  # fmt: skip
 
     async def breakers(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        return success(encode(self._ports.breakers.status()), self._options.now_ms())
+        return success_of(self._ports.breakers.status(), self._options.now_ms())
 
     async def reset(self, request: web.Request) -> web.StreamResponse:
         options = self._options

@@ -26,7 +26,7 @@ from pnl_backend.wire.history import (
     snapshots_json,
 )
 from pnl_backend.wire.ledger_feed import LedgerFigures
-from pnl_backend.wire.views import Period
+from pnl_backend.wire.models import Period
 
 T = TypeVar("T")
 

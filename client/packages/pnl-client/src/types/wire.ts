@@ -7,7 +7,10 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** AgentEntry */
+        /**
+         * AgentEntry
+         * @description What one agent earned and cost; USD.
+         */
         AgentEntry: {
             agent: string;
             revenue: number;
@@ -29,7 +32,7 @@ export interface components {
          * @description The key, as the first message of a client that gave none in the address.
          */
         Auth: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "auth";
             apiKey: string;
         };
@@ -38,6 +41,9 @@ export interface components {
          * @description The components with their sums, what the costs consist of, and whose they are.
          */
         Breakdown: {
+            kalshi: components["schemas"]["KalshiComponent"];
+            anthropic: components["schemas"]["AnthropicComponent"];
+            johns: components["schemas"]["JohnsComponent"];
             summary: components["schemas"]["Summary"];
             costBreakdown: components["schemas"]["CostEntry"][];
             agentAttribution: components["schemas"]["AgentEntry"][];
@@ -45,11 +51,11 @@ export interface components {
             timestamp: string;
             epoch: string;
             seq: number;
-            kalshi: components["schemas"]["KalshiComponent"];
-            anthropic: components["schemas"]["AnthropicComponent"];
-            johns: components["schemas"]["JohnsComponent"];
         };
-        /** BreakerConfig */
+        /**
+         * BreakerConfig
+         * @description After how many failures in a row a breaker opens, and for how many ms.
+         */
         BreakerConfig: {
             failureThreshold: number;
             resetTimeout: number;
@@ -75,10 +81,13 @@ export interface components {
             anthropic: components["schemas"]["BreakerState"];
             johns_revenue: components["schemas"]["BreakerState"];
         };
-        /** BreakerState */
+        /**
+         * BreakerState
+         * @description One circuit breaker; times in ms since the epoch, `nextAttemptTime` only while it is open.
+         */
         BreakerState: {
             /** @enum {string} */
-            state: "CLOSED" | "OPEN" | "HALF_OPEN";
+            state: "CLOSED" | "HALF_OPEN" | "OPEN";
             failureCount: number;
             lastFailureTime: number | null;
             lastSuccessTime: number | null;
@@ -86,7 +95,7 @@ export interface components {
         };
         /**
          * Breakers
-         * @description One breaker for each upstream; times in ms since the epoch.
+         * @description The circuit breaker of each upstream.
          */
         Breakers: {
             /** @example 2026-02-25T22:24:00.000Z */
@@ -110,7 +119,7 @@ export interface components {
          * @description The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how often an update is due.
          */
         BriefHealth: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             status: "ok";
             timestamp: number;
             connectedClients: number;
@@ -165,7 +174,7 @@ export interface components {
         CardRow: {
             field: string;
             label: string;
-            /** @enum {unknown} */
+            /** @enum {string} */
             format: "count" | "counts" | "deals" | "text" | "usd";
         };
         /**
@@ -185,7 +194,7 @@ export interface components {
             data: components["schemas"]["Breakdown"];
             /** @example 2026-02-25T22:24:00.000Z */
             timestamp: string;
-            /** @enum {unknown} */
+            /** @enum {string} */
             source: "initial" | "replay" | "stream";
         };
         /**
@@ -240,7 +249,7 @@ export interface components {
             clientId: string;
             /** @example 2026-02-25T22:24:00.000Z */
             timestamp: string;
-            /** @enum {unknown} */
+            /** @enum {string} */
             transport: "polling" | "websocket";
         };
         /**
@@ -251,7 +260,10 @@ export interface components {
             sid: string;
             pid?: string;
         };
-        /** CostEntry */
+        /**
+         * CostEntry
+         * @description What one kind of cost comes to in USD, and its percentage of all costs.
+         */
         CostEntry: {
             name: string;
             value: number;
@@ -305,7 +317,7 @@ export interface components {
          * @description A delta as an event, with the whole ledger that it leads to beside the envelope.
          */
         DeltaEvent: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "delta";
             kalshiPnL: number;
             totalCosts: number;
@@ -324,7 +336,7 @@ export interface components {
          * @description A change by a cent or more.
          */
         DeltaMessage: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "delta";
             data: components["schemas"]["LedgerDelta"];
             timestamp: number;
@@ -389,7 +401,7 @@ export interface components {
          * @description What could not be understood; the third of them closes with 1008.
          */
         FeedError: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "error";
             message: string;
         };
@@ -398,7 +410,7 @@ export interface components {
          * @description `unhealthy` (503) when the loop has stopped or the store cannot be written.
          */
         Health: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             status: "healthy" | "unhealthy";
             /** @example 2026-02-25T22:24:00.000Z */
             timestamp: string;
@@ -573,7 +585,7 @@ export interface components {
          * @description Asks for a pong.
          */
         Ping: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "ping";
         };
         /**
@@ -584,7 +596,7 @@ export interface components {
             data: components["schemas"]["Snapshot"];
             /** @example 2026-02-25T22:24:00.000Z */
             timestamp: string;
-            /** @enum {unknown} */
+            /** @enum {string} */
             source: "initial" | "replay" | "stream";
         };
         /**
@@ -592,13 +604,13 @@ export interface components {
          * @description The answer to a ping.
          */
         Pong: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "pong";
             timestamp: number;
         };
         /** Probe */
         Probe: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             status: "draining" | "live" | "ready" | "starting";
         };
         /**
@@ -681,21 +693,20 @@ export interface components {
              * @default true
              */
             stored?: boolean;
-            /** @description The net P&L before rounding; absent where the ledger did not keep it. */
-            exact?: components["schemas"]["Exact"] | null;
             /**
              * @description Only where a period was asked for.
-             * @default all
              * @enum {string}
              */
             period?: "all" | "mtd" | "today";
+            /** @description The net P&L before rounding; absent where the ledger did not keep it. */
+            exact?: components["schemas"]["Exact"];
         };
         /**
          * SnapshotEvent
          * @description A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope.
          */
         SnapshotEvent: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "snapshot";
             kalshiPnL: number;
             totalCosts: number;
@@ -729,7 +740,7 @@ export interface components {
          * @description The whole ledger: first, every 60 s, and after any gap.
          */
         SnapshotMessage: {
-            /** @enum {unknown} */
+            /** @enum {string} */
             type: "snapshot";
             data: components["schemas"]["Ledger"];
             timestamp: number;
@@ -757,9 +768,9 @@ export interface components {
          */
         SourceState: {
             /** @enum {string} */
-            status: "live" | "stale" | "degraded";
+            status: "degraded" | "live" | "stale";
             /** @enum {string} */
-            tier: "live" | "memory" | "redis" | "sqlite" | "fallback";
+            tier: "fallback" | "live" | "memory" | "redis" | "sqlite";
             asOf: string | null;
             ageMs: number | null;
             error: string | null;
@@ -768,7 +779,10 @@ export interface components {
              * @default false
              */
             estimated?: boolean;
-            /** @description What an estimate lacks. */
+            /**
+             * @description What an estimate lacks.
+             * @default []
+             */
             notes?: string[];
         };
         /**
@@ -845,7 +859,7 @@ export interface components {
             p50Ms: number;
             p99Ms: number;
             size: number | null;
-            /** @enum {unknown} */
+            /** @enum {string} */
             status: "connected" | "disabled" | "down";
         };
         /** TiersStats */
