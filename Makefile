@@ -6,7 +6,7 @@ WORKERS ?= 4
 NPM    := $(shell command -v npm 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test coverage lint bench client wheel matrix lock clean
+.PHONY: help run dev test t coverage lint bench client wheel matrix lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -47,6 +47,14 @@ dev: $(VENV)/.dev  ## as run, restarting when a source file changes
 
 test: $(VENV)/.dev  ## install what tests need and run them all
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# T is a path, else a part of names. Only the files that have such a name are collected; all of them where none has.
+T ?=
+PATHS := $(wildcard $(firstword $(subst ::, ,$(T))))
+NAMED  = $(shell { grep -rlE --include='test_*.py' 'def \w*$(T)' tests; find tests -name 'test_*$(T)*.py'; } 2>/dev/null | sort -u)
+t: $(VENV)/.dev  ## run some tests: make t T=tests/cache/test_tiers.py, or T=part_of_their_names
+	@test -n '$(T)' || { echo "say which: make t T=tests/cache/test_tiers.py, or T=part_of_their_names"; exit 2; }
+	$(BIN)/python -m pytest $(if $(PATHS),'$(T)',-k '$(T)' $(NAMED))
 
 coverage: $(VENV)/.dev  ## tests with a coverage report
 	$(BIN)/python -m pytest --cov=pnl_backend --cov-report=term-missing:skip-covered
