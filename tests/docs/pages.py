@@ -57,7 +57,7 @@ def apply(block: Block, tree: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(block.body)
         return
-    lines = block.body.splitlines()
+    lines = [line or " " for line in block.body.splitlines()]
     before = "".join(f"{line[1:]}\n" for line in lines if line[:1] != "+")
     after = "".join(f"{line[1:]}\n" for line in lines if line[:1] != "-")
     text = target.read_text()

@@ -55,17 +55,23 @@ def test_the_length_of_the_ring_is_the_hub_s() -> None:
 
 @pytest.fixture
 def closers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is registered to be closed, in order, by its class and method or by its function."""
+    """What the outermost stack is to close, in order, by its class and method or by its function."""
     found: list[str] = []
+    stacks: list[AsyncExitStack] = []
     push, enter = AsyncExitStack.push_async_callback, AsyncExitStack.enter_async_context
 
+    def note(stack: AsyncExitStack, name: str) -> None:
+        stacks.append(stack)
+        if stack is stacks[0]:
+            found.append(name)
+
     def pushed(self: AsyncExitStack, callback: Any, *args: Any, **more: Any) -> Any:
-        found.append(f"{type(callback.__self__).__name__}.{callback.__name__}")
+        note(self, f"{type(callback.__self__).__name__}.{callback.__name__}")
         return push(self, callback, *args, **more)
 
     async def entered(self: AsyncExitStack, context: Any) -> Any:
         made_by = getattr(context, "func", None)
-        found.append(made_by.__qualname__ if made_by is not None else type(context).__name__)
+        note(self, made_by.__qualname__ if made_by is not None else type(context).__name__)
         return await enter(self, context)
 
     monkeypatch.setattr(AsyncExitStack, "push_async_callback", pushed)
