@@ -265,5 +265,5 @@ def settings_class() -> type[ServerSettings]:
 if TYPE_CHECKING:
     Settings = ServerSettings
 else:
-    Settings = settings_class()
+    Settings = _with_sources(registry.BUILT_IN)  # what other packages bring is joined to it when settings are loaded
 """What the environment says. Read it with `settings.text.load()`, which turns problems into one line a setting."""

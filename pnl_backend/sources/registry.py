@@ -1,30 +1,47 @@
 """Every source type that this server knows, in order: the built-in ones, then those that other packages bring.
 
+A folder beside this module is a built-in type when its module `source` has a `SourceType` called `SOURCE`.
 A package brings a type by an entry point in the group `pnl_backend.sources` whose value is a `SourceType`. What cannot
 be loaded or does not pass the checks stops the start with the package's name.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
-from pnl_backend.sources.anthropic.source import SOURCE as ANTHROPIC
-from pnl_backend.sources.kalshi.source import SOURCE as KALSHI
-from pnl_backend.sources.revenue.source import SOURCE as REVENUE
 from pnl_backend.sources.source_type import SourceType, SourceTypeError, check_type
 
-GROUP = "pnl_backend.sources"
+PACKAGE = "pnl_backend.sources"
+GROUP = PACKAGE
 AnyType = SourceType[Any, Any, Any]
 
-BUILT_IN: tuple[AnyType, ...] = (KALSHI, ANTHROPIC, REVENUE)
 _added: list[AnyType] = []
+
+
+def _in_folders() -> Iterator[AnyType]:
+    """The types of this package: the `SOURCE` of each folder that has a module `source`."""
+    package = import_module(PACKAGE)
+    for found in pkgutil.iter_modules(package.__path__):
+        if found.ispkg and find_spec(f"{PACKAGE}.{found.name}.source") is not None:
+            yield import_module(f"{PACKAGE}.{found.name}.source").SOURCE
+
+
+def _place(declared: AnyType) -> tuple[int, str]:
+    """The classic three come first and in their old order, then the others by name."""
+    return (CLASSIC.index(declared.name) if declared.name in CLASSIC else len(CLASSIC), declared.name)
+
+
+BUILT_IN: tuple[AnyType, ...] = tuple(sorted(_in_folders(), key=_place))
 
 
 def types() -> tuple[AnyType, ...]:

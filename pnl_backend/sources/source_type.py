@@ -27,6 +27,7 @@ Value = TypeVar("Value")
 Figures = TypeVar("Figures")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_NAME = 32
 RESERVED = frozenset(("summary", "costBreakdown", "agentAttribution", "timestamp", "epoch", "seq"))
 """Names that stand beside the components in a breakdown."""
 
@@ -149,6 +150,11 @@ class SourceType(Generic[S, Value, Figures]):
         return frozenset(self.settings.model_fields) - {self.poll}
 
 
+def is_name(text: str) -> bool:
+    """Whether a source may be called so."""
+    return _NAME.fullmatch(text) is not None and len(text) <= LONGEST_NAME and text not in RESERVED
+
+
 def check_type(declared: SourceType[Any, Any, Any]) -> None:
     """Raise SourceTypeError with one sentence a problem."""
     problems = [*_name_problems(declared), *_setting_problems(declared), *_figure_problems(declared)]
@@ -162,10 +168,8 @@ def check_type(declared: SourceType[Any, Any, Any]) -> None:
 
 def _name_problems(declared: SourceType[Any, Any, Any]) -> list[str]:
     problems = []
-    if not _NAME.fullmatch(declared.name) or len(declared.name) > 32:
-        problems.append("name must be lower case letters, digits and dashes, 32 at most")
-    if declared.name in RESERVED:
-        problems.append("name stands for something else in a breakdown")
+    if not is_name(declared.name):
+        problems.append(f"name must be lower case letters, digits and dashes, {LONGEST_NAME} at most")
     problems += [f"{field} must not be empty" for field in ("label", "agent") if not getattr(declared, field).strip()]
     return problems
 
