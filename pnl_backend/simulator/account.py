@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from bisect import insort
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
-from .records import MICRO, ONE, ZERO, Fill, Market, Position, Settlement, Transfer
+from .records import MICRO, ONE, ZERO, Fill, Market, Position, Settlement, SubaccountTransfer, Transfer
 
 _FEE_RATE = Decimal("0.07")
 _FEE_STEP = Decimal("0.0001")
-KEPT_FILLS = 2_000
+KEPT_FILLS = 20_000
 KEPT_SETTLED = 500
+FIRST_USER = str(uuid.UUID(int=0x5EED, version=4))
 
 
 def taker_fee(count: Decimal, price: Decimal) -> Decimal:
@@ -24,17 +27,44 @@ def taker_fee(count: Decimal, price: Decimal) -> Decimal:
 
 @dataclass
 class Account:
-    """Positions, fills, settlements and transfers of all subaccounts, oldest first."""
+    """Positions, fills, settlements and transfers of all subaccounts, oldest first.
 
+    `positions` and `settlements` are those of the live data set; a position that was archived stands in `archived`,
+    its settlement is in no list any more, and its fills are historical once they are older than the cutoff or their
+    market is in `archived_fills`. `older_fills` come before `fills`.
+    """
+
+    user_id: str = FIRST_USER
     positions: dict[tuple[int, str], Position] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    older_fills: Sequence[Fill] = ()
     settlements: list[Settlement] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
+    moves: list[SubaccountTransfer] = field(default_factory=list)
+    archived: dict[tuple[int, str], Position] = field(default_factory=dict)
+    archived_fills: set[str] = field(default_factory=set)
     funding: dict[int, Decimal] = field(default_factory=dict)
     """USD that was moved into numbered subaccounts from outside this book."""
+    adjustments: Decimal = ZERO
+    """USD of interest and incentives that Kalshi credited to the primary subaccount; no list shows them."""
     aged_realized: Decimal = ZERO
+    """Realized P&L in USD of the primary subaccount's archived positions; `aged_fees` likewise."""
     aged_fees: Decimal = ZERO
     seq: int = 0
+
+    def copy(self) -> Account:
+        """The account as it stands; what happens to the one changes nothing in the other."""
+        return replace(
+            self,
+            positions={key: copy(held) for key, held in self.positions.items()},
+            fills=self.fills[:],
+            settlements=self.settlements[:],
+            transfers=self.transfers[:],
+            moves=self.moves[:],
+            archived=dict(self.archived),
+            archived_fills=set(self.archived_fills),
+            funding=dict(self.funding),
+        )
 
     def next_seq(self) -> int:
         self.seq += 1
@@ -89,7 +119,7 @@ class Account:
             ts=ts,
             subaccount=subaccount,
         )
-        self.fills.append(fill)
+        insort(self.fills, fill, key=lambda row: (row.ts, row.seq))
         del self.fills[:-KEPT_FILLS]
         return fill
 
@@ -125,17 +155,27 @@ class Account:
         return paid
 
     def age_out(self, keep: int = KEPT_SETTLED) -> list[str]:
-        """Archive the oldest settled positions and settlements beyond `keep`, as Kalshi does; tickers that went."""
+        """Archive the oldest settled positions beyond `keep`; tickers that went."""
         settled = [key for key, held in self.positions.items() if held.settled]
-        gone = settled[: max(0, len(settled) - keep)]
-        for key in gone:
-            held = self.positions.pop(key)
+        return self.archive(settled[: max(0, len(settled) - keep)])
+
+    def hand_over(self, cutoff: float) -> list[str]:
+        """Archive the positions of each event that is settled whole and was last touched before `cutoff`."""
+        staying = {
+            held.event_ticker for held in self.positions.values() if not held.settled or held.updated_ts >= cutoff
+        }
+        return self.archive([key for key, held in self.positions.items() if held.event_ticker not in staying])
+
+    def archive(self, keys: Collection[tuple[int, str]]) -> list[str]:
+        """Move settled positions to the archive, and drop their settlements; tickers that went."""
+        for key in keys:
+            held = self.archived[key] = self.positions.pop(key)
             if held.subaccount == 0:
                 self.aged_realized += held.realized_pnl
                 self.aged_fees += held.fees_paid
-        archived = {ticker for _, ticker in gone}
-        self.settlements = [row for row in self.settlements if row.ticker not in archived]
-        return sorted(archived)
+        gone = {ticker for _, ticker in keys}
+        self.settlements = [row for row in self.settlements if row.ticker not in gone]
+        return sorted(gone)
 
     def net_deposits(self) -> Decimal:
         """USD in minus USD out, applied transfers alone; a fee is taken from the account too."""
@@ -149,13 +189,46 @@ class Account:
     def balance(self, subaccount: int = 0) -> Decimal:
         """Cash in USD: what was paid in, plus what was made, less fees, less the cost of what is still open."""
         if subaccount == 0:
-            cash = self.net_deposits() + self.aged_realized - self.aged_fees
+            cash = self.net_deposits() + self.adjustments + self.aged_realized - self.aged_fees
         else:
             cash = self.funding.get(subaccount, ZERO)
+            for held in self.archived.values():
+                if held.subaccount == subaccount:
+                    cash += held.realized_pnl - held.fees_paid
         for held in self.positions.values():
             if held.subaccount == subaccount:
                 cash += held.realized_pnl - held.fees_paid - held.exposure
-        return cash
+        moved = sum(
+            move.amount_cents * ((move.target == subaccount) - (move.source == subaccount)) for move in self.moves
+        )
+        return cash + Decimal(moved) / 100
+
+    def subaccounts(self) -> list[int]:
+        """Every subaccount that was ever used, the primary one (0) first."""
+        used = {0, *self.funding}
+        used |= {held.subaccount for held in (*self.positions.values(), *self.archived.values())}
+        for move in self.moves:
+            used |= {move.source, move.target}
+        return sorted(used)
+
+    def move_cash(self, source: int, target: int, amount_cents: int, ts: float) -> SubaccountTransfer:
+        """Move cash between two subaccounts; ValueError where there is not so much."""
+        if amount_cents <= 0 or source == target:
+            raise ValueError("a transfer needs an amount above 0 and two subaccounts")
+        if self.balance(source) * 100 < amount_cents:
+            raise ValueError(f"subaccount {source} holds less than that")
+        seq = self.next_seq()
+        move = SubaccountTransfer(seq, f"move-{seq}", source, target, amount_cents, ts)
+        self.moves.append(move)
+        return move
+
+    def put_transfer(self, row: Transfer) -> None:
+        """Add a deposit or a withdrawal, or replace the one of the same kind and id."""
+        for index, known in enumerate(self.transfers):
+            if (known.kind, known.id) == (row.kind, row.id):
+                self.transfers[index] = replace(row, seq=known.seq)
+                return
+        self.transfers.append(row)
 
 
 MarkSource = Literal["settlement", "bid", "last", "cost"]

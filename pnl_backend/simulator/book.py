@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .account import Account
+from .exchange import LIVE_DAYS
 from .records import CENT, ONE, ZERO, Deal, Fill, Market, Position, Transfer
 from .spend import DAY, Spend, Stream
 
@@ -28,6 +30,18 @@ class Book:
     account: Account = field(default_factory=Account)
     spend: Spend = field(default_factory=Spend)
     deals: list[Deal] = field(default_factory=list)
+    live_days: int | None = LIVE_DAYS
+    """How long Kalshi keeps settled markets in its live data set; None archives by command alone."""
+
+    def copy(self) -> Book:
+        """A book of its own; what happens to the one changes nothing in the other."""
+        return Book(
+            markets={ticker: copy(market) for ticker, market in self.markets.items()},
+            account=self.account.copy(),
+            spend=deepcopy(self.spend),
+            deals=[copy(deal) for deal in self.deals],
+            live_days=self.live_days,
+        )
 
     @classmethod
     def shipped(cls, now: float) -> Book:
@@ -78,11 +92,12 @@ class Book:
 
         No quotes were recorded, so each open market is quoted a cent around what the position cost; one deposit
         stands for what the account was funded with, so that its cash is the recorded balance. Spend and deals
-        are empty. Times are the recorded ones; `now` is not needed unless the book is to move.
+        are empty. Times are the recorded ones; `now` is not needed unless the book is to move. Nothing is archived
+        for its age, since a recorded account is older than the live window.
         """
         folder = Path(directory)
         balance = _read(folder / "balance.json")
-        book = cls()
+        book = cls(live_days=None)
         for row in _read(folder / "positions.json")["market_positions"]:
             _recorded_position(book, row)
         fills = _read(folder / "fills.json")["fills"]

@@ -6,8 +6,10 @@
     {"action": "clear"}                        with "upstream": only that one's faults
     {"action": "step", "n": 10}   "pause"   "resume"
     {"action": "set_deal", "id": "d-900", "amount": "1200.00", "status": "recognized"}
-    {"action": "age_out", "keep": 0}           settled markets leave every list
+    {"action": "age_out", "keep": 0}           settled markets leave the live lists
     {"action": "feed", "do": "drop"}           Kalshi's WebSocket: "drop", "mute", "unmute", or "fail" with "code": 10
+
+The commands about Kalshi's accounts stand in control_kalshi.py.
 
 GET /control answers with the URLs, the faults in force, the request counts and the true figures. Only JSON from
 outside a browser is taken: a page that someone visits must not be able to steer the simulation.
@@ -25,7 +27,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from .control_kalshi import KalshiControl
 from .faults import Fault, Faults
+from .kalshi_admin import KalshiAdmin
 from .kalshi_feed import KalshiFeed
 from .truth import Truth
 from .world import World
@@ -37,6 +41,9 @@ class Controlled(Protocol):
     world: World
     faults: Faults
     feed: KalshiFeed
+
+    @property
+    def kalshi(self) -> KalshiAdmin: ...
 
     @property
     def kalshi_url(self) -> str: ...
@@ -85,6 +92,7 @@ class Control:
             "age_out": self._age_out,
             "feed": self._feed,
         }
+        self._kalshi = KalshiControl(simulator.kalshi).actions
 
     @property
     def url(self) -> str:
@@ -131,21 +139,27 @@ class Control:
             command = await request.json()
             if not isinstance(command, dict):
                 raise ValueError("an object is needed")
-            await self._run(command)
+            added = await self._run(command)
         except (ValueError, KeyError, TypeError, InvalidOperation, json.JSONDecodeError) as error:
             return web.json_response({"error": str(error) or type(error).__name__}, status=400)
-        return web.json_response({"ok": True})
+        return web.json_response({"ok": True, **added})
 
-    async def _run(self, command: dict[str, Any]) -> None:
+    async def _run(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Run one command; what it is to answer beside `ok`."""
         if "fault" in command:
             options = dict(command)
             upstream, kind = options.pop("upstream"), options.pop("fault")
             self._simulator.set_fault(upstream, Fault.make(kind, **options))
-            return
-        action = self._actions.get(str(command.get("action")))
+            return {}
+        name = str(command.get("action"))
+        if name in self._kalshi:
+            return self._kalshi[name](command) or {}
+        action = self._actions.get(name)
         if action is None:
-            raise ValueError(f"fault or action is needed; actions are {', '.join(self._actions)}")
+            names = ", ".join([*self._actions, *self._kalshi])
+            raise ValueError(f"fault or action is needed; actions are {names}")
         await action(command)
+        return {}
 
     async def _clear(self, command: dict[str, Any]) -> None:
         self._simulator.faults.clear(command.get("upstream"))

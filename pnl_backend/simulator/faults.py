@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -34,6 +35,8 @@ class Fault:
         "nan",
         "infinity",
         "missing_field",
+        "missing_fields",
+        "extra_fields",
         "wrong_type",
         "set_field",
         "too_big",
@@ -118,6 +121,16 @@ class Fault:
     def missing_field(cls, name: str, *, times: int | None = None, path: str = "") -> Fault:
         """The right answer without that field, wherever it stands."""
         return cls._of("missing_field", times, path, name=name)
+
+    @classmethod
+    def missing_fields(cls, names: Sequence[str], *, times: int | None = None, path: str = "") -> Fault:
+        """The right answer without those fields: a fill without its optional times, say."""
+        return cls._of("missing_fields", times, path, names=list(names))
+
+    @classmethod
+    def extra_fields(cls, *, times: int | None = None, path: str = "") -> Fault:
+        """The right answer with fields that no document names, in every object."""
+        return cls._of("extra_fields", times, path)
 
     @classmethod
     def wrong_type(cls, name: str, *, times: int | None = None, path: str = "") -> Fault:

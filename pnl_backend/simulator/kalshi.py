@@ -2,69 +2,58 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from .kalshi_shapes import Shapes, iso, transfer
-from .paging import BadParameter, Row, page, whole
-from .records import Fill, Generation, Market, Position, Settlement, dollars, truncated_cents
-from .signing import PublicKey, load_public_key, verify
+from . import kalshi_queries as queries
+from .account import Account
+from .kalshi_auth import Keys, TokenBucket, kalshi_error
+from .kalshi_history import add_history
+from .kalshi_shapes import Shapes, iso, subaccount_transfer, transfer
+from .paging import BadParameter
+from .records import EXCHANGE_INDEX, Generation, dollars, truncated_cents
+from .rest_view import RestViews
 from .truth import portfolio_value_cents
 from .upstream import Upstream
 from .world import World
 
-_CLOCK_WINDOW = 5.0
-_TOKENS_PER_REQUEST = 10.0
-_STATUS_FILTER = {
-    "unopened": {"initialized"},
-    "open": {"active"},
-    "closed": {"closed", "inactive"},
-    "settled": {"finalized", "determined"},
-}
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class KalshiApi:
-    """The account's REST routes; every `/portfolio` one needs a signature by a known key."""
+    """The REST routes; every `/portfolio` one needs a signature by a known key, and is of that key's account."""
 
     def __init__(
-        self,
-        world: World,
-        upstream: Upstream,
-        *,
-        keys: Mapping[str, str],
-        generation: Generation,
-        tokens_per_second: float | None,
+        self, world: World, upstream: Upstream, *, generation: Generation, tokens_per_second: float | None
     ) -> None:
-        self._keys: dict[str, PublicKey] = {}
-        for key_id, pem in keys.items():
-            self.admit(key_id, pem)
-        self._world = world
+        self.keys = Keys()
+        self.views = RestViews()
+        self.shapes = Shapes(generation)
+        self.exchange = world.exchange
         self._upstream = upstream
         self._generation: Generation = generation
-        self._shapes = Shapes(generation)
         self._bucket = TokenBucket(tokens_per_second)
-        signed = {
+        for path, handler in {
             "balance": self._balance,
             "positions": self._positions,
             "fills": self._fills,
             "settlements": self._settlements,
             "deposits": self._deposits,
             "withdrawals": self._withdrawals,
-        }
-        for name, handler in signed.items():
-            upstream.add(f"/portfolio/{name}", self._guarded(handler, signed=True))
-        upstream.add("/markets", self._guarded(self._markets, signed=False))
-        upstream.add("/exchange/status", self._guarded(self._exchange_status, signed=False))
+            "subaccounts/balances": self._subaccount_balances,
+            "subaccounts/transfers": self._subaccount_transfers,
+        }.items():
+            self.add(f"/portfolio/{path}", handler)
+        self.add("/markets", self._markets, signed=False)
+        self.add("/exchange/status", self._exchange_status, signed=False)
+        self.add("/exchange/user_data_timestamp", self._user_data_timestamp, signed=False)
+        add_history(self)
 
-    def admit(self, key_id: str, pem: str) -> None:
-        """Accept signatures by this public key."""
-        self._keys[key_id] = load_public_key(pem)
+    def add(self, path: str, handler: Answer, *, signed: bool = True) -> None:
+        """Serve GET on a path below the base; what a handler refuses by BadParameter is a 400."""
 
-    def _guarded(self, handler: Answer, *, signed: bool) -> Answer:
         async def guarded(request: web.Request) -> web.Response:
             if not self._bucket.take():
                 return kalshi_error(429, None)
@@ -72,87 +61,74 @@ class KalshiApi:
                 refusal = self.refusal(request)
                 if refusal is not None:
                     return refusal
+            self.exchange.hand_over()
             try:
                 return await handler(request)
             except BadParameter as error:
-                return web.json_response(
-                    {"code": "invalid_parameters", "message": str(error), "details": ""}, status=400
-                )
+                body = {"code": "invalid_parameters", "message": str(error), "details": ""}
+                return web.json_response(body, status=400)
 
-        return guarded
+        self._upstream.add(path, guarded)
 
     def refusal(self, request: web.Request) -> web.Response | None:
         """The 401 for a request that is unsigned, wrongly signed or out of time; None if it may pass."""
-        headers = request.headers
-        key_id = headers.get("KALSHI-ACCESS-KEY", "")
-        stamp = headers.get("KALSHI-ACCESS-TIMESTAMP", "")
-        signature = headers.get("KALSHI-ACCESS-SIGNATURE", "")
-        if not (key_id and stamp and signature):
-            return _unauthorized("signature_is_missing_from_headers", "missing authentication headers")
-        try:
-            at = int(stamp) / 1000
-        except ValueError:
-            return _unauthorized("header_timestamp_expired", "timestamp is not in milliseconds")
-        if abs(self._upstream.now(request) - at) > _CLOCK_WINDOW:
-            return _unauthorized("header_timestamp_expired", "timestamp is outside the accepted window")
-        key = self._keys.get(key_id)
-        if key is None:
-            return _unauthorized("authentication_error", "authentication failed", "NOT_FOUND")
-        # The path alone is signed, as it was sent; the query string is not.
-        path = request.raw_path.partition("?")[0]
-        if not verify(key, signature, f"{stamp}{request.method}{path}"):
-            return _unauthorized("authentication_error", "authentication failed", "INCORRECT_API_KEY_SIGNATURE")
-        return None
+        return self.keys.refusal(request, self._upstream.now(request))
+
+    def account(self, request: web.Request) -> Account:
+        """What REST shows of the account of the request's key, or of the first account without a key."""
+        return self._view(request)[0]
+
+    def user_of(self, request: web.Request) -> str:
+        """The account of the request's key; the first one without a key."""
+        return self.keys.user_of(request) or self.exchange.accounts[0].user_id
+
+    def _view(self, request: web.Request) -> tuple[Account, float]:
+        account = self.exchange.account_of(self.user_of(request))
+        return self.views.of(account, self._upstream.now(request))
 
     async def _balance(self, request: web.Request) -> web.Response:
-        subaccount = _subaccount(request, default=0) or 0
-        cash = self._world.account.balance(subaccount)
-        body: dict[str, Any] = {
-            "balance": truncated_cents(cash),
-            "portfolio_value": portfolio_value_cents(self._world, subaccount, self._generation),
-            "updated_ts": int(self._upstream.now(request)),
-        }
+        subaccount = queries.subaccount_of(request, default=0) or 0
+        account, as_of = self._view(request)
+        cash = account.balance(subaccount)
+        value = portfolio_value_cents(account, self.exchange.markets, subaccount, self._generation)
+        body: dict[str, Any] = {"balance": truncated_cents(cash), "portfolio_value": value, "updated_ts": int(as_of)}
         if self._generation != "cents":
             body["balance_dollars"] = dollars(cash)
+            body["balance_breakdown"] = [{"exchange_index": EXCHANGE_INDEX, "balance": dollars(cash)}]
         return web.json_response(body)
 
     async def _positions(self, request: web.Request) -> web.Response:
-        query = request.query
-        status = query.get("settlement_status", "unsettled")
+        status = request.query.get("settlement_status", "unsettled")
         if status not in ("all", "settled", "unsettled"):
             raise BadParameter("settlement_status must be all, settled or unsettled")
-        counted = [part for part in query.get("count_filter", "").split(",") if part]
-        if set(counted) - {"position", "total_traded"}:
-            raise BadParameter("count_filter must be position or total_traded")
-        subaccount = _subaccount(request, default=0)
+        rows = queries.positions(request, self.account(request), status)
+        key = queries.by_seq if status == "unsettled" else queries.by_event
+        return self.positions_page(request, rows, key=key, scope=f"positions {status}")
 
-        def wanted(held: Position) -> bool:
-            return (
-                held.subaccount == subaccount
-                and (status == "all" or held.settled == (status == "settled"))
-                and ("position" not in counted or held.quantity != 0)
-                and ("total_traded" not in counted or held.total_traded != 0)
-                and _named(request, held.ticker)
-            )
-
-        rows = [held for held in self._world.account.positions.values() if wanted(held)]
-        shown, cursor = page(rows, query.get("cursor", ""), _limit(request))
-        body = {
-            "market_positions": [self._shapes.position(held) for held in shown],
-            "event_positions": self._shapes.events(shown),
-            "cursor": cursor,
-        }
+    def positions_page(
+        self, request: web.Request, rows: list[Any], *, key: Callable[[Any], tuple[Any, ...]], scope: str
+    ) -> web.Response:
+        """One page of positions with the sums of its events."""
+        body = queries.paged(request, "market_positions", rows, lambda held: held, key=key, scope=scope)
+        shown = body["market_positions"]
+        body["market_positions"] = [self.shapes.position(held) for held in shown]
+        body["event_positions"] = self.shapes.events(shown)
         return web.json_response(body)
 
     async def _fills(self, request: web.Request) -> web.Response:
-        order = request.query.get("order_id")
-        rows = _newest(request, self._world.account.fills)
-        rows = [fill for fill in rows if order is None or fill.order_id == order]
-        return _paged(request, "fills", rows, self._shapes.fill)
+        rows = queries.fills(request, self.account(request), self.exchange.cutoff(), archived=False)
+        return self.newest_page(request, "fills", rows, self.shapes.fill)
 
     async def _settlements(self, request: web.Request) -> web.Response:
-        rows = _newest(request, self._world.account.settlements)
-        return _paged(request, "settlements", rows, self._shapes.settlement)
+        rows = queries.newest(request, (self.account(request).settlements,), "settlements")
+        return self.newest_page(request, "settlements", rows, self.shapes.settlement)
+
+    def newest_page(
+        self, request: web.Request, name: str, rows: Any, shape: Callable[[Any], Any], *, scope: str | None = None
+    ) -> web.Response:
+        """One page of rows that come newest first."""
+        body = queries.paged(request, name, rows, shape, key=queries.by_time, scope=scope or name, newest_first=True)
+        return web.json_response(body)
 
     async def _deposits(self, request: web.Request) -> web.Response:
         return self._transfers(request, "deposit")
@@ -161,121 +137,48 @@ class KalshiApi:
         return self._transfers(request, "withdrawal")
 
     def _transfers(self, request: web.Request, kind: str) -> web.Response:
-        rows = [row for row in reversed(self._world.account.transfers) if row.kind == kind]
-        return _paged(request, f"{kind}s", rows, transfer, most=500)
+        rows = [row for row in reversed(self.account(request).transfers) if row.kind == kind]
+        return self._by_seq(request, f"{kind}s", rows, transfer, most=500)
+
+    async def _subaccount_balances(self, request: web.Request) -> web.Response:
+        account, as_of = self._view(request)
+        rows = [
+            {
+                "subaccount_number": number,
+                "exchange_index": EXCHANGE_INDEX,
+                "balance": dollars(account.balance(number)),
+                "updated_ts": int(as_of),
+            }
+            for number in account.subaccounts()
+        ]
+        return web.json_response({"subaccount_balances": rows})
+
+    async def _subaccount_transfers(self, request: web.Request) -> web.Response:
+        rows = list(reversed(self.account(request).moves))
+        return self._by_seq(request, "transfers", rows, subaccount_transfer, most=1000)
+
+    def _by_seq(
+        self, request: web.Request, name: str, rows: list[Any], shape: Callable[[Any], Any], *, most: int
+    ) -> web.Response:
+        body = queries.paged(request, name, rows, shape, key=queries.by_seq, scope=name, most=most, newest_first=True)
+        return web.json_response(body)
 
     async def _markets(self, request: web.Request) -> web.Response:
-        query = request.query
-        tickers = {name for name in query.get("tickers", "").split(",") if name}
-        statuses: set[str] = set()
-        for name in filter(None, query.get("status", "").split(",")):
-            if name not in _STATUS_FILTER:
-                raise BadParameter("status must be unopened, open, closed or settled")
-            statuses |= _STATUS_FILTER[name]
-        rows = [
-            _NumberedMarket(index, market)
-            for index, market in enumerate(self._world.markets.values())
-            if (not tickers or market.ticker in tickers) and (not statuses or market.status in statuses)
-        ]
-        return _paged(request, "markets", rows, lambda row: self._shapes.market(row.market))
+        return self.markets_page(request, queries.markets(request, self.exchange.markets), scope="markets")
+
+    def markets_page(self, request: web.Request, rows: list[Any], *, scope: str) -> web.Response:
+        """One page of markets."""
+        body = queries.paged(request, "markets", rows, self.shapes.market, key=queries.by_ticker, scope=scope)
+        return web.json_response(body)
 
     async def _exchange_status(self, request: web.Request) -> web.Response:
+        active = {"exchange_active": True, "trading_active": True, "intra_exchange_transfers_active": True}
         body = {
-            "exchange_active": True,
-            "trading_active": True,
+            **active,
             "exchange_estimated_resume_time": iso(self._upstream.now(request)),
+            "exchange_index_statuses": [{"exchange_index": EXCHANGE_INDEX, "description": "event contracts", **active}],
         }
         return web.json_response(body)
 
-
-class TokenBucket:
-    """Tokens that come back with time; a request takes ten and a second's worth may be saved up."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._per_second = per_second
-        self._left = per_second or 0.0
-        self._at = time.monotonic()
-
-    def take(self) -> bool:
-        if self._per_second is None:
-            return True
-        now = time.monotonic()
-        self._left = min(self._per_second, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < _TOKENS_PER_REQUEST:
-            return False
-        self._left -= _TOKENS_PER_REQUEST
-        return True
-
-
-class _NumberedMarket:
-    def __init__(self, seq: int, market: Market) -> None:
-        self.seq = seq
-        self.market = market
-
-
-def kalshi_error(status: int, retry_after: float | None) -> web.Response:
-    """An error in one of Kalshi's shapes: nested for what it calls its own, flat for 503, bare for the rest."""
-    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-    body: dict[str, Any]
-    if status == 429:
-        body = {"error": "too many requests"}
-    elif status in (401, 403, 404):
-        codes = {401: "authentication_error", 403: "permission_denied", 404: "not_found"}
-        code = codes[status]
-        body = {"error": {"code": code, "message": code.replace("_", " "), "service": "gateway"}}
-    elif status == 503:
-        body = {"code": "service_unavailable", "message": "service unavailable", "details": "maintenance"}
-    else:
-        body = {"msg": "internal server error" if status >= 500 else "bad request"}
-    return web.json_response(body, status=status, headers=headers)
-
-
-def _unauthorized(code: str, message: str, details: str = "") -> web.Response:
-    error = {"code": code, "message": message, "service": "gateway"}
-    if details:
-        error["details"] = details
-    return web.json_response({"error": error}, status=401)
-
-
-def _limit(request: web.Request, most: int = 1000) -> int:
-    return whole(request.query.get("limit"), "limit", default=100, low=1, high=most)
-
-
-def _subaccount(request: web.Request, *, default: int | None) -> int | None:
-    text = request.query.get("subaccount")
-    if text is None:
-        return default
-    return whole(text, "subaccount", default=0, low=0, high=32)
-
-
-def _named(request: web.Request, ticker: str) -> bool:
-    query = request.query
-    if "ticker" in query and ticker != query["ticker"]:
-        return False
-    events = [name for name in query.get("event_ticker", "").split(",") if name]
-    return not events or ticker.rpartition("-")[0] in events
-
-
-Timed = Fill | Settlement
-
-
-def _newest(request: web.Request, rows: Sequence[Any]) -> list[Any]:
-    """Fills or settlements that the query asks for, newest first; all subaccounts unless one is named."""
-    query = request.query
-    low = whole(query.get("min_ts"), "min_ts", default=0, low=0, high=10**12)
-    high = whole(query.get("max_ts"), "max_ts", default=10**12, low=0, high=10**12)
-    subaccount = _subaccount(request, default=None)
-
-    def wanted(row: Timed) -> bool:
-        in_scope = subaccount is None or row.subaccount == subaccount
-        return in_scope and low <= int(row.ts) <= high and _named(request, row.ticker)
-
-    return [row for row in reversed(rows) if wanted(row)]
-
-
-def _paged(
-    request: web.Request, name: str, rows: Sequence[Row], shape: Callable[[Row], Any], *, most: int = 1000
-) -> web.Response:
-    shown, cursor = page(rows, request.query.get("cursor", ""), _limit(request, most))
-    return web.json_response({name: [shape(row) for row in shown], "cursor": cursor})
+    async def _user_data_timestamp(self, request: web.Request) -> web.Response:
+        return web.json_response({"as_of_time": iso(self._view(request)[1])})

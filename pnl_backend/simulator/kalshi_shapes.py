@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from .records import (
+    CENT,
+    EXCHANGE_INDEX,
     ONE,
     ZERO,
     Fill,
@@ -15,14 +17,16 @@ from .records import (
     Market,
     Position,
     Settlement,
+    SubaccountTransfer,
     Transfer,
     cents,
     contracts,
     dollars,
+    event_of,
 )
-from .world import Event
 
 Json = dict[str, Any]
+_OPEN_FOR = 30 * 86_400
 
 
 class Shapes:
@@ -31,6 +35,8 @@ class Shapes:
     def __init__(self, generation: Generation) -> None:
         self._strings = generation != "cents"
         self._integers = generation != "strings"
+        # The oldest generation is older than the exchange's shards.
+        self._shard: Json = {"exchange_index": EXCHANGE_INDEX} if self._strings else {}
 
     def _money(self, into: Json, name: str, value: Decimal, *, text: str | None = None) -> None:
         if self._integers:
@@ -45,7 +51,7 @@ class Shapes:
             into[f"{name}_fp"] = contracts(value)
 
     def position(self, held: Position) -> Json:
-        row: Json = {"ticker": held.ticker}
+        row: Json = {"ticker": held.ticker, **self._shard}
         self._count(row, "position", held.quantity)
         self._money(row, "market_exposure", held.exposure)
         self._money(row, "realized_pnl", held.realized_pnl)
@@ -59,7 +65,7 @@ class Shapes:
         """Positions added up by event."""
         by_event: dict[str, list[Decimal]] = {}
         for held in positions:
-            sums = by_event.setdefault(held.ticker.rpartition("-")[0], [ZERO] * 5)
+            sums = by_event.setdefault(held.event_ticker, [ZERO] * 5)
             parts = (held.total_traded, held.volume, held.exposure, held.realized_pnl, held.fees_paid)
             for index, part in enumerate(parts):
                 sums[index] += part
@@ -79,6 +85,7 @@ class Shapes:
             "fill_id": fill.fill_id,
             "trade_id": fill.fill_id,
             "order_id": fill.order_id,
+            **self._shard,
             "ticker": fill.ticker,
             "market_ticker": fill.ticker,
             "outcome_side": fill.outcome,
@@ -108,7 +115,8 @@ class Shapes:
     def settlement(self, paid: Settlement) -> Json:
         row: Json = {
             "ticker": paid.ticker,
-            "event_ticker": paid.ticker.rpartition("-")[0],
+            **self._shard,
+            "event_ticker": event_of(paid.ticker),
             "market_result": paid.result,
             "revenue": cents(paid.revenue),
             "value": cents(paid.value),
@@ -125,7 +133,7 @@ class Shapes:
         row: Json = {
             "ticker": market.ticker,
             "event_ticker": market.event_ticker,
-            "market_type": "binary",
+            "market_type": "scalar" if market.result == "scalar" else "binary",
             "title": market.title,
             "status": market.status,
             "result": market.result,
@@ -140,7 +148,7 @@ class Shapes:
             self._money(row, "settlement_value", market.settlement_value)
         elif self._strings:
             row["settlement_value_dollars"] = None
-        return row
+        return {**row, **market_details(market), **self._shard} if self._strings else row
 
 
 def transfer(row: Transfer) -> Json:
@@ -156,44 +164,46 @@ def transfer(row: Transfer) -> Json:
     }
 
 
-def feed_message(event: Event, now_ms: int) -> Json:
-    """What the WebSocket feed says of an event: strings only, whatever the generation."""
-    if event.kind == "ticker":
-        return {
-            "market_ticker": event.market.ticker,
-            "price_dollars": dollars(event.market.last_price),
-            "yes_bid_dollars": dollars(event.market.yes_bid),
-            "yes_ask_dollars": dollars(event.market.yes_ask),
-            "ts_ms": now_ms,
-        }
-    held, fill = event.position, event.fill
-    if held is None:
-        raise ValueError(f"a {event.kind} event needs a position")
-    scope = {"subaccount": held.subaccount} if held.subaccount else {}
-    if fill is None:
-        return {
-            "market_ticker": held.ticker,
-            "position_fp": contracts(held.quantity),
-            "position_cost_dollars": dollars(held.exposure),
-            "realized_pnl_dollars": dollars(held.realized_pnl),
-            "fees_paid_dollars": dollars(held.fees_paid),
-            "position_fee_cost_dollars": dollars(held.fees_paid if held.quantity else ZERO),
-            "volume_fp": contracts(held.volume),
-            **scope,
-        }
+def subaccount_transfer(row: SubaccountTransfer) -> Json:
+    """Cash moved between two subaccounts."""
     return {
-        "trade_id": fill.fill_id,
-        "order_id": fill.order_id,
-        "market_ticker": fill.ticker,
-        "is_taker": fill.is_taker,
-        "yes_price_dollars": dollars(fill.yes_price),
-        "count_fp": contracts(fill.count),
-        "fee_cost": dollars(fill.fee),
-        "outcome_side": fill.outcome,
-        "book_side": "bid" if fill.outcome == "yes" else "ask",
-        "post_position_fp": contracts(held.quantity),
-        "ts_ms": now_ms,
-        **scope,
+        "transfer_id": row.id,
+        "from_subaccount": row.source,
+        "to_subaccount": row.target,
+        "amount_cents": row.amount_cents,
+        "created_ts": int(row.ts),
+        "exchange_index": EXCHANGE_INDEX,
+    }
+
+
+def market_details(market: Market) -> Json:
+    """What every market says of itself besides its quotes; nothing here moves any figure."""
+    opened, closes = iso(market.opened_ts), market.settlement_ts or market.opened_ts + _OPEN_FOR
+    return {
+        "yes_sub_title": market.title,
+        "no_sub_title": market.title,
+        "created_time": opened,
+        "updated_time": opened,
+        "open_time": opened,
+        "close_time": iso(closes),
+        "latest_expiration_time": iso(closes),
+        "settlement_timer_seconds": 60,
+        "yes_bid_size_fp": "100.00" if market.yes_bid else "0.00",
+        "yes_ask_size_fp": "100.00" if market.yes_ask < ONE else "0.00",
+        "volume_fp": "1000.00",
+        "volume_24h_fp": "100.00",
+        "open_interest_fp": "500.00",
+        "notional_value_dollars": dollars(ONE),
+        "previous_yes_bid_dollars": dollars(market.yes_bid),
+        "previous_yes_ask_dollars": dollars(market.yes_ask),
+        "previous_price_dollars": dollars(market.last_price),
+        "can_close_early": True,
+        "settlement_bounds_type": "default",
+        "expiration_value": market.result,
+        "rules_primary": f"Resolves to YES: {market.title}.",
+        "rules_secondary": "",
+        "price_level_structure": "linear_cent" if market.tick == CENT else "deci_cent",
+        "price_ranges": [{"start": dollars(ZERO), "end": dollars(ONE), "step": dollars(market.tick)}],
     }
 
 

@@ -15,6 +15,14 @@ from .faults import Fault
 _GARBAGE = b'{"data": [{"amount": "12.3\xff\xfe\x00\x9f'
 _HTML = "<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
 _PADDING = 9 * 1024 * 1024
+_UNKNOWN: dict[str, Any] = {
+    "x_text": "new",
+    "x_number": -1.5,
+    "x_flag": True,
+    "x_nothing": None,
+    "x_list": [1, "two", {"three": []}],
+    "x_object": {"amount": "NaN"},
+}
 _MONEY = ("amount", "balance", "price", "dollars", "invoiced", "collected", "fee", "exposure", "pnl", "_fp")
 
 ErrorBody = Callable[[int, float | None], web.Response]
@@ -61,6 +69,10 @@ def _spoiled(fault: Fault, answer: web.Response, body: bytes) -> web.Response:
         return web.Response(body=body[: len(body) // 2], content_type="application/json")
     if fault.kind == "too_big":
         return _too_big(body, zipped=fault.options["gzip"])
+    if fault.kind in ("missing_fields", "extra_fields"):
+        change = _without if fault.kind == "missing_fields" else _with_more
+        text = json.dumps(change(json.loads(body), fault))
+        return web.Response(text=text, content_type="application/json", headers=_kept_headers(answer))
     if fault.kind in ("nan", "infinity", "missing_field", "wrong_type", "set_field"):
         text = json.dumps(_changed(json.loads(body), fault))
         return web.Response(text=text, content_type="application/json", headers=_kept_headers(answer))
@@ -126,6 +138,22 @@ def _changed(value: Any, fault: Fault) -> Any:
         else:
             changed[key] = _not_finite(key, item, fault)
     return changed
+
+
+def _without(value: Any, fault: Fault) -> Any:
+    if isinstance(value, list):
+        return [_without(item, fault) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without(item, fault) for key, item in value.items() if key not in fault.options["names"]}
+
+
+def _with_more(value: Any, fault: Fault) -> Any:
+    if isinstance(value, list):
+        return [_with_more(item, fault) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {**{key: _with_more(item, fault) for key, item in value.items()}, **_UNKNOWN}
 
 
 def _not_finite(key: str, item: Any, fault: Fault) -> Any:

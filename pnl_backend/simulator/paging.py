@@ -1,19 +1,15 @@
-"""Cursor paging over rows that carry a rising number, and the checks on integer parameters."""
+"""Cursor paging over rows that have a sort key, and the checks on integer parameters."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-
-class Numbered(Protocol):
-    @property
-    def seq(self) -> int: ...
-
-
-Row = TypeVar("Row", bound=Numbered)
+Row = TypeVar("Row")
+Key = tuple[Any, ...]
 
 
 class BadParameter(ValueError):
@@ -33,26 +29,39 @@ def whole(text: str | None, name: str, *, default: int, low: int, high: int) -> 
     return value
 
 
-def page(rows: Sequence[Row], cursor: str, limit: int) -> tuple[list[Row], str]:
-    """Rows after the cursor and the next cursor, "" on the last page; a cursor that makes no sense starts over."""
-    last = _decoded(cursor)
-    # The cursor names the row it stopped at, not a count, so rows that come in meanwhile shift nothing.
-    start = 0
-    if last is not None:
-        at = next((index for index, row in enumerate(rows) if row.seq == last), None)
-        start = 0 if at is None else at + 1
-    shown = list(rows[start : start + limit])
-    more = start + limit < len(rows)
-    return shown, _encoded(shown[-1].seq) if more else ""
+def page(
+    rows: Iterable[Row],
+    last: Key | None,
+    limit: int,
+    *,
+    key: Callable[[Row], Key],
+    scope: str,
+    newest_first: bool = False,
+) -> tuple[list[Row], str]:
+    """Up to `limit` rows after the key `last`, and the next cursor ("" on the last page).
+
+    `rows` are in the order of their keys, or in the opposite order with `newest_first`. The cursor names the row at
+    which the page ended, not a count, so rows that are added or removed meanwhile shift nothing.
+    """
+    shown: list[Row] = []
+    for row in rows:
+        if last is not None and (key(row) >= last if newest_first else key(row) <= last):
+            continue
+        if len(shown) == limit:
+            return shown, write_cursor(scope, key(shown[-1]))
+        shown.append(row)
+    return shown, ""
 
 
-def _encoded(seq: int) -> str:
-    return base64.urlsafe_b64encode(f"seq:{seq}".encode()).decode()
+def write_cursor(scope: str, key: Key) -> str:
+    """An opaque cursor; it is good for lists of the same scope alone."""
+    return base64.urlsafe_b64encode(json.dumps([scope, *key]).encode()).decode()
 
 
-def _decoded(cursor: str) -> int | None:
+def read_cursor(cursor: str, scope: str) -> Key | None:
+    """The key in a cursor; None for an empty one, one of another scope, and one that makes no sense."""
     try:
-        text = base64.urlsafe_b64decode(cursor.encode()).decode()
-        return int(text.removeprefix("seq:")) if text.startswith("seq:") else None
+        found = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except (binascii.Error, ValueError):
         return None
+    return tuple(found[1:]) if isinstance(found, list) and found[:1] == [scope] else None

@@ -13,6 +13,9 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
+EXCHANGE_INDEX = 0
+"""The exchange shard that everything simulated here is on."""
+LAST_SUBACCOUNT = 63
 
 
 @dataclass(slots=True)
@@ -33,10 +36,11 @@ class Market:
     frozen: bool = False
     pays_in: int | None = None
     """Steps until a finalized market's positions are paid out; None while it trades or once it is done."""
+    opened_ts: float = 0.0
 
     @property
     def event_ticker(self) -> str:
-        return self.ticker.rpartition("-")[0]
+        return event_of(self.ticker)
 
     @property
     def no_bid(self) -> Decimal:
@@ -62,6 +66,10 @@ class Position:
     volume: Decimal = ZERO
     updated_ts: float = 0.0
     settled: bool = False
+
+    @property
+    def event_ticker(self) -> str:
+        return event_of(self.ticker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,18 @@ class Transfer:
     finalized_ts: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class SubaccountTransfer:
+    """Cash moved between two subaccounts of one account, in whole cents; no deposit and no withdrawal."""
+
+    seq: int
+    id: str
+    source: int
+    target: int
+    amount_cents: int
+    ts: float
+
+
 @dataclass(slots=True)
 class Deal:
     """One of John's deals in USD: `recognized` has been collected, `pending` invoiced, `pipeline` neither."""
@@ -122,6 +142,11 @@ class Deal:
     closed_date: str
     amount: Decimal
     status: str
+
+
+def event_of(ticker: str) -> str:
+    """The event that a market belongs to."""
+    return ticker.rpartition("-")[0]
 
 
 def cents(value: Decimal) -> int:

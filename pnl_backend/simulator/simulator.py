@@ -14,13 +14,14 @@ from .anthropic import AnthropicApi, KeyKind, anthropic_error
 from .book import Book
 from .control import Control
 from .faults import Fault, Faults
-from .kalshi import KalshiApi, kalshi_error
+from .kalshi import KalshiApi
+from .kalshi_admin import KalshiAdmin
+from .kalshi_auth import kalshi_error
 from .kalshi_feed import PATH as FEED_PATH
 from .kalshi_feed import KalshiFeed
 from .records import Generation
 from .revenue import Revenue, RevenueShape, revenue_error
 from .signing import KeyKind as SigningKind
-from .signing import generate
 from .truth import Truth, anthropic_truth, johns_truth, kalshi_truth
 from .upstream import Upstream, ended, every
 from .world import World
@@ -67,7 +68,7 @@ class Simulator:
         self._clock = clock
         self._interval = step_interval
         self._task: asyncio.Task[None] | None = None
-        self._credentials: dict[tuple[SigningKind, KeyKind], Credentials] = {}
+        self._credentials: dict[tuple[SigningKind, KeyKind, str], Credentials] = {}
         self._ports = iter(range(port_base, port_base + 4) if port_base else (0, 0, 0, 0))
         self._host = host
         self.world = World(book or Book.shipped(clock()), seed=seed, clock=clock)
@@ -79,9 +80,12 @@ class Simulator:
 
         self.revenue = Revenue(self.world, shape=revenue_shape, token=revenue_token)
         self._johns.add("", self.revenue.get)
-        self._kalshi_api = KalshiApi(
-            self.world, self._kalshi, keys=kalshi_keys or {}, generation=generation, tokens_per_second=kalshi_rate
+        self._kalshi_api = api = KalshiApi(
+            self.world, self._kalshi, generation=generation, tokens_per_second=kalshi_rate
         )
+        self.kalshi = KalshiAdmin(self.world.exchange, api.keys, api.views, seed=seed, clock=clock)
+        for key_id, pem in (kalshi_keys or {}).items():
+            api.keys.admit(key_id, pem, self.world.account.user_id)
         self.feed = KalshiFeed(self.world, self._kalshi, self._kalshi_api)
         self._anthropic_api = AnthropicApi(self.world, self._anthropic, keys=anthropic_keys or {})
         self._control = Control(self, host=host, port=next(self._ports))
@@ -151,19 +155,20 @@ class Simulator:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def credentials(self, *, kalshi: SigningKind = "ed25519", anthropic: KeyKind = "admin") -> Credentials:
-        """Fresh keys that are accepted from now on; the same ones for the same kinds."""
-        kinds = (kalshi, anthropic)
+    def credentials(
+        self, *, kalshi: SigningKind = "ed25519", anthropic: KeyKind = "admin", user_id: str | None = None
+    ) -> Credentials:
+        """Keys that are accepted from now on; the same ones for the same kinds and Kalshi account."""
+        account = self.kalshi.account(user_id)
+        kinds = (kalshi, anthropic, account.user_id)
         if kinds not in self._credentials:
-            secret, public = generate(kalshi)
-            key_id = f"sim-{secrets.token_hex(8)}"
-            self._kalshi_api.admit(key_id, public)
+            given = self.kalshi.new_key(account.user_id, kind=kalshi)
             prefix = "sk-ant-api03" if anthropic == "plain" else "sk-ant-admin01"
             key = f"{prefix}-{secrets.token_urlsafe(24)}"
             self._anthropic_api.admit(key, anthropic)
             if self.revenue.token is None:
                 self.revenue.token = secrets.token_urlsafe(24)
-            self._credentials[kinds] = Credentials(key_id, secret, key, self.revenue.token)
+            self._credentials[kinds] = Credentials(given.key_id, given.private_key_pem, key, self.revenue.token)
         return self._credentials[kinds]
 
     def settings(self) -> dict[str, str]:
@@ -217,10 +222,10 @@ class Simulator:
         """Change one of John's deals, or add it (recognized, unless a status is given)."""
         self.world.set_deal(deal_id, amount=amount, status=status, name=name)
 
-    def truth(self) -> Truth:
-        """The exact figures that the server ought to show now."""
+    def truth(self, user_id: str | None = None) -> Truth:
+        """The exact figures that the server ought to show now, of the first Kalshi account or the one named."""
         return Truth(
-            kalshi=kalshi_truth(self.world, self.generation),
+            kalshi=kalshi_truth(self.kalshi.account(user_id), self.world.markets, self.generation),
             anthropic=anthropic_truth(self.world, self._clock),
             johns=johns_truth(self.world),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from .account import MarkSource, Shown, mark
+from .account import Account, MarkSource, Shown, mark
 from .records import ZERO, Generation, Market, Position, cents, truncated_cents
 from .spend import DAY
 from .world import World
@@ -28,6 +28,8 @@ class KalshiTruth:
     """The part of `realized_pnl` that stands in markets Kalshi no longer lists; `aged_fees` likewise."""
     aged_fees: Decimal
     marks: Mapping[str, MarkSource]
+    adjustments: Decimal = ZERO
+    """Interest and incentives in the cash that no list shows; `reconciliation` is off by so much."""
 
     @property
     def pnl(self) -> Decimal:
@@ -117,10 +119,9 @@ def shown_position(held: Position, generation: Generation) -> Position:
     )
 
 
-def kalshi_truth(world: World, generation: Generation) -> KalshiTruth:
+def kalshi_truth(account: Account, markets: Mapping[str, Market], generation: Generation) -> KalshiTruth:
     """Sum the positions as they are shown."""
     shown = shown_money(generation)
-    account = world.account
     realized, unrealized, fees, value = account.aged_realized, ZERO, account.aged_fees, ZERO
     marks: dict[str, MarkSource] = {}
     for held in account.positions.values():
@@ -130,7 +131,7 @@ def kalshi_truth(world: World, generation: Generation) -> KalshiTruth:
         realized += seen.realized_pnl
         fees += seen.fees_paid
         if seen.quantity:
-            worth, source = mark(seen, world.markets.get(held.ticker), shown=shown)
+            worth, source = mark(seen, markets.get(held.ticker), shown=shown)
             unrealized += worth - seen.exposure
             value += worth
             marks[held.ticker] = source
@@ -146,6 +147,7 @@ def kalshi_truth(world: World, generation: Generation) -> KalshiTruth:
         aged_realized_pnl=account.aged_realized,
         aged_fees=account.aged_fees,
         marks=marks,
+        adjustments=account.adjustments,
     )
 
 
@@ -171,14 +173,15 @@ def johns_truth(world: World) -> JohnsTruth:
     )
 
 
-def portfolio_value_cents(world: World, subaccount: int, generation: Generation) -> int:
+def portfolio_value_cents(
+    account: Account, markets: Mapping[str, Market], subaccount: int, generation: Generation
+) -> int:
     """What `portfolio_value` says: the open positions' worth, without cash, in whole cents."""
     shown = shown_money(generation)
     value = ZERO
-    for held in world.account.positions.values():
+    for held in account.positions.values():
         if held.subaccount == subaccount and held.quantity:
-            market: Market | None = world.markets.get(held.ticker)
-            value += mark(shown_position(held, generation), market, shown=shown)[0]
+            value += mark(shown_position(held, generation), markets.get(held.ticker), shown=shown)[0]
     return truncated_cents(value)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
 from .account import Account, mark
 from .book import Book, date_code
-from .records import CENT, ONE, ZERO, Deal, Fill, Market, Position
+from .exchange import Event, Exchange
+from .records import CENT, ONE, ZERO, Deal, Market, Position
 from .spend import DAY, Counters, Spend, Stream
 
 # Where the two controllers pull: a trading result of some hundred dollars, a few thousand in all. Without them a
@@ -50,26 +49,17 @@ _REQUESTS: dict[str, tuple[int, Counters]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that a feed may tell: a quote, a fill with its position, or a position that was paid out."""
-
-    kind: Literal["ticker", "fill", "market_position"]
-    market: Market
-    fill: Fill | None = None
-    position: Position | None = None
-
-
 class World:
     """The state behind the three upstreams; it stands still between steps."""
 
     def __init__(self, book: Book, *, seed: int, clock: Callable[[], float]) -> None:
-        started = copy.deepcopy(book)
+        started = book.copy()
+        self.exchange = Exchange(started.markets, [started.account], clock=clock, live_days=started.live_days)
         self.markets: dict[str, Market] = started.markets
         self.account: Account = started.account
         self.spend: Spend = started.spend
         self.deals: list[Deal] = started.deals
-        self.listeners: list[Callable[[Event], None]] = []
+        self.listeners = self.exchange.listeners
         self.steps = 0
         self._clock = clock
         self._rng = random.Random(seed)  # noqa: S311 - a predictable simulation is the point
@@ -119,10 +109,6 @@ class World:
         deal.status = status or deal.status
         deal.name = name or deal.name
 
-    def _tell(self, event: Event) -> None:
-        for listener in self.listeners:
-            listener(event)
-
     def _in(self, span: tuple[int, int]) -> int:
         return self.steps + self._rng.randint(*span)
 
@@ -152,7 +138,7 @@ class World:
             market.yes_bid = min(max(bid, CENT), ONE - CENT - spread)
             market.yes_ask = market.yes_bid + spread
             market.last_price = market.yes_ask if direction > 0 else market.yes_bid
-            self._tell(Event("ticker", market))
+            self.exchange.publish(Event("ticker", market))
 
     def _use_models(self) -> None:
         rng = self._rng
@@ -176,10 +162,7 @@ class World:
         # A taker crosses the spread, a maker is met at his own price.
         crosses = is_taker == (wanted == "yes")
         price = market.yes_ask if crosses else market.yes_bid
-        fill = self.account.trade(market.ticker, wanted, count, price, is_taker=is_taker, ts=self._clock(), rng=rng)
-        market.last_price = price
-        self._tell(Event("fill", market, fill=fill, position=held))
-        self._tell(Event("market_position", market, position=held))
+        self.exchange.trade(self.account, market, wanted, count, price, is_taker=is_taker, rng=rng)
 
     def _wanted_side(self, market: Market, held: Position) -> Literal["yes", "no"]:
         if abs(held.quantity) > _MOST_HELD or self.account.balance() < 400:
@@ -204,13 +187,10 @@ class World:
         held = self.account.position(market.ticker)
         good = self._rng.random() < self._favour()
         won = (held.quantity >= 0) == good
-        market.result = "yes" if won else "no"
-        market.settlement_value = ONE if won else ZERO
-        market.settlement_ts = self._clock()
-        market.status = "finalized"
-        market.yes_bid, market.yes_ask = ZERO, ONE
+        self.exchange.determine(market.ticker, "yes" if won else "no")
+        self.exchange.finalize(market)
         market.pays_in = _SETTLEMENT_LAG
-        self._tell(Event("ticker", market))
+        self.exchange.publish(Event("ticker", market))
         self._open_market()
 
     def _pay_out(self) -> None:
@@ -219,17 +199,13 @@ class World:
                 continue
             market.pays_in -= 1
             if market.pays_in <= 0:
-                market.pays_in = None
-                for held in self.account.settle(market, self._clock()):
-                    self._tell(Event("market_position", market, position=held))
+                self.exchange.pay_out(market)
+        self.exchange.hand_over()
         self.age_out()
 
     def age_out(self, keep: int | None = None) -> list[str]:
-        """Archive old settled markets (those beyond what is usually kept, or beyond `keep`)."""
-        gone = self.account.age_out() if keep is None else self.account.age_out(keep)
-        for ticker in gone:
-            self.markets.pop(ticker, None)
-        return gone
+        """Archive old settled markets (those beyond what is usually kept, or beyond `keep`), but not their fills."""
+        return self.exchange.age_out(keep)
 
     def _open_market(self) -> None:
         rng = self._rng
@@ -243,7 +219,7 @@ class World:
         anchor = Decimal(rng.randint(12, 85)) / 100
         bid = anchor + Decimal(rng.randint(-4, 4)) / 100
         ask = bid + Decimal(rng.choice((1, 2, 2, 3))) / 100
-        self.markets[ticker] = Market(ticker, title, bid, ask, bid, anchor)
+        self.markets[ticker] = Market(ticker, title, bid, ask, bid, anchor, opened_ts=self._clock())
 
     def _net(self) -> Decimal:
         days = [day for day in self.spend.days() if day >= self._since]

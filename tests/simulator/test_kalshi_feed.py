@@ -87,12 +87,14 @@ async def test_wrong_commands_get_kalshis_codes(feed):
         ("dance", {}, 5),
         ("subscribe", {}, 3),
         ("subscribe", {"channels": ["weather"]}, 8),
-        ("subscribe", {"channels": ["fill"]}, 6),
+        ("subscribe", {"channels": ["ticker"], "market_tickers": []}, 14),
         ("subscribe", {"channels": [["fill"]]}, 1),
         ("unsubscribe", {}, 4),
         ("unsubscribe", {"sids": [77]}, 7),
         ("update_subscription", {"sids": [1], "action": "add_markets"}, 14),
         ("update_subscription", {"sids": [1], "action": "x", "market_tickers": ["A"]}, 13),
+        ("update_subscription", {"sids": [1], "market_tickers": ["A"]}, 15),
+        ("update_subscription", {"sids": [1, 1], "action": "add_markets", "market_tickers": ["A"]}, 12),
     ):
         answer = await feed.ask(cmd, number=5, **params)
         assert (answer["id"], answer["type"], answer["msg"]["code"]) == (5, "error", code)
@@ -106,6 +108,77 @@ async def test_subscriptions_end_with_an_error_and_can_be_taken_again(feed):
     ended = await feed.next()
     assert (ended["type"], ended["sid"], ended["msg"]["code"]) == ("error", 1, 10)
     assert (await feed.ask("subscribe", channels=["fill"]))["msg"]["sid"] == 2
+
+
+async def test_retired_codes_are_not_sent(caller, feed):
+    first = await feed.ask("subscribe", channels=["fill"])
+    again = await feed.ask("subscribe", channels=["fill"])
+    assert [ack["type"] for ack in (first, again)] == ["subscribed", "subscribed"]
+    assert first["msg"]["sid"] != again["msg"]["sid"]
+    for code in (6, 16, 17):
+        with pytest.raises(ValueError, match="ends a subscription"):
+            feed.sim.feed.fail(code)
+        async with caller.http.post(
+            caller.sim.control_url, json={"action": "feed", "do": "fail", "code": code}
+        ) as answer:
+            assert answer.status == 400
+    assert (await feed.ask("list_subscriptions"))["type"] == "ok"
+
+
+async def test_a_subscription_left_without_markets_gets_nothing(caller, feed):
+    ticker, other = list(caller.sim.world.markets)[:2]
+    await feed.ask("subscribe", channels=["ticker"], market_tickers=[ticker])
+    gone = await feed.ask("update_subscription", sid=1, action="delete_markets", market_tickers=[ticker])
+    assert (gone["sid"], gone["seq"], gone["msg"]) == (1, 1, {"market_tickers": []})
+    caller.sim.step(50)
+    added = await feed.ask(
+        "update_subscription", sid=1, action="add_markets", market_tickers=[other], send_initial_snapshot=True
+    )
+    assert (added["type"], added["seq"], added["msg"]) == ("ok", 2, {"market_tickers": [other]})
+    assert (await feed.next())["msg"]["market_ticker"] == other
+
+
+async def test_a_market_is_determined_before_it_settles_and_lifecycles_are_numbered(caller, feed):
+    held = next(p for p in caller.sim.world.account.positions.values() if p.quantity and p.subaccount == 0)
+    await feed.ask("subscribe", channels=["market_lifecycle_v2", "market_positions"])
+    await feed.next()
+    caller.sim.kalshi.determine(held.ticker, "scalar", Decimal("0.25"))
+    determined = await feed.next()
+    assert (determined["type"], determined["seq"]) == ("market_lifecycle_v2", 1)
+    told = determined["msg"]
+    assert (told["event_type"], told["result"], told["settlement_value"]) == ("determined", "scalar", "0.2500")
+    assert told["market_ticker"] == held.ticker
+    markets = await caller.pages("/markets", "markets", tickers=held.ticker)
+    assert [(row["status"], row["settlement_value_dollars"]) for row in markets] == [("determined", "0.2500")]
+    assert caller.sim.truth().kalshi.marks[held.ticker] == "settlement"
+    caller.sim.kalshi.settle(held.ticker)
+    paid = settled = await feed.next()
+    while settled["type"] == "market_position":
+        settled = await feed.next()
+    assert (paid["type"], paid["msg"]["user_id"]) == ("market_position", caller.sim.kalshi.user_ids[0])
+    assert "seq" not in paid
+    assert (settled["msg"]["event_type"], settled["seq"]) == ("settled", 2)
+
+
+async def test_an_account_gets_its_own_fills_and_positions(caller, feed):
+    mine = caller.sim.kalshi.user_ids[0]
+    other = caller.sim.kalshi.add_account()
+    ticker = next(m.ticker for m in caller.sim.world.markets.values() if m.status == "active")
+    await feed.ask("subscribe", channels=["fill", "market_positions"])
+    await feed.next()
+    url = caller.sim.kalshi_ws_url
+    headers = signed(caller.sim.credentials(user_id=other), url, caller.clock())
+    async with caller.http.ws_connect(url, headers=headers) as socket:
+        theirs = Feed(caller.sim, socket)
+        await theirs.ask("subscribe", channels=["fill", "market_positions"])
+        await theirs.next()
+        first = caller.sim.kalshi.trade(ticker, "yes", Decimal(3), Decimal("0.40"), user_id=other)
+        second = caller.sim.kalshi.trade(ticker, "no", Decimal(2), Decimal("0.40"), subaccount=5)
+        for one, fill, user in ((theirs, first, other), (feed, second, mine)):
+            filled, moved = await one.next(), await one.next()
+            assert (filled["msg"]["trade_id"], filled["msg"]["exchange_index"]) == (fill.fill_id, 0)
+            assert (moved["msg"]["user_id"], moved["msg"]["market_ticker"]) == (user, ticker)
+        assert moved["msg"]["subaccount"] == 5
 
 
 async def test_muted_it_says_nothing_and_dropped_it_is_gone(caller, feed):

@@ -1,0 +1,103 @@
+"""The control route's commands about Kalshi's accounts, markets, archive and freshness.
+
+    {"action": "add_account"}                  an empty one; the answer names its user_id
+    {"action": "new_key", "user_id": "..."}    another key; the answer holds key_id and private_key_pem
+    {"action": "revoke_key", "key_id": "..."}
+    {"action": "trade", "ticker": "...", "outcome": "yes", "count": "2.5", "yes_price": "0.41"}
+    {"action": "determine", "ticker": "...", "result": "scalar", "value": "0.25"}   then   {"action": "settle", ...}
+    {"action": "archive", "tickers": ["..."]}  settled markets, all of them without "tickers"
+    {"action": "live_days", "days": 30}        null archives by command alone
+    {"action": "transfer", "kind": "deposit", "id": "d-1", "amount_cents": 500, "status": "returned"}
+    {"action": "move_cash", "from": 0, "to": 3, "amount_cents": 2500}
+    {"action": "adjust", "amount": "1.25"}     interest or an incentive, in no list
+    {"action": "rest", "do": "hold"}           "release", or "lag" with "seconds"
+
+Commands about an account take a "user_id"; without one they are about the first account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from .kalshi_admin import KalshiAdmin
+
+Command = dict[str, Any]
+
+
+class KalshiControl:
+    """Runs each command; what it returns is added to the answer."""
+
+    def __init__(self, admin: KalshiAdmin) -> None:
+        self._admin = admin
+        self.actions: dict[str, Callable[[Command], Command | None]] = {
+            "add_account": self._add_account,
+            "new_key": self._new_key,
+            "revoke_key": lambda command: admin.revoke_key(command["key_id"]),
+            "trade": self._trade,
+            "determine": self._determine,
+            "settle": lambda command: admin.settle(command["ticker"]),
+            "archive": lambda command: {"archived": admin.archive(command.get("tickers"))},
+            "live_days": self._live_days,
+            "transfer": self._transfer,
+            "move_cash": self._move_cash,
+            "adjust": lambda command: admin.adjust(_decimal(command["amount"]), user_id=command.get("user_id")),
+            "rest": self._rest,
+        }
+
+    def _add_account(self, _command: Command) -> Command:
+        return {"user_id": self._admin.add_account()}
+
+    def _new_key(self, command: Command) -> Command:
+        key = self._admin.new_key(command.get("user_id"), kind=command.get("kind", "ed25519"))
+        return {"key_id": key.key_id, "user_id": key.user_id, "private_key_pem": key.private_key_pem}
+
+    def _trade(self, command: Command) -> Command:
+        fill = self._admin.trade(
+            command["ticker"],
+            command["outcome"],
+            _decimal(command["count"]),
+            _decimal(command["yes_price"]),
+            is_taker=bool(command.get("is_taker", True)),
+            subaccount=int(command.get("subaccount", 0)),
+            user_id=command.get("user_id"),
+        )
+        return {"fill_id": fill.fill_id}
+
+    def _determine(self, command: Command) -> None:
+        value = command.get("value")
+        self._admin.determine(command["ticker"], command["result"], None if value is None else _decimal(value))
+
+    def _live_days(self, command: Command) -> None:
+        days = command["days"]
+        self._admin.set_live_days(None if days is None else int(days))
+
+    def _transfer(self, command: Command) -> None:
+        self._admin.put_transfer(
+            command["kind"],
+            command["id"],
+            int(command["amount_cents"]),
+            fee_cents=int(command.get("fee_cents", 0)),
+            status=command.get("status", "applied"),
+            user_id=command.get("user_id"),
+        )
+
+    def _move_cash(self, command: Command) -> None:
+        source, target, cents = (int(command[name]) for name in ("from", "to", "amount_cents"))
+        self._admin.move_cash(source, target, cents, user_id=command.get("user_id"))
+
+    def _rest(self, command: Command) -> None:
+        do = command["do"]
+        if do == "hold":
+            self._admin.hold_rest()
+        elif do == "release":
+            self._admin.release_rest()
+        elif do == "lag":
+            self._admin.set_rest_lag(float(command["seconds"]))
+        else:
+            raise ValueError("do is hold, release or lag")
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(str(value))
