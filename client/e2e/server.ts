@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** The checkout whose server is tested: this one, unless named. */
-const ROOT = process.env['PNL_ROOT'] ?? new URL('../..', import.meta.url).pathname;
+export const ROOT = process.env['PNL_ROOT'] ?? new URL('../..', import.meta.url).pathname;
 const PYTHON = process.env['PNL_PYTHON'] ?? join(ROOT, '.venv/bin/python');
 export const ADMIN_KEY = 'an-admin-key-that-only-these-tests-know';
 

@@ -1,10 +1,10 @@
 /** The first question: how much do we make, and how did that change. */
 
 import type { ReactElement } from 'react';
-import { hasFigures, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
+import { hasFigures, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { arrow, duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { SOURCE_NAMES } from '../lib/provenance';
+import { sourceWord } from '../lib/provenance';
 import { useVerdict } from '../lib/useVerdict';
 import { explain, notLive } from '../lib/verdict';
 import { Figure, tone } from './Figure';
@@ -13,7 +13,7 @@ import { Sparkline } from './Sparkline';
 export function Hero(): ReactElement {
   const pnl = usePnLMetrics();
   const verdict = useVerdict();
-  const why = pnl.calculatedAt === null ? null : explain(verdict, verdict.ageMs, notLive(pnl.sources).map((name) => SOURCE_NAMES[name]));
+  const why = pnl.calculatedAt === null ? null : explain(verdict, verdict.ageMs, notLive(pnl.sources).map(sourceWord));
   return (
     <section className="hero" aria-labelledby="net" data-state={verdict.state}>
       <div>
@@ -38,7 +38,7 @@ export function Hero(): ReactElement {
           </p>
         )}
         {pnl.calculatedAt !== null && pnl.degraded.length > 0 && (
-          <p className="hero-asof is-warn">Not counted, for want of an answer: {pnl.degraded.map((name) => SOURCE_NAMES[name as SourceName] ?? name).join(', ')}</p>
+          <p className="hero-asof is-warn">Not counted, for want of an answer: {pnl.degraded.map(sourceWord).join(', ')}</p>
         )}
       </div>
       <Sparkline />

@@ -1,10 +1,10 @@
 /** The fifth question: can I trust it. One card a source, with where its figures come from and how old they are. */
 
 import { useId, type ReactElement } from 'react';
-import { knownSnapshot, type MaybeSnapshot, type Snapshot, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
+import { furtherSources, knownSnapshot, type BreakerState, type CardRow, type MaybeSnapshot, type Snapshot, type SourceCard, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { duration, type Formatter } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { BREAKER_OF, provenance, SOURCE_NAMES, type Trust } from '../lib/provenance';
+import { BREAKER_OF, provenance, SOURCE_NAMES, stateOf, type Trust } from '../lib/provenance';
 import { useNow } from '../lib/useNow';
 import { breakerWord } from '../lib/words';
 import { Figure } from './Figure';
@@ -22,28 +22,55 @@ export function Sources(): ReactElement {
       </h2>
       <div className="sources">
         {ORDER.map((name) => (
-          <Source key={name} name={name} pnl={pnl} snapshot={snapshot} />
+          <KnownSource key={name} name={name} pnl={pnl} snapshot={snapshot} />
+        ))}
+        {furtherSources(pnl).map((name) => (
+          <FurtherSource key={name} name={name} pnl={pnl} snapshot={snapshot} />
         ))}
       </div>
     </section>
   );
 }
 
-function Source({ name, pnl, snapshot }: { name: SourceName; pnl: MaybeSnapshot; snapshot: Snapshot | null }): ReactElement {
+interface SourceProps {
+  name: string;
+  pnl: MaybeSnapshot;
+  snapshot: Snapshot | null;
+}
+
+function KnownSource({ name, pnl, snapshot }: SourceProps & { name: SourceName }): ReactElement {
+  return <Source name={name} title={SOURCE_NAMES[name]} service={BREAKER_OF[name]} snapshot={snapshot} figures={FIGURES[name](pnl, useFormatter())} />;
+}
+
+/** A source that this page does not know by name, shown as the server describes it. */
+function FurtherSource({ name, pnl, snapshot }: SourceProps): ReactElement {
+  const format = useFormatter();
+  const card = usePnLStore((state) => state.system.sources?.find((source) => source.name === name));
+  const component = (pnl.components as Partial<Record<string, Record<string, unknown>>>)[name] ?? {};
+  return <Source name={name} title={card?.label ?? name} service={card?.service ?? name} snapshot={snapshot} figures={describedFigures(component, card, format)} />;
+}
+
+interface CardProps {
+  name: string;
+  title: string;
+  service: string;
+  snapshot: Snapshot | null;
+  figures: SourceFigures;
+}
+
+function Source({ name, title, service, snapshot, figures }: CardProps): ReactElement {
   const format = useFormatter();
   const now = useNow();
   const tip = useId();
   const receivedAt = usePnLStore((state) => state.receivedAt);
-  const breaker = usePnLStore((state) => state.system.breakers?.services[BREAKER_OF[name]]);
-  const figures = FIGURES[name](pnl, format);
+  const breaker = usePnLStore((state) => (state.system.breakers?.services as Partial<Record<string, BreakerState>> | undefined)?.[service]);
   const known = snapshot !== null && !snapshot.degraded.includes(name);
-  const told = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format);
-  const tier = snapshot?.sources[name].tier;
-  const notes = snapshot?.sources[name].notes ?? [];
+  const told = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format, title);
+  const { tier, notes = [] } = snapshot ? stateOf(snapshot, name) : {};
   return (
-    <article className="card source" aria-label={SOURCE_NAMES[name]} data-source={name}>
+    <article className="card source" aria-label={title} data-source={name}>
       <div className="card-head">
-        <h3>{SOURCE_NAMES[name]}</h3>
+        <h3>{title}</h3>
         {told && (
           <button type="button" className={`pill is-${TONES[told.trust]}`} aria-describedby={tip}>
             {told.word}
@@ -53,8 +80,8 @@ function Source({ name, pnl, snapshot }: { name: SourceName; pnl: MaybeSnapshot;
           </button>
         )}
       </div>
-      <p className="source-main">{known ? <Figure value={figures.main} /> : '—'}</p>
-      <p>{figures.label}</p>
+      {figures.main !== null && <p className="source-main">{known ? <Figure value={figures.main} /> : '—'}</p>}
+      {figures.label && <p>{figures.label}</p>}
       <dl className="pairs">
         {figures.rest.map(([label, value]) => (
           <div key={label} className="pair">
@@ -81,9 +108,29 @@ function Source({ name, pnl, snapshot }: { name: SourceName; pnl: MaybeSnapshot;
 }
 
 interface SourceFigures {
-  main: number;
+  /** Null where no sum of money leads the card. */
+  main: number | null;
   label: string;
   rest: readonly (readonly [string, string])[];
+}
+
+/** The figures in the rows that the server names; before it did, every figure under its own name. */
+function describedFigures(component: Record<string, unknown>, card: SourceCard | undefined, format: Formatter): SourceFigures {
+  const rows = card?.rows ?? Object.keys(component).map((field): CardRow => ({ field, label: field, format: 'text' }));
+  const [first, ...rest] = rows.map(({ field, label, format: kind }) => ({ label, kind, value: component[field] }));
+  const leads = first?.kind === 'usd' && typeof first.value === 'number';
+  return {
+    main: leads ? (first.value as number) : null,
+    label: leads ? first.label : '',
+    rest: [...(first === undefined || leads ? [] : [first]), ...rest].map(({ label, kind, value }) => [label, shown(kind, value, format)]),
+  };
+}
+
+function shown(kind: CardRow['format'], value: unknown, format: Formatter): string {
+  if (value === null || value === undefined) return '—';
+  if (typeof value === 'number') return kind === 'count' ? format.integer(value) : kind === 'usd' ? format.money(value) : String(value);
+  if (typeof value === 'object') return Object.entries(value).map(([name, number]) => `${name} ${String(number)}`).join(', ') || '—';
+  return String(value);
 }
 
 const FIGURES: Record<SourceName, (pnl: MaybeSnapshot, format: Formatter) => SourceFigures> = {

@@ -1,7 +1,7 @@
 /** The fourth question: why. From revenue's parts to net, each change starting where the one before ended. */
 
 import { useMemo, type ReactElement } from 'react';
-import { hasFigures, knownSums, type MaybeSnapshot, type SourceName, usePnLMetrics } from 'pnl-client';
+import { furtherSources, hasFigures, knownSums, type MaybeSnapshot, type SourceName, usePnLMetrics } from 'pnl-client';
 import { bar, waterfall, waterfallDomain } from '../lib/chart';
 import { useFormatter } from '../lib/preferences';
 import { tone } from './Figure';
@@ -55,13 +55,18 @@ export function stepsOf(pnl: MaybeSnapshot): { label: string; value: number; tot
   const some = hasFigures(pnl);
   const of = (source: SourceName | null, value: number): number => (some && (source === null || !pnl.degraded.includes(source)) ? value : Number.NaN);
   const realized = kalshi.realizedPnl ?? kalshi.pnl;
+  // What the sums hold beyond the parts that are known by name; less than half a cent is rounding.
+  const further = (label: string, value: number): { label: string; value: number }[] =>
+    furtherSources(pnl).length > 0 && Math.abs(value) >= 0.005 ? [{ label, value: of(null, value) }] : [];
   return [
     { label: 'Kalshi, realized', value: of('kalshi', realized) },
     { label: 'Kalshi, open positions', value: of('kalshi', kalshi.pnl - realized) },
     { label: 'John’s, collected', value: of('johns', johns.collected) },
+    ...further('Further revenue', pnl.totalRevenue - kalshi.pnl - johns.collected),
     { label: 'Revenue', value: knownSums(pnl).revenue ? pnl.totalRevenue : Number.NaN, total: true },
     { label: 'Trading fees', value: of('kalshi', -(kalshi.fees ?? 0)) },
     { label: 'Anthropic', value: of('anthropic', -(anthropic.totalSpend ?? pnl.totalExpenses - (kalshi.fees ?? 0))) },
+    ...further('Further costs', (kalshi.fees ?? 0) + (anthropic.totalSpend ?? 0) - pnl.totalExpenses),
     { label: 'Net', value: of(null, pnl.netPnL), total: true },
   ];
 }

@@ -8,7 +8,7 @@ export type { Gap } from './store/history.js';
 export type { KeyValueStore } from './store/persist.js';
 export type { ServerFacts } from './store/server.js';
 export { shareSystem, type SharedSystem, type SharedSystemOptions, type TabChannel } from './store/sharedSystem.js';
-export { hasFigures, knownSnapshot, knownSums, type Baseline, type InitOptions, type MaybeSnapshot, type PnLState, type SystemState } from './store/state.js';
+export { furtherSources, hasFigures, knownSnapshot, knownSums, type Baseline, type InitOptions, type MaybeSnapshot, type PnLState, type SystemState } from './store/state.js';
 export { RANGES, RESOLUTION_MS, type Range, type Span } from './store/trend.js';
 export { createTrendStore, type TrendOptions, type TrendState, type TrendStore } from './store/trendStore.js';
 export type { LadderState } from './transports/ladder.js';

@@ -3,7 +3,7 @@ import { createPnLStore } from '../src/createStore.js';
 import { createCredentials } from '../src/store/credentials.js';
 import { readBreakdown, readSnapshot, UNSTATED } from '../src/store/parse.js';
 import { restore } from '../src/store/persist.js';
-import { hasFigures, INITIAL, knownSums } from '../src/store/state.js';
+import { EMPTY_SNAPSHOT, furtherSources, hasFigures, INITIAL, knownSums } from '../src/store/state.js';
 import { breakdown, fakeRest, ladderOfFakes, MemoryStorage, snapshot, T0 } from './fixtures.js';
 
 /** A snapshot as the older documents show it: no sources, no epoch, fewer figures. */
@@ -133,5 +133,17 @@ describe('unknown is not zero', () => {
   it('in every sum while no source has answered', () => {
     expect(hasFigures(snapshot(1, { degraded: ['kalshi', 'anthropic', 'johns'] }))).toBe(false);
     expect(hasFigures(snapshot(1, { degraded: ['kalshi', 'anthropic'] }))).toBe(true);
+  });
+});
+
+describe('a source that is not known by name', () => {
+  const hosting = { spent: 12.5 };
+  const state = { status: 'live', tier: 'live', asOf: null, ageMs: null, error: null };
+
+  it('is kept, also where the rest has to be completed', () => {
+    const { sources: _, ...older } = { ...snapshot(1), components: { ...snapshot(1).components, hosting } };
+    expect(readSnapshot({ ...older, sources: { hosting: state, odd: 'live' } })).toMatchObject({ components: { hosting }, sources: { hosting: state, kalshi: UNSTATED } });
+    expect(readSnapshot({ ...older, sources: { hosting: state, odd: 'live' } })?.sources).not.toHaveProperty('odd');
+    expect(furtherSources(readSnapshot(older) ?? EMPTY_SNAPSHOT)).toEqual(['hosting']);
   });
 });

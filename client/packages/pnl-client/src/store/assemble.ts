@@ -13,7 +13,7 @@ import { HISTORY_LIMIT, isNewer, mergeHistory, skips, withLedger } from './histo
 import { isDashboardMessage, isLedger, readBreakdown, readSnapshot, readSnapshots } from './parse.js';
 import { keeper, restore, type KeyValueStore } from './persist.js';
 import { NO_FACTS, probe } from './server.js';
-import { INITIAL, knownSnapshot, type Baseline, type PnLState } from './state.js';
+import { furtherSources, INITIAL, knownSnapshot, type Baseline, type PnLState } from './state.js';
 import { readSystem } from './system.js';
 
 /** How often the breakdown is fetched where it is not pushed. */
@@ -261,7 +261,7 @@ export function assembleStore({ rest, credentials, address, storage, name, trans
       retryNow: () => ladder.retryNow(),
       dismissGaps: () => set({ gaps: [] }),
       fetchSystem: async (whole = false) => {
-        const read = await readSystem(rest, get().system, whole);
+        const read = await readSystem(rest, get().system, { whole, further: furtherSources(get().pnl).length > 0 });
         set(({ system }) => ({ system: { ...system, ...read, readAt: read.breakers ? now() : system.readAt } }));
       },
       resetBreaker: async (service, adminKey) => {

@@ -95,13 +95,18 @@ function isWhole(given: Loose): boolean {
 function componentsOf(value: unknown): Components {
   const given = loose(value);
   const read = Object.entries(COMPONENT_FIELDS).map(([name, fields]) => [name, { ...loose(given[name]), ...figures(loose(given[name]), fields) }]);
-  return Object.fromEntries(read) as Components;
+  return { ...Object.fromEntries(read), ...further(given, isObject) } as Components;
 }
 
 function sourcesOf(value: unknown): Sources {
   const given = loose(value);
   const read = Object.keys(COMPONENT_FIELDS).map((name) => [name, isSource(given[name]) ? given[name] : UNSTATED]);
-  return Object.fromEntries(read) as Sources;
+  return { ...Object.fromEntries(read), ...further(given, isSource) } as Sources;
+}
+
+/** What a newer server says of sources that are not known by name. */
+function further(given: Loose, fits: (value: unknown) => boolean): Loose {
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => !(name in COMPONENT_FIELDS) && fits(value)));
 }
 
 function isSource(value: unknown): value is SourceState {

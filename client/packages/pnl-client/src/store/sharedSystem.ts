@@ -121,9 +121,9 @@ class SharedReader implements SharedSystem {
   #take({ whole, read, system, latencyMs }: Extract<Message, { kind: 'result' }>): void {
     const { store } = this.#options;
     if (!store.getState().connected) return; // This tab may have another key, or none.
-    const { api, apiReadAt, breakers, readAt } = system;
+    const { api, apiReadAt, breakers, readAt, sources } = system;
     this.#receiving = true;
-    store.setState((mine) => ({ system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt }) }, latencyMs }));
+    store.setState((mine) => ({ system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt, sources }) }, latencyMs }));
     this.#receiving = false;
     if (!read || this.#wanted === null || (this.#wanted.whole && !whole)) return;
     this.#armAfterAnother();

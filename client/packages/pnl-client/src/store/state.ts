@@ -4,7 +4,7 @@ import type { Socket } from 'socket.io-client';
 import type { LadderState } from '../transports/ladder.js';
 import type { TransportName } from '../transports/types.js';
 import type { SourceName } from '../types/shapes.js';
-import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SnapshotHistory, SourceState } from '../types/wire.js';
+import type { Breakdown, Breakers, BriefHealth, CacheStats, Components, DashboardMessage, Health, Snapshot, SnapshotHistory, SourceCard, SourceState } from '../types/wire.js';
 import type { Keeping } from './credentials.js';
 import type { Gap } from './history.js';
 import type { ServerFacts } from './server.js';
@@ -20,6 +20,8 @@ export interface SystemState {
   readonly api: BriefHealth | null;
   readonly breakers: Breakers | null;
   readonly cache: CacheStats | null;
+  /** How the sources are shown; null until there was one that is not known by name. */
+  readonly sources: readonly SourceCard[] | null;
   /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
   readonly reconciliation: number | null;
   /** When these were last read, and `api` (ms since the epoch). */
@@ -119,8 +121,13 @@ export const INITIAL = {
   unanswered: false,
   gaps: [],
   keyWanted: null,
-  system: { health: null, api: null, breakers: null, cache: null, reconciliation: null, readAt: null, apiReadAt: null },
+  system: { health: null, api: null, breakers: null, cache: null, sources: null, reconciliation: null, readAt: null, apiReadAt: null },
 } satisfies Partial<PnLState>;
+
+/** The names of the sources beyond the three that every server has, in the snapshot's order. */
+export function furtherSources({ components }: Pick<MaybeSnapshot, 'components'>): string[] {
+  return Object.keys(components).filter((name) => !(name in COMPONENTS));
+}
 
 /** Whether the sums say anything: there is a snapshot, and not every source is missing from it. */
 export function hasFigures({ calculatedAt, degraded, sources }: MaybeSnapshot): boolean {

@@ -1,18 +1,28 @@
 /** What the server says of itself: breakers, and for the system page health, cache tiers and reconciliation. */
 
 import type { Rest } from '../transports/rest.js';
-import type { Breakers, CacheStats, Health } from '../types/wire.js';
+import type { Breakers, CacheStats, Health, SourceList } from '../types/wire.js';
 import type { SystemState } from './state.js';
 
-/** What could be read; a part that could not is left out, so that what was last known stays. */
-export async function readSystem(rest: Rest, { reconciliation }: SystemState, whole: boolean): Promise<Partial<SystemState>> {
+/**
+ * What could be read; a part that could not is left out, so that what was last known stays. With `further`, there is a source
+ * that this package does not know by name: how it is shown is asked for once.
+ */
+export async function readSystem(
+  rest: Rest,
+  { reconciliation, sources }: SystemState,
+  { whole, further }: { whole: boolean; further: boolean },
+): Promise<Partial<SystemState>> {
+  const described = further && sources === null ? rest.get<SourceList>('/api/sources').catch(() => null) : null;
   const [breakers, health, cache, gap] = await Promise.allSettled([
     rest.get<Breakers>('/api/circuit-breaker/status'),
     ...(whole
       ? ([rest.plain<Health>('/health'), rest.get<CacheStats>('/api/cache/stats'), rest.text('/metrics').then(reconciliationIn)] as const)
       : ([] as const)),
   ]);
+  const listed = await described;
   return {
+    ...(listed === null ? {} : { sources: listed.sources }),
     ...(breakers.status === 'fulfilled' ? { breakers: breakers.value } : {}),
     ...(health?.status === 'fulfilled' ? { health: health.value } : {}),
     ...(cache?.status === 'fulfilled' ? { cache: cache.value } : {}),
