@@ -15,7 +15,8 @@ from tests.support.installed import copy_project
 from tests.support.server import ROOT
 
 PAGES = (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "contributing").glob("*.md")))
-STEPS = tuple(ROOT / "docs" / "contributing" / f"adding-a-{what}.md" for what in ("route", "setting", "transport"))
+ADDED = ("route", "setting", "source", "transport")
+STEPS = tuple(ROOT / "docs" / "contributing" / f"adding-a-{what}.md" for what in ADDED)
 """Pages whose code blocks are steps, in order with their commands."""
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# (\S+)\n")

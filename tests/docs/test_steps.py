@@ -82,6 +82,19 @@ async def test_a_setting_is_added_as_the_page_says(tmp_path: Path) -> None:
     assert "did you mean ACCESS_LOG?" in said
 
 
+async def test_a_source_is_added_as_the_page_says(tmp_path: Path) -> None:
+    tree = followed("adding-a-source.md", tmp_path)
+    clean(tree)
+    code, touched = run("git status --porcelain --untracked-files=all", tree)
+    assert code == 0
+    outside = [line for line in touched.splitlines() if "pnl_backend/sources/cloud_bill/" not in line]
+    assert [line.split()[-1] for line in outside] == [".env.example"]
+    async with served(tree, UPDATE_INTERVAL_MS="100") as server:
+        while (snapshot := (await server.get("/api/pnl/current"))["data"])["sources"]["cloud-bill"]["status"] != "live":
+            continue
+        assert snapshot["components"]["cloud-bill"] == {"spent": 123.45, "credited": 1.01}
+
+
 async def test_a_transport_is_added_as_the_page_says(tmp_path: Path) -> None:
     tree = followed("adding-a-transport.md", tmp_path)
     clean(tree)
