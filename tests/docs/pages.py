@@ -87,7 +87,10 @@ def project_copy(target: Path) -> Path:
 
 
 def run(script: str, tree: Path, **env: str) -> tuple[int, str]:
-    """Run a shell script in a copy; answers its exit code and output. It sees no setting of the test run."""
+    """Run a shell script in a copy; answers its exit code and output. It sees no setting of the test run.
+
+    What mypy knows of the modules is kept for the other tests of this worker.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     home = tree.parent / "home"
     home.mkdir(exist_ok=True)
@@ -95,6 +98,7 @@ def run(script: str, tree: Path, **env: str) -> tuple[int, str]:
         f"GIT_{role}_{what}": "someone@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
     given = {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(tree), **person, **env}
+    given["MYPY_CACHE_DIR"] = str(tree.parents[1] / "mypy")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tree,

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +97,19 @@ def defined(tree: ast.AST, prefix: str = "") -> Iterator[str]:
                 yield from defined(node, f"{node.name}.")
 
 
+@cache
+def names() -> frozenset[str]:
+    """Every function, class and method of the package and of the tests."""
+    modules = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    return frozenset(name for path in modules for name in defined(ast.parse(path.read_text())))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_in_the_code_is_there(page: Path) -> None:
     """Paths, and methods as `Class.method`; names in code blocks are tried by running them."""
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    modules = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
-    names = {name for path in modules for name in defined(ast.parse(path.read_text()))}
     for code in CODE.findall(prose):
         if re.fullmatch(r"(pnl_backend|tests|docs|client|bench|deploy)/[\w./-]*", code):
             assert (ROOT / code).exists(), code
         elif re.fullmatch(r"[A-Z][a-z][A-Za-z]*\.[a-z_]+", code) and code not in section("Start and stop"):
-            assert code in names, code
+            assert code in names(), code
