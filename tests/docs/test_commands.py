@@ -72,3 +72,11 @@ def check(words: list[str], folder: Path) -> None:
             assert (folder / program).is_file(), words
         case _:
             pytest.fail(f"not known how to look for what this names: {shlex.join(words)}")
+
+
+def test_contributing_names_every_part_of_the_build() -> None:
+    build = re.sub(r"#.*|^step .*", "", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
+    parts = set(re.findall(r"make \w+|npm (?:run )?\w+", build.replace("--silent ", "")))
+    assert {"make test", "npm run e2e"} <= parts
+    (listed,) = [block.text for block in of_kind(ROOT / "CONTRIBUTING.md", "long") if "make lint" in block.text]
+    assert [part for part in sorted(parts) if part not in listed] == []
