@@ -86,7 +86,7 @@ class Server(socketio.AsyncServer):
         if socketio_path is not None and socketio_path.strip("/") != self.config.path.strip("/"):
             raise ValueError("the path is EngineConfig.path's to say")
         app.middlewares.insert(0, upgrade_middleware(self.eio.shared, self))
-        app.router.add_route("*", self.config.path, self.handle_request)
+        app.router.add_route("*", self.config.path, self.eio.handle_request)
 
     async def broadcast(
         self,

@@ -46,12 +46,11 @@ SOCKETIO = (
     ),
     Reliance(_SERVER, "eio", "Server", "the engine that the constructor made"),
     Reliance(_SERVER, "manager", "Server", "the rooms that were given as client_manager"),
-    Reliance(_SERVER, "packet_class", "Server", "packets are written by its encoder"),
-    Reliance(_SERVER, "environ", "Protocol", "get_environ() of an application reads from it"),
-    Reliance(_SERVER, "namespaces", "Connects", "which namespaces an application admits"),
-    Reliance(_SERVER, "handlers", "dispatch", "where on() and event() put the handlers of an application"),
-    Reliance(_SERVER, "namespace_handlers", "dispatch", "where register_namespace() puts them"),
-    Reliance(_SERVER, "reason", "Protocol", "its words for why a client left"),
+    Reliance(_SERVER, "environ", "SocketProtocol", "get_environ() of an application reads from it"),
+    Reliance(_SERVER, "namespaces", "Handlers", "which namespaces an application admits"),
+    Reliance(_SERVER, "handlers", "Handlers", "where on() and event() put the handlers of an application"),
+    Reliance(_SERVER, "namespace_handlers", "Handlers", "where register_namespace() puts them"),
+    Reliance(_SERVER, "reason", "Handlers", "its words for why a client left"),
     Reliance(
         "socketio.AsyncServer",
         "attach",
@@ -65,11 +64,14 @@ SOCKETIO = (
     Reliance(
         "socketio.packet.Packet",
         "__init__",
-        "Server",
-        "made by packet_class",
+        "encode_packet",
+        "packets are written by its encoder",
         takes=("packet_type", "data", "namespace", "id"),
     ),
-    Reliance("socketio.packet.Packet", "encode", "Server", "text, or a list of text and attachments", signature="self"),
+    Reliance(
+        "socketio.packet.Packet", "encode", "encode_packet", "text, or a list of text and attachments", signature="self"
+    ),
+    Reliance("socketio.packet", "", "encode_packet", "where the encoder is"),
     Reliance(
         "socketio.AsyncNamespace",
         "trigger_event",
