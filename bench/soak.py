@@ -28,7 +28,7 @@ import uvloop
 
 from bench.soak_clients import CLIENTS, Soak
 from bench.tick import served
-from pnl_backend.stream.hub import RING
+from pnl_backend.stream.limits import RING
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 600.0

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 _EXPOSED = (
     "X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition"
 )  # fmt: skip
-_MAX_AGE = 600  # seconds; what browsers keep a preflight's answer for
+MAX_AGE = 600  # seconds; what browsers keep a preflight's answer for
 
 
 def add_cors(app: web.Application, routes: Iterable[web.AbstractRoute], origins: Iterable[str]) -> None:
@@ -28,7 +28,7 @@ def _options(*, credentials: bool) -> aiohttp_cors.ResourceOptions:
         expose_headers=_EXPOSED,
         allow_headers="*",
         allow_methods=("GET", "HEAD", "POST"),
-        max_age=_MAX_AGE,
+        max_age=MAX_AGE,
     )
 
 

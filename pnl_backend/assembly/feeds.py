@@ -42,9 +42,10 @@ class Feeds:
         self.dashboard = DashboardFeed(self.server, hub, dashboard)
         for sink in (dashboard, self.sockets, self.ledger, self.dashboard):  # the dashboard learns of a new day first
             hub.attach(sink)
-        patience = config.connect_timeout
-        PlainSockets(self.server, self.ledger, authenticate=authenticate, patience=patience).mount("/", "/ws")
-        PlainSockets(self.server, self.dashboard, authenticate=authenticate, patience=patience).mount("/pnl-stream")
+        key_timeout = config.connect_timeout
+        PlainSockets(self.server, self.ledger, authenticate=authenticate, key_timeout=key_timeout).mount("/", "/ws")
+        figures = PlainSockets(self.server, self.dashboard, authenticate=authenticate, key_timeout=key_timeout)
+        figures.mount("/pnl-stream")
         self._events = LedgerStream(self.server, self.ledger, headers=_headers)
 
     def route(self) -> Route:

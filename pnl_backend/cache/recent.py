@@ -21,11 +21,11 @@ from loguru import logger
 
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record
+from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 from pnl_backend.errors import StoreError
 from pnl_backend.wire.history import History, HistoryRow, Resolution, Rows, decoded_rows
 from pnl_backend.wire.message import encode
 
-MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 MOST_BLOCKS = 62
 """A range over more blocks than this is one read of the ledger: it would only push everything else out."""
 DEMAND = 300.0

@@ -8,9 +8,11 @@ from typing import Any, cast
 import socketio
 from aiohttp import web
 
+from pnl_backend.engine import closes
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio.server import EngineServer
 from pnl_backend.engine.feeds.connection import Accept, FeedConnection, Feeds
+from pnl_backend.engine.limits import VARIANTS
 from pnl_backend.engine.net.connection import Owner
 from pnl_backend.engine.net.detached import upgrade_middleware
 from pnl_backend.engine.net.listener import Listener, bind, resolve
@@ -18,7 +20,7 @@ from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Environ, Refusal, fold_path, from_client
 from pnl_backend.engine.socketio.connects import Authenticate, OnConnect
 from pnl_backend.engine.socketio.engine import SocketEngine
-from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast
+from pnl_backend.engine.socketio.fanout import Broadcast
 from pnl_backend.engine.socketio.options import refuse_options
 from pnl_backend.engine.socketio.packets import DISCONNECT, encode_packet, with_argument
 from pnl_backend.engine.socketio.protocol import SocketProtocol
@@ -161,7 +163,7 @@ class Server(socketio.AsyncServer):
         for client in clients:
             for namespace in client.members:
                 client.send(encode_packet(DISCONNECT, namespace))
-            client.depart("server disconnect")
+            client.depart(closes.SERVER_DISCONNECT)
         return len(clients) + self.feeds.close_key(key)
 
     async def shutdown(self, timeout: float = 5.0) -> None:

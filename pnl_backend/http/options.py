@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from pnl_backend.access.ratelimit import CLIENTS
 from pnl_backend.access.wrongkeys import Authenticator
 
 
@@ -28,7 +29,7 @@ class HttpOptions:
     """Origins that browsers may read from; `*` alone allows every origin but `null`."""
     rate_limit_per_minute: int = 100
     """Requests a client may make in 60 s; 0 switches the limit off."""
-    rate_limit_clients: int = 10_000
+    rate_limit_clients: int = CLIENTS
     """How many clients are remembered; beyond it the one not seen for longest is forgotten."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose `X-Forwarded-*` headers are believed."""

@@ -12,7 +12,6 @@ from aiohttp import web
 from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.wire.message import Model, decoded
 
-MAX_TIME_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _INTEGER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 

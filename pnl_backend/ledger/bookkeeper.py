@@ -17,14 +17,13 @@ from loguru import logger
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
+from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
 from pnl_backend.ledger.periodic_job import PeriodicJob
 from pnl_backend.ledger.sqlite.facts import Facts
 
 EVERY = 60.0
-OVERLAP_MS = 3_600_000
+OVERLAP_MS = HOUR_MS
 """An upstream may tell late what happened early; what is known already costs nothing."""
-
-END = 253_402_300_799_999  # ms, the last instant of the year 9999
 
 BATCH = 500
 """Facts a transaction."""
@@ -179,9 +178,9 @@ class Bookkeeper:
 
     async def _fetch_trades(self, account: Account) -> None:
         """What happened since the newest that is known; everything at the first time."""
-        newest_fill = await self._facts.fills(0, END, limit=1)
+        newest_fill = await self._facts.fills(0, LAST_INSTANT, limit=1)
         await self._add("fill", await account.fills(_since(newest_fill)), self._facts.add_fills)
-        newest_settlement = await self._facts.settlements(0, END, limit=1)
+        newest_settlement = await self._facts.settlements(0, LAST_INSTANT, limit=1)
         settlements = await account.settlements(_since(newest_settlement))
         await self._add("settlement", settlements, self._facts.add_settlements)
 

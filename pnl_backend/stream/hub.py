@@ -22,13 +22,10 @@ from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import PnLError
+from pnl_backend.stream.limits import PAGE, RING
 from pnl_backend.wire.ledger_feed import Ledger, LedgerFigures, ledger
 from pnl_backend.wire.message import as_model, encode_kept
 from pnl_backend.wire.views import breakdown_json, from_record, snapshot_view
-
-RING = 1000
-PAGE = 16
-"""Publications that a replay reads at once: encoding them takes about as long as a broadcast's turn of the loop."""
 
 
 class Publication:

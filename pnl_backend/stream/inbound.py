@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pnl_backend.stream.limits import BURST, PER_SECOND, STRIKES
 from pnl_backend.wire.message import converted
 from pnl_backend.wire.socket_messages import Since, Subscribe
-
-BURST = 50.0
-PER_SECOND = 10.0
-STRIKES = 50
 
 
 def parse_since(payload: object) -> Since | None:

@@ -15,14 +15,10 @@ from dataclasses import replace
 from pnl_backend.domain.delta import Delta, diff
 from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
+from pnl_backend.stream.limits import KEY_FRAME, KEY_FRAME_SLACK
 from pnl_backend.wire.ledger_feed import DeltaEvent, DeltaMessage, SnapshotEvent, SnapshotMessage, ledger_delta
 from pnl_backend.wire.message import as_model, encode, raw
 from pnl_backend.wire.socket_messages import Since
-
-KEY_FRAME = 60.0
-"""Seconds between two snapshots for everybody."""
-SLACK = 0.5
-"""A tick this much early still is the key frame's: else a tick that comes a hair before the minute delays it by one."""
 
 Followers = dict[FeedConnection, None]
 
@@ -105,7 +101,7 @@ class LedgerFeed:
         if (
             previous is not None
             and previous.seq + 1 == publication.seq
-            and now - self._framed < self._key_frame - SLACK
+            and now - self._framed < self._key_frame - KEY_FRAME_SLACK
         ):
             delta = diff(previous.sums, publication.sums)
             if delta.is_empty:

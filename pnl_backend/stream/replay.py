@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from pnl_backend.engine import CONNECTED, Member, Message
+from pnl_backend.engine import CONNECTED, Member, Message, closes
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.recovery import Offset
 from pnl_backend.wire.socket_messages import Origin
@@ -120,7 +120,7 @@ class Replay:
                 await asyncio.sleep(0)
         except Exception:
             logger.exception("a replay failed")
-            self.member.client.end("transport error")
+            self.member.client.end(closes.TRANSPORT_ERROR)
         finally:
             self._group.finished(self)
             for channel in list(self._results):
@@ -164,7 +164,7 @@ class Replay:
         A recovered client was told that nothing is missing: it has to connect again, where it is not recovered.
         """
         if self._recovery:
-            self.member.client.end("transport error")
+            self.member.client.end(closes.TRANSPORT_ERROR)
             return
         self._group.finished(self)
         for channel in list(self._cursors):

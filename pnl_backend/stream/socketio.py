@@ -20,17 +20,17 @@ from pnl_backend.errors import BadRequest
 from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Budget, parse_since
+from pnl_backend.stream.limits import LONGEST_NAME
 from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
 from pnl_backend.stream.topics import Topic, as_text
 from pnl_backend.wire.socket_messages import ConnectSuccess, ErrorMessage, RefusedAck, StreamError, UnsubscribeAck
 
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"
-LONGEST_NAME = 64
 Replay = list[Message | tuple[str, Any]]
 
 
-class Refusal(Exception):
+class RefusedEvent(Exception):
     """A message that is answered with an `error`."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -62,7 +62,7 @@ class FeedNamespace(socketio.AsyncNamespace):
             return self._forget(sid)
         try:
             return await self._handle(sid, event, args[1:])
-        except Refusal as refusal:
+        except RefusedEvent as refusal:
             error = as_text(ErrorMessage(str(refusal), refusal.code))
             await self._group.server.emit("error", error, to=sid, namespace=self.namespace)
             return _refused(refusal.code, str(refusal))
@@ -76,7 +76,7 @@ class FeedNamespace(socketio.AsyncNamespace):
         try:
             return await handler(sid, payloads[0] if payloads else None)
         except BadRequest as error:
-            raise Refusal("bad_payload", f"{event}: {error}") from error
+            raise RefusedEvent("bad_payload", f"{event}: {error}") from error
 
     async def _spend(self, sid: str) -> None:
         budget = self._budgets.get(sid)
@@ -87,7 +87,7 @@ class FeedNamespace(socketio.AsyncNamespace):
         if budget.exhausted:
             logger.debug("socket {} was closed: it went on sending after it was told to slow down", sid)
             await self._group.server.disconnect(sid, namespace=self.namespace)
-        raise Refusal("rate_limited", "Too many messages")
+        raise RefusedEvent("rate_limited", "Too many messages")
 
     def _forget(self, sid: str) -> None:
         self._budgets.pop(sid, None)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import hdrs, web
 
-from pnl_backend.engine import FeedConnection, Message, Server, open_event_stream
+from pnl_backend.engine import FeedConnection, Message, Server, closes, open_event_stream
 from pnl_backend.stream.ledger import LedgerFeed, parse_event_id
+from pnl_backend.stream.limits import RETRY_MS
 from pnl_backend.wire.socket_messages import Since
 
-RETRY_MS = 3000
-"""How long a browser waits before it connects again."""
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
@@ -55,7 +54,7 @@ class _Stream:
     def opened(self, connection: FeedConnection) -> None:
         connection.send(_Retry(()))
         if not connection.claim(self._key):
-            connection.close()
+            connection.close(closes.KEY_FULL)
         elif self._since is None:
             self._feed.join(connection)
         else:

@@ -6,19 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pnl_backend.engine import Deadlines, Environ, FeedConnection, Refusal, Server
+from pnl_backend.engine import Deadlines, Environ, FeedConnection, Refusal, Server, closes, refusals
 from pnl_backend.errors import BadRequest
 from pnl_backend.stream.inbound import Budget
+from pnl_backend.stream.limits import BAD_MESSAGES, KEY_TIMEOUT, MAX_KEYLESS
 from pnl_backend.wire.message import decoded, encode
 from pnl_backend.wire.socket_messages import Auth, FeedError, Ping, Pong
-
-UNAUTHENTICATED = 4401
-POLICY = 1008
-AUTH_PATIENCE = 5.0
-"""Seconds for the first message of a client that gave no key in its request."""
-MAX_WAITING = 1000
-RETRY_AFTER = 5
-BAD_MESSAGES = 3
 
 _MESSAGES: type[Auth | Ping] = Auth | Ping  # type: ignore[assignment]  # a union is no class
 
@@ -43,7 +36,7 @@ class PlainSockets:
         channel: Channel,
         *,
         authenticate: Authenticate,
-        patience: float = AUTH_PATIENCE,
+        key_timeout: float = KEY_TIMEOUT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.server = server
@@ -51,7 +44,7 @@ class PlainSockets:
         self.authenticate = authenticate
         self.clock = clock
         self.keys_due = Deadlines[FeedConnection](
-            server.eio.shared.timers, patience, lambda connection: connection.close(UNAUTHENTICATED, "Missing API key")
+            server.eio.shared.timers, key_timeout, lambda connection: connection.close(closes.MISSING_KEY)
         )
         """Connections that have not sent their key."""
 
@@ -64,8 +57,8 @@ class PlainSockets:
         name = self.authenticate(environ, None)
         if isinstance(name, Refusal):
             return name
-        if name is None and len(self.keys_due) >= MAX_WAITING:
-            return Refusal(503, "Too many connections without a key", retry_after=RETRY_AFTER)
+        if name is None and len(self.keys_due) >= MAX_KEYLESS:
+            return Refusal.of(refusals.KEYLESS_FULL)
         return PlainSocket(self, name)
 
 
@@ -84,7 +77,7 @@ class PlainSocket:
         if self._name is not None:
             self._admit(connection, self._name)
         elif _brings_key(connection.environ):
-            connection.close(UNAUTHENTICATED, "Invalid API key")
+            connection.close(closes.WRONG_KEY)
         else:
             self._feed.keys_due.add(connection)
 
@@ -92,13 +85,13 @@ class PlainSocket:
         if not self._budget.spend():
             self._error(connection, "Too many messages")
             if self._budget.exhausted:
-                connection.close(POLICY, "Too many messages")
+                connection.close(closes.TOO_MANY_MESSAGES)
             return
         message = _parse(data)
         if isinstance(message, Auth):
             self._authenticate(connection, message)
         elif self._name is None:
-            connection.close(UNAUTHENTICATED, "Missing API key")
+            connection.close(closes.MISSING_KEY)
         elif isinstance(message, Ping):
             connection.send(encode(Pong(int(self._feed.clock() * 1000))).decode())
         else:
@@ -112,9 +105,9 @@ class PlainSocket:
         """A key as a message; a client that came in already may send it too, but a wrong one closes."""
         name = self._feed.authenticate(connection.environ, {"apiKey": message.apiKey})
         if name is None:
-            connection.close(UNAUTHENTICATED, "Invalid API key")
+            connection.close(closes.WRONG_KEY)
         elif isinstance(name, Refusal):
-            connection.close(UNAUTHENTICATED, name.message)
+            connection.close(closes.WRONG_KEYS_LIMITED.because(name.message))
         elif self._name is None:
             self._feed.keys_due.discard(connection)
             self._name = name
@@ -124,13 +117,13 @@ class PlainSocket:
         if connection.claim(name):
             self._feed.channel.join(connection)
         else:
-            connection.close(POLICY, "Too many connections for this key")
+            connection.close(closes.KEY_FULL)
 
     def _refuse(self, connection: FeedConnection, error: str) -> None:
         self._bad += 1
         self._error(connection, error)
         if self._bad >= BAD_MESSAGES:
-            connection.close(POLICY, "Too many bad messages")
+            connection.close(closes.TOO_MANY_BAD_MESSAGES)
 
     @staticmethod
     def _error(connection: FeedConnection, message: str) -> None:

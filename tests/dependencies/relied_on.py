@@ -50,7 +50,6 @@ SOCKETIO = (
     Reliance(_SERVER, "namespaces", "Handlers", "which namespaces an application admits"),
     Reliance(_SERVER, "handlers", "Handlers", "where on() and event() put the handlers of an application"),
     Reliance(_SERVER, "namespace_handlers", "Handlers", "where register_namespace() puts them"),
-    Reliance(_SERVER, "reason", "Handlers", "its words for why a client left"),
     Reliance(
         "socketio.AsyncServer",
         "attach",

@@ -120,7 +120,7 @@ def test_frames_arrive_however_they_are_cut(
 def test_frames_that_break_the_rules(data: bytes, code: int) -> None:
     with pytest.raises(FrameError) as caught:
         list(FrameReader(16384).feed(data))
-    assert caught.value.code == code
+    assert caught.value.close.code == code
 
 
 def test_control_frames_may_come_between_fragments() -> None:

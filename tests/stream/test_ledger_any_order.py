@@ -16,7 +16,8 @@ from pnl_backend.domain.record import Record
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.errors import StoreError
 from pnl_backend.stream.hub import Hub
-from pnl_backend.stream.ledger import KEY_FRAME, LedgerFeed, parse_event_id
+from pnl_backend.stream.ledger import LedgerFeed, parse_event_id
+from pnl_backend.stream.limits import KEY_FRAME
 from pnl_backend.wire.ledger_feed import usd
 from pnl_backend.wire.views import to_record
 from tests.support.snapshots import computed, taken
@@ -133,7 +134,7 @@ class Reader:
         """What is on its way is lost."""
         if self.connection is not None and self.connection.open:
             self.connection.connection.abort()
-            self.connection.lost("transport close")
+            self.connection.lost(engine.closes.TRANSPORT_CLOSE)
         self.connection = None
 
     def stall(self):

@@ -11,8 +11,6 @@ from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.net.messages import SEPARATOR, Message, ProtocolError
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
-MAX_PAYLOAD_PACKETS = 16
-"""Packets in one answer to a poll: python-engineio's client refuses more."""
 PACKET_TYPES = frozenset("0123456")
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from aiohttp import web
 
+from pnl_backend.engine import closes, refusals
 from pnl_backend.engine.engineio import packets
 from pnl_backend.engine.engineio.session import CLOSED, Session, SessionServer
 from pnl_backend.engine.net.messages import ProtocolError
@@ -17,13 +18,13 @@ async def answer(engine: SessionServer, request: web.Request, environ: Environ) 
     """Take a GET or POST, answer its body; Refusal for what the protocol does not allow."""
     query = environ.query
     if query.get("transport") != "polling":
-        raise Refusal(400, "Transport unknown", code=0)
+        raise Refusal.of(refusals.UNKNOWN_TRANSPORT)
     if request.method not in ("GET", "POST"):
-        raise Refusal(400, "Bad handshake method", code=2)
+        raise Refusal.of(refusals.BAD_METHOD)
     sid = query.get("sid")
     if sid is None:
         if request.method != "GET":
-            raise Refusal(400, "Bad handshake method", code=2)
+            raise Refusal.of(refusals.BAD_METHOD)
         check_version(query)
         session = engine.new_session(environ)
         engine.opened(session)
@@ -32,20 +33,20 @@ async def answer(engine: SessionServer, request: web.Request, environ: Environ) 
     if known is not None and engine.unanswered.overdue(known):
         known.expire()
     if known is None or known.state == CLOSED:
-        raise Refusal(400, "Session ID unknown", code=1)
+        raise Refusal.of(refusals.UNKNOWN_SESSION)
     if query.get("EIO") != "4":
-        raise Refusal(400, "Bad request")
+        raise Refusal.of(refusals.BAD_REQUEST)
     if known.connection is not None:
-        raise Refusal(400, "Session has moved to its WebSocket")
+        raise Refusal.of(refusals.UPGRADED_SESSION)
     return await (_post(engine, known, request) if request.method == "POST" else _poll(known, request))
 
 
 async def _poll(session: Session, request: web.Request) -> str:
     """What waits, or comes; a client that goes meanwhile ends its session, as nobody can say what it has read."""
-    with watched(request, lambda: session.end("transport close")):
+    with watched(request, lambda: session.end(closes.TRANSPORT_CLOSE)):
         payload = await session.answer_poll()
     if request.transport is None or request.transport.is_closing():
-        session.end("transport close")
+        session.end(closes.TRANSPORT_CLOSE)
     return payload
 
 
@@ -53,25 +54,25 @@ async def _post(engine: SessionServer, session: Session, request: web.Request) -
     """Take a payload; whatever is wrong with it ends the session, and so does a second one at the same time."""
     try:
         if session.posting:
-            raise Refusal(400, "Two data requests at once")
+            raise Refusal.of(refusals.TWO_POSTS)
         session.posting = True
         try:
             await _take(engine, session, request)
         finally:
             session.posting = False
     except TimeoutError:
-        session.end("transport error", packets.CLOSE_MESSAGE)
-        raise Refusal(408, "Body did not arrive") from None
+        session.end(closes.TRANSPORT_ERROR, packets.CLOSE_MESSAGE)
+        raise Refusal.of(refusals.NO_BODY) from None
     except ConnectionError:
-        session.end("transport close")
-        raise Refusal(400, "Body did not arrive") from None
+        session.end(closes.TRANSPORT_CLOSE)
+        raise Refusal.of(refusals.BODY_CUT) from None
     except Refusal:
-        session.end("transport error", packets.CLOSE_MESSAGE)
+        session.end(closes.TRANSPORT_ERROR, packets.CLOSE_MESSAGE)
         raise
     except ProtocolError as error:
         engine.shared.counters.protocol_errors += 1
-        session.end("transport error", packets.CLOSE_MESSAGE)
-        raise Refusal(400, "Bad request") from error
+        session.end(closes.TRANSPORT_ERROR, packets.CLOSE_MESSAGE)
+        raise Refusal.of(refusals.BAD_REQUEST) from error
     return "ok"
 
 
@@ -86,14 +87,14 @@ async def _take(engine: SessionServer, session: Session, request: web.Request) -
     finally:
         session.body = None
     if session.state == CLOSED:
-        raise Refusal(400, "Session ID unknown", code=1)
+        raise Refusal.of(refusals.UNKNOWN_SESSION)
     for kind, data in packets.decode_payload(body):
         session.packet(kind, data)
         await engine.ready(session)
 
 
 async def _body(request: web.Request, limit: int) -> bytes:
-    too_big = Refusal(413, "Payload is too big")
+    too_big = Refusal.of(refusals.TOO_BIG)
     if (request.content_length or 0) > limit:
         raise too_big
     body = b""

@@ -13,10 +13,12 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
+from pnl_backend.engine import closes, refusals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio import packets, polling
 from pnl_backend.engine.engineio.session import OPEN, PendingUpgrade, Session
 from pnl_backend.engine.engineio.upgrade import Probe, SecondWebSocket
+from pnl_backend.engine.limits import DEPARTURE_TIMEOUT
 from pnl_backend.engine.net.connection import Owner
 from pnl_backend.engine.net.detached import environ_of
 from pnl_backend.engine.net.messages import Message, ProtocolError
@@ -33,8 +35,6 @@ from pnl_backend.engine.net.requests import (
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines, Timeouts
 
-DEPARTURE = 5.0
-"""Seconds for which a polling client that we disconnected may still fetch what waits."""
 Handler = Callable[..., Any]
 
 
@@ -59,7 +59,7 @@ class EngineServer:
         self.probing = Deadlines[PendingUpgrade](timers, config.upgrade_timeout, lambda upgrade: upgrade.give_up())
         self.late = Deadlines[Session](timers, config.slow_client_timeout, lambda session: session.cut())
         """Polling sessions for which something waits."""
-        self.departing = Deadlines[Session](timers, DEPARTURE, lambda session: session.forget())
+        self.departing = Deadlines[Session](timers, DEPARTURE_TIMEOUT, lambda session: session.forget())
         """Sessions that have ended and whose client may still fetch what waits."""
         self.bodies = Timeouts(timers, config.body_timeout)
 
@@ -93,7 +93,7 @@ class EngineServer:
         """End one session, or all."""
         for session in list(self.sessions.values()) if sid is None else [self.sessions.get(sid)]:
             if session is not None:
-                session.depart("server disconnect")
+                session.depart(closes.SERVER_DISCONNECT)
 
     def transport(self, sid: str) -> str:
         return "polling" if self.sessions[sid].connection is None else "websocket"
@@ -128,9 +128,9 @@ class EngineServer:
         """Refuse newcomers, end every session, wait until the clients have hung up."""
         self.admission.closed = True
         for session in list(self.sessions.values()):
-            session.depart("server shutting down", code=1001)
+            session.depart(closes.SHUTDOWN)
         for connection in list(self.shared.open):
-            connection.close(1001)
+            connection.close(closes.SHUTDOWN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.shared.quiet()
@@ -196,7 +196,7 @@ class EngineServer:
         query = environ.query
         check_origin(environ, self.config.cors_allowed_origins)
         if query.get("transport") != "websocket":
-            raise Refusal(400, "Transport unknown", code=0)
+            raise Refusal.of(refusals.UNKNOWN_TRANSPORT)
         answer = handshake(environ)
         sid = query.get("sid")
         if sid is None:
@@ -204,7 +204,7 @@ class EngineServer:
             return self.new_session(environ), answer
         session = self.sessions.get(sid)
         if session is None or session.state != OPEN:
-            raise Refusal(400, "Session ID unknown", code=1)
+            raise Refusal.of(refusals.UNKNOWN_SESSION)
         self.admission.check(environ.peer)
         if session.connection is not None or session.probe is not None:
             return SecondWebSocket(session), answer

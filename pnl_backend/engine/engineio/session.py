@@ -7,9 +7,12 @@ import asyncio
 from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
+from pnl_backend.engine import closes, refusals
+from pnl_backend.engine.closes import Close
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio import packets
-from pnl_backend.engine.net.connection import FLUSH_SIZE, Connection
+from pnl_backend.engine.limits import FLUSH_SIZE, MAX_PAYLOAD_PACKETS
+from pnl_backend.engine.net.connection import Connection
 from pnl_backend.engine.net.messages import SEPARATOR, Message, ProtocolError
 from pnl_backend.engine.net.outbox import Outbox
 from pnl_backend.engine.net.requests import Environ, Refusal
@@ -117,7 +120,7 @@ class Session:
         """What waits, as one polling payload; what does not fit is for the next poll, which has its own deadline."""
         if self.outbox is None:
             return ""
-        taken = self.outbox.take(packets.MAX_PAYLOAD_PACKETS)
+        taken = self.outbox.take(MAX_PAYLOAD_PACKETS)
         if not self.outbox.messages:
             self.engine.late.discard(self)
             self._drop()
@@ -142,7 +145,7 @@ class Session:
         if self.connection is not None:
             return self.connection.backlog()
         waiting = self.outbox
-        if waiting is None or (len(waiting.messages) < packets.MAX_PAYLOAD_PACKETS and waiting.size < FLUSH_SIZE):
+        if waiting is None or (len(waiting.messages) < MAX_PAYLOAD_PACKETS and waiting.size < FLUSH_SIZE):
             return None
         return waiting
 
@@ -166,7 +169,7 @@ class Session:
                 self.engine.unanswered.discard(self)
                 self.engine.resting.add(self)
         elif kind == packets.CLOSE:
-            self.end("client disconnect", packets.NOOP_MESSAGE)
+            self.end(closes.CLIENT_DISCONNECT, packets.NOOP_MESSAGE)
         elif kind != packets.NOOP:
             raise ProtocolError("packet type is not a client's to send here")
 
@@ -183,17 +186,17 @@ class Session:
     def pong(self) -> None:
         """A WebSocket pong: Engine.IO has pings of its own."""
 
-    def lost(self, reason: str) -> None:
+    def lost(self, close: Close) -> None:
         self.connection = None
-        self.end(reason)
+        self.end(close)
 
     # Long polling.
 
     async def answer_poll(self) -> str:
         """Wait for something to send; Refusal when the request does not belong here."""
         if self.poll is not None:
-            self.end("transport error", packets.CLOSE_MESSAGE)
-            raise Refusal(400, "Two polls at once")
+            self.end(closes.TRANSPORT_ERROR, packets.CLOSE_MESSAGE)
+            raise Refusal.of(refusals.TWO_POLLS)
         if self.probe is not None and self.probe.answered:
             return packets.NOOP
         if self.outbox is None:
@@ -201,7 +204,7 @@ class Session:
             try:
                 await poll
             except asyncio.CancelledError:
-                self.end("transport close")
+                self.end(closes.TRANSPORT_CLOSE)
                 raise
             finally:
                 self.poll = None
@@ -238,7 +241,7 @@ class Session:
     def expire(self) -> None:
         """The ping was not answered in time."""
         self.engine.shared.counters.ping_timeouts += 1
-        self.end("ping timeout", packets.CLOSE_MESSAGE)
+        self.end(closes.PING_TIMEOUT, packets.CLOSE_MESSAGE)
 
     def cut(self) -> None:
         """What waits for the next poll has waited too long, or has grown too much."""
@@ -246,18 +249,18 @@ class Session:
             self.state = OPEN
         if self.state == OPEN:
             self.engine.shared.counters.slow_disconnects += 1
-        self.end("slow client")
+        self.end(closes.SLOW_CLIENT)
 
     # The end.
 
-    def end(self, reason: str, last: Message | None = None, *, code: int = 1000) -> None:
+    def end(self, close: Close, last: Message | None = None) -> None:
         """End the session; a pending poll is answered with `last`, or with a NOOP."""
         if self.state != OPEN:
             return
         self.state = CLOSED
         if self.connection is not None:
             connection, self.connection = self.connection, None
-            connection.close(code)
+            connection.close(close)
         if self.poll is not None and not self.poll.done():
             if self.outbox is None:
                 self.outbox = Outbox()
@@ -265,19 +268,19 @@ class Session:
             self.wake()
         if self.body is not None:
             self.body.reschedule(asyncio.get_running_loop().time())
-        self.engine.closed(self, reason)
+        self.engine.closed(self, close.reason)
         self.forget()
 
-    def depart(self, reason: str, *, code: int = 1000) -> None:
+    def depart(self, close: Close) -> None:
         """End politely: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
         if self.state == OPEN and self.connection is None and (self.poll is None or self.outbox is not None):
             self.send(packets.CLOSE_MESSAGE)
             if self.state == OPEN:
                 self.state = CLOSING
                 self.engine.departing.add(self)
-                self.engine.closed(self, reason)
+                self.engine.closed(self, close.reason)
         else:
-            self.end(reason, packets.CLOSE_MESSAGE, code=code)
+            self.end(close, packets.CLOSE_MESSAGE)
 
     def forget(self) -> None:
         """Leave the engine's books."""

@@ -1,8 +1,9 @@
 """WebSockets for sessions that exist already: the probe of one that polls, and those that come too many."""
 
+from pnl_backend.engine import closes
+from pnl_backend.engine.closes import Close
 from pnl_backend.engine.engineio import packets
 from pnl_backend.engine.engineio.session import Session
-from pnl_backend.engine.net import frames
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.engine.net.messages import ProtocolError
 from pnl_backend.engine.net.requests import Environ
@@ -44,7 +45,7 @@ class Probe:
     def pong(self) -> None:
         """Not part of the probe."""
 
-    def lost(self, reason: str) -> None:  # noqa: ARG002 - the session goes on as it was, whatever the reason
+    def lost(self, close: Close) -> None:  # noqa: ARG002 - the session goes on as it was, whatever the reason
         self.connection = None
         self.give_up()
 
@@ -75,7 +76,7 @@ class SecondWebSocket:
     def attached(self, connection: Connection, answer: bytes) -> None:
         self._session.engine.shared.counters.refused += 1
         connection.write(answer)
-        connection.close(frames.POLICY, "the session has its WebSocket")
+        connection.close(closes.SECOND_WEBSOCKET)
 
     def received(self, data: str | bytes) -> None:
         """Nothing is taken from it."""
@@ -83,5 +84,5 @@ class SecondWebSocket:
     def pong(self) -> None:
         """Nor is it pinged."""
 
-    def lost(self, reason: str) -> None:
+    def lost(self, close: Close) -> None:
         """The session goes on."""

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pnl_backend.engine import closes
+from pnl_backend.engine.closes import Close
+from pnl_backend.engine.limits import COMMENT_INTERVAL
 from pnl_backend.engine.net import frames
 from pnl_backend.engine.net.connection import Connection, Owner
 from pnl_backend.engine.net.messages import Message, RawFrames
@@ -11,7 +14,6 @@ from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines
 from pnl_backend.engine.socketio.fanout import Fanout
 
-COMMENT_INTERVAL = 15.0
 COMMENT = RawFrames(b": keep-alive\n\n")
 WEBSOCKET_PING = RawFrames(frames.frame(frames.PING, b""))
 
@@ -76,11 +78,11 @@ class FeedConnection:
         if self.connection is not None:
             self.connection.send(message)
 
-    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
-        """Close with a WebSocket close code; an event stream just ends."""
+    def close(self, close: Close = closes.SERVER_DISCONNECT) -> None:
+        """Close a WebSocket with a close frame; an event stream ends without one."""
         if self.connection is not None:
-            self.connection.close(code, reason)
-        self.lost(reason or "server disconnect")
+            self.connection.close(close)
+        self.lost(close)
 
     # A feed connection owns its connection.
 
@@ -94,7 +96,7 @@ class FeedConnection:
     def received(self, data: str | bytes) -> None:
         self.handler.received(self, data)
 
-    def lost(self, reason: str) -> None:
+    def lost(self, close: Close) -> None:
         if not self.open:
             return
         self.open = False
@@ -105,7 +107,7 @@ class FeedConnection:
         self.feeds.shared.admission.leave(self.environ.peer)
         if self.key is not None:
             self.feeds.shared.admission.leave_key(self.key)
-        self.handler.closed(self, reason)
+        self.handler.closed(self, close.reason)
 
     # Pings: the protocol's own on WebSocket, comments on event streams.
 
@@ -127,7 +129,7 @@ class FeedConnection:
 
     def expire(self) -> None:
         self.feeds.shared.counters.ping_timeouts += 1
-        self.close(frames.GOING_AWAY, "ping timeout")
+        self.close(closes.PING_TIMEOUT)
 
 
 class Feeds:
@@ -169,10 +171,10 @@ class Feeds:
         """Close every connection that came in under a key; how many."""
         feeds = [feed for feed in self.connections if feed.key == key]
         for feed in feeds:
-            feed.close(1008, "key revoked")
+            feed.close(closes.KEY_REVOKED)
         return len(feeds)
 
     def shut_down(self) -> None:
         """Close every connection because the server shuts down."""
         for feed in list(self.connections):
-            feed.close(1001, "server shutting down")
+            feed.close(closes.SHUTDOWN)

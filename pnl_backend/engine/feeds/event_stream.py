@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from pnl_backend.engine.closes import NORMAL, Close
 from pnl_backend.engine.feeds.connection import FeedConnection, FeedHandler, Feeds
-from pnl_backend.engine.net import frames
 from pnl_backend.engine.net.connection import OPEN
 from pnl_backend.engine.net.detached import BorrowedConnection, environ_of
 from pnl_backend.engine.net.messages import Message
@@ -24,7 +24,7 @@ class EventStream(BorrowedConnection):
     def feed(self, data: bytes) -> None:
         """An event stream's client has nothing to say."""
 
-    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:  # noqa: ARG002 - no place for either
+    def close(self, close: Close = NORMAL) -> None:  # noqa: ARG002 - an event stream has no place for it
         if self.state == OPEN:
             self._closing()
             self.shared.linger.add(self)

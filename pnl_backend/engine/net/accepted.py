@@ -10,14 +10,14 @@ from typing import cast
 from aiohttp import web
 from loguru import logger
 
+from pnl_backend.engine import refusals
+from pnl_backend.engine.limits import HEAD_READ_SIZE, READS_PER_TURN
 from pnl_backend.engine.net.connection import Connection, Owner, UpgradeHandler
 from pnl_backend.engine.net.http import HttpConnection
 from pnl_backend.engine.net.pending import Arrivals
 from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, clean_upgrade, refusal_bytes
 from pnl_backend.engine.net.shared import SharedState
-from pnl_backend.engine.net.sockets import READS, SocketConnection, TransportConnection, read_when_ready, write_last
-
-RECEIVE_SIZE = 16 * 1024
+from pnl_backend.engine.net.sockets import SocketConnection, TransportConnection, read_when_ready, write_last
 
 
 class Intake:
@@ -59,7 +59,7 @@ class Intake:
             return refusal_bytes(refusal)
         except Exception as error:
             logger.opt(exception=error).error("An upgrade failed")
-            return refusal_bytes(Refusal(500, "Internal error"))
+            return refusal_bytes(Refusal.of(refusals.FAILED))
 
 
 class Front:
@@ -115,7 +115,7 @@ class Front:
         self.buffer += data
         if not self.head.take(data):
             self.decided = True
-            self.refuse(refusal_bytes(Refusal(431, "Request header fields are too large")))
+            self.refuse(refusal_bytes(Refusal.of(refusals.HEAD_TOO_BIG)))
         elif self.head.complete:
             self.decided = True
             self.arrivals.received(self.arrival)
@@ -150,7 +150,7 @@ class SocketFront(Front):
         # Read until nothing is left: uvloop reports data with a reset behind it only once.
         while not self.decided and (data := self._receive()):
             self.take(data)
-        for _ in range(READS if self.refused else 0):
+        for _ in range(READS_PER_TURN if self.refused else 0):
             if not self._receive():
                 return
 
@@ -159,7 +159,7 @@ class SocketFront(Front):
         if self.sock.fileno() < 0:
             return b""
         try:
-            data = self.sock.recv(RECEIVE_SIZE)
+            data = self.sock.recv(HEAD_READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return b""
         except OSError:

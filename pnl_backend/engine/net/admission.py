@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from pnl_backend.engine import refusals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.net.requests import Refusal
-
-RETRY_AFTER = 10
 
 
 class Admission:
@@ -30,13 +29,13 @@ class Admission:
     def check(self, peer: str, *, more: int = 0) -> None:
         """Refusal when this many more would pass a cap; 0 for a further socket of a client that is counted."""
         if self.closed:
-            raise Refusal(503, "The server is shutting down", retry_after=RETRY_AFTER)
+            raise Refusal.of(refusals.SHUTTING_DOWN)
         if self._config.max_connections and self.total + self.closing + more > self._config.max_connections:
-            raise Refusal(503, "Too many connections", retry_after=RETRY_AFTER)
+            raise Refusal.of(refusals.SERVER_FULL)
         cap = self._config.max_connections_per_ip
         group = self._config.group_address(peer)
         if cap and self._by_group[group] + more > cap:
-            raise Refusal(429, "Too many connections from this address", retry_after=RETRY_AFTER)
+            raise Refusal.of(refusals.ADDRESS_FULL)
 
     def leave(self, peer: str) -> None:
         self.total -= 1

@@ -3,6 +3,9 @@
 import asyncio
 from typing import Protocol
 
+from pnl_backend.engine import closes
+from pnl_backend.engine.closes import Close
+from pnl_backend.engine.limits import FLUSH_SIZE
 from pnl_backend.engine.net import frames
 from pnl_backend.engine.net.frames import FrameError, FrameReader
 from pnl_backend.engine.net.messages import Message, ProtocolError, RawFrames
@@ -11,8 +14,6 @@ from pnl_backend.engine.net.requests import Environ
 from pnl_backend.engine.net.shared import SharedState
 
 OPEN, CLOSING, CLOSED = range(3)
-FLUSH_SIZE = 64 * 1024
-"""How much of what waits is joined into one write."""
 
 
 class Owner(Protocol):
@@ -29,7 +30,7 @@ class Owner(Protocol):
 
     def pong(self) -> None: ...
 
-    def lost(self, reason: str) -> None:
+    def lost(self, close: Close) -> None:
         """The connection is over, once; not called after the owner itself closed it."""
 
 
@@ -160,9 +161,9 @@ class Connection:
                 if self.state == CLOSED or self.halted:
                     return
         except FrameError as error:
-            self._offended(error.code, str(error))
+            self._offended(error.close)
         except ProtocolError as error:
-            self._offended(frames.POLICY, str(error))
+            self._offended(closes.PROTOCOL_ERROR.because(str(error)))
         else:
             return
         if self.state == CLOSING:
@@ -191,19 +192,19 @@ class Connection:
         elif opcode == frames.PING:
             self.send(RawFrames(frames.frame(frames.PONG, payload)))
         else:
-            self.close(int.from_bytes(payload[:2], "big") if payload else frames.NORMAL)
+            self.close(closes.echo(int.from_bytes(payload[:2], "big")) if payload else closes.NORMAL)
             self.finish()
-            self.owner.lost("transport close")
+            self.owner.lost(closes.TRANSPORT_CLOSE)
 
-    def _offended(self, code: int, reason: str) -> None:
+    def _offended(self, close: Close) -> None:
         if self.state == OPEN:
             self.shared.counters.protocol_errors += 1
-            self.close(code, reason)
-            self.owner.lost("transport error")
+            self.close(close)
+            self.owner.lost(closes.TRANSPORT_ERROR)
 
     # The end.
 
-    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
+    def close(self, close: Close = closes.NORMAL) -> None:
         """Send a close frame behind what waits; the socket is closed when the peer has answered, or shortly after.
 
         Until then the socket is read and our half of it stays open: a client that finds it closed, or reset because of
@@ -211,7 +212,7 @@ class Connection:
         """
         if self.state != OPEN:
             return
-        self.send(RawFrames(frames.close_frame(code, reason)))
+        self.send(RawFrames(frames.close_frame(close.code, close.reason)))
         if self.state != OPEN:
             return
         self._closing()
@@ -238,7 +239,7 @@ class Connection:
         if self.state == OPEN:
             self.shared.counters.slow_disconnects += 1
             # In its own turn of the loop: this may be the middle of somebody's broadcast.
-            asyncio.get_running_loop().call_soon(self.owner.lost, "slow client")
+            asyncio.get_running_loop().call_soon(self.owner.lost, closes.SLOW_CLIENT)
         self.abort()
 
     def finish(self) -> None:
@@ -272,4 +273,4 @@ class Connection:
         was = self.state
         self.abort()
         if was == OPEN:
-            self.owner.lost("transport close")
+            self.owner.lost(closes.TRANSPORT_CLOSE)

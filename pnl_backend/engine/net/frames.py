@@ -5,18 +5,19 @@ from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha1
 
+from pnl_backend.engine.closes import BAD_FRAME, BAD_TEXT, PROTOCOL_ERROR, TOO_BIG, Close
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-NORMAL, GOING_AWAY, BROKEN, BAD_TEXT, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
 ABSENT_CODES = frozenset({1004, 1005, 1006, 1015})
 """Reserved: never on the wire (RFC 6455, 7.4.1)."""
 
 
 class FrameError(Exception):
-    """The peer's frames break RFC 6455; `code` goes into our close frame."""
+    """The peer's frames break RFC 6455; it is closed with `close`."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.reason)
+        self.close = close
 
 
 def accept_key(key: str) -> str:
@@ -129,17 +130,17 @@ class FrameReader:
         """Judge a frame by its header, before its payload is waited for."""
         opcode = first & 0x0F
         if first & 0x70:
-            raise FrameError(BROKEN, "reserved bits are set")
+            raise FrameError(BAD_FRAME.because("reserved bits are set"))
         if not second & 0x80:
-            raise FrameError(BROKEN, "client frames are masked")
+            raise FrameError(BAD_FRAME.because("client frames are masked"))
         if opcode >= 8:
             if opcode > PONG or not first & 0x80 or length > 125:
-                raise FrameError(BROKEN, "bad control frame")
+                raise FrameError(BAD_FRAME.because("bad control frame"))
             return
         if opcode > BINARY or (opcode == CONTINUATION) is (self.parts is None):
-            raise FrameError(BROKEN, "bad opcode")
+            raise FrameError(BAD_FRAME.because("bad opcode"))
         if len(self.parts or b"") + length > self.limit:
-            raise FrameError(TOO_BIG, "message is too big")
+            raise FrameError(TOO_BIG)
 
     def _message(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
         opcode = first & 0x0F
@@ -154,7 +155,7 @@ class FrameReader:
             self.parts += payload
             self.fragments += 1
             if self.fragments > self.limit + 1:
-                raise FrameError(POLICY, "too many fragments")
+                raise FrameError(PROTOCOL_ERROR.because("too many fragments"))
             if not first & 0x80:
                 return None
             payload, opcode, self.parts = bytes(self.parts), self.opcode, None
@@ -165,7 +166,7 @@ def _text(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
-        raise FrameError(BAD_TEXT, "text is not UTF-8") from error
+        raise FrameError(BAD_TEXT) from error
 
 
 def _check_close(payload: bytes) -> None:
@@ -174,5 +175,5 @@ def _check_close(payload: bytes) -> None:
     code = int.from_bytes(payload[:2], "big")
     known = 1000 <= code <= 1014 and code not in ABSENT_CODES
     if len(payload) < 2 or not (known or 3000 <= code <= 4999):
-        raise FrameError(BROKEN, "bad close code")
+        raise FrameError(BAD_FRAME.because("bad close code"))
     _text(payload[2:])

@@ -5,12 +5,11 @@ from typing import cast
 
 from aiohttp import web
 
+from pnl_backend.engine import refusals
+from pnl_backend.engine.limits import ANSWER_PROGRESS
 from pnl_backend.engine.net.pending import Arrival, Arrivals
 from pnl_backend.engine.net.requests import HeadReader, Refusal, refusal_bytes
 from pnl_backend.engine.net.sockets import limit_unsent, write_last
-
-PROGRESS = 4096
-"""Bytes of an answer that a client takes within `slow_client_timeout` at least; who takes less is closed."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -55,7 +54,7 @@ class HttpConnection(asyncio.Protocol):
             if self.head is None:
                 self._await_head()
             if self.head is not None and not self.head.take(data):
-                self._refuse(Refusal(431, "Request header fields are too large"))
+                self._refuse(Refusal.of(refusals.HEAD_TOO_BIG))
                 return
             if self.head is not None and self.head.complete:
                 self.arrivals.received(self.arrival)
@@ -117,7 +116,7 @@ class HttpConnection(asyncio.Protocol):
         if self.transport is None:
             return
         before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
-        if self.unsent > max(0, before - PROGRESS) and self.unsent:
+        if self.unsent > max(0, before - ANSWER_PROGRESS) and self.unsent:
             self.arrivals.shared.counters.slow_disconnects += 1
             self.give_up()
         elif self.unsent:

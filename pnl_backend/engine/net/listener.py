@@ -11,19 +11,13 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
+from pnl_backend.engine.limits import ACCEPT_PAUSE, ACCEPTS_PER_TURN, BACKLOG, PORTS_TRIED
 from pnl_backend.engine.net.accepted import Intake
 from pnl_backend.engine.net.connection import UpgradeHandler
 from pnl_backend.engine.net.process import descriptor_ceiling
 from pnl_backend.engine.net.shared import SharedState
 
-BACKLOG = 4096
-ACCEPTS = 64
-"""Connections accepted before the loop gets its turn."""
-PORTS_TRIED = 10
-"""Free ports tried until one is free on every address."""
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-PAUSE = 1.0
-"""Seconds without an accept when no descriptor is left and nobody can make room."""
 
 
 async def resolve(host: str, port: int) -> list[tuple[int, Any]]:
@@ -102,7 +96,7 @@ class Listener:
         self.arrivals.close_all()
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTS):
+        for _ in range(ACCEPTS_PER_TURN):
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
@@ -143,11 +137,11 @@ class Listener:
 
     def _pause(self, listening: socket.socket, error: OSError) -> None:
         """Accept nothing for a moment, so that those who are connected can finish."""
-        logger.error("Cannot accept connections for {} s: {}", PAUSE, error)
+        logger.error("Cannot accept connections for {} s: {}", ACCEPT_PAUSE, error)
         self.loop.remove_reader(listening.fileno())
 
         def resume() -> None:
             if listening in self.sockets:
                 self.loop.add_reader(listening.fileno(), self._accept, listening)
 
-        self.loop.call_later(PAUSE, resume)
+        self.loop.call_later(ACCEPT_PAUSE, resume)

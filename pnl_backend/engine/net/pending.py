@@ -6,12 +6,10 @@ from typing import Protocol
 from loguru import logger
 
 from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.limits import CLOSE_TIMEOUT
 from pnl_backend.engine.net.process import descriptor_share
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines
-
-LINGER = 2.0
-"""Seconds for a peer whose request was refused to read the answer and end its half of the connection."""
 
 
 class Holder(Protocol):
@@ -50,7 +48,7 @@ class Arrivals:
         self.shared = shared
         self.unfinished = Deadlines[Arrival](shared.timers, shared.config.head_timeout, self._head_overdue)
         """Until aiohttp or the engine has the request."""
-        self.lingering = Deadlines[Arrival](shared.timers, LINGER, self.close)
+        self.lingering = Deadlines[Arrival](shared.timers, CLOSE_TIMEOUT, self.close)
         """Refused connections whose peer has not ended its half."""
         self._waiting: OrderedDict[Arrival, None] = OrderedDict()
         """Those whose head has not arrived, and the lingering ones."""

@@ -3,8 +3,7 @@
 import gc
 import resource
 
-RESERVED_DESCRIPTORS = 64
-"""Kept free of clients for the ledger, the cache, upstreams and logs; a quarter of the limit where that is less."""
+from pnl_backend.engine.limits import RESERVED_DESCRIPTORS
 
 
 def prepare_process() -> None:

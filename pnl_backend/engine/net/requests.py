@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from pnl_backend.engine import refusals
 from pnl_backend.engine.config import EngineConfig, Origins
+from pnl_backend.engine.limits import PREFLIGHT_MAX_AGE
 from pnl_backend.engine.net.frames import accept_key
 
 _END = re.compile(rb"\r?\n\r?\n")
@@ -14,8 +16,6 @@ _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^
 
 
 _HEADER_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z, ]{1,1024}")
-PREFLIGHT_MAX_AGE = 600
-"""Seconds for which browsers keep a preflight's answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +27,10 @@ class Refusal(Exception):
     code: int = 3
     """Engine.IO's error code for polling clients."""
     retry_after: int | None = None
+
+    @classmethod
+    def of(cls, kind: refusals.RefusalKind) -> "Refusal":
+        return cls(kind.status, kind.message, kind.code, kind.retry_after)
 
     @property
     def body(self) -> bytes:
@@ -165,7 +169,7 @@ def parse_query(query: str) -> dict[str, str]:
 def check_version(query: Mapping[str, str]) -> None:
     """Refusal for another version of Engine.IO than 4."""
     if query.get("EIO") != "4":
-        raise Refusal(400, "Unsupported protocol version", code=5)
+        raise Refusal.of(refusals.BAD_VERSION)
 
 
 def clean_upgrade(head: bytes) -> bool:
@@ -191,7 +195,7 @@ def check_origin(environ: Environ, allowed: Origins) -> str | None:
     if origin is None:
         return None
     if origin == "null":  # sandboxed and local pages, whoever wrote them
-        raise Refusal(403, "Origin is not allowed", code=4)
+        raise Refusal.of(refusals.FOREIGN_ORIGIN)
     if allowed in ("*", origin):
         return origin
     if callable(allowed):
@@ -200,7 +204,7 @@ def check_origin(environ: Environ, allowed: Origins) -> str | None:
         accepted = not isinstance(allowed, str) and ("*" in allowed or origin in allowed)
     if accepted or same_origin(environ, origin):
         return origin
-    raise Refusal(403, "Origin is not allowed", code=4)
+    raise Refusal.of(refusals.FOREIGN_ORIGIN)
 
 
 def cors_headers(origin: str | None, allowed: Origins) -> dict[str, str]:
@@ -242,17 +246,17 @@ def handshake(environ: Environ) -> bytes:
     """The 101 answer to a WebSocket handshake (RFC 6455, 4.2); Refusal when it is not one."""
     headers = environ.headers
     if environ.method != "GET" or headers.get("upgrade", "").lower() != "websocket":
-        raise Refusal(400, "Bad request")
+        raise Refusal.of(refusals.BAD_REQUEST)
     if "upgrade" not in [token.strip() for token in headers.get("connection", "").lower().split(",")]:
-        raise Refusal(400, "Bad request")
+        raise Refusal.of(refusals.BAD_REQUEST)
     if headers.get("sec-websocket-version") != "13":
-        raise Refusal(426, "WebSocket version 13 is needed")
+        raise Refusal.of(refusals.BAD_WEBSOCKET_VERSION)
     key = headers.get("sec-websocket-key", "")
     try:
         if len(b64decode(key, validate=True)) != 16:
             raise ValueError
     except ValueError:
-        raise Refusal(400, "Bad Sec-WebSocket-Key") from None
+        raise Refusal.of(refusals.BAD_WEBSOCKET_KEY) from None
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"

@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Hashable
 from typing import Any, Protocol
 
+from pnl_backend.engine.closes import NORMAL, Close
 from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.limits import CLOSE_TIMEOUT, DRAIN_TIMEOUT
 from pnl_backend.engine.net.admission import Admission
 from pnl_backend.engine.net.counters import Counters
 from pnl_backend.engine.net.timers import Deadlines, Timers
-
-LINGER = 2.0
-"""Seconds for the peer to answer our close frame."""
-DRAIN = 1.0
-"""Seconds for a peer that did not to end its half of the connection after ours."""
 
 
 class SlowClient(Hashable, Protocol):
@@ -25,7 +22,7 @@ class SlowClient(Hashable, Protocol):
 class OpenConnection(SlowClient, Protocol):
     """A connection whose socket is not closed yet."""
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, close: Close = NORMAL) -> None:
         """Send a close frame and close the socket once the peer has answered it."""
 
     def unanswered(self) -> None:
@@ -44,9 +41,9 @@ class SharedState:
         self.admission = Admission(config)
         self.timers = Timers()
         self.behind = Deadlines[SlowClient](self.timers, config.slow_client_timeout, lambda client: client.cut())
-        self.linger = Deadlines[OpenConnection](self.timers, LINGER, lambda connection: connection.unanswered())
+        self.linger = Deadlines[OpenConnection](self.timers, CLOSE_TIMEOUT, lambda connection: connection.unanswered())
         """Connections that have our close frame and owe theirs."""
-        self.draining = Deadlines[OpenConnection](self.timers, DRAIN, lambda connection: connection.abort())
+        self.draining = Deadlines[OpenConnection](self.timers, DRAIN_TIMEOUT, lambda connection: connection.abort())
         """Connections whose peer owes the end of its half."""
         self.open: set[OpenConnection] = set()
         self.tasks: set[asyncio.Task[Any]] = set()

@@ -7,15 +7,10 @@ import socket
 import struct
 from collections.abc import Callable
 
-from pnl_backend.engine.net.connection import CLOSED, FLUSH_SIZE, OPEN, Connection, Owner
+from pnl_backend.engine.limits import DRAIN_TIMEOUT, FLUSH_SIZE, READ_SIZE, READS_PER_TURN, UNSENT_LIMIT
+from pnl_backend.engine.net.connection import CLOSED, OPEN, Connection, Owner
 from pnl_backend.engine.net.outbox import Outbox
-from pnl_backend.engine.net.shared import DRAIN, SharedState
-
-RECEIVE_SIZE = 64 * 1024
-READS = 4
-"""Reads in a turn of the loop."""
-UNSENT_LIMIT = 16 * 1024
-"""Bytes the kernel may hold unsent: behind a full socket waits the newest snapshot, not a row of old ones."""
+from pnl_backend.engine.net.shared import SharedState
 
 
 def limit_unsent(sock: socket.socket) -> None:
@@ -111,11 +106,11 @@ class SocketConnection(Connection):
     def read(self) -> None:
         """Take what has arrived."""
         # More than once: uvloop reports data with a reset behind it only once.
-        for _ in range(READS):
+        for _ in range(READS_PER_TURN):
             if self.state == CLOSED or self.halted:
                 return
             try:
-                data = self.sock.recv(RECEIVE_SIZE)
+                data = self.sock.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
@@ -211,4 +206,4 @@ class TransportConnection(Connection, asyncio.Protocol):
             return
         self.transport.close()
         # Also when nothing is left to write: TLS waits for the peer's own end.
-        asyncio.get_running_loop().call_later(DRAIN, self.transport.abort)
+        asyncio.get_running_loop().call_later(DRAIN_TIMEOUT, self.transport.abort)

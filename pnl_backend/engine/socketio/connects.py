@@ -12,6 +12,7 @@ from typing import Any
 
 import socketio
 
+from pnl_backend.engine import closes
 from pnl_backend.engine.engineio.session import OPEN
 from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Environ, Refusal
@@ -96,7 +97,7 @@ class Connects:
             self._refuse(client, namespace, refusal)
         elif client.state != OPEN:
             member.depart()
-            await self.handlers.run_disconnect(member, "transport close")
+            await self.handlers.run_disconnect(member, closes.TRANSPORT_CLOSE.reason)
         else:
             self._admit(member, plan)
 
@@ -156,7 +157,7 @@ class Connects:
         data = {"status": refusal.status, "retryAfter": refusal.retry_after}
         self._refuse(client, namespace, {"message": refusal.message, "data": data})
         if not client.members:
-            client.depart("server disconnect")
+            client.depart(closes.SERVER_DISCONNECT)
 
     def _refuse(self, client: Client, namespace: str, reason: Any) -> None:
         self.eio.shared.counters.refused += 1

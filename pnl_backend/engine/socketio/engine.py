@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from typing import Protocol, cast
 
+from pnl_backend.engine import closes, refusals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio.server import EngineServer
 from pnl_backend.engine.engineio.session import OPEN, Session
-from pnl_backend.engine.net.admission import RETRY_AFTER
 from pnl_backend.engine.net.process import descriptor_share
 from pnl_backend.engine.net.requests import Environ, Refusal
 from pnl_backend.engine.net.timers import Deadlines, Timers
@@ -47,7 +47,7 @@ class ConnectDeadlines(Deadlines[Client]):
 
     def _connect_overdue(self, item: Client) -> None:
         self._leave(item)
-        item.end("transport error")
+        item.end(closes.TRANSPORT_ERROR)
 
     def of_group(self, peer: str) -> int:
         """How many share the peer's group of addresses."""
@@ -74,10 +74,10 @@ class SocketEngine(EngineServer):
 
     def new_session(self, environ: Environ) -> Session:
         if len(self.unconnected) >= descriptor_share(self.config.max_unauthenticated, part=4):
-            raise Refusal(503, "Too many connections that have not connected", retry_after=RETRY_AFTER)
+            raise Refusal.of(refusals.UNCONNECTED_FULL)
         same = self.unconnected.of_group(environ.peer)
         if same >= descriptor_share(self.config.max_unauthenticated_per_ip, part=8):
-            raise Refusal(429, "Too many unconnected connections from this address", retry_after=RETRY_AFTER)
+            raise Refusal.of(refusals.UNCONNECTED_ADDRESS_FULL)
         return super().new_session(environ)
 
     def opened(self, session: Session) -> None:

@@ -5,14 +5,10 @@ from collections.abc import Sequence
 from os import write
 from typing import Protocol
 
+from pnl_backend.engine.limits import CHUNK
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.engine.net.counters import Counters
 from pnl_backend.engine.net.messages import Message
-
-VARIANTS = 9
-"""Encodings of one broadcast at most: plain, and with up to eight different offsets."""
-CHUNK = 256
-"""Clients served before the loop gets its turn: about two milliseconds."""
 
 
 class Recipient(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 import socketio
 from loguru import logger
 
+from pnl_backend.engine import closes
 from pnl_backend.engine.socketio.clients import Client, Member
 from pnl_backend.engine.socketio.rooms import Rooms
 
@@ -97,7 +98,7 @@ class Handlers:
 
     async def leave(self, client: Client, member: Member) -> None:
         """Run the disconnect handler of a member whose client has left the namespace, and remove it."""
-        await self.run_disconnect(member, self._server.reason.CLIENT_DISCONNECT)
+        await self.run_disconnect(member, closes.CLIENT_DISCONNECT.reason)
         self.manager.eio.idle(client)
 
     def failed(self, what: str, error: Exception) -> None:

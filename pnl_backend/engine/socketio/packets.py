@@ -11,15 +11,13 @@ import orjson
 import socketio
 
 from pnl_backend.engine.engineio.packets import MESSAGE
+from pnl_backend.engine.limits import MAX_ID_DIGITS, MAX_NAMESPACE
 from pnl_backend.engine.net.messages import Message, ProtocolError
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
-MAX_ID_DIGITS = 15
-"""Ack ids are JavaScript numbers: fifteen digits are always exact."""
-MAX_NAMESPACE = 256
 
 
 class EncodedJson(str):

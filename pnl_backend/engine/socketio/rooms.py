@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from pnl_backend.engine.limits import VARIANTS
 from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.socketio.clients import CONNECTED, LEAVING, Client, Member
 from pnl_backend.engine.socketio.engine import SocketEngine
-from pnl_backend.engine.socketio.fanout import VARIANTS, Broadcast
+from pnl_backend.engine.socketio.fanout import Broadcast
 from pnl_backend.engine.socketio.packets import EVENT, encode_packet
 
 Room = str | Sequence[str] | None

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import hdrs, web
 
+from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
 from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.params import MAX_TIME_MS, ChoiceParam, IntParam, LimitParam
+from pnl_backend.http.params import ChoiceParam, IntParam, LimitParam
 from pnl_backend.http.ports import Ports
 from pnl_backend.http.routing import Answer, Route
 from pnl_backend.wire import models
@@ -30,7 +31,6 @@ from pnl_backend.wire.models import Period
 
 T = TypeVar("T")
 
-HOUR_MS = 3_600_000
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 
@@ -38,8 +38,8 @@ PERIOD = ChoiceParam("period", "Since the beginning, the month's, or the busines
 LIMIT = LimitParam(
     "limit", f"How many of the newest: {DEFAULT_LIMIT} snapshots without it, {MAX_LIMIT} at most.", MAX_LIMIT
 )
-FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, MAX_TIME_MS)
-TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, MAX_TIME_MS)
+FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, LAST_INSTANT)
+TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, LAST_INSTANT)
 RESOLUTION = ChoiceParam("resolution", "What one row covers.", get_args(Resolution), "1m")
 FORMAT = ChoiceParam("format", "The file's form.", get_args(Format), "csv")
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
+from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.ledger.sqlite.imported import ImportedCost, ImportedDeal, ImportedSnapshot, ImportedTrade
 
 Raw = Mapping[str, Any]
@@ -15,8 +16,6 @@ Raw = Mapping[str, Any]
 MOST_USD = Decimal(10) ** 12
 EARLIEST_MS = 946_684_800_000
 """2000-01-01: a smaller number of ms is one of seconds."""
-LATEST_MS = 253_370_764_799_999
-"""The end of the year 9998."""
 ROUNDING_CENTS = 2
 """Three sums that were each rounded to cents differ by no more than this from a rounded total."""
 
@@ -168,6 +167,6 @@ def _ms(value: object) -> int:
             raise RowError("timestamp is no time") from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value != value:  # noqa: PLR0124 - NaN
         raise RowError("timestamp is no time")
-    if not EARLIEST_MS <= value <= LATEST_MS:
+    if not EARLIEST_MS <= value <= LAST_NAMED_DAY:
         raise RowError("timestamp is not in ms since the epoch")
     return int(value)

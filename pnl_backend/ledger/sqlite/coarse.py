@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from pnl_backend.domain.times import DAY_MS, business_date, day_start
+from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start
 from pnl_backend.ledger.sqlite.readers import Reads
-from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, Calendar, Rollup, merge
+from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
 
 WEEK = "1w"
 _DAYS = 7

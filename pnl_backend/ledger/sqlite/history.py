@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any, NamedTuple, get_args
 
-from pnl_backend.domain.times import DAY_MS, business_date, day_start
+from pnl_backend.domain.times import DAY_MS, HOUR_MS, LAST_NAMED_DAY, MINUTE_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite.coarse import COARSE, CoarseRanges
 from pnl_backend.ledger.sqlite.readers import Reads
-from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, Calendar
+from pnl_backend.ledger.sqlite.rollups import Calendar
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 from pnl_backend.wire.message import UNSET
 
@@ -19,8 +19,6 @@ SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1
 MOST_ROWS = 10_100
 """Rows of one answer, a week of minutes with its ends; the export streams any number."""
 
-LAST_INSTANT = 253_370_764_799_999
-"""The end of the year 9998: in every time zone there is a day after it that has a name."""
 
 CHUNK = 5000
 
@@ -107,8 +105,8 @@ class Ranges:
         if resolution not in get_args(Resolution):
             raise BadRequest(f"resolution must be {', '.join(get_args(Resolution))}, not {resolution!r}")
         for name, value in (("from", start), ("to", end)):
-            if not 0 <= value <= LAST_INSTANT:
-                raise BadRequest(f"{name} must be between 0 and {LAST_INSTANT} ms since the epoch, not {value}")
+            if not 0 <= value <= LAST_NAMED_DAY:
+                raise BadRequest(f"{name} must be between 0 and {LAST_NAMED_DAY} ms since the epoch, not {value}")
         if start > end:
             raise BadRequest("from must not be later than to")
         span = SPANS.get(resolution)

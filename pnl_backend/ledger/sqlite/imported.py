@@ -24,8 +24,6 @@ EPOCH = "imported-snapshots"
 FIRST_SEQ = -(1 << 53)
 """The number of an imported snapshot is this plus its time in ms: unique for each ms, in order of time, below 0."""
 
-BUSY_TIMEOUT_MS = 1000
-
 
 class ImportedSnapshot(NamedTuple):
     """One snapshot of an older server: `at` in ms, sums in cents, `trades` where it said how many."""
@@ -169,7 +167,7 @@ def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress
         raise describe(error, path) from error
     try:
         ledger_file.create(path)
-        connection = ledger_file.connect(path, synchronous="NORMAL", busy_timeout_ms=BUSY_TIMEOUT_MS)
+        connection = ledger_file.connect(path, synchronous="NORMAL", busy_timeout_ms=ledger_file.BUSY_TIMEOUT_MS)
         try:
             ledger_file.identify(connection, path, origin="live", now=now, continued=None, progress=progress)
             calendar = Calendar(ZoneInfo(timezone))

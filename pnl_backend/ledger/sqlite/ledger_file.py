@@ -23,6 +23,8 @@ from pnl_backend.ledger.sqlite.problems import is_unreadable
 Origin = Literal["live", "demo"]
 Synchronous = Literal["FULL", "NORMAL"]
 
+BUSY_TIMEOUT_MS = 1000
+"""How long SQLite waits for a lock of another connection."""
 APPLICATION_ID = 0x506E4C31
 """`PnL1`, in the header of every file of ours."""
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 import aiosqlite
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite.ledger_file import BUSY_TIMEOUT_MS
 from pnl_backend.ledger.sqlite.problems import describe
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class Reads(Protocol):
 class Readers:
     """`count` connections, shared by all who read; a read waits for a free one. `busy_timeout_ms` is SQLite's own."""
 
-    def __init__(self, path: Path, *, busy_timeout_ms: int = 1000, count: int = 3) -> None:
+    def __init__(self, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, count: int = 3) -> None:
         self.path = path
         self._busy_timeout = busy_timeout_ms / 1000
         self._count = count

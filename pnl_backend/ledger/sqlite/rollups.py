@@ -16,11 +16,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.times import DAY_MS, business_date, day_start, next_day
+from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start, next_day
 from pnl_backend.ledger.sqlite.migrations import Progress
 
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
 UTC_SPANS = (MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
 
 BATCH = 50_000

@@ -22,7 +22,7 @@ from pnl_backend.ledger.sqlite.condition import Condition, State
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.facts import Facts
 from pnl_backend.ledger.sqlite.history import DayClose, Ranges
-from pnl_backend.ledger.sqlite.ledger_file import Origin, Synchronous
+from pnl_backend.ledger.sqlite.ledger_file import BUSY_TIMEOUT_MS, Origin, Synchronous
 from pnl_backend.ledger.sqlite.maintenance import REPLAY_ROWS, ProgressLog
 from pnl_backend.ledger.sqlite.rollups import Calendar
 from pnl_backend.ledger.sqlite.run import Run
@@ -83,7 +83,7 @@ class Store:
         origin: Origin,
         clock: Callable[[], float] = time.time,
         synchronous: Synchronous = "FULL",
-        busy_timeout_ms: int = 1000,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         timezone: str = "UTC",
         first_run: date | None = None,
         tolerant: bool = False,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pnl_backend.engine.engineio.packets import MAX_PAYLOAD_PACKETS
+from pnl_backend.engine import closes
+from pnl_backend.engine.limits import MAX_PAYLOAD_PACKETS
 from pnl_backend.engine.net.messages import SEPARATOR
 from tests.engine.client import Closed
 from tests.engine.conftest import Start
@@ -135,7 +136,7 @@ async def test_a_close_comes_behind_all_that_waits(start: Start, polling: bool) 
         await engine.until(lambda: session.poll is not None)
     for number in range(20):
         session.send(engine.server.manager.encode("e", number, "/"))
-    session.depart("server disconnect")
+    session.depart(closes.SERVER_DISCONNECT)
     if poll is not None:
         client.waiting = (await poll)[1].split(SEPARATOR)
         assert len(client.waiting) == PACKETS

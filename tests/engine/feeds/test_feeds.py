@@ -9,8 +9,12 @@ import pytest
 from aiohttp import web
 
 from pnl_backend.engine import Environ, FeedConnection, Message, Refusal, Server, open_event_stream
+from pnl_backend.engine.closes import Close
 from tests.engine.conftest import Running, Start
 from tests.engine.socketio.test_fanout import stuck
+
+TEXT_ONLY = Close(1003, "text only", reconnect=False, advice="")
+AS_ASKED = Close(4401, "as you wish", reconnect=False, advice="")
 
 
 class Echo:
@@ -31,9 +35,9 @@ class Echo:
 
     def received(self, connection: FeedConnection, data: str | bytes) -> None:
         if isinstance(data, bytes):
-            connection.close(1003, "text only")
+            connection.close(TEXT_ONLY)
         elif data == "bye":
-            connection.close(4401, "as you wish")
+            connection.close(AS_ASKED)
         else:
             connection.send(f"you said {data}")
 

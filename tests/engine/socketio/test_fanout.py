@@ -13,7 +13,8 @@ import socketio
 from aiohttp import web
 
 from pnl_backend.engine import EngineConfig, Message, attach, create_server, listen
-from pnl_backend.engine.socketio.fanout import CHUNK, Fanout
+from pnl_backend.engine.limits import CHUNK
+from pnl_backend.engine.socketio.fanout import Fanout
 from tests.engine.client import Closed, UpgradingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
 from tests.support.tls import self_signed
