@@ -35,7 +35,7 @@ def test_advice_names_the_limits_in_force() -> None:
 
 
 def test_the_description_of_the_feeds_names_the_limits_and_closes_in_force() -> None:
-    text = json.dumps(asyncapi(version="1"))
+    text = json.dumps(asyncapi(version="1", sources=[]))
     assert f"the first message within {KEY_TIMEOUT:g} s; else close {closes.MISSING_KEY.code}" in text
     assert f"A message is {SIZE} at most" in text
     assert f"every {CONFIG.ping_interval:g} s and closes with {closes.PING_TIMEOUT.code}" in text
