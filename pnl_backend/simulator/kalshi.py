@@ -10,7 +10,6 @@ from aiohttp import web
 from . import kalshi_queries as queries
 from .account import Account
 from .kalshi_auth import Keys, TokenBucket, kalshi_error
-from .kalshi_history import add_history
 from .kalshi_shapes import Shapes, iso, subaccount_transfer, transfer
 from .paging import BadParameter
 from .records import EXCHANGE_INDEX, Generation, dollars, truncated_cents
@@ -49,7 +48,6 @@ class KalshiApi:
         self.add("/markets", self._markets, signed=False)
         self.add("/exchange/status", self._exchange_status, signed=False)
         self.add("/exchange/user_data_timestamp", self._user_data_timestamp, signed=False)
-        add_history(self)
 
     def add(self, path: str, handler: Answer, *, signed: bool = True) -> None:
         """Serve GET on a path below the base; what a handler refuses by BadParameter is a 400."""

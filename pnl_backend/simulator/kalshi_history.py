@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from . import kalshi_queries as queries
+from .kalshi import KalshiApi
 from .kalshi_auth import kalshi_error
 from .kalshi_shapes import iso
-
-if TYPE_CHECKING:
-    from .kalshi import KalshiApi
 
 
 class History:

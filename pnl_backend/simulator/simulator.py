@@ -19,6 +19,7 @@ from .kalshi_admin import KalshiAdmin
 from .kalshi_auth import kalshi_error
 from .kalshi_feed import PATH as FEED_PATH
 from .kalshi_feed import KalshiFeed
+from .kalshi_history import add_history
 from .records import Generation
 from .revenue import Revenue, RevenueShape, revenue_error
 from .signing import KeyKind as SigningKind
@@ -83,6 +84,7 @@ class Simulator:
         self._kalshi_api = api = KalshiApi(
             self.world, self._kalshi, generation=generation, tokens_per_second=kalshi_rate
         )
+        add_history(api)
         self.kalshi = KalshiAdmin(self.world.exchange, api.keys, api.views, seed=seed, clock=clock)
         for key_id, pem in (kalshi_keys or {}).items():
             api.keys.admit(key_id, pem, self.world.account.user_id)
