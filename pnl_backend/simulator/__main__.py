@@ -14,9 +14,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--step-interval", type=float, default=1.0, help="seconds between steps")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--large", action="store_true", help="an account of 20,500 markets and 300,000 fills")
     given = parser.parse_args()
     asyncio.run(
-        run_forever(port_base=given.port_base, seed=given.seed, step_interval=given.step_interval, host=given.host)
+        run_forever(
+            port_base=given.port_base,
+            seed=given.seed,
+            step_interval=given.step_interval,
+            host=given.host,
+            large=given.large,
+        )
     )
 
 

@@ -50,6 +50,8 @@ class Account:
     aged_realized: Decimal = ZERO
     """Realized P&L in USD of the primary subaccount's archived positions; `aged_fees` likewise."""
     aged_fees: Decimal = ZERO
+    kept_settled: int | None = KEPT_SETTLED
+    """How many settled positions stay live, however young they are; None sets no limit."""
     seq: int = 0
 
     def copy(self) -> Account:
@@ -154,8 +156,11 @@ class Account:
             held.updated_ts = ts
         return paid
 
-    def age_out(self, keep: int = KEPT_SETTLED) -> list[str]:
-        """Archive the oldest settled positions beyond `keep`; tickers that went."""
+    def age_out(self, keep: int | None = None) -> list[str]:
+        """Archive the oldest settled positions beyond `keep`, or beyond what is usually kept; tickers that went."""
+        keep = self.kept_settled if keep is None else keep
+        if keep is None:
+            return []
         settled = [key for key, held in self.positions.items() if held.settled]
         return self.archive(settled[: max(0, len(settled) - keep)])
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from .anthropic_parameters import choice, groups_by, report_page, time_range
+from .anthropic_parameters import ORDERS, choice, groups_by, ordered_page, report_page, time_range
 from .paging import BadParameter, whole
 from .records import ZERO
 from .spend import (
@@ -37,6 +37,7 @@ VERSION = "2023-06-01"
 DEFAULT_WORKSPACE = "wrkspc_01Default"
 
 _ANALYTICS_FROM = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+_ANALYTICS_DAYS = 365
 _WIDTHS = {"1d": DAY, "1h": HOUR, "1m": 60}
 _COST_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "cost_type", "token_type"}
 _LEGACY_COST_GROUPS = {"workspace_id", "description"}
@@ -60,6 +61,7 @@ class AnthropicApi:
             self.admit(key, kind)
         self._world = world
         self._upstream = upstream
+        self._ordered = 0
         base = "/v1/organizations"
         upstream.add(f"{base}/analytics/cost", self._guarded(self._analytics_cost, "analytics"))
         upstream.add(f"{base}/cost_report", self._guarded(self._cost_report, "legacy"))
@@ -92,7 +94,10 @@ class AnthropicApi:
     async def _analytics_cost(self, request: web.Request) -> web.Response:
         now = self._upstream.now(request)
         width = choice(request, "time_bucket_width", tuple(_WIDTHS), "1d")
+        order = choice(request, "order_by", ORDERS, "amount")
         start, end = time_range(request, _WIDTHS[width], needs_end=True)
+        if start < int(now) // DAY * DAY - _ANALYTICS_DAYS * DAY:
+            raise BadParameter(f"starting_at: must be within the last {_ANALYTICS_DAYS} days")
         if start < _ANALYTICS_FROM:
             raise BadParameter("starting_at: must not be before 2026-01-01")
         most, words = (DAY, "24 hours") if width == "1m" else (31 * DAY, "31 days")
@@ -103,7 +108,8 @@ class AnthropicApi:
         for at in range(start, end, _WIDTHS[width]):
             rows += self._analytics_bucket(at, _WIDTHS[width], groups, now)
         limit = whole(request.query.get("limit"), "limit", default=20, low=1, high=1000)
-        page = report_page(request, rows, limit)
+        self._ordered += 1
+        page = ordered_page(request, rows, limit, order=order, turn=self._ordered)
         return web.json_response({**page, "data_refreshed_at": _iso(now)})
 
     def _analytics_bucket(self, at: int, width: int, groups: list[str], now: float) -> list[dict[str, Any]]:

@@ -6,11 +6,14 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
-from .paging import BadParameter
+from .paging import BadParameter, Key, page, read_cursor, write_cursor
+
+ORDERS = ("amount", "time")
 
 
 def choice(request: web.Request, name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -71,3 +74,29 @@ def report_page(request: web.Request, rows: Sequence[Any], limit: int) -> dict[s
     more = start + limit < len(rows)
     following = "page_" + base64.urlsafe_b64encode(str(start + limit).encode()).decode()
     return {"data": rows[start : start + limit], "has_more": more, "next_page": following if more else None}
+
+
+def ordered_page(
+    request: web.Request, rows: list[dict[str, Any]], limit: int, *, order: str, turn: int
+) -> dict[str, Any]:
+    """One page of cost rows by amount or by time.
+
+    By time a page goes on after the last row of the one before, so no row is lost or comes twice. By amount it goes on
+    at a place in a list that is sorted anew for each page, while amounts grow and equal ones change places (`turn`).
+    """
+    token, scope = request.query.get("page", "").removeprefix("page_"), f"rows by {order}"
+    last = read_cursor(token, scope) if token else None
+    if token and last is None:
+        raise BadParameter("page: not a page of this report")
+    if order == "time":
+        shown, following = page(sorted(rows, key=_by_time), last, limit, key=_by_time, scope=scope)
+    else:
+        start = int(last[0]) if last else 0
+        ordered = sorted(rows[:: -1 if turn % 2 else 1], key=lambda row: -Decimal(row["cost"]["amount"]))
+        shown = ordered[start : start + limit]
+        following = write_cursor(scope, (start + limit,)) if start + limit < len(ordered) else ""
+    return {"data": shown, "has_more": bool(following), "next_page": f"page_{following}" if following else None}
+
+
+def _by_time(row: dict[str, Any]) -> Key:
+    return row["starting_at"], *(str(value) for value in row["group"].values())

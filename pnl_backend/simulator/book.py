@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from .account import Account
 from .exchange import LIVE_DAYS
-from .records import CENT, ONE, ZERO, Deal, Fill, Market, Position, Transfer
+from .large import large_account
+from .records import CENT, ONE, ZERO, Deal, Fill, Market, Position, Transfer, date_code
 from .spend import DAY, Spend, Stream
 
 _HOUR = 3600.0
@@ -87,6 +88,15 @@ class Book:
         return book
 
     @classmethod
+    def large(
+        cls, now: float, *, settled: int = 20_000, still_open: int = 500, fills: int = 300_000, seed: int = 1
+    ) -> Book:
+        """An account of so many settled and open markets and fills over the last 400 days, for measuring."""
+        book = cls.shipped(now)
+        book.markets, book.account = large_account(now, settled=settled, still_open=still_open, fills=fills, seed=seed)
+        return book
+
+    @classmethod
     def from_recorded(cls, directory: str | Path, *, now: float | None = None) -> Book:
         """A recorded account: balance.json, positions.json and fills.json as Kalshi sent them.
 
@@ -110,11 +120,6 @@ class Book:
             Transfer(book.account.next_seq(), "opening", "deposit", int(opening * 100), 0, "applied", at, at)
         )
         return book
-
-
-def date_code(now: float, days: int) -> str:
-    """Kalshi's date in a ticker: 26FEB25."""
-    return (datetime.fromtimestamp(now, UTC) + timedelta(days=days)).strftime("%y%b%d").upper()
 
 
 def _dated(text: str, now: float, form: str) -> str:

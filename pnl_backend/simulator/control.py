@@ -6,6 +6,7 @@
     {"action": "clear"}                        with "upstream": only that one's faults
     {"action": "step", "n": 10}   "pause"   "resume"
     {"action": "set_deal", "id": "d-900", "amount": "1200.00", "status": "recognized"}
+    {"action": "usage", "model": "claude-fable-5-2", "output_tokens": 50000, "days_ago": 3}   revises a day
     {"action": "age_out", "keep": 0}           settled markets leave the live lists
     {"action": "feed", "do": "drop"}           Kalshi's WebSocket: "drop", "mute", "unmute", or "fail" with "code": 10
 
@@ -27,6 +28,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from .anthropic import DEFAULT_WORKSPACE
 from .control_kalshi import KalshiControl
 from .faults import Fault, Faults
 from .kalshi_admin import KalshiAdmin
@@ -89,6 +91,7 @@ class Control:
             "kill": self._kill,
             "revive": self._revive,
             "set_deal": self._set_deal,
+            "usage": self._usage,
             "age_out": self._age_out,
             "feed": self._feed,
         }
@@ -187,6 +190,15 @@ class Control:
             amount=None if amount is None else Decimal(str(amount)),
             status=command.get("status"),
             name=command.get("name"),
+        )
+
+    async def _usage(self, command: dict[str, Any]) -> None:
+        self._simulator.world.use_model(
+            command["model"],
+            input_tokens=int(command.get("input_tokens", 0)),
+            output_tokens=int(command.get("output_tokens", 0)),
+            days_ago=int(command.get("days_ago", 0)),
+            workspace_id=command.get("workspace_id", DEFAULT_WORKSPACE),
         )
 
     async def _age_out(self, command: dict[str, Any]) -> None:

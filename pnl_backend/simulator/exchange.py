@@ -113,7 +113,7 @@ class Exchange:
         """Archive old settled markets (those beyond what is usually kept, or beyond `keep`), but not their fills."""
         gone: list[str] = []
         for account in self.accounts:
-            gone += account.age_out() if keep is None else account.age_out(keep)
+            gone += account.age_out(keep)
         held = {ticker for account in self.accounts for _, ticker in account.positions}
         self._archive_markets(ticker for ticker in gone if ticker not in held)
         return gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -147,6 +148,11 @@ class Deal:
 def event_of(ticker: str) -> str:
     """The event that a market belongs to."""
     return ticker.rpartition("-")[0]
+
+
+def date_code(now: float, days: int) -> str:
+    """Kalshi's date in a ticker, so many days from `now`: 26FEB25."""
+    return (datetime.fromtimestamp(now, UTC) + timedelta(days=days)).strftime("%y%b%d").upper()
 
 
 def cents(value: Decimal) -> int:

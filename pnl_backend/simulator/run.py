@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import time
 from pathlib import Path
 
+from .book import Book
 from .simulator import Simulator
 
 
 async def run_forever(
-    *, port_base: int | None = 5000, seed: int = 1, step_interval: float = 1.0, host: str = "127.0.0.1"
+    *,
+    port_base: int | None = 5000,
+    seed: int = 1,
+    step_interval: float = 1.0,
+    host: str = "127.0.0.1",
+    large: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM, having printed the URLs and credentials as settings for the server.
 
-    Ports are port_base (revenue), +1 (Kalshi), +2 (Anthropic), +3 (control); None takes free ones.
+    Ports are port_base (revenue), +1 (Kalshi), +2 (Anthropic), +3 (control); None takes free ones. `large` plays an
+    account of 20,000 settled and 500 open markets and 300,000 fills.
     """
-    simulator = Simulator(seed=seed, step_interval=step_interval, host=host, port_base=port_base)
+    book = Book.large(time.time(), seed=seed) if large else None
+    simulator = Simulator(book, seed=seed, step_interval=step_interval, host=host, port_base=port_base)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

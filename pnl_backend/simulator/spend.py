@@ -60,9 +60,15 @@ _BY_MODEL: dict[str, dict[str, Decimal]] = {
     model: {kind: Decimal(text) for kind, text in row.items()}
     for model, row in _PRICES["usd_per_million_tokens"].items()
 }
+_UNPUBLISHED = frozenset(_PRICES["not_in_the_published_table"])
 _BATCH = Decimal(_PRICES["batch_share_of_input_and_output"])
 # $10 a thousand is one cent a search.
 _SEARCH_CENTS = Decimal(_PRICES["usd_per_thousand_web_searches"]) / 10
+
+
+def models() -> list[str]:
+    """Every model that can be used, those without a published price too."""
+    return list(_BY_MODEL)
 
 
 def cost_lines(stream: Stream, counters: Counters) -> list[CostLine]:
@@ -147,11 +153,15 @@ class Spend:
         }
 
     def dollars(self, day: int, *, estimated: bool = False) -> Decimal:
-        """USD of one UTC day; the estimate leaves out code execution, which the usage report does not show."""
+        """USD of one UTC day.
+
+        The estimate leaves out code execution, which the usage report does not show, and the tokens of models whose
+        price is in no published table.
+        """
         total = ZERO
         for stream, counters in self.bucket(day, DAY, now=day + DAY).items():
             for line in cost_lines(stream, counters):
-                if not (estimated and line.cost_type == "code_execution"):
+                if not (estimated and (line.cost_type == "code_execution" or line.model in _UNPUBLISHED)):
                     total += line.cents
         return total / 100
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Literal
 
 from .account import Account, mark
-from .book import Book, date_code
+from .book import Book
 from .exchange import Event, Exchange
-from .records import CENT, ONE, ZERO, Deal, Market, Position
-from .spend import DAY, Counters, Spend, Stream
+from .records import CENT, ONE, ZERO, Deal, Market, Position, date_code
+from .spend import DAY, HOUR, Counters, Spend, Stream, models
 
 # Where the two controllers pull: a trading result of some hundred dollars, a few thousand in all. Without them a
 # day of steps would wander off to figures that nobody believes.
@@ -96,6 +96,20 @@ class World:
 
     def collected(self) -> Decimal:
         return sum((deal.amount for deal in self.deals if deal.status == "recognized"), ZERO)
+
+    def use_model(self, model: str, *, input_tokens: int, output_tokens: int, days_ago: int, workspace_id: str) -> None:
+        """Book usage of a model at this time of an earlier day, or of today; below 0 takes back what was booked.
+
+        ValueError for a model that there is not, and for more taken back than was booked in that hour.
+        """
+        if model not in models():
+            raise ValueError(f"no such model: {model}; there are {', '.join(models())}")
+        counters = [input_tokens, 0, 0, 0, output_tokens, 0, 0, 1 if input_tokens >= 0 and output_tokens >= 0 else 0]
+        at, stream = self._clock() - days_ago * DAY, Stream(model, workspace_id, "apikey_01Cliff")
+        held = self.spend.hours.get(int(at) // HOUR * HOUR, {}).get(stream, [0] * len(counters))
+        if any(count + more < 0 for count, more in zip(held, counters, strict=True)):
+            raise ValueError("less than that was booked in that hour")
+        self.spend.add(at, stream, counters)
 
     def set_deal(self, deal_id: str, *, amount: Decimal | None, status: str | None, name: str | None) -> None:
         """Change a deal or add it; ValueError for a status that deals do not have."""

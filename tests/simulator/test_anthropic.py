@@ -134,3 +134,75 @@ async def test_spend_grows_and_the_day_turns(caller, clock):
     assert tomorrow.today > grown.today
     assert tomorrow.by_day[grown.today] == grown.daily_spend
     assert 0 < tomorrow.daily_spend < grown.daily_spend
+
+
+async def test_what_is_older_than_a_year_is_refused(caller, clock):
+    clock.now += 400 * 86_400  # 2027-04-15
+    for day, status in (("2026-04-15T00:00:00Z", 200), ("2026-04-14T00:00:00Z", 400)):
+        ends = day.replace("2026-04-15", "2026-04-16").replace("2026-04-14", "2026-04-16")
+        answer = await caller.anthropic("analytics/cost", ("starting_at", day), ("ending_at", ends))
+        assert answer[0] == status, answer
+    assert "365" in answer[1]["error"]["message"]
+
+
+async def rows_while_it_moves(caller, *order):
+    """Every page of this month by workspace and token type, the world moving between two pages."""
+    groups = [("group_by[]", name) for name in ("model", "workspace_id", "token_type")]
+    rows, page = [], ()
+    while True:
+        asked = (*TODAY, ("time_bucket_width", "1h"), ("limit", "3"), *groups, *order, *page)
+        status, body = await caller.anthropic("analytics/cost", *asked)
+        assert status == 200, body
+        rows += [(row["starting_at"], *row["group"].values()) for row in body["data"]]
+        if not body["has_more"]:
+            return rows
+        page = (("page", body["next_page"]),)
+        caller.sim.step(30)
+
+
+async def test_by_time_no_row_is_lost_or_comes_twice_while_amounts_grow(caller):
+    rows = await rows_while_it_moves(caller, ("order_by", "time"))
+    assert len(rows) == len(set(rows))
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+
+
+async def test_by_amount_rows_shift_while_amounts_grow(caller):
+    rows = await rows_while_it_moves(caller)
+    assert len(rows) > len(set(rows))
+    assert (await caller.anthropic("analytics/cost", *TODAY, ("order_by", "colour")))[0] == 400
+
+
+async def test_a_page_is_of_its_own_order(caller):
+    asked = (*TODAY, ("time_bucket_width", "1h"), ("limit", "2"), ("group_by[]", "model"))
+    _, first = await caller.anthropic("analytics/cost", *asked, ("order_by", "time"))
+    status, _ = await caller.anthropic("analytics/cost", *asked, ("page", first["next_page"]))
+    assert status == 400
+
+
+async def test_a_closed_day_is_revised_up_and_down(caller):
+    day = caller.sim.truth().anthropic.today.replace(day=8)
+    before = caller.sim.truth().anthropic.by_day[day]
+    revise = {"action": "usage", "model": "claude-opus-5-5", "days_ago": 3}
+    for tokens, more in ((1_000_000, 20), (-500_000, 10)):
+        async with caller.http.post(caller.sim.control_url, json={**revise, "output_tokens": tokens}) as answer:
+            assert answer.status == 200
+        assert caller.sim.truth().anthropic.by_day[day] == before + more
+        rows = await caller.report(
+            "analytics/cost", ("starting_at", "2026-03-08T00:00:00Z"), ("ending_at", "2026-03-09T00:00:00Z")
+        )
+        assert dollars(rows) == before + more
+    for wrong in ({**revise, "output_tokens": -(10**9)}, {**revise, "model": "claude-nonesuch"}):
+        async with caller.http.post(caller.sim.control_url, json=wrong) as answer:
+            assert answer.status == 400
+
+
+async def test_a_model_without_a_published_price_is_billed_and_not_in_the_estimate(caller):
+    before = caller.sim.truth().anthropic
+    usage = {"action": "usage", "model": "claude-fable-5-2", "output_tokens": 100_000, "input_tokens": 1_000_000}
+    async with caller.http.post(caller.sim.control_url, json=usage) as answer:
+        assert answer.status == 200
+    after = caller.sim.truth().anthropic
+    assert after.daily_spend == before.daily_spend + 12
+    assert after.daily_estimate == before.daily_estimate
+    buckets = await caller.report("usage_report/messages", *TODAY, ("group_by[]", "model"))
+    assert "claude-fable-5-2" in {row["model"] for bucket in buckets for row in bucket["results"]}
