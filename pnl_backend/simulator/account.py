@@ -121,7 +121,7 @@ class Account:
             ts=ts,
             subaccount=subaccount,
         )
-        insort(self.fills, fill, key=lambda row: (row.ts, row.seq))
+        insort(self.fills, fill, key=_by_time)
         del self.fills[:-KEPT_FILLS]
         return fill
 
@@ -134,7 +134,8 @@ class Account:
         for held in paid:
             yes, no = max(held.quantity, ZERO), max(-held.quantity, ZERO)
             revenue = yes * value + no * (ONE - value)
-            self.settlements.append(
+            insort(
+                self.settlements,
                 Settlement(
                     seq=self.next_seq(),
                     ticker=market.ticker,
@@ -148,7 +149,8 @@ class Account:
                     fee=held.fees_paid,
                     ts=ts,
                     subaccount=held.subaccount,
-                )
+                ),
+                key=_by_time,
             )
             held.realized_pnl += revenue - held.exposure
             held.quantity = held.exposure = ZERO
@@ -255,6 +257,10 @@ def mark(held: Position, market: Market | None, *, shown: Shown) -> tuple[Decima
     if last > 0:
         return quantity * (last if yes else ONE - last), "last"
     return shown(held.exposure), "cost"
+
+
+def _by_time(row: Fill | Settlement) -> tuple[float, int]:
+    return row.ts, row.seq
 
 
 def _identifier(rng: random.Random) -> str:

@@ -113,6 +113,7 @@ class Book:
         fills = _read(folder / "fills.json")["fills"]
         for row in reversed(fills):
             book.account.fills.append(_recorded_fill(book.account.next_seq(), row))
+        book.account.fills.sort(key=lambda fill: (fill.ts, fill.seq))
         cash = Decimal(str(balance.get("balance_dollars") or Decimal(balance["balance"]) / 100))
         opening = cash - book.account.balance()
         at = now if now is not None else float(balance["updated_ts"])

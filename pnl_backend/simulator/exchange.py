@@ -73,8 +73,9 @@ class Exchange:
         return self.markets[ticker]
 
     def cutoff(self) -> float:
-        """Where the live data set begins, UTC seconds, at a day's start; 0 without a live window."""
-        return 0.0 if self.live_days is None else (int(self._clock()) // DAY - self.live_days) * float(DAY)
+        """Where the live data begins, UTC seconds, at a day's start; 0 without a live window; it never goes back."""
+        begins = 0 if self.live_days is None else (int(self._clock()) // DAY - self.live_days) * DAY
+        return max(float(begins), self._handed_over)
 
     def hand_over(self) -> None:
         """Archive what the cutoff has passed since it was last looked at."""

@@ -170,7 +170,21 @@ async def test_without_a_live_window_nothing_is_archived_for_its_age(caller, clo
     _, cutoff = await caller.kalshi("/historical/cutoff")
     assert seconds(cutoff["trades_created_ts"]) == 0
     caller.sim.kalshi.set_live_days(30)
-    assert (await everything(caller))["old fills"] == before["fills"]
+    after = await everything(caller)
+    assert after["old fills"] == before["fills"]
+    caller.sim.kalshi.set_live_days(None)
+    assert await everything(caller) == after, "what was archived does not come back"
+
+
+async def test_rows_stay_in_the_order_of_their_times_when_the_clock_is_set_back(caller, clock):
+    for hours in (1, -2, 1):
+        clock.now += hours * 3600
+        caller.sim.step(2200)
+    for path, name in (("/portfolio/fills", "fills"), ("/portfolio/settlements", "settlements")):
+        rows = await caller.pages(path, name, limit=7)
+        times = [row["settled_time" if name == "settlements" else "created_time"] for row in rows]
+        assert times == sorted(times, reverse=True)
+        assert rows == await caller.pages(path, name, limit=1000)
 
 
 async def test_rest_can_be_held_while_the_exchange_goes_on(caller, clock):
