@@ -8,15 +8,15 @@ import time
 from typing import Any
 
 from pnl_backend.commands.cli import main
-from pnl_backend.engine import Message
+from pnl_backend.engine import EncodedJson, Message
 from pnl_backend.engine.socketio.rooms import Rooms
 
 encode = Rooms.encode
 
 
 def stamped(self: Rooms, event: str, data: Any, *args: Any, **kwargs: Any) -> Message:
-    if event == "pnl_update" and isinstance(data, dict):
-        data = {**data, "t": time.monotonic_ns()}
+    if event == "pnl_update" and isinstance(data, EncodedJson):
+        data = EncodedJson(f'{data[:-1]},"t":{time.monotonic_ns()}}}')
     return encode(self, event, data, *args, **kwargs)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pnl_backend.domain.readings import Tier
 from pnl_backend.errors import PnLError
-
-TierStatus = Literal["connected", "down", "disabled"]
+from pnl_backend.wire.operations import TierStatus
 
 
 @dataclass(frozen=True, slots=True)

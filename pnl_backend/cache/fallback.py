@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from pnl_backend.cache.base import Entry, TierStatus, family
+from pnl_backend.cache.base import Entry, family
 from pnl_backend.domain.readings import Tier
+from pnl_backend.wire.operations import TierStatus
 
 
 class FallbackTier:

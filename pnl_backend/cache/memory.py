@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from cachetools import TLRUCache
 
-from pnl_backend.cache.base import Entry, TierStatus
+from pnl_backend.cache.base import Entry
 from pnl_backend.domain.readings import Tier
+from pnl_backend.wire.operations import TierStatus
 
 _Held = tuple[bytes, float]
 

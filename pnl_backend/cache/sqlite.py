@@ -17,9 +17,10 @@ from typing import Any
 import aiosqlite
 from loguru import logger
 
-from pnl_backend.cache.base import Entry, TierDown, TierError, TierStatus, family
+from pnl_backend.cache.base import Entry, TierDown, TierError, family
 from pnl_backend.cache.sqlite_file import identity, is_broken, open_file, set_aside
 from pnl_backend.domain.readings import Tier
+from pnl_backend.wire.operations import TierStatus
 
 CALL_TIMEOUT = 0.25
 OPEN_TIMEOUT = 1.0

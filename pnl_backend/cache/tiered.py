@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from pnl_backend.cache.base import CacheHit, CacheTier, Entry, TierDown, TierError, TierStatus
+from pnl_backend.cache.base import CacheHit, CacheTier, Entry, TierDown, TierError
 from pnl_backend.cache.counters import Counter, Counters, OnCall, Operation
 from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
@@ -17,7 +17,7 @@ from pnl_backend.cache.redis import RedisTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.domain.readings import Tier
 from pnl_backend.domain.times import iso
-from pnl_backend.wire.operations import CacheServices, CacheStats, TiersStats, TierStats
+from pnl_backend.wire.operations import CacheServices, CacheStats, TiersStats, TierStats, TierStatus
 
 _NO_TIER = TierStats(**Counter().counts(), size=0, status="disabled")
 

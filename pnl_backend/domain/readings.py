@@ -16,6 +16,7 @@ from pnl_backend.domain.money import ZERO
 SourceName = str
 """A source as clients know it: lower case, digits, dashes; unique in one server."""
 
+SourceStatus = Literal["live", "stale", "degraded"]
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
 MarkSource = Literal["bid", "last", "cost", "settlement"]
 DealStatus = Literal["recognized", "pending", "pipeline"]
@@ -158,7 +159,7 @@ class Reading(Generic[Value]):
     error: str | None = None
 
     @property
-    def status(self) -> Literal["live", "stale", "degraded"]:
+    def status(self) -> SourceStatus:
         if self.value is None:
             return "degraded"
         return "live" if self.tier == "live" else "stale"

@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.breakdown import AgentEntry, AttributedLine, CostEntry, attribute, cost_breakdown
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI, AnthropicFigures, JohnsFigures, KalshiFigures
 from pnl_backend.domain.lines import Accounting, AgedOut, Contribution, Line, LineKind, Memo, Moment, PublishedLine
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
-from pnl_backend.domain.readings import Reading, Readings, SourceName, Tier
+from pnl_backend.domain.readings import Reading, Readings, SourceName, SourceStatus, Tier
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
     """Where a figure came from: `as_of` in ms and `age_ms` are None only while nothing was ever learned."""
 
-    status: Literal["live", "stale", "degraded"]
+    status: SourceStatus
     tier: Tier
     as_of: int | None
     age_ms: int | None

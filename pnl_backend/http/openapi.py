@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pnl_backend.http.routing import Answer, Route
-from pnl_backend.wire.answers import Failure
+from pnl_backend.wire.answers import Failure, Success
 from pnl_backend.wire.schemas import model_schemas
 from pnl_backend.wire.schemas import schema_ref as _ref
 from pnl_backend.wire.source_schemas import DescribedSource, with_sources
@@ -100,11 +100,8 @@ def _answer_schema(answer: Answer) -> Json:
         schema = {"type": "array", "items": schema}
     if not answer.enveloped:
         return schema
-    envelope: Json = {
-        "type": "object",
-        "required": ["success", "data", "timestamp"],
-        "properties": {"success": {"const": True}, "data": schema, "timestamp": {"type": "string"}},
-    }
+    envelope = model_schemas([Success])[Success.__name__]
+    envelope["properties"]["data"] = schema
     return envelope if answer.beside is None else {"allOf": [envelope, _ref(answer.beside)]}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -12,8 +12,6 @@ from pnl_backend.wire import operations
 from pnl_backend.wire.history import History
 from pnl_backend.wire.models import Period
 from pnl_backend.wire.source_schemas import DescribedSource
-
-Readiness = Literal["ready", "starting", "draining"]
 
 
 class Latest(Protocol):
@@ -51,7 +49,7 @@ class Health(Protocol):
     def brief(self, *, keyed: bool) -> operations.BriefHealth:
         """The body of `/api/health`, likewise."""
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> operations.Readiness:
         """Whether new work should be sent here."""
 
 

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from loguru import logger
 
@@ -15,7 +15,6 @@ from pnl_backend.domain.times import iso
 from pnl_backend.wire import operations
 from pnl_backend.wire.message import UNSET, UnsetType, as_model
 
-Readiness = Literal["starting", "ready", "draining"]
 _VITAL = ("aggregator", "store")
 SAMPLE_INTERVAL = 0.5
 """Seconds between two looks at every part: `since` is no further off than this."""
@@ -90,7 +89,7 @@ class HealthMonitor:
             "sqlite": lambda: self._tier("sqlite"),
         }
         self._seen: dict[str, _Seen] = {}
-        self._readiness: Readiness = "starting"
+        self._readiness: operations.Readiness = "starting"
         self._began = monotonic()
         self._last_beat = monotonic()
 
@@ -109,10 +108,10 @@ class HealthMonitor:
         """An update went out."""
         self._last_beat = self._monotonic()
 
-    def mark(self, readiness: Readiness) -> None:
+    def mark(self, readiness: operations.Readiness) -> None:
         self._readiness = readiness
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> operations.Readiness:
         """Whether new work should be sent here."""
         return self._readiness
 

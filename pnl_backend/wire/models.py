@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import field
 
+from pnl_backend.domain.readings import SourceStatus, Tier
 from pnl_backend.wire.message import UNSET, Count, IsoTime, Message, Meta, Millis, UnsetType
 
-SourceStatus = Literal["live", "stale", "degraded"]
-Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
 Period = Literal["all", "mtd", "today"]
 Component = dict[str, Any]
 """The figures of one source."""

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType
 
+TierStatus = Literal["connected", "down", "disabled"]
+Readiness = Literal["starting", "ready", "draining"]
+
 
 class BreakerState(Message):
     """One circuit breaker; times in ms since the epoch, `nextAttemptTime` only while it is open."""
@@ -59,7 +62,7 @@ class TierStats(Counts):
     """One tier; `size` in keys, as last counted."""
 
     size: int | None
-    status: Literal["connected", "down", "disabled"]
+    status: TierStatus
 
 
 class TiersStats(Message):
@@ -162,4 +165,4 @@ class BriefHealth(Message):
 
 
 class Probe(Message):
-    status: Literal["live", "ready", "starting", "draining"]
+    status: Literal["live"] | Readiness

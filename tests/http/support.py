@@ -29,7 +29,7 @@ from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import NotFound
 from pnl_backend.http.options import HttpOptions
-from pnl_backend.http.ports import Ports, Readiness, Upgrade
+from pnl_backend.http.ports import Ports, Upgrade
 from pnl_backend.http.runner import ApiRunner
 from pnl_backend.wire import operations
 from pnl_backend.wire.history import HistoryRow, Resolution
@@ -177,7 +177,7 @@ class Cache:
 @dataclass
 class Health:
     healthy: bool = True
-    state: Readiness = "ready"
+    state: operations.Readiness = "ready"
 
     def report(self, *, keyed: bool) -> operations.Health:
         cache = operations.CacheServices("healthy", "disabled", "connected" if self.healthy else "down")
@@ -203,7 +203,7 @@ class Health:
             updateIntervalMs=STEP,
         )
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> operations.Readiness:
         return self.state
 
 
