@@ -50,6 +50,8 @@ class Message(Struct, gc=False):
 Model = TypeVar("Model", bound=Message)
 
 _ENCODER = msgspec.json.Encoder()
+_LONGEST_PROBLEM = 80
+"""Characters: what a client sent is repeated no further."""
 
 
 def encode(value: object) -> bytes:
@@ -84,7 +86,9 @@ def decoded(data: str | bytes | bytearray, model: type[Model]) -> Model:
         return msgspec.json.decode(data, type=model)
     except msgspec.ValidationError as error:
         raise BadRequest(_problem(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except RecursionError:
+        raise BadRequest("nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError):
         raise BadRequest("not JSON") from None
 
 
@@ -101,4 +105,4 @@ def _problem(error: msgspec.ValidationError) -> str:
     what, _, path = str(error).replace("Object missing", "missing").partition(" - at `$")
     what = what[0].lower() + what[1:]
     field = path.rstrip("`").lstrip(".")
-    return (f"{field}: {what}" if field else what).replace("`", "")
+    return (f"{field}: {what}" if field else what).replace("`", "")[:_LONGEST_PROBLEM]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, Never, UnsetType
 from pnl_backend.wire.models import Breakdown, Snapshot
@@ -136,7 +136,8 @@ class StreamError(Message):
 class Auth(Message, tag_field="type", tag="auth"):
     """The key, as the first message of a client that gave none in the address."""
 
-    apiKey: str
+    apiKey: Annotated[Any, Meta(extra_json_schema={"type": "string"})]
+    """Any value is taken: what is no right key closes the connection as a wrong one does."""
 
 
 class Ping(Message, tag_field="type", tag="ping"):

@@ -610,8 +610,7 @@ export interface components {
         };
         /** Probe */
         Probe: {
-            /** @enum {string} */
-            status: "draining" | "live" | "ready" | "starting";
+            status: "live" | ("draining" | "ready" | "starting");
         };
         /**
          * RangeHistory
