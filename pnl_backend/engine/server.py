@@ -152,7 +152,7 @@ class Server(socketio.AsyncServer):
             feed_websocket=len(self.feeds.connections) - sse,
             feed_sse=sse,
             unauthenticated=len(self.eio.unconnected),
-            unfinished=0 if self.listener is None else len(self.listener.arrivals.unfinished),
+            unfinished=0 if self.listener is None else len(self.listener.pending.unfinished),
             sessions=len(self.eio.sessions),
             **asdict(self.eio.shared.counters),
         )
@@ -167,7 +167,7 @@ class Server(socketio.AsyncServer):
         return len(clients) + self.feeds.close_key(key)
 
     async def shutdown(self, timeout: float = 5.0) -> None:
-        """Tell every client that the server goes away, refuse newcomers, wait for the goodbyes."""
+        """Refuse new clients, close every connection, and wait up to `timeout` seconds until they are closed."""
         self.eio.admission.closed = True
         self.feeds.shut_down()
         await self.eio.shutdown(timeout)

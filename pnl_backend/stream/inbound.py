@@ -44,5 +44,5 @@ class Budget:
 
     @property
     def exhausted(self) -> bool:
-        """True when the client went on long after it was told."""
+        """True when the client went on long after the first error."""
         return self._strikes >= STRIKES

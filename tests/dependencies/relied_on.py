@@ -116,7 +116,7 @@ AIOHTTP = (
     Reliance(
         _REQUESTS,
         "set_parser",
-        "BorrowedConnection",
+        "DetachedConnection",
         "gives out what was read behind an upgrade request",
         signature="self, parser, data_received_cb=",
     ),

@@ -64,7 +64,7 @@ class Pipe(Connection):
     def blocked(self):
         return self.full
 
-    def hang_up(self, *, politely):
+    def close_socket(self, *, flush):
         self.full = True
 
 

@@ -52,7 +52,7 @@ class EngineServer:
         self.sessions: dict[str, Session] = {}
         self.handlers: dict[str, Handler] = {}
         timers = self.shared.timers
-        self.resting = Deadlines[Session](timers, config.ping_interval, lambda session: session.beat())
+        self.resting = Deadlines[Session](timers, config.ping_interval, lambda session: session.keep_alive())
         """Sessions until their next ping."""
         self.unanswered = Deadlines[Session](timers, config.ping_timeout, lambda session: session.expire())
         """Sessions whose ping is not answered yet."""
@@ -63,7 +63,7 @@ class EngineServer:
         """Sessions that have ended and whose client may still fetch what waits."""
         self.bodies = Timeouts(timers, config.body_timeout)
 
-    # The public face that python-socketio stands on.
+    # What python-socketio calls.
 
     def on(self, event: str, handler: Handler | None = None) -> Any:
         """Set the handler of `connect(sid, environ)`, `message(sid, data)` or `disconnect(sid, reason)`."""
@@ -125,7 +125,7 @@ class EngineServer:
         return self.shared.spawn(coroutine)
 
     async def shutdown(self, timeout: float = 5.0) -> None:
-        """Refuse newcomers, end every session, wait until the clients have hung up."""
+        """Refuse new clients, end every session, and wait until their connections are closed."""
         self.admission.closed = True
         for session in list(self.sessions.values()):
             session.depart(closes.SHUTDOWN)

@@ -232,7 +232,7 @@ class Session:
 
     # Pings.
 
-    def beat(self) -> None:
+    def keep_alive(self) -> None:
         """It is time for a ping."""
         self.pinged = True
         self.engine.unanswered.add(self, start=self.engine.resting.due)
@@ -272,7 +272,7 @@ class Session:
         self.forget()
 
     def depart(self, close: Close) -> None:
-        """End politely: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
+        """End gracefully: what waits and a CLOSE are kept for a polling client's next request, for a short while."""
         if self.state == OPEN and self.connection is None and (self.poll is None or self.outbox is not None):
             self.send(packets.CLOSE_MESSAGE)
             if self.state == OPEN:
@@ -283,7 +283,7 @@ class Session:
             self.end(close, packets.CLOSE_MESSAGE)
 
     def forget(self) -> None:
-        """Leave the engine's books."""
+        """Remove it from the server."""
         self.state = CLOSED
         if self.probe is not None:
             self.probe.give_up()

@@ -114,7 +114,7 @@ class FeedConnection:
     def _rest(self) -> None:
         (self.feeds.resting if self.kind == "websocket" else self.feeds.commenting).add(self)
 
-    def beat(self) -> None:
+    def keep_alive(self) -> None:
         if self.kind == "websocket":
             self.deliver(WEBSOCKET_PING)
             self.feeds.unanswered.add(self)
@@ -141,11 +141,11 @@ class Feeds:
         self.connections: set[FeedConnection] = set()
         self._accept: dict[str, Accept] = {}
         config, timers = shared.config, shared.timers
-        self.resting = Deadlines[FeedConnection](timers, config.ping_interval, lambda feed: feed.beat())
+        self.resting = Deadlines[FeedConnection](timers, config.ping_interval, lambda feed: feed.keep_alive())
         """WebSockets until their next ping."""
         self.unanswered = Deadlines[FeedConnection](timers, config.ping_timeout, lambda feed: feed.expire())
         """WebSockets whose ping is not answered yet."""
-        self.commenting = Deadlines[FeedConnection](timers, COMMENT_INTERVAL, lambda feed: feed.beat())
+        self.commenting = Deadlines[FeedConnection](timers, COMMENT_INTERVAL, lambda feed: feed.keep_alive())
         """Event streams until their next comment."""
 
     def add(self, path: str, accept: Accept) -> None:

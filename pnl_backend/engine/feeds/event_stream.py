@@ -7,12 +7,12 @@ from aiohttp import web
 from pnl_backend.engine.closes import NORMAL, Close
 from pnl_backend.engine.feeds.connection import FeedConnection, FeedHandler, Feeds
 from pnl_backend.engine.net.connection import OPEN
-from pnl_backend.engine.net.detached import BorrowedConnection, environ_of
+from pnl_backend.engine.net.detached import DetachedConnection, environ_of
 from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Refusal, check_origin, cors_headers, from_client
 
 
-class EventStream(BorrowedConnection):
+class EventStream(DetachedConnection):
     """A response of server-sent events; nothing is read from it."""
 
     __slots__ = ()
@@ -22,7 +22,7 @@ class EventStream(BorrowedConnection):
         return message.event
 
     def feed(self, data: bytes) -> None:
-        """An event stream's client has nothing to say."""
+        """Drop it: an event stream's client sends nothing after its request."""
 
     def close(self, close: Close = NORMAL) -> None:  # noqa: ARG002 - an event stream has no place for it
         if self.state == OPEN:

@@ -14,7 +14,7 @@ from pnl_backend.engine import refusals
 from pnl_backend.engine.limits import HEAD_READ_SIZE, READS_PER_TURN
 from pnl_backend.engine.net.connection import Connection, Owner, UpgradeHandler
 from pnl_backend.engine.net.http import HttpConnection
-from pnl_backend.engine.net.pending import Arrivals
+from pnl_backend.engine.net.pending import PendingConnections
 from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, clean_upgrade, refusal_bytes
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.sockets import SocketConnection, TransportConnection, read_when_ready, write_last
@@ -36,14 +36,14 @@ class Intake:
         self.web_server = web_server
         self.ssl_context = ssl_context
         self.loop = asyncio.get_running_loop()
-        self.arrivals = Arrivals(shared)
+        self.pending = PendingConnections(shared)
 
     def accept(self, sock: socket.socket, peer: str) -> None:
         """Take a new connection."""
         if self.ssl_context is None:
-            SocketFront(self, sock, peer)
+            AcceptedSocket(self, sock, peer)
         else:
-            TransportFront(self, sock, peer)
+            AcceptedTransport(self, sock, peer)
 
     def route(self, head: bytes, peer: str) -> tuple[Owner, bytes] | bytes | None:
         """What to do with a first request: an owner and an answer, a refusal to write, or None: it is aiohttp's."""
@@ -62,17 +62,17 @@ class Intake:
             return refusal_bytes(Refusal.of(refusals.FAILED))
 
 
-class Front:
+class AcceptedConnection:
     """Reads the first request head and gives the connection to whom it is for."""
 
     def __init__(self, intake: Intake, peer: str) -> None:
         self.intake = intake
-        self.arrivals = intake.arrivals
+        self.pending = intake.pending
         self.head = HeadReader(intake.shared.config.max_head_size)
         self.buffer = b""
         self.decided = False
         self.refused = False
-        self.arrival = self.arrivals.enter(peer, self)
+        self.accepted = self.pending.enter(peer, self)
 
     def read(self) -> None:
         """Take what has arrived; a transport brings it by itself."""
@@ -86,7 +86,7 @@ class Front:
         self.refused = True
         self.buffer = b""
         self.write_last(answer)
-        self.arrivals.linger(self.arrival)
+        self.pending.linger(self.accepted)
 
     def write_last(self, answer: bytes) -> None:
         """Write an answer and end our half of the connection."""
@@ -106,10 +106,10 @@ class Front:
             self._take(data)
         except Exception as error:
             logger.opt(exception=error).error("A new connection failed")
-            self.arrivals.close(self.arrival)
+            self.pending.close(self.accepted)
 
     def http(self) -> HttpConnection:
-        return HttpConnection(self.arrivals, self.arrival, self.intake.web_server())
+        return HttpConnection(self.pending, self.accepted, self.intake.web_server())
 
     def _take(self, data: bytes) -> None:
         self.buffer += data
@@ -118,26 +118,26 @@ class Front:
             self.refuse(refusal_bytes(Refusal.of(refusals.HEAD_TOO_BIG)))
         elif self.head.complete:
             self.decided = True
-            self.arrivals.received(self.arrival)
+            self.pending.received(self.accepted)
             self._decide()
 
     def _decide(self) -> None:
-        route = self.intake.route(self.buffer, self.arrival.peer)
+        route = self.intake.route(self.buffer, self.accepted.peer)
         if route is None:
             self.hand_over()
             return
         if isinstance(route, bytes):
             self.refuse(route)
             return
-        self.arrivals.complete(self.arrival)
+        self.pending.complete(self.accepted)
         owner, answer = route
         connection = self.upgrade(owner)
-        self.arrival.holder = None
+        self.accepted.holder = None
         owner.attached(connection, answer)
         connection.feed(self.buffer[self.buffer.find(b"\r\n\r\n") + 4 :])
 
 
-class SocketFront(Front):
+class AcceptedSocket(AcceptedConnection):
     """Over a bare socket, which an upgraded client keeps."""
 
     def __init__(self, intake: Intake, sock: socket.socket, peer: str) -> None:
@@ -165,7 +165,7 @@ class SocketFront(Front):
         except OSError:
             data = b""
         if not data:
-            self.arrivals.close(self.arrival)
+            self.pending.close(self.accepted)
         return data
 
     def give_up(self) -> None:
@@ -186,7 +186,7 @@ class SocketFront(Front):
         try:
             await self.intake.loop.connect_accepted_socket(lambda: _Replay(http, self.buffer), self.sock)
         except BaseException as error:
-            self.arrivals.closed(self.arrival)
+            self.pending.closed(self.accepted)
             self.sock.close()
             if not isinstance(error, OSError):
                 raise
@@ -210,7 +210,7 @@ class _Replay(asyncio.Protocol):
         self.http.data_received(self.data)
 
 
-class TransportFront(Front, asyncio.Protocol):
+class AcceptedTransport(AcceptedConnection, asyncio.Protocol):
     """Over TLS; the handshake counts as part of the head."""
 
     def __init__(self, intake: Intake, sock: socket.socket, peer: str) -> None:
@@ -233,7 +233,7 @@ class TransportFront(Front, asyncio.Protocol):
             pass
         finally:
             if self.transport is None:
-                self.arrivals.closed(self.arrival)
+                self.pending.closed(self.accepted)
                 self.sock.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -244,7 +244,7 @@ class TransportFront(Front, asyncio.Protocol):
             self.take(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
-        self.arrivals.closed(self.arrival)
+        self.pending.closed(self.accepted)
 
     def give_up(self) -> None:
         if self.transport is not None:

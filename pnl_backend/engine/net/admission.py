@@ -1,4 +1,4 @@
-"""Who may come in: caps in total, per address and per key, with refusals that say when to try again."""
+"""Caps on clients in total, per address and per key; a refusal says when to try again."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pnl_backend.engine.net.requests import Refusal
 
 
 class Admission:
-    """Counts clients of every kind while they are here."""
+    """Counts the clients of every kind."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config

@@ -17,7 +17,7 @@ OPEN, CLOSING, CLOSED = range(3)
 
 
 class Owner(Protocol):
-    """Who a connection belongs to: an Engine.IO session, an upgrade under way, or a plain feed."""
+    """What a connection belongs to: an Engine.IO session, an upgrade under way, or a plain feed."""
 
     @property
     def environ(self) -> Environ:
@@ -71,8 +71,8 @@ class Connection:
         """Whether the socket does not take more for now."""
         raise NotImplementedError
 
-    def hang_up(self, *, politely: bool) -> None:
-        """Give the socket back, `politely` behind what was written."""
+    def close_socket(self, *, flush: bool) -> None:
+        """Close the socket; with `flush` after what was written is sent."""
         raise NotImplementedError
 
     def hold(self, data: bytes, sent: int) -> None:
@@ -161,9 +161,9 @@ class Connection:
                 if self.state == CLOSED or self.halted:
                     return
         except FrameError as error:
-            self._offended(error.close)
+            self._protocol_error(error.close)
         except ProtocolError as error:
-            self._offended(closes.PROTOCOL_ERROR.because(str(error)))
+            self._protocol_error(closes.PROTOCOL_ERROR.because(str(error)))
         else:
             return
         if self.state == CLOSING:
@@ -196,7 +196,7 @@ class Connection:
             self.finish()
             self.owner.lost(closes.TRANSPORT_CLOSE)
 
-    def _offended(self, close: Close) -> None:
+    def _protocol_error(self, close: Close) -> None:
         if self.state == OPEN:
             self.shared.counters.protocol_errors += 1
             self.close(close)
@@ -243,15 +243,15 @@ class Connection:
         self.abort()
 
     def finish(self) -> None:
-        """Hang up behind our close frame, now that the peer has sent its own."""
+        """Close the socket after our close frame, now that the peer has sent its own."""
         if not self.lags():
-            self._end(politely=True)
+            self._end(flush=True)
 
     def abort(self) -> None:
-        """Hang up at once."""
-        self._end(politely=False)
+        """Close the socket at once."""
+        self._end(flush=False)
 
-    def _end(self, *, politely: bool) -> None:
+    def _end(self, *, flush: bool) -> None:
         if self.state == CLOSED:
             return
         self.state = CLOSED
@@ -266,7 +266,7 @@ class Connection:
         self.shared.behind.discard(self)
         self.shared.linger.discard(self)
         self.shared.draining.discard(self)
-        self.hang_up(politely=politely)
+        self.close_socket(flush=flush)
 
     def ended(self) -> None:
         """The socket is gone."""

@@ -1,6 +1,6 @@
-"""Connections taken over from aiohttp: upgrades and event streams that reached an aiohttp handler.
+"""Connections detached from aiohttp: upgrades and event streams that reached an aiohttp handler.
 
-The transport's protocol is replaced by ours; aiohttp's own waits beside it and is told when the connection is lost.
+The transport's protocol is replaced by ours; aiohttp's own is kept, and gets `connection_lost` at the end.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class _Tail:
         """Nothing to end."""
 
 
-class BorrowedConnection(TransportConnection):
+class DetachedConnection(TransportConnection):
     """A connection whose socket aiohttp accepted."""
 
     __slots__ = ("over", "tail")
@@ -90,7 +90,7 @@ async def _upgrade(shared: SharedState, upgrades: UpgradeHandler, request: web.R
     except Refusal as refusal:
         headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
         return web.Response(status=refusal.status, body=refusal.body, content_type="application/json", headers=headers)
-    connection = BorrowedConnection(shared, owner, request)
+    connection = DetachedConnection(shared, owner, request)
     owner.attached(connection, answer)
     connection.feed(connection.tail)
     return await connection.until_lost()

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from pnl_backend.engine import refusals
 from pnl_backend.engine.limits import ANSWER_PROGRESS
-from pnl_backend.engine.net.pending import Arrival, Arrivals
+from pnl_backend.engine.net.pending import PendingConnection, PendingConnections
 from pnl_backend.engine.net.requests import HeadReader, Refusal, refusal_bytes
 from pnl_backend.engine.net.sockets import limit_unsent, write_last
 
@@ -18,19 +18,19 @@ class HttpConnection(asyncio.Protocol):
     A request head has its deadline until `began`; the connection is idle from the end of the answer to the next byte.
     """
 
-    def __init__(self, arrivals: Arrivals, arrival: Arrival, inner: web.RequestHandler) -> None:
-        self.arrivals = arrivals
-        self.arrival = arrival
+    def __init__(self, pending: PendingConnections, accepted: PendingConnection, inner: web.RequestHandler) -> None:
+        self.pending = pending
+        self.accepted = accepted
         self.loop = asyncio.get_running_loop()
         self.inner = inner
         self.transport: asyncio.Transport | None = None
         self.request: web.BaseRequest | None = None
-        self.head: HeadReader | None = HeadReader(arrivals.config.max_head_size)
+        self.head: HeadReader | None = HeadReader(pending.config.max_head_size)
         self.pipelined = False
         self.given_up = False
         self.refused = False
         self.unsent = 0
-        arrival.holder = self
+        accepted.holder = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -57,7 +57,7 @@ class HttpConnection(asyncio.Protocol):
                 self._refuse(Refusal.of(refusals.HEAD_TOO_BIG))
                 return
             if self.head is not None and self.head.complete:
-                self.arrivals.received(self.arrival)
+                self.pending.received(self.accepted)
         self.inner.data_received(data)
 
     def eof_received(self) -> None:
@@ -68,15 +68,15 @@ class HttpConnection(asyncio.Protocol):
         self.inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self.arrivals.shared.behind.discard(self)
+        self.pending.shared.behind.discard(self)
         self.inner.resume_writing()
         if self.request is None:
             self._watch_sending()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = self.request = None
-        self.arrivals.closed(self.arrival)
-        self.arrivals.shared.behind.discard(self)
+        self.pending.closed(self.accepted)
+        self.pending.shared.behind.discard(self)
         self.inner.connection_lost(exc)
 
     def began(self, request: web.BaseRequest) -> None:
@@ -84,7 +84,7 @@ class HttpConnection(asyncio.Protocol):
         self.request = request
         self.head = None
         self.pipelined = False
-        self.arrivals.complete(self.arrival)
+        self.pending.complete(self.accepted)
         task = asyncio.current_task(self.loop)  # which need not look for the running loop
         if task is not None:
             task.add_done_callback(self._ended)
@@ -99,17 +99,17 @@ class HttpConnection(asyncio.Protocol):
         if self.pipelined:
             self._await_head()
         else:
-            self.arrivals.rest(self.arrival)
+            self.pending.rest(self.accepted)
 
     def _await_head(self) -> None:
-        self.head = HeadReader(self.arrivals.config.max_head_size)
-        self.arrivals.begin(self.arrival)
+        self.head = HeadReader(self.pending.config.max_head_size)
+        self.pending.begin(self.accepted)
 
     def _watch_sending(self) -> None:
         unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
-        if unsent and self not in self.arrivals.shared.behind:
+        if unsent and self not in self.pending.shared.behind:
             self.unsent = unsent
-            self.arrivals.shared.behind.add(self)
+            self.pending.shared.behind.add(self)
 
     def cut(self) -> None:
         """Close a client that does not take its answer; one that took some of it goes on."""
@@ -117,16 +117,16 @@ class HttpConnection(asyncio.Protocol):
             return
         before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
         if self.unsent > max(0, before - ANSWER_PROGRESS) and self.unsent:
-            self.arrivals.shared.counters.slow_disconnects += 1
+            self.pending.shared.counters.slow_disconnects += 1
             self.give_up()
         elif self.unsent:
-            self.arrivals.shared.behind.add(self)
+            self.pending.shared.behind.add(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.refused = True
             write_last(self.transport, refusal_bytes(refusal))
-            self.arrivals.linger(self.arrival)
+            self.pending.linger(self.accepted)
 
     def read(self) -> None:
         """The transport brings what has arrived."""

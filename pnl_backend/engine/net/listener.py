@@ -82,7 +82,7 @@ class Listener:
         self.port: int = sockets[0].getsockname()[1]
         self.loop = asyncio.get_running_loop()
         self.intake = Intake(shared, upgrades, web_server, ssl_context)
-        self.arrivals = self.intake.arrivals
+        self.pending = self.intake.pending
         self._exhausted = False
         for sock in sockets:
             self.loop.add_reader(sock.fileno(), self._accept, sock)
@@ -93,7 +93,7 @@ class Listener:
             self.loop.remove_reader(sock.fileno())
             sock.close()
         self.sockets = []
-        self.arrivals.close_all()
+        self.pending.close_all()
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
@@ -104,7 +104,7 @@ class Listener:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                if not self.arrivals.make_room():
+                if not self.pending.make_room():
                     self._pause(listening, error)
                 return
             try:
@@ -127,7 +127,7 @@ class Listener:
             self._exhausted = True
             self.loop.call_later(60.0, self._report_again)
             logger.warning("Descriptors are short: connections without a request are closed for new ones")
-        if self.arrivals.make_room():
+        if self.pending.make_room():
             return True
         self.intake.shared.counters.refused += 1
         return False

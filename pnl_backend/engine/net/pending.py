@@ -22,7 +22,7 @@ class Holder(Protocol):
         """Close the socket at once."""
 
 
-class Arrival:
+class PendingConnection:
     """One accepted connection, the same from accept through every hand-over."""
 
     __slots__ = ("group", "holder", "peer")
@@ -38,7 +38,7 @@ class Arrival:
             self.holder.give_up()
 
 
-class Arrivals:
+class PendingConnections:
     """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
 
     Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
@@ -46,81 +46,81 @@ class Arrivals:
 
     def __init__(self, shared: SharedState) -> None:
         self.shared = shared
-        self.unfinished = Deadlines[Arrival](shared.timers, shared.config.head_timeout, self._head_overdue)
+        self.unfinished = Deadlines[PendingConnection](shared.timers, shared.config.head_timeout, self._head_overdue)
         """Until aiohttp or the engine has the request."""
-        self.lingering = Deadlines[Arrival](shared.timers, CLOSE_TIMEOUT, self.close)
+        self.lingering = Deadlines[PendingConnection](shared.timers, CLOSE_TIMEOUT, self.close)
         """Refused connections whose peer has not ended its half."""
-        self._waiting: OrderedDict[Arrival, None] = OrderedDict()
+        self._waiting: OrderedDict[PendingConnection, None] = OrderedDict()
         """Those whose head has not arrived, and the lingering ones."""
-        self._by_group: dict[str, OrderedDict[Arrival, None]] = {}
-        self._idle: OrderedDict[Arrival, None] = OrderedDict()
+        self._by_group: dict[str, OrderedDict[PendingConnection, None]] = {}
+        self._idle: OrderedDict[PendingConnection, None] = OrderedDict()
 
     @property
     def config(self) -> EngineConfig:
         return self.shared.config
 
-    def enter(self, peer: str, holder: Holder) -> Arrival:
+    def enter(self, peer: str, holder: Holder) -> PendingConnection:
         """Take a new connection."""
-        arrival = Arrival(peer, None if self.config.is_proxy(peer) else self.config.group_address(peer))
-        arrival.holder = holder
-        self.begin(arrival)
-        return arrival
+        accepted = PendingConnection(peer, None if self.config.is_proxy(peer) else self.config.group_address(peer))
+        accepted.holder = holder
+        self.begin(accepted)
+        return accepted
 
-    def begin(self, arrival: Arrival) -> None:
+    def begin(self, accepted: PendingConnection) -> None:
         """A request head is awaited; the oldest connections that wait for one make room where there are too many."""
-        self.unfinished.add(arrival)
-        self._wait(arrival)
+        self.unfinished.add(accepted)
+        self._wait(accepted)
 
-    def linger(self, arrival: Arrival) -> None:
+    def linger(self, accepted: PendingConnection) -> None:
         """The request is refused: closed at once, a socket with unread data would reset, and the answer be lost.
 
         Until its peer has ended its half, or its time is up, the connection counts as one that waits.
         """
-        self.unfinished.discard(arrival)
-        self.lingering.add(arrival)
-        self._wait(arrival)
+        self.unfinished.discard(accepted)
+        self.lingering.add(accepted)
+        self._wait(accepted)
 
-    def _wait(self, arrival: Arrival) -> None:
-        self._idle.pop(arrival, None)
-        self._waiting.pop(arrival, None)
-        self._waiting[arrival] = None
-        if arrival.group is not None:
-            same = self._by_group.setdefault(arrival.group, OrderedDict())
-            same[arrival] = None
+    def _wait(self, accepted: PendingConnection) -> None:
+        self._idle.pop(accepted, None)
+        self._waiting.pop(accepted, None)
+        self._waiting[accepted] = None
+        if accepted.group is not None:
+            same = self._by_group.setdefault(accepted.group, OrderedDict())
+            same[accepted] = None
             self._reduce(same, descriptor_share(self.config.max_unfinished_per_ip, part=4))
         self._reduce(self._waiting, descriptor_share(self.config.max_unfinished, part=2))
 
-    def received(self, arrival: Arrival) -> None:
+    def received(self, accepted: PendingConnection) -> None:
         """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
-        self._waiting.pop(arrival, None)
-        same = None if arrival.group is None else self._by_group.get(arrival.group)
-        if arrival.group is not None and same is not None:
-            same.pop(arrival, None)
+        self._waiting.pop(accepted, None)
+        same = None if accepted.group is None else self._by_group.get(accepted.group)
+        if accepted.group is not None and same is not None:
+            same.pop(accepted, None)
             if not same:
-                del self._by_group[arrival.group]
+                del self._by_group[accepted.group]
 
-    def complete(self, arrival: Arrival) -> None:
+    def complete(self, accepted: PendingConnection) -> None:
         """The request is in hand, or the connection is closed."""
-        if arrival in self._idle:  # then it is in no other queue
-            del self._idle[arrival]
+        if accepted in self._idle:  # then it is in no other queue
+            del self._idle[accepted]
             return
-        if arrival in self._waiting:
-            self.received(arrival)
-        self.unfinished.discard(arrival)
-        self.lingering.discard(arrival)
+        if accepted in self._waiting:
+            self.received(accepted)
+        self.unfinished.discard(accepted)
+        self.lingering.discard(accepted)
 
-    def closed(self, arrival: Arrival) -> None:
-        """The connection is closed; the reader refers to the arrival, so clear the reference back: no cycle stays."""
-        self.complete(arrival)
-        arrival.holder = None
+    def closed(self, accepted: PendingConnection) -> None:
+        """The connection is closed; the reader refers to the accepted, so clear the reference back: no cycle stays."""
+        self.complete(accepted)
+        accepted.holder = None
 
-    def rest(self, arrival: Arrival) -> None:
+    def rest(self, accepted: PendingConnection) -> None:
         """The connection is kept alive between two requests."""
-        self._idle[arrival] = None
+        self._idle[accepted] = None
 
-    def _head_overdue(self, arrival: Arrival) -> None:
+    def _head_overdue(self, accepted: PendingConnection) -> None:
         self.shared.counters.head_timeouts += 1
-        self.close(arrival)
+        self.close(accepted)
 
     def make_room(self) -> bool:
         """Free a descriptor: the oldest connection without a head is closed, or else the one idle longest."""
@@ -130,30 +130,30 @@ class Arrivals:
                     return True
         return False
 
-    def close(self, arrival: Arrival) -> None:
-        self.complete(arrival)
+    def close(self, accepted: PendingConnection) -> None:
+        self.complete(accepted)
         try:
-            arrival.give_up()
+            accepted.give_up()
         except Exception as error:
             logger.opt(exception=error).error("A connection could not be closed")
-        arrival.holder = None
+        accepted.holder = None
 
     def close_all(self) -> None:
         """At shutdown."""
         for waiting in (self.unfinished, self.lingering):
-            while (arrival := waiting.oldest()) is not None:
-                self.close(arrival)
+            while (accepted := waiting.oldest()) is not None:
+                self.close(accepted)
 
-    def _reduce(self, connections: OrderedDict[Arrival, None], cap: int) -> None:
+    def _reduce(self, connections: OrderedDict[PendingConnection, None], cap: int) -> None:
         while len(connections) > cap:
             self._displace(next(iter(connections)))
 
-    def _displace(self, arrival: Arrival) -> bool:
+    def _displace(self, accepted: PendingConnection) -> bool:
         """Close a connection that waits, unless what it needs has arrived and was only not read yet."""
-        if arrival.holder is not None:
-            arrival.holder.read()
-        if arrival not in self._waiting and arrival not in self._idle:
+        if accepted.holder is not None:
+            accepted.holder.read()
+        if accepted not in self._waiting and accepted not in self._idle:
             return False
         self.shared.counters.shed += 1
-        self.close(arrival)
+        self.close(accepted)
         return True

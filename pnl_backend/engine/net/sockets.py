@@ -14,7 +14,7 @@ from pnl_backend.engine.net.shared import SharedState
 
 
 def limit_unsent(sock: socket.socket) -> None:
-    """Keep the kernel from hoarding what a client does not read."""
+    """Limit what the kernel buffers for a client that does not read."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
 
@@ -130,7 +130,7 @@ class SocketConnection(Connection):
         else:
             self.loop.remove_reader(self.sock.fileno())
 
-    def hang_up(self, *, politely: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
+    def close_socket(self, *, flush: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
         fd = self.sock.fileno()
         self.loop.remove_reader(fd)
         self.loop.remove_writer(fd)
@@ -149,7 +149,7 @@ class TransportConnection(Connection, asyncio.Protocol):
     def __init__(
         self, shared: SharedState, owner: Owner, transport: asyncio.Transport, under: asyncio.BaseProtocol | None = None
     ) -> None:
-        """`under` is the protocol that had the transport before; it learns when the connection is lost."""
+        """`under` is the protocol that had the transport before; it gets `connection_lost` too."""
         super().__init__(shared, owner)
         self.transport = transport
         self.under = under
@@ -200,8 +200,8 @@ class TransportConnection(Connection, asyncio.Protocol):
             self.under.connection_lost(exc)
             self.under = None
 
-    def hang_up(self, *, politely: bool) -> None:
-        if not politely:
+    def close_socket(self, *, flush: bool) -> None:
+        if not flush:
             self.transport.abort()
             return
         self.transport.close()

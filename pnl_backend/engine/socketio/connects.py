@@ -69,7 +69,7 @@ class Connects:
         client.send(packets.encode_packet(packets.CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
 
     async def connect(self, client: Client, namespace: str, auth: Any) -> None:
-        """Authenticate, plan, run the connect handlers, answer. Nothing is in the books before the key is known."""
+        """Authenticate, plan, run the connect handlers, answer. Nothing is registered before the key is known."""
         key = await self._identify(client, auth)
         if client.state != OPEN:
             return
@@ -137,7 +137,7 @@ class Connects:
         return (await answer if inspect.isawaitable(answer) else answer) or _NO_PLAN
 
     async def _ask(self, member: Member, auth: Any) -> Any:
-        """Run the connect handlers; None when they take the client, else what it is told."""
+        """Run the connect handlers; None when they accept the client, else the data of its CONNECT_ERROR."""
         try:
             answer = await self.handlers.run("connect", member.namespace, member.sid, member.client.environ, auth)
         except socketio.exceptions.ConnectionRefusedError as error:

@@ -12,7 +12,7 @@ from pnl_backend.engine.net.messages import Message
 
 
 class Recipient(Protocol):
-    """Whoever gets broadcasts."""
+    """A client that gets broadcasts."""
 
     connection: Connection | None
     """Its WebSocket, when it has one that broadcasts may be written to."""
@@ -24,7 +24,7 @@ class Recipient(Protocol):
 
 
 class Broadcast:
-    """One broadcast on its way; `done` when everybody had it."""
+    """One broadcast on its way; `done` when everybody was served."""
 
     __slots__ = ("behind", "done", "encoded", "later", "position", "recipients", "todo", "variants")
 
@@ -38,9 +38,9 @@ class Broadcast:
         self.encoded = [(variant.frame, len(variant.frame)) for variant in variants]
         self.position = 0
         self.later: list[Recipient] = []
-        """Those who cannot be written to at once: their turn comes when everybody else had his."""
+        """Those who cannot be written to at once: they are served after everybody else."""
         self.todo: set[Recipient] | None = None
-        """Who is still to be served; known only once somebody had to be asked about."""
+        """Who is still to be served; built when it is first needed."""
         self.done: asyncio.Future[None] | None = None
 
     @property
@@ -123,12 +123,12 @@ class Fanout:
 
     @staticmethod
     def _owed(broadcast: Broadcast, chunk: Sequence[Recipient]) -> Sequence[Recipient]:
-        """Without those who had it out of their turn."""
+        """Without those that `settle` has served already."""
         return chunk if broadcast.todo is None else [recipient for recipient in chunk if recipient in broadcast.todo]
 
     @staticmethod
     def _write(broadcast: Broadcast, recipients: Sequence[Recipient]) -> None:
-        """The loop that the product exists for: a system call a client, and as little else as possible."""
+        """Write to each socket: one system call a client, and as little else as possible."""
         encoded, later, todo = broadcast.encoded, broadcast.later, broadcast.todo
         for recipient in recipients:
             connection = recipient.connection

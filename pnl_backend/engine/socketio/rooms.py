@@ -1,4 +1,4 @@
-"""Who is in which namespace and room: python-socketio's client manager, made for fan-out.
+"""Members of namespaces and rooms: python-socketio's client manager, made for fan-out.
 
 Where python-socketio's own scans every room of a namespace when one client leaves, a member here knows its rooms.
 """
@@ -93,7 +93,7 @@ class Rooms:
             if not found:
                 del rooms[room]
 
-    # What python-socketio asks its manager.
+    # What python-socketio calls on its manager.
 
     def set_server(self, server: Any) -> None:
         self.eio = server.eio

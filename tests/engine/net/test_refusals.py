@@ -74,8 +74,8 @@ async def refused(engine: Running) -> tuple[asyncio.StreamReader, asyncio.Stream
 
 
 def lingering(engine: Running) -> int:
-    arrivals: Any = engine.server.listener.arrivals
-    return len(arrivals.lingering)
+    pending: Any = engine.server.listener.pending
+    return len(pending.lingering)
 
 
 async def test_a_client_that_does_not_close_is_closed(start: Start) -> None:
@@ -101,8 +101,8 @@ async def test_they_count_as_unfinished_connections(start: Start, cap: str) -> N
 async def test_they_end_with_the_listener(start: Start) -> None:
     engine = await start()
     reader, writer = await refused(engine)
-    arrivals: Any = engine.server.listener.arrivals
-    arrivals.close_all()
+    pending: Any = engine.server.listener.pending
+    pending.close_all()
     assert not lingering(engine)
     await asyncio.wait_for(reader.read(), 20)
     writer.close()
