@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import orjson
@@ -53,7 +54,8 @@ class Codec(Generic[Value]):
                 "shape": self._shape,
                 "as_of": fetched.as_of,
                 "value": self._dump(fetched.value),
-            }
+            },
+            default=_decimal_text,
         )
 
     def decode(self, data: bytes) -> Fetched[Value]:
@@ -102,25 +104,26 @@ def _of_dataclass(model: Any) -> tuple[Convert, Convert]:
     hints = typing.get_type_hints(model)
     names = [field.name for field in dataclasses.fields(model)]
     parts = [(name, *_converters(hints[name], f"{model.__name__}.{name}")) for name in names]
-    dumps = [(name, dump) for name, dump, _ in parts]
     loads = [load for _, _, load in parts]
-
-    def dump(value: Any) -> list[Any]:
-        return [write(getattr(value, name)) for name, write in dumps]
 
     def load(row: Any) -> Any:
         if not isinstance(row, list) or len(row) != len(loads):
             raise TypeError(f"a {model.__name__} has {len(loads)} fields")
         return model(*[read(part) for read, part in zip(loads, row, strict=True)])
 
-    return dump, load
+    return _dump_of([(name, dump) for name, dump, _ in parts]), load
+
+
+def _dump_of(fields: Sequence[tuple[str, Convert]]) -> Convert:
+    """The fields' values in their order; JSON knows all but dataclasses as they are, which is most of the rows."""
+    if len(fields) > 1 and all(dump is _same for _, dump in fields):
+        return attrgetter(*(name for name, _ in fields))
+    return lambda value: [dump(getattr(value, name)) for name, dump in fields]
 
 
 def _optional(dump: Convert, load: Convert) -> tuple[Convert, Convert]:
-    return (
-        lambda value: None if value is None else dump(value),
-        lambda value: None if value is None else load(value),
-    )
+    written = dump if dump is _same else lambda value: None if value is None else dump(value)
+    return written, lambda value: None if value is None else load(value)
 
 
 def _tuple(dump: Convert, load: Convert) -> tuple[Convert, Convert]:
@@ -129,7 +132,7 @@ def _tuple(dump: Convert, load: Convert) -> tuple[Convert, Convert]:
             raise TypeError("a list is expected")
         return tuple(map(load, rows))
 
-    return lambda values: list(map(dump, values)), read
+    return dump if dump is _same else lambda values: list(map(dump, values)), read
 
 
 def _one_of(allowed: tuple[Any, ...]) -> Convert:
@@ -143,6 +146,12 @@ def _one_of(allowed: tuple[Any, ...]) -> Convert:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _decimal_text(value: object) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} cannot be kept exactly")
+    return str(value)
 
 
 def _amount(text: object) -> Decimal:
@@ -177,11 +186,11 @@ def _day(value: object) -> date:
 
 
 _PLAIN: Mapping[Any, tuple[Convert, Convert]] = {
-    Decimal: (str, _amount),
+    Decimal: (_same, _amount),
     str: (_same, _text),
     int: (_same, _whole),
     bool: (_same, _truth),
-    date: (date.isoformat, _day),
+    date: (_same, _day),
 }
 
 
