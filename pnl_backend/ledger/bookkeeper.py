@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from loguru import logger
 
+from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
@@ -120,19 +121,19 @@ class Bookkeeper:
 
     async def round(self) -> None:
         """Everything that is due, each on its own: what fails is logged once, counted and tried again later."""
-        account = self._fresh("kalshi")
-        new = [source for source in ("kalshi", "anthropic", "johns") if self._is_new(source)]
+        account = self._fresh(KALSHI)
+        new = [source for source in CLASSIC if self._is_new(source)]
         if account is not None:
-            if "kalshi" in new and isinstance(account.value, KalshiPortfolio):
+            if KALSHI in new and isinstance(account.value, KalshiPortfolio):
                 self._look_for_trades(account.value)
             for job in self._fetched.values():
                 await job.run_if_due()
         if new:
             await self._records.run_if_due()
         if new:
-            self._known["kalshi"] = account and account.value
+            self._known[KALSHI] = account and account.value
             for watcher in self.watchers:
-                await watcher.looked(account if "kalshi" in new else None, self._fetched_at())
+                await watcher.looked(account if KALSHI in new else None, self._fetched_at())
 
     def latest(self, source: str) -> Any:
         """The newest reading of a source, while that is live; else None."""
@@ -206,17 +207,17 @@ class Bookkeeper:
 
     async def _record(self) -> None:
         """Deals and days that look different than when they were last written."""
-        spend, revenue = self._fresh("anthropic"), self._fresh("johns")
-        if spend is not None and isinstance(spend.value, AnthropicSpend) and self._is_new("anthropic"):
+        spend, revenue = self._fresh(ANTHROPIC), self._fresh(JOHNS)
+        if spend is not None and isinstance(spend.value, AnthropicSpend) and self._is_new(ANTHROPIC):
             days = _by_day(spend.value.rows)
             changed = [row for day, rows in days.items() if self._costs.get(day) != rows for row in rows]
             await self._recorded("cost", [row.day.isoformat() for row in await self._facts.add_costs(changed)])
-            self._costs, self._known["anthropic"] = days, spend.value
-        if revenue is not None and isinstance(revenue.value, Revenue) and self._is_new("johns"):
+            self._costs, self._known[ANTHROPIC] = days, spend.value
+        if revenue is not None and isinstance(revenue.value, Revenue) and self._is_new(JOHNS):
             if revenue.value.deals != self._deals:
                 new = await self._facts.add_deals(revenue.value.deals, revenue.as_of)
                 await self._recorded("deal", [deal.id for deal in new])
-            self._deals, self._known["johns"] = revenue.value.deals, revenue.value
+            self._deals, self._known[JOHNS] = revenue.value.deals, revenue.value
 
     async def _recorded(self, kind: Kind, names: Sequence[str]) -> None:
         if names:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from loguru import logger
 
+from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
 from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, ZERO, number
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Reading, Revenue
@@ -157,7 +158,7 @@ class Reconciler:
 
     async def _fees(self) -> Difference | None:
         """Fees of all fills, and of all positions."""
-        portfolio: KalshiPortfolio | None = self._latest("kalshi")
+        portfolio: KalshiPortfolio | None = self._latest(KALSHI)
         if portfolio is None:
             return None
         stored = await self._facts.fill_fees()
@@ -166,7 +167,7 @@ class Reconciler:
 
     async def _costs(self) -> Difference | None:
         """Cost of every day that the reading covers."""
-        spend: AnthropicSpend | None = self._latest("anthropic")
+        spend: AnthropicSpend | None = self._latest(ANTHROPIC)
         if spend is None:
             return None
         rows = await self._facts.costs(spend.since, spend.today)
@@ -174,7 +175,7 @@ class Reconciler:
 
     async def _collected(self) -> Difference | None:
         """Deals that were collected; an endpoint that gives totals alone names none."""
-        revenue: Revenue | None = self._latest("johns")
+        revenue: Revenue | None = self._latest(JOHNS)
         if revenue is None or not revenue.deals:
             return None
         stored = sum((deal.amount for deal in await self._facts.deals() if deal.status == "recognized"), ZERO)
