@@ -16,8 +16,9 @@ from loguru import logger
 from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import net_deposits
+from pnl_backend.domain.times import LAST_INSTANT
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.bookkeeper import END, Bookkeeper
+from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Fault, Simulator
@@ -127,9 +128,9 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
     account = simulator.world.account
     await office.look()
     facts = office.store.facts
-    first = len(await facts.fills(0, END))
+    first = len(await facts.fills(0, LAST_INSTANT))
     assert first == len(of_subaccount_0(account.fills)) > 0
-    assert len(await facts.settlements(0, END)) == len(of_subaccount_0(account.settlements))
+    assert len(await facts.settlements(0, LAST_INSTANT)) == len(of_subaccount_0(account.settlements))
     transfers = await facts.transfers()
     assert len(transfers) == len(account.transfers)
     assert await facts.fill_fees() == sum(fill.fee for fill in of_subaccount_0(account.fills))
@@ -137,7 +138,7 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
     simulator.step(120)
     await office.look(60)
     await office.look(60)
-    assert len(await facts.fills(0, END)) == len(of_subaccount_0(account.fills)) > first
+    assert len(await facts.fills(0, LAST_INSTANT)) == len(of_subaccount_0(account.fills)) > first
     assert await facts.fill_fees() == sum(fill.fee for fill in of_subaccount_0(account.fills))
     told = [names for kind, names in office.news if kind == "fill"]
     assert len(told) == 2, "what is known already is no news"
@@ -154,7 +155,7 @@ async def test_the_first_import_is_whole_and_later_ones_ask_for_what_is_new(offi
     office.kalshi.fills = listened  # type: ignore[method-assign]
     await office.look()
     await office.look(60)
-    newest = (await office.store.facts.fills(0, END, limit=1))[0]
+    newest = (await office.store.facts.fills(0, LAST_INSTANT, limit=1))[0]
     assert asked == [None, newest.at - 3_600_000]
 
 
@@ -173,11 +174,11 @@ async def test_an_import_that_ends_half_way_goes_on_where_it_stopped(
     monkeypatch.setattr(office.store.facts, "add_fills", breaking)
     await office.look()
     known = sorted(of_subaccount_0(simulator.world.account.fills), key=lambda fill: fill.ts)
-    stored = await office.store.facts.fills(0, END, limit=1000)
+    stored = await office.store.facts.fills(0, LAST_INSTANT, limit=1000)
     assert [fill.fill_id for fill in stored] == [fill.fill_id for fill in known[:8]], "the older half"
     assert [kind for kind, _ in office.news if kind == "fill"] == ["fill"]
     await office.look(120)
-    assert len(await office.store.facts.fills(0, END, limit=1000)) == len(known)
+    assert len(await office.store.facts.fills(0, LAST_INSTANT, limit=1000)) == len(known)
 
 
 async def test_a_position_that_moved_is_a_fill_to_be_fetched_at_once(office: Office, simulator: Simulator) -> None:
