@@ -117,7 +117,7 @@ class Publication:
 
 
 class Replay(Protocol):
-    """What the hub asks of the store."""
+    """What the hub reads from the store."""
 
     async def since(self, epoch: str, seq: int, *, limit: int) -> Sequence[Record] | None:
         """The next records after `(epoch, seq)`, `limit` at most; None when they are not held."""
@@ -147,14 +147,10 @@ class Hub:
 
     @property
     def latest(self) -> Publication:
-        """The newest publication; the app restores or computes one before any door opens."""
+        """The newest publication; the app restores or computes one before any listener starts."""
         if self._latest is None:
-            raise RuntimeError("the hub has nothing to show yet")
+            raise RuntimeError("nothing was published yet")
         return self._latest
-
-    @property
-    def has_latest(self) -> bool:
-        return self._latest is not None
 
     def json(self, view: str, /) -> bytes | None:
         """The newest `snapshot`, `breakdown` or `figures` as JSON, encoded once a second at most; None before any."""

@@ -62,7 +62,7 @@ class Stage:
         `stored` False: the ledger could not be written; `degraded`: Kalshi has told nothing yet.
         """
         self.now = self.now + STEP if at is None else at
-        seq = self.hub.latest.seq + 1 if self.hub.has_latest else 1
+        seq = self.hub.latest.seq + 1 if self.hub.json("snapshot") is not None else 1
         snapshot = snapshot_of(self.store.epoch, seq, self.now, Decimal(collected), degraded=degraded)
         record = to_record(snapshot)
         self.waiting.append(record)
@@ -70,7 +70,7 @@ class Stage:
             for held in self.waiting:
                 await self.store.append(held)
             self.waiting.clear()
-        if self.hub.has_latest:
+        if self.hub.json("snapshot") is not None:
             await self.hub.publish(snapshot, record)
         else:
             self.hub.restore(record)
