@@ -101,24 +101,30 @@ def fills(request: web.Request, account: Account, cutoff: float, *, archived: bo
     order = request.query.get("order_id")
     gone = account.archived_fills
     scope = ARCHIVED_FILLS if archived else "fills"
-    rows = newest(request, (account.fills, account.older_fills), scope, low=0.0 if archived else cutoff)
+    # Without markets that were archived by command, every live fill is younger than every historical one.
+    low, high = (0.0, _FOREVER if gone else cutoff) if archived else (cutoff, _FOREVER)
+    rows = newest(request, (account.fills, account.older_fills), scope, low=low, high=high)
     for fill in rows:
         historical = fill.ts < cutoff or fill.ticker in gone
         if historical == archived and (order is None or fill.order_id == order):
             yield fill
 
 
-def newest(request: web.Request, parts: Collection[Sequence[Any]], scope: str, *, low: float = 0.0) -> Iterator[Any]:
-    """Rows of `parts` (the newer part first, each oldest first) that the query asks for, newest first.
+def newest(
+    request: web.Request, parts: Collection[Sequence[Any]], scope: str, *, low: float = 0.0, high: float = _FOREVER
+) -> Iterator[Any]:
+    """Rows of `parts` (the newer part first, each oldest first) from `low` until before `high`, newest first.
 
-    All subaccounts unless one is named. It starts at the cursor and ends at `min_ts`, so a page costs what it shows.
+    Narrowed by what the query asks for: all subaccounts unless one is named. It starts at the cursor and ends at
+    `min_ts`, so a page costs what it shows.
     """
     query = request.query
     low = max(low, whole(query.get("min_ts"), "min_ts", default=0, low=0, high=_FOREVER))
-    high = whole(query.get("max_ts"), "max_ts", default=_FOREVER, low=0, high=_FOREVER)
+    high = min(high, whole(query.get("max_ts"), "max_ts", default=_FOREVER, low=0, high=_FOREVER) + 1)
     subaccount, named = subaccount_of(request, default=None), _named(request)
     last = read_cursor(query.get("cursor", ""), scope)
-    before = min(last, (float(high + 1),)) if last is not None else (float(high + 1),)
+    before: Key = (float(high),)
+    before = before if last is None else min(last, before)
     for row in chain.from_iterable(_backwards(rows, before) for rows in parts):
         if row.ts < low:
             return
