@@ -1,4 +1,4 @@
-"""What a cache tier is: the protocol, what it holds, and the one error it may raise."""
+"""The interface of a cache tier: its protocol, its entries, and the one error it may raise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pnl_backend.wire.operations import TierStatus
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cached value; `ttl` is what remains of its life in seconds, 0 for a last known good that has expired."""
+    """One cached value; `ttl` is its remaining time to live in seconds, 0 for an expired last known good value."""
 
     value: bytes
     ttl: float
@@ -20,21 +20,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
-    """A cached value and the tier that answered; `fallback` means last known good, whatever its age."""
+    """A cached value and the tier that returned it; `fallback` means the last known good value, whatever its age."""
 
     value: bytes
     tier: Tier
 
 
 class TierError(PnLError):
-    """One tier could not do what it was asked; the composite counts it and goes on without."""
+    """A call to one tier failed; the tiered cache counts it and continues without that tier."""
 
     code = "cache_error"
     retryable = True
 
 
 class TierDown(TierError):
-    """The tier is known to be down and was not asked at all."""
+    """The tier is known to be down, so the call was not made."""
 
 
 class CacheTier(Protocol):
@@ -67,5 +67,5 @@ class CacheTier(Protocol):
 
 
 def family(key: str) -> str:
-    """What a key is counted under: its part before the first colon."""
+    """The key's part before the first colon; keys are counted by family."""
     return key.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Where the cache is counted: what each tier and each key family answered, and how fast."""
+"""Counts hits, misses and latencies of the cache, by tier and by key family."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_REMEMBERED = 256
 
 
 class OnCall(Protocol):
-    """Called after each call to a tier that had to be waited for, with its duration in seconds."""
+    """Called after each call to a tier that took time, with its duration in seconds."""
 
     def __call__(self, tier: str, operation: Operation, seconds: float) -> None: ...
 
@@ -63,9 +63,9 @@ class Counter:
 
 
 class Counters:
-    """`whole` and `families` count what callers asked of the cache, `tiers` what the cache asked of its tiers.
+    """`whole` and `families` count the calls to the cache, `tiers` the calls of the cache to its tiers.
 
-    A last known good answer is a miss of the whole: it says nothing about how well the cache caches.
+    A last known good answer counts as a miss of the whole, because the value had expired.
     """
 
     def __init__(self, *, on_call: OnCall | None = None) -> None:
@@ -85,7 +85,7 @@ class Counters:
                 counter.seconds.append(seconds)
 
     def tier(self, tier: Tier, key: str, operation: Operation, seconds: float = 0.0) -> None:
-        """Count one call to one tier; what took no time was not asked and has no latency."""
+        """Count one call to one tier; a call of 0 seconds was not made and has no latency."""
         name = self._family(key)
         for counter in (
             self.tiers[tier],
@@ -101,7 +101,7 @@ class Counters:
             self._on_call(tier, operation, seconds)
 
     def hit_in(self, tier: Tier, key: str, seconds: float) -> None:
-        """Count a request that one tier answered at once, for the whole and for the tier."""
+        """Count a request that one tier answered without waiting, for the whole and for the tier."""
         counters = self._of_hits.get((tier, key))
         if counters is None:
             name = self._family(key)
@@ -119,7 +119,7 @@ class Counters:
         return {name: FamilyStats(**counter.counts(), tiers=tiers[name]) for name, counter in self.families.items()}
 
     def _family(self, key: str) -> str:
-        """The family, or `other` when a caller makes up ever new ones."""
+        """The family, or `other` beyond `MAX_FAMILIES`."""
         name = family(key) or "all"
         return name if name in self.families or len(self.families) < MAX_FAMILIES else "other"
 

@@ -1,10 +1,10 @@
-"""The newest snapshot and its breakdown in the cache, from where REST and other programs take them.
+"""The newest snapshot and its breakdown in the cache, where REST and other programs read them.
 
     current      the newest snapshot as it was published    30 s
     breakdown    its components, costs and agents           30 s
 
-Memory is written in the step in which a snapshot is published; the slower tiers follow in the background, the newest
-value last, so that a slow Redis delays no client.
+The memory tier is written while a snapshot is published; the slower tiers are written in the background, so that a
+slow Redis delays no client.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from loguru import logger
 from pnl_backend.cache.tiered import TieredCache
 
 TTL = 30.0
-"""Seconds. Ticks come every few; where they have stopped, a second process must not take the old figure for the new."""
+"""Seconds. When ticks have stopped, other processes must not read an old figure as the newest."""
 
 KEYS = {"snapshot": "current", "breakdown": "breakdown"}
 """The key of each view."""
 
 
 class Latest(Protocol):
-    """Where the newest views come from when the cache does not hold them."""
+    """The source of the newest views when the cache does not hold them."""
 
     def json(self, view: str, /) -> bytes | None: ...
 
     def aged(self, view: str, /) -> bytes | None:
-        """The view where it differs by now from what was published; else None."""
+        """The view, if it differs by now from what was published; else None."""
 
 
 class Current:
@@ -44,7 +44,7 @@ class Current:
     def json(self, view: str, /) -> bytes | None:
         """A view of the newest snapshot as JSON; None before anything was published.
 
-        Views without a key of their own go with one that has: they are not counted a second time.
+        Views without a key of their own are not counted.
         """
         if view not in KEYS:
             return self._latest.json(view)
@@ -55,31 +55,31 @@ class Current:
             if held is None:
                 return None
             self._hold(view, held)
-        # The cache holds it as it was published; what is answered says how old its sources are by now.
+        # The cache holds the view as it was published; the answer has the present age of its sources.
         return self._latest.aged(view) or held
 
     async def publish(self, publication: object) -> None:  # noqa: ARG002 - a sink's signature; `latest` has it already
         self.warm()
 
     def warm(self) -> None:
-        """Hold the newest views."""
+        """Write the newest views."""
         for view in KEYS:
             newest = self._latest.json(view)
             if newest is not None:
                 self._hold(view, newest)
 
     async def stream_error(self) -> None:
-        """Nothing: the time to live ends what is no longer renewed."""
+        """Nothing to do: the views expire when they are no longer renewed."""
 
     async def invalidate(self, why: str) -> None:
-        """Forget the newest views everywhere; `why` is for the log."""
+        """Delete the newest views from every tier; `why` is for the log."""
         self._pending.clear()
         for key in KEYS.values():
             await self._cache.delete(key)
-        logger.info("cache: {} outdates {}", why, ", ".join(KEYS.values()))
+        logger.info("cache: {} invalidates {}", why, ", ".join(KEYS.values()))
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Wait for the write that is in progress."""
         if self._writing is not None:
             await self._writing
 
@@ -90,7 +90,7 @@ class Current:
             self._writing = asyncio.create_task(self._write(), name="cache-current")
 
     async def _write(self) -> None:
-        """Write what is pending to every tier, and then what came meanwhile."""
+        """Write the pending views to every tier, those that are added meanwhile included."""
         while self._pending:
             view, value = self._pending.popitem()
             await self._cache.set(KEYS[view], value, TTL)

@@ -1,4 +1,4 @@
-"""The last tier: the last known good value of each key, kept however old, for when nothing else can answer."""
+"""The last tier: the last known good value of each key, of any age, for when no other tier has one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pnl_backend.wire.operations import TierStatus
 
 
 class FallbackTier:
-    """In memory, without expiry; what it answers always has a `ttl` of 0.
+    """In memory, without expiry; its entries always have a `ttl` of 0.
 
-    Bounded for each key family apart, so that a busy family cannot push out the only good value of a quiet one.
+    The bound applies to each key family, so that a family with many keys cannot evict the values of another.
     """
 
     name: Tier = "fallback"
@@ -24,7 +24,7 @@ class FallbackTier:
         self._families: dict[str, OrderedDict[str, bytes]] = {}
 
     def seed(self, values: Iterable[tuple[str, bytes]]) -> None:
-        """Take over what an earlier process left, oldest first."""
+        """Take the values of an earlier process, oldest first."""
         for key, value in values:
             self._keep(key, value)
 
@@ -40,7 +40,7 @@ class FallbackTier:
         value = None if held is None else held.get(key)
         return None if value is None else Entry(value, 0.0)
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:  # noqa: ARG002 - the protocol's; kept for ever
+    async def set(self, key: str, value: bytes, ttl: float) -> None:  # noqa: ARG002 - of the protocol; kept without expiry
         self._keep(key, value)
 
     async def delete(self, key: str) -> None:

@@ -29,18 +29,18 @@ class MemoryTier:
         self._held: TLRUCache[str, _Held] = TLRUCache(max_entries, _expires_at, timer=clock)
 
     def peek(self, key: str) -> bytes | None:
-        """The value, at once."""
+        """The value, without awaiting."""
         try:
             return self._held[key][0]  # half of what `get` costs, which looks the key up twice
         except KeyError:
             return None
 
     def put(self, key: str, value: bytes, ttl: float) -> None:
-        """Hold a value, at once."""
+        """Hold a value, without awaiting."""
         self._held[key] = (value, self._clock() + ttl)
 
     def drop(self, key: str) -> None:
-        """Forget a value, at once."""
+        """Remove a value, without awaiting."""
         self._held.pop(key, None)
 
     async def get(self, key: str) -> Entry | None:

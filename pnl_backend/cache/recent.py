@@ -3,9 +3,9 @@
     1m:2026-02-25T22     the rows of an hour, a minute each    5 min
     hourly:2026-02-25    the rows of a day, an hour each       24 h
 
-The block that time is in grows with every snapshot. It is dropped at each of them and, while it is in demand, read
-again at once, so that a request finds it in memory. A closed block changes only when a snapshot is written into the
-past: by a clock that was set back, or by a ledger that catches up.
+The open block is the one that the newest snapshot lies in; it grows with every snapshot. Each snapshot invalidates it,
+and while it is requested it is read again at once, so that a request finds it in memory. A closed block changes only
+when a snapshot is written with an earlier time: after a clock was set back, or from the ledger's backlog.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pnl_backend.wire.history import History, HistoryRow, Resolution, Rows, deco
 from pnl_backend.wire.message import encode
 
 MOST_BLOCKS = 62
-"""A range over more blocks than this is one read of the ledger: it would only push everything else out."""
+"""A range over more blocks than this is read from the ledger in one query: it would evict all other blocks."""
 DEMAND = 300.0
 """Seconds after its last request for which the open block is read again at each snapshot."""
 
@@ -61,7 +61,7 @@ class Publication(Protocol):
 
 
 class Recent:
-    """Answers as the ledger would, from the cache where it can; a sink of the hub, to learn what grows."""
+    """Ranges from the cache, else from the ledger; a sink of the hub, to invalidate the open block."""
 
     def __init__(self, cache: TieredCache, ledger: History, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
@@ -70,17 +70,17 @@ class Recent:
         self._newest_at = -1
         self._loading: dict[str, asyncio.Task[bytes]] = {}
         self._asked: dict[str, float] = {}
-        """When the open block of each family was last asked for, in seconds of the monotonic clock."""
+        """When the open block of each family was last requested, in seconds of the monotonic clock."""
         self._grown: set[str] = set()
-        """Blocks that were cached while they were open, and so must be dropped when they grow."""
+        """Blocks that were cached while they were open, so that they must be invalidated when they grow."""
         self._outdated: set[str] = set()
-        """Blocks that a slower tier may still hold as they were: they are read from the ledger."""
+        """Blocks of which a slower tier may still hold a former state: they are read from the ledger."""
         self._deleting: set[asyncio.Task[None]] = set()
         self._behind = False
-        self._distrusted = False
+        self._incomplete = False
 
     async def warm(self, now: int) -> None:
-        """Drop the blocks of an earlier run, whose ledger may have been another, and read the last hour (ms)."""
+        """Delete the blocks of an earlier run, maybe of another ledger, and read the last hour before `now` (ms)."""
         await self._drop_all()
         try:
             newest = await self._ledger.newest(1)
@@ -89,34 +89,34 @@ class Recent:
             self._newest_at = newest[-1].at
             rows = await self.history(now - HOUR_MS, now, "1m")
         except StoreError as error:
-            logger.warning("cache: the last hour stays cold, the ledger cannot be read: {}", error)
+            logger.warning("cache: the last hour is not loaded, the ledger cannot be read: {}", error)
             return
-        logger.info("cache: the last hour is warm, {} minutes", len(rows))
+        logger.info("cache: the last hour is loaded, {} minutes", len(rows))
 
     async def publish(self, publication: Publication) -> None:
-        """Drop the blocks that a snapshot lies in, and read those in demand again in the background."""
+        """Invalidate the blocks that a snapshot lies in, and read those that are requested again in the background."""
         at = publication.record.at
-        if self._distrusted and not self._behind:
+        if self._incomplete and not self._behind:
             await self._drop_all()
-            self._distrusted = False
+            self._incomplete = False
         self._newest_at = max(self._newest_at, at)
         for kind in _KINDS.values():
             self._drop(kind, at - at % kind.span)
 
     async def close(self) -> None:
-        """Finish what is being read and dropped."""
+        """Wait for the reads and deletions that are in progress."""
         await asyncio.gather(*self._loading.values(), *self._deleting, return_exceptions=True)
 
     async def stream_error(self) -> None:
-        """Nothing: what was cached is as good as it was."""
+        """Nothing to do: the cached blocks stay valid."""
 
     def unstored(self, waiting: int) -> None:
-        """While snapshots wait for the ledger no block can be trusted; once they are in, all are read anew."""
+        """While snapshots wait for the ledger every block may be incomplete; after that all blocks are read again."""
         self._behind = waiting > 0
-        self._distrusted = True
+        self._incomplete = True
 
     def invalidate(self) -> None:
-        """Drop the blocks that time is in: a fact came to light that the next snapshot will show."""
+        """Invalidate the open blocks: a new fact was recorded, which the next snapshot will contain."""
         for kind in _KINDS.values():
             self._drop(kind, self._newest_at - self._newest_at % kind.span)
 
@@ -128,7 +128,7 @@ class Recent:
 
     async def history(self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None) -> Rows:
         kind = _KINDS.get(resolution)
-        if kind is None or self._distrusted or not 0 <= start <= end:
+        if kind is None or self._incomplete or not 0 <= start <= end:
             return await self._ledger.history(start, end, resolution, limit=limit)
         first = start - start % kind.step
         block = start - start % kind.span
@@ -142,7 +142,7 @@ class Recent:
         return rows if limit is None else rows[-limit:]
 
     def _is_open(self, kind: _Kind, start: int) -> bool:
-        """Whether the newest snapshot lies in the block. The clock says nothing: ticks may have stopped."""
+        """Whether the newest snapshot lies in the block; the clock does not decide, because ticks may have stopped."""
         return start <= self._newest_at < start + kind.span
 
     async def _block(self, kind: _Kind, start: int) -> list[HistoryRow]:
@@ -156,12 +156,12 @@ class Recent:
             hit = await self._cache.further(key, valid=_are_rows)
             held = None if hit is None else hit.value
         if held is None:
-            # One who gives up must not take the rows away from the others.
+            # The load is shared: a request that is cancelled must not cancel it for the others.
             held = await asyncio.shield(self._load(kind, start))
         return decoded_rows(held)
 
     def _load(self, kind: _Kind, start: int) -> asyncio.Task[bytes]:
-        """Read a block from the ledger into the cache; whoever asks meanwhile shares the read."""
+        """Read a block from the ledger into the cache; concurrent requests share the read."""
         key = kind.key(start)
         loading = self._loading.get(key)
         if loading is None:
@@ -177,7 +177,7 @@ class Recent:
             if key in self._outdated:
                 self._delete(key)
             raise
-        # Dropped since this began: what was read may lack what was written meanwhile.
+        # Not stored if the block was invalidated since this began: the rows may lack what was written meanwhile.
         if self._loading.get(key) is own:
             if self._is_open(kind, start):
                 self._grown.add(key)
@@ -190,12 +190,12 @@ class Recent:
         if self._loading.get(key) is done:
             del self._loading[key]
         if not done.cancelled():
-            done.exception()  # everybody who waited has it; nobody may have waited to the end
+            done.exception()  # retrieved for a load that every waiter has cancelled
 
     def _drop(self, kind: _Kind, start: int) -> None:
-        """Invalidate a block in memory at once, in the other tiers in the background: no sink waits for a slow one.
+        """Invalidate a block in memory at once, and in the other tiers in the background, so that no tick waits.
 
-        The open block is read again where it was asked for lately.
+        The open block is read again if it was requested within `DEMAND` seconds.
         """
         key = kind.key(start)
         self._loading.pop(key, None)
@@ -205,14 +205,14 @@ class Recent:
             return
         self._outdated.add(key)
         wanted = self._monotonic() - self._asked.get(kind.family, float("-inf")) <= DEMAND
-        if is_open and wanted and not self._distrusted:
+        if is_open and wanted and not self._incomplete:
             self._load(kind, start)
         else:
             self._grown.discard(key)
             self._delete(key)
 
     def _delete(self, key: str) -> None:
-        """Invalidate in every tier; where a load began meanwhile, its result decides."""
+        """Invalidate in every tier; the result of a load that began meanwhile stays."""
 
         async def delete() -> None:
             await self._cache.delete(key)

@@ -1,6 +1,6 @@
-"""The shared tier: Redis, asked within 250 ms or not at all, and never a reason for anything else to fail.
+"""The shared tier: Redis, with a limit of 250 ms a call; its failures never fail a request.
 
-A background probe decides whether Redis is up. Calls trust it: while it is down they return at once.
+A background probe decides whether Redis is up. While it is down, calls return at once.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MAX_OWED = 1000
 
 
 class RedisTier:
-    """Values under `prefix`, as they are: JSON that `redis-cli` shows and that other programs can read.
+    """Values under `prefix`, unencoded: JSON that `redis-cli` shows and that other programs can read.
 
-    Whoever reads a value through the cache checks its shape, because other programs can write here too.
-    Keys that could not be written or deleted while Redis was away are owed a deletion, which is paid before the tier
-    counts as connected again: an older value must not come back with it.
+    A reader checks the shape of each value, because other programs can write here too.
+    Keys that could not be written or deleted while Redis was down are deleted before the tier counts as connected
+    again, so that no outdated value is read.
     """
 
     name: Tier = "redis"
@@ -72,7 +72,7 @@ class RedisTier:
         self._counted_at = float("-inf")
 
     async def open(self) -> None:
-        """Learn the first status (at most one call's time) and keep it true in the background."""
+        """Probe once (at most one call's time) and start the background probe."""
         if self._client is None:
             return
         self._down_since = self._clock()
@@ -138,7 +138,7 @@ class RedisTier:
         return self._size
 
     async def _read_asked(self) -> None:
-        """Answer everybody who asked meanwhile with one round trip, as long as somebody asks."""
+        """Answer all waiting reads with one round trip, until none is waiting."""
         while self._asked:
             asked, self._asked = self._asked[:READ_TOGETHER], self._asked[READ_TOGETHER:]
             keys = [self._prefix + key for key, _ in asked]
@@ -164,12 +164,12 @@ class RedisTier:
 
     async def _call(self, operation: Callable[[Redis], Awaitable[Result]], *, timeout: float | None = None) -> Result:
         self._refuse_while_down()
-        assert self._client is not None  # noqa: S101 - nothing is trusted without a URL
+        assert self._client is not None  # noqa: S101 - calls are made only with a URL
         try:
             async with asyncio.timeout(timeout or self._call_timeout):
                 return await operation(self._client)
         except Exception as error:
-            # Whatever the client library raises: a refusal comes from a server that is there.
+            # An error reply comes from a server that is up; any other error of the client library counts as down.
             if not is_refusal(error):
                 self._trusted = False
                 self._wake.set()
@@ -196,13 +196,13 @@ class RedisTier:
             async with asyncio.timeout(self._call_timeout):
                 await self._prober.ping()
             await self._settle(self._prober)
-        except Exception as error:  # whatever it is, this task must live on to see the end of it
+        except Exception as error:  # the probe must continue after any error
             await self._mark_down(error)
         else:
             self._mark_up()
 
     async def _settle(self, client: Redis) -> None:
-        """Pay the deletions that are owed, then count our keys now and again; both before anything is trusted."""
+        """Make the pending deletions, then count our keys at intervals; both before the tier is used."""
         async with asyncio.timeout(SWEEP_TIMEOUT):
             if self._owes_all:
                 await sweep(client, self._prefix)
@@ -223,7 +223,7 @@ class RedisTier:
         self.status = "connected"
         if self._announced:
             away = self._clock() - self._down_since
-            logger.info("Redis is back after {:.1f} s; {} calls went on without it", away, self._skipped)
+            logger.info("Redis is connected again after {:.1f} s; {} calls were made without it", away, self._skipped)
         self._announced, self._skipped = False, 0
 
     async def _mark_down(self, error: BaseException) -> None:
@@ -236,7 +236,7 @@ class RedisTier:
                 await self._client.connection_pool.disconnect()
         if not self._announced:
             self._announced = True
-            logger.warning("Redis is down, the cache goes on without it: {}", reason(error))
+            logger.warning("Redis is down, the cache continues without it: {}", reason(error))
 
 
 def _entry(ttl_ms: object, stored: object) -> Entry | None:

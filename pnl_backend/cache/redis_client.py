@@ -1,4 +1,4 @@
-"""All we ask of Redis, through the one client library we use for it: short commands, each bounded in time."""
+"""Every use of the Redis client library: short commands, each with a time limit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ BATCH = 500
 FAILURES = (RedisError, OSError, TimeoutError)
 
 TRY_TIMEOUT = 3.0
-"""Seconds for `try_out`, where somebody waits for the answer and a TLS handshake may take its time."""
+"""Seconds for `try_out`: a TLS handshake can take longer than a cache call may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why Redis cannot be used; `lasting` until somebody changes a setting, here or there."""
+    """Why Redis cannot be used; `lasting` if only a change of a setting, here or in Redis, can mend it."""
 
-    words: str
+    detail: str
     lasting: bool
 
 
 def connect(url: str, connections: int, call_timeout: float) -> Redis:
-    """A client with a pool of so many connections, each bounded by `call_timeout` (s); ConfigError for no address."""
+    """A client with a pool of `connections`; `call_timeout` is in seconds. ConfigError if `url` is no Redis address."""
     options: dict[str, object] = {
         "max_connections": connections,
         "timeout": call_timeout,
@@ -56,13 +56,13 @@ def connect(url: str, connections: int, call_timeout: float) -> Redis:
     try:
         pool = BlockingConnectionPool.from_url(url, **options)
     except (ValueError, TypeError):
-        # What the parser says may quote the password.
+        # The parser's own message may contain the password.
         raise ConfigError(["REDIS_URL is not a redis://, rediss:// or unix:// address"]) from None
     return Redis(connection_pool=pool)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether Redis is there and said no (out of memory, a read-only replica), rather than being away."""
+    """Whether Redis is up and replied with an error (out of memory, a read-only replica)."""
     return isinstance(error, ResponseError) and not isinstance(error, RedisConnectionError)
 
 
@@ -71,10 +71,10 @@ def reason(error: BaseException) -> str:
 
 
 async def read(client: Redis, *, keys: Sequence[str]) -> list[tuple[object, object]]:
-    """Remaining life in ms and value of each key.
+    """Remaining time to live in ms, and value, of each key.
 
-    The life before the value: a write in between can only make the value seem older than it is. No MULTI, because a
-    Redis that is full refuses even reads inside one.
+    The time to live is read before the value: after a write in between the value only expires too early. MULTI is not
+    used, because a Redis that is out of memory refuses even reads inside one.
     """
     async with client.pipeline(transaction=False) as pipeline:
         for key in keys:
@@ -97,7 +97,7 @@ async def sweep(client: Redis, prefix: str) -> None:
 
 
 async def count(client: Redis, prefix: str) -> int | None:
-    """Our keys, or None in a keyspace too large to walk for a mere figure."""
+    """The number of our keys; None if the keyspace is too large to be scanned."""
     if await client.dbsize() > 20 * BATCH:
         return None
     return len({key async for key in client.scan_iter(match=_pattern(prefix), count=BATCH)})
@@ -124,29 +124,29 @@ async def try_out(url: str) -> Problem | None:
 
 def _problem(error: BaseException, url: str) -> Problem:
     for cause in _causes(error):
-        if words := _wrong_setting(cause, url):
-            return Problem(words, lasting=True)
+        if detail := _wrong_setting(cause, url):
+            return Problem(detail, lasting=True)
     if is_refusal(error):
         return Problem(f"answers with an error: {error}", lasting=False)
-    words = f"does not answer ({reason(error)})"
+    detail = f"does not answer ({reason(error)})"
     if url.startswith("rediss:") and isinstance(error, TimeoutError | RedisTimeoutError):
-        words = "does not answer the TLS handshake: if that port speaks no TLS, use redis:// in REDIS_URL"
+        detail = "does not answer the TLS handshake: if that port speaks no TLS, use redis:// in REDIS_URL"
     elif url.startswith("redis:") and "closed by server" in str(error):
-        words = "closes the connection at once: if that port speaks TLS, use rediss:// in REDIS_URL"
-    return Problem(words, lasting=False)
+        detail = "closes the connection at once: if that port speaks TLS, use rediss:// in REDIS_URL"
+    return Problem(detail, lasting=False)
 
 
 def _wrong_setting(cause: BaseException, url: str) -> str | None:
-    """What to change in REDIS_URL, or in Redis; None for an error that may pass."""
+    """What to change in REDIS_URL or in Redis; None for an error that may end by itself."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
-        return f"no TLS there ({cause.reason}): use redis:// in REDIS_URL"
+        return f"the port speaks no TLS ({cause.reason}): use redis:// in REDIS_URL"
     if isinstance(cause, NoPermissionError | AuthorizationError):
         return "the user of REDIS_URL lacks a permission"
     if isinstance(cause, AuthenticationError):
         if urlsplit(url).password is None:
-            return "wants a password: put it into REDIS_URL before the host, as :password@"
+            return "requires a password: put it into REDIS_URL before the host, as :password@"
         return "refuses the user or the password of REDIS_URL"
     return None
 

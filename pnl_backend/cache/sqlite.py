@@ -1,6 +1,6 @@
-"""The tier that outlives the process: an SQLite file of its own, which may vanish or break at any time.
+"""The tier that survives a restart: an SQLite file of its own, which may be removed or damaged at any time.
 
-Expired rows stay, a bounded number a key family: they are the last known good values of the next process.
+Expired rows stay, up to a bound for each key family: they are the last known good values of the next process.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _FRESH = "CASE boot WHEN :boot THEN expires_monotonic > :monotonic ELSE expires_
 class SQLiteTier:
     """Values of one `namespace` in the file at `path` (created with mode 0600).
 
-    Within one boot of the machine a row's life is measured by the monotonic clock, which restarts of the process do
-    not reset; only after a reboot does the wall clock decide, and then never beyond the row's own time to live.
+    Until the machine reboots, the monotonic clock decides whether a row has expired; restarts of the process do not
+    reset it. After a reboot the wall clock decides, and never beyond the row's own time to live.
     """
 
     name: Tier = "sqlite"
@@ -68,13 +68,13 @@ class SQLiteTier:
         self._size: int | None = None
 
     async def open(self) -> None:
-        """Open or create the file; where that fails the tier is down and tries again by itself when asked."""
+        """Open or create the file; if that fails, the tier is down and later calls try again."""
         with contextlib.suppress(TierError):
             await self._ready()
             await self._count()
 
     async def last_known(self) -> list[tuple[str, bytes]]:
-        """Every key with its last value, expired or not, oldest first; nothing where the file cannot be read."""
+        """Every key with its last value, expired or not, oldest first; empty if the file cannot be read."""
         try:
             rows = await self._run(
                 "SELECT key, value FROM entries WHERE namespace = :namespace ORDER BY id", timeout=OPEN_TIMEOUT
@@ -119,7 +119,7 @@ class SQLiteTier:
         await self._count()
 
     async def delete(self, key: str) -> None:
-        """End the entry's life; the row stays as a last known good."""
+        """Expire the entry; the row stays as a last known good value."""
         await self._run(
             "UPDATE entries SET ttl = 0, expires_monotonic = 0, expires_wall = 0"
             " WHERE namespace = :namespace AND key = :key",
@@ -168,19 +168,19 @@ class SQLiteTier:
             await self._failed(connection, error)
             if not is_broken(error):
                 raise TierError(f"cache file: {_reason(error)}") from error
-            # Recreated and asked again, so that a write is not lost; the failure is still told and counted.
+            # The call is repeated on the new file, so that a write is not lost; the failure is still reported.
             with contextlib.suppress(*_FAILURES):
                 await (await self._ready()).execute_fetchall(sql, values)
-            raise TierError("cache file was broken and has been made anew") from error
+            raise TierError("the cache file was broken and has been created again") from error
         return rows
 
     async def _ready(self) -> aiosqlite.Connection:
-        """An open connection to the file that now stands at the path; one caller at a time opens it."""
+        """An open connection to the file that is at the path now; one caller at a time opens it."""
         if self._connection is not None and identity(self._path) == self._file:
             return self._connection
         async with self._opening:
             if self._connection is not None and identity(self._path) != self._file:
-                logger.warning("The cache file was removed or replaced; it is opened anew")
+                logger.warning("The cache file was removed or replaced; it is opened again")
                 await self._drop("down")
             if self._connection is not None:
                 return self._connection
@@ -194,7 +194,7 @@ class SQLiteTier:
                 self._announce(error)
                 raise TierError(f"cache file: {_reason(error)}") from error
             self._file = identity(self._path)
-            # After a failure only a write that works shows that the cause is gone: a full disk opens well enough.
+            # After a failure only a successful write shows that the cause is gone: opening works on a full disk too.
             if not self._announced:
                 self.status = "connected"
             return self._connection
@@ -220,7 +220,7 @@ class SQLiteTier:
     def _announce(self, error: BaseException) -> None:
         if not self._announced:
             self._announced = True
-            logger.warning("The cache file cannot be used, the cache goes on without it: {}", _reason(error))
+            logger.warning("The cache file cannot be used, the cache continues without it: {}", _reason(error))
 
     async def _drop(self, status: TierStatus) -> None:
         connection, self._connection, self._file = self._connection, None, None
@@ -228,14 +228,14 @@ class SQLiteTier:
         if connection is None:
             return
         with contextlib.suppress(*_FAILURES):
-            # Its thread may hang in the file system: it ends when that lets go, and nobody waits for it.
+            # Its thread may hang in the file system; closing waits a limited time for it.
             stopped = connection.stop()
             if stopped is not None:
                 await asyncio.wait([stopped], timeout=self._call_timeout)
 
 
 def _boot_id() -> str:
-    """Names this boot of the machine; where the system does not say, a name for this process alone."""
+    """An id of this boot of the machine; of this process where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

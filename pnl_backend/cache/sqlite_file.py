@@ -1,4 +1,4 @@
-"""The cache's SQLite file itself: made private, recognised as ours, and put aside when it is broken."""
+"""The cache's SQLite file: created with mode 0600, checked to be ours, and renamed when it is broken."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Damaged(sqlite3.DatabaseError):
 
 
 class NotOurs(OSError):
-    """The file is a database, but not a cache of ours: it is left alone."""
+    """The file is a database, but not a cache of ours: it is not touched."""
 
 
 async def open_file(path: Path) -> aiosqlite.Connection:
-    """A connection to the cache file, made anew where it is missing or broken; raises sqlite3.Error or OSError."""
+    """A connection to the cache file, created where it is missing or broken; raises sqlite3.Error or OSError."""
     try:
         return await _open(path)
     except sqlite3.DatabaseError as error:
@@ -52,7 +52,7 @@ async def open_file(path: Path) -> aiosqlite.Connection:
 
 
 def set_aside(path: Path, error: BaseException) -> None:
-    """Move a broken file out of the way: it may still tell a person something."""
+    """Rename a broken file, so that it can be examined."""
     logger.warning("The cache file is broken ({}); it is kept as {}.broken", error, path.name)
     with contextlib.suppress(OSError):
         path.replace(path.with_name(path.name + ".broken"))
@@ -80,7 +80,7 @@ async def _open(path: Path) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
     try:
         await _prepare(connection)
-        os.chmod(path, 0o600)  # noqa: PTH101 - one system call; a file from elsewhere may have come wide open
+        os.chmod(path, 0o600)  # noqa: PTH101 - one system call; an existing file may have another mode
     except BaseException:
         await asyncio.shield(connection.close())
         raise
@@ -88,10 +88,10 @@ async def _open(path: Path) -> aiosqlite.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make the file before SQLite does, so that others can never read it, not even for a moment."""
+    """Create the file before SQLite does, so that other users can never read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Frames of a file that was removed must not be replayed into the one that takes its place.
+        # The write-ahead log of a file that was removed must not be applied to the new one.
         _remove_journals(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
@@ -105,7 +105,7 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
     ((finding,),) = await connection.execute_fetchall("PRAGMA quick_check(1)")
     if finding != "ok":
         raise Damaged(finding)
-    # kill -9 cannot break a WAL file, and a power cut costs at most the newest entries: enough for a cache.
+    # kill -9 cannot damage the file in WAL mode, and a power cut loses the newest entries at most.
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "mmap_size = 0", "journal_size_limit = 1048576"):
         await connection.execute_fetchall(f"PRAGMA {pragma}")
     if version != SCHEMA_VERSION:

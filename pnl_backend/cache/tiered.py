@@ -1,4 +1,4 @@
-"""The cache the rest of the server sees: tiers read through in order, written together, counted in one place."""
+"""The cache as the server uses it: tiers are read in order and written together, and every call is counted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pnl_backend.wire.operations import CacheServices, CacheStats, TiersStats, T
 _NO_TIER = TierStats(**Counter().counts(), size=0, status="disabled")
 
 Valid = Callable[[bytes], bool]
-"""Whether a value of a tier that others can write to has the shape that its key promises."""
+"""Whether a value has the shape that its key requires; other programs can write to some tiers."""
 Write = Callable[[CacheTier], Awaitable[None]]
 
 
 class TieredCache:
-    """`tiers` from the fastest to the last resort; times to live are in seconds.
+    """`tiers` from the fastest to the slowest; times to live are in seconds.
 
-    No call raises on account of a tier, and none takes longer than the slowest tier's own limit.
+    No call raises because a tier fails, and none takes longer than the slowest tier's own limit.
     """
 
     def __init__(self, tiers: Sequence[CacheTier], *, default_ttl: float, on_call: OnCall | None = None) -> None:
@@ -42,7 +42,7 @@ class TieredCache:
     async def get(self, key: str, *, stale: bool = True) -> CacheHit | None:
         """The value and the tier that had it, the fastest first.
 
-        `stale=False` leaves out the last known good, which is whatever was true once.
+        `stale=False` leaves out the last known good value, which may be of any age.
         """
         started = time.perf_counter()
         first = self._tiers[0]
@@ -55,7 +55,7 @@ class TieredCache:
         return hit if fresh or stale else None
 
     def peek(self, key: str) -> bytes | None:
-        """What the memory tier holds, at once. Without it ask `further`, or say `missed`: both count the request."""
+        """What the memory tier holds. If it is None, call `further` or `missed`: both count the request."""
         started = time.perf_counter()
         held = self._memory.peek(key)
         took = time.perf_counter() - started
@@ -66,14 +66,14 @@ class TieredCache:
         return held
 
     def missed(self, key: str) -> None:
-        """Count a request that found nothing in memory and asked no other tier."""
+        """Count a request that found nothing in memory and read no other tier."""
         self._counters.ask(key, "miss")
 
     async def further(self, key: str, *, valid: Valid) -> CacheHit | None:
-        """What the tiers behind the memory hold.
+        """What the tiers behind the memory tier hold.
 
-        A value that `valid` refuses, and the last known good, are passed over. All who ask for a key give the same
-        `valid`.
+        A value that `valid` refuses, and the last known good value, are skipped. All callers for a key must give the
+        same `valid`.
         """
         started = time.perf_counter()
         hit = await self._look_further(key, valid)
@@ -86,12 +86,12 @@ class TieredCache:
         self._memory.put(key, value, ttl)
 
     def drop(self, key: str) -> None:
-        """Forget in the memory tier at once; `delete` invalidates everywhere."""
+        """Remove from the memory tier at once; `delete` invalidates in all tiers."""
         self._lookups.pop(key, None)
         self._memory.drop(key)
 
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
-        """Write to every tier at once; a tier that fails or hangs is counted and left behind."""
+        """Write to all tiers concurrently; a tier that fails or times out is counted, and the others go on."""
         life = self._default_ttl if ttl is None else ttl
         if life <= 0:
             raise ValueError(f"a time to live must be positive, not {life}")
@@ -100,7 +100,7 @@ class TieredCache:
         await self._each("set", key, lambda tier: tier.set(key, value, life))
 
     async def delete(self, key: str) -> None:
-        """Invalidate: no tier calls the value fresh any more. The last known good stays for the day it is needed."""
+        """Invalidate in every tier; the last known good value stays."""
         self._lookups.pop(key, None)
         self._counters.ask(key, "delete")
         await self._each("delete", key, lambda tier: tier.delete(key), but="fallback")
@@ -113,7 +113,7 @@ class TieredCache:
         await self._each("delete", prefix, lambda tier: tier.delete_prefix(prefix), but="fallback")
 
     async def clear(self) -> None:
-        """Forget everything in every tier, the last known good values too."""
+        """Delete everything from every tier, the last known good values too."""
         self._lookups.clear()
         self._counters.ask("", "delete")
         await self._each("delete", "", lambda tier: tier.clear())
@@ -124,11 +124,11 @@ class TieredCache:
             await tier.close()
 
     def health(self) -> CacheServices:
-        """Each tier's state in the words of the health route."""
+        """Each tier's state as the health route shows it."""
         return CacheServices("healthy", self._status("redis"), self._status("sqlite"))
 
     def stats(self) -> CacheStats:
-        """What was asked since the start."""
+        """The counters since the start."""
         whole = self._counters.whole
         total = whole.hits + whole.misses
         rate = whole.hits / total * 100 if total else 0.0
@@ -155,13 +155,13 @@ class TieredCache:
         return next((tier.status for tier in self._tiers if tier.name == name), "disabled")
 
     async def _look_further(self, key: str, valid: Valid | None = None) -> CacheHit | None:
-        """Ask the slower tiers; whoever asks for the same key meanwhile shares the answer."""
+        """Read the slower tiers; concurrent calls for the same key share the lookup."""
         lookup = self._lookups.get(key)
         if lookup is None:
             lookup = asyncio.create_task(self._lookup(key, valid))
             self._lookups[key] = lookup
             lookup.add_done_callback(lambda done: self._forget(key, done))
-        # A caller that gives up must not take the answer away from the others.
+        # The lookup is shared: a caller that is cancelled must not cancel it for the others.
         return await asyncio.shield(lookup)
 
     def _forget(self, key: str, lookup: asyncio.Task[CacheHit | None]) -> None:
@@ -175,9 +175,9 @@ class TieredCache:
             if entry is None:
                 continue
             if valid is not None and not valid(entry.value):
-                logger.warning("{} holds something that is not ours under {}", tier.name, key)
+                logger.warning("{} holds a value of another shape under {}", tier.name, key)
                 continue
-            # A write since we began has removed us from the table: what we read is older and must not replace it.
+            # A write since the lookup began has removed it from the table: the value is older and must not be stored.
             if entry.ttl > 0 and self._lookups.get(key) is own:
                 await self._promote(key, entry, depth)
             return CacheHit(entry.value, tier.name)
@@ -228,7 +228,7 @@ class TieredCache:
             self._counters.tier(tier.name, key, operation, time.perf_counter() - started)
 
     def _failed(self, tier: CacheTier, key: str, error: TierError, seconds: float) -> None:
-        """Count a failed call; one that was not made because the tier is known to be down is none."""
+        """Count a failed call, unless it was not made because the tier is known to be down."""
         if not isinstance(error, TierDown):
             self._counters.tier(tier.name, key, "error", seconds)
             logger.debug("{} failed for {}: {}", tier.name, key, error)
@@ -243,9 +243,9 @@ async def open_cache(
     memory_size: int = 4096,
     on_call: OnCall | None = None,
 ) -> TieredCache:
-    """Build and open the four tiers; whatever is not there is down, and never stops the start.
+    """Build and open the four tiers; one that cannot be opened is down and does not prevent the start.
 
-    `namespace` keeps apart what must never meet in one Redis or one file, such as a demo and an account.
+    `namespace` separates servers that share one Redis or one file, such as a demo and an account.
     """
     memory = MemoryTier(max_entries=memory_size)
     redis = RedisTier(url=redis_url, prefix="pnl:" if namespace == "live" else f"pnl-{namespace}:")

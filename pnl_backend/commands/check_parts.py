@@ -108,8 +108,8 @@ async def _redis(settings: Settings) -> Finding:
     if problem is None:
         return Finding("redis", "ok", "connected")
     if problem.lasting:
-        return Finding("redis", "problem", f"{problem.words}; the server would run without it")
-    return Finding("redis", "warning", f"{problem.words}; the server runs without it and takes it up when it returns")
+        return Finding("redis", "problem", f"{problem.detail}; the server would run without it")
+    return Finding("redis", "warning", f"{problem.detail}; the server runs without it and takes it up when it returns")
 
 
 async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""Health that tells the truth: what each part is doing and since when, and whether the server does its job at all."""
+"""Health: the state of each part and since when, and whether the server works as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pnl_backend.wire.message import UNSET, UnsetType, as_model
 
 _VITAL = ("aggregator", "store")
 SAMPLE_INTERVAL = 0.5
-"""Seconds between two looks at every part: `since` is no further off than this."""
+"""Seconds between two samples of every part: the precision of `since`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class HealthMonitor:
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look at every part twice a second, so that `since` is right when somebody asks."""
+        """Sample every part at intervals while the block runs, so that `since` is right at each request."""
         task = asyncio.create_task(self._watch(), name="health")
         try:
             yield
@@ -105,7 +105,7 @@ class HealthMonitor:
                 await task
 
     def heartbeat(self) -> None:
-        """An update went out."""
+        """An update was published."""
         self._last_beat = self._monotonic()
 
     def mark(self, readiness: operations.Readiness) -> None:
@@ -117,7 +117,7 @@ class HealthMonitor:
 
     def report(self, *, keyed: bool) -> operations.Health:
         """The body of `/health`; `keyed` adds the reconciliation and every detail."""
-        self.look()
+        self.sample()
         return operations.Health(
             status="healthy" if all(self._seen[name].part.ok for name in _VITAL) else "unhealthy",
             timestamp=iso(self._now()),
@@ -147,26 +147,26 @@ class HealthMonitor:
     def _reconciled(self, shown: bool) -> operations.Reconciliation | UnsetType:
         return self._reconciliation() if shown and self._reconciliation is not None else UNSET
 
-    def look(self) -> None:
-        """Ask every part how it is, and note what has changed."""
+    def sample(self) -> None:
+        """Sample every part, and note changes of state."""
         now = self._now()
         for name, probe in self._probes.items():
-            part = _ask(probe)
+            part = _sample(probe)
             seen = self._seen.get(name)
             if seen is None or (seen.part.state, seen.part.ok) != (part.state, part.ok):
                 self._seen[name] = _Seen(part, now)
                 if seen is not None or not part.ok:
-                    self._tell(name, part)
+                    self._log(name, part)
             else:
                 seen.part = part
 
     async def _watch(self) -> None:
         while True:
-            self.look()
+            self.sample()
             await asyncio.sleep(SAMPLE_INTERVAL)
 
-    def _tell(self, name: str, part: Part) -> None:
-        # A loop that stalls tells nobody; every other part tells its own story where it breaks.
+    def _log(self, name: str, part: Part) -> None:
+        # A loop that stalls cannot log it itself; every other part logs its own failures.
         level = "DEBUG" if name != "aggregator" else "INFO" if part.ok else "ERROR"
         logger.log(level, "health: {} is {}{}", name, part.state, f": {part.detail}" if part.detail else "")
 
@@ -176,7 +176,7 @@ class HealthMonitor:
 
     def _aggregator(self) -> Part:
         if not self._loop_running():
-            # Before the loop has been started it has not stopped.
+            # Before its start the loop is not "stopped".
             return Part("starting") if self._readiness == "starting" else Part("stopped", ok=False)
         silent = self._monotonic() - self._last_beat
         if silent > self._stall_after:
@@ -195,8 +195,8 @@ def _part(seen: _Seen, *, detail: bool) -> operations.HealthPart:
     return operations.HealthPart(seen.part.state, seen.part.ok, iso(seen.since), shown)
 
 
-def _ask(probe: Callable[[], Part]) -> Part:
-    """A part that cannot even say how it is, is not well; the others are told all the same."""
+def _sample(probe: Callable[[], Part]) -> Part:
+    """The part's state; degraded if it cannot be read."""
     try:
         return probe()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A log file that is rotated at its size and that outlives a full disk: it reports it once and opens again."""
+"""A log file that is rotated by size; when it cannot be written it reports that once and opens again later."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ROTATION = 5_000_000
 KEPT = 5
 """Renamed files that are kept."""
 ROOM = 65_536
-"""Bytes that must be free before a file that failed is used again: near zero, every other line fails."""
+"""Bytes that must be free before a file that failed is used again; with fewer, every other line would fail."""
 
 _CANNOT_ASK = frozenset({errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP, errno.ESPIPE, errno.ENOSYS})
 
 
 class LogFile(RotatingFileHandler):
-    """Writes finished lines; a line that cannot be written is left out whole.
+    """Writes formatted lines; a line that cannot be written completely is not written at all.
 
-    `problem` is why the last line could not be written, None while all is well. `on_problem` is called with it once
-    when it begins, `on_recovery` once when it ends. Neither may log to this file.
+    `problem` is why the last line could not be written, else None. `on_problem` is called with it once when it
+    begins, `on_recovery` once when it ends. Neither may log to this file.
     """
 
     terminator = ""
@@ -59,11 +59,11 @@ class LogFile(RotatingFileHandler):
             self._recover()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line as it was made; its traceback is in it already."""
+        """The line as it was formatted; it contains the traceback already."""
         return record.getMessage()
 
     def retry(self) -> None:
-        """After a failure, look whether lines can be written again, so that this is known before the next line."""
+        """After a failure, test whether lines can be written again, before the next line comes."""
         self.acquire()
         try:
             if self.problem is not None and _has_room(self._ready(_NOTHING)):
@@ -109,7 +109,7 @@ _NOTHING = logging.makeLogRecord({"msg": ""})
 
 
 def _has_room(stream: TextIOWrapper) -> bool:
-    """Whether `ROOM` more bytes fit, False where this cannot be known without writing; OSError when they do not fit."""
+    """Whether `ROOM` more bytes fit; False where only a write can show it. Raises OSError if they do not fit."""
     descriptor = stream.fileno()
     size = os.fstat(descriptor).st_size
     try:

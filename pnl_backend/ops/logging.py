@@ -1,4 +1,4 @@
-"""Logs for people and machines: console, combined.log and error.log, without secrets and without floods."""
+"""Logging to the console, combined.log and error.log: secrets are redacted, repeated lines are counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LINE = "_line"
 _SHOWN = "_shown"
 _ORIGIN = "_origin"
 _CONSOLE_ONLY = "_console_only"
-# These speak at a level that is theirs alone: aiosqlite tells every statement, the access log is our own.
+# Loggers with a level of their own: aiosqlite logs every statement, and the access log is written elsewhere.
 _FLOORS = {
     "aiosqlite": logging.WARNING,
     "aiohttp.access": logging.WARNING,
@@ -42,8 +42,8 @@ _FLOORS = {
 def setup_logging(*, level: str, directory: Path | None, json_lines: bool, secrets: Collection[str]) -> None:
     """Send every log line of this process, the standard library's too, to the console and to files in `directory`.
 
-    `level` is a loguru level in either case. With `json_lines` the files, and a console that nobody looks at, get one
-    JSON object a line. While a file cannot be written its lines are on the console only; it is tried again by itself.
+    `level` is a loguru level in upper or lower case. With `json_lines` the files, and a console that is no terminal,
+    get one JSON object a line. While a file cannot be written its lines go to the console only; it is tried again.
     """
     level = level.upper()
     learn_secrets(secrets)
@@ -68,13 +68,13 @@ def setup_logging(*, level: str, directory: Path | None, json_lines: bool, secre
 
 
 def learn_secrets(secrets: Collection[str]) -> None:
-    """Keep these out of the log from now on too, as when keys are rotated while the server runs."""
+    """Redact these too from now on, for keys that are rotated while the server runs."""
     _redact.learn(secrets)
 
 
 _redact = Redactor()
 _files: list[LogFile] = []
-# A file's own failure is not for the files: the lock of the one that failed is held.
+# A file's failure is logged to the console only: the lock of that file is held here.
 _console = logger.bind(**{_CONSOLE_ONLY: True})
 
 
@@ -105,11 +105,11 @@ def _say_failed(directory: Path, problem: str) -> None:
 
 
 def _say_written(directory: Path) -> None:
-    _console.warning("Log files in {} are written again", directory)
+    _console.warning("Log files in {} can be written again", directory)
 
 
 class _Render:
-    """Runs once for each record: redacts, counts repetitions, writes out the line that every sink prints."""
+    """Called once for each record: redacts it, counts repetitions, and formats the line for every sink."""
 
     def __init__(self, redact: Redactor, *, json_lines: bool) -> None:
         self._redact = redact
@@ -138,7 +138,7 @@ class _Render:
 
 
 class Repeated:
-    """Says of a line whether it is worth printing: the first time, then once in a `window` (s) with the count."""
+    """Suppresses repeated lines: prints the first, then one in each `window` (s) with the count."""
 
     def __init__(
         self, *, window: float = FLOOD_WINDOW, most: int = 1000, clock: Callable[[], float] = time.monotonic
@@ -150,7 +150,7 @@ class Repeated:
         self._lock = threading.Lock()
 
     def seen(self, what: object) -> tuple[bool, int]:
-        """Whether to print `what` now, and how often it was kept back since it was printed last."""
+        """Whether to print `what` now, and how often it was suppressed since it was last printed."""
         now = self._clock()
         with self._lock:
             if len(self._seen) >= self._most:
@@ -166,7 +166,7 @@ class Repeated:
 
 
 class _FromStandardLogging(logging.Handler):
-    """Hands the standard library's records to loguru under their own name and line."""
+    """Passes the standard library's records to loguru with their own name and line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -195,7 +195,7 @@ def _take_in_standard_logging(level: str) -> None:
 
 
 def _take_in_crashes() -> None:
-    """What would be printed raw at the end of a thread or the process goes through the redaction too."""
+    """Log uncaught exceptions of threads and of the process, so that they are redacted too."""
 
     def crashed(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -213,7 +213,7 @@ def _take_in_crashes() -> None:
 
 
 def _line(form: str, before: str = "") -> Callable[[Record], str]:
-    """A loguru format that prints the line as it was written out, so that nothing passes the redaction by."""
+    """A loguru format that prints the line as `Record` formatted it, so that nothing bypasses the redaction."""
     template = f"{before}{{extra[{_LINE}][{form}]}}\n"
     return lambda _record: template
 
@@ -247,12 +247,12 @@ def _json(record: Record, context: Mapping[str, str], trace: str) -> str:
     try:
         return orjson.dumps(fields).decode()
     except orjson.JSONEncodeError:
-        # A lone surrogate from a file name or a client: shown escaped rather than not at all.
+        # A lone surrogate from a file name or a client cannot be encoded: it is escaped.
         return orjson.dumps({key: _utf8(value) for key, value in fields.items()}).decode()
 
 
 def _trace(record: Record) -> str:
-    """The traceback without locals: they are where keys live."""
+    """The traceback without local variables, because they may hold keys."""
     held = record["exception"]
     if held is None or held.value is None:
         return ""
@@ -260,7 +260,7 @@ def _trace(record: Record) -> str:
 
 
 def _indented(text: str, by: str = "    ") -> str:
-    """Further lines stand in, and control characters are written out: no text can pose as a line of the log."""
+    """Further lines are indented and control characters escaped, so that no text can imitate a log line."""
     if text.replace("\n", "").isprintable():
         return text.replace("\n", f"\n{by}")
     return f"\n{by}".join(_one_line(line) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""Measures how late the event loop is: whatever holds it up holds up every client at once."""
+"""Measures how late the event loop runs its callbacks: a late loop delays every client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERVAL = 0.25
 
 @contextlib.asynccontextmanager
 async def watching(observe: Callable[[float], None], *, interval: float = INTERVAL) -> AsyncIterator[None]:
-    """Tell `observe` each `interval` (s) how many seconds later than asked for the loop came back."""
+    """While the block runs, call `observe` each `interval` (s) with the loop's lateness in seconds."""
     task = asyncio.create_task(_watch(observe, interval), name="loop-lag")
     try:
         yield

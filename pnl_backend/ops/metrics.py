@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: counted as it happens, or read from the parts at the moment of the scrape."""
+"""The metrics that Prometheus scrapes: counted when an event happens, or read from the parts at the scrape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prometheus_client import (
 from pnl_backend.ops.metrics_live import Live, LiveCollector, RequestCollector
 from pnl_backend.ops.request_times import RequestTimes
 
-# A second series for each counter, which nothing here asks for.
+# Prometheus would get a second series for each counter, which nothing uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 FETCH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -35,7 +35,7 @@ REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class _SourceState(Protocol):
-    """What a snapshot says of one source."""
+    """A source's state in a snapshot."""
 
     @property
     def status(self) -> str: ...
@@ -45,7 +45,7 @@ class _SourceState(Protocol):
 
 
 class _Ticked(Protocol):
-    """The snapshot that a tick produced, as far as it matters here; `at` in ms."""
+    """What the metrics read of a snapshot; `at` in ms."""
 
     @property
     def at(self) -> int: ...
@@ -55,9 +55,9 @@ class _Ticked(Protocol):
 
 
 class Metrics:
-    """One registry of its own, so that any number of servers may live in one process.
+    """Each instance has a registry, so that several servers can run in one process.
 
-    All durations are in seconds. Fits the aggregator's `Observer`.
+    All durations are in seconds. Implements the aggregator's `Observer`.
     """
 
     def __init__(self, *, version: str, clock: Callable[[], float] = time.time) -> None:
@@ -92,7 +92,7 @@ class Metrics:
         self._wrong_keys = counter("pnl_wrong_keys", wrong_keys, ["result"])
         for result in ("refused", "limited"):
             self._wrong_keys.labels(result)
-        # NaN is "not known yet": no alert fires on it, and no reader takes it for a zero.
+        # NaN means "not known yet": no alert fires on it, and it cannot be read as zero.
         self._gap.set(math.nan)
 
     def watch(self, live: Live) -> None:
@@ -100,7 +100,7 @@ class Metrics:
         self.registry.register(LiveCollector(live))
 
     def fetched(self, source: str, seconds: float, code: str | None = None) -> None:
-        """One fetch ended; `code` is the error's where it failed."""
+        """Count one fetch; `code` is the error's if it failed."""
         self._fetches.labels(source).observe(seconds)
         if code is not None:
             self._fetch_failures.labels(source, code).inc()
@@ -113,7 +113,7 @@ class Metrics:
         self._updated.set(snapshot.at / 1000)
         for source, state in snapshot.sources.items():
             self._source_live.labels(source).set(state.status == "live")
-            # Computed at the scrape, so that it goes on growing when ticks do not come any more.
+            # Computed at the scrape, so that the age still grows when ticks have stopped.
             self._reading_age.labels(source).set_function(partial(self._age, state.as_of))
 
     def _age(self, as_of: int | None) -> float:
@@ -126,7 +126,7 @@ class Metrics:
         self._unstored.set(waiting)
 
     def cache_call(self, tier: str, operation: str, seconds: float) -> None:
-        """Fits the cache's `on_call`."""
+        """Implements the cache's `on_call`."""
         self._cache_seconds.labels(tier, operation).observe(seconds)
 
     def ledger_query(self, query: str, seconds: float) -> None:
@@ -144,7 +144,7 @@ class Metrics:
         self._wrong_keys.labels(result).inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One answered request; `route` is the pattern, never the path that a client made up."""
+        """Count one answered request; `route` is the route's pattern, never the requested path."""
         self._requests.observe(method, route, status, seconds)
 
     def render(self) -> tuple[bytes, str]:

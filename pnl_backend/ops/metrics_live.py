@@ -16,19 +16,19 @@ from pnl_backend.wire.operations import CacheStats, TiersStats, TierStats
 _CACHE_OPERATIONS = {"hit": "hits", "miss": "misses", "set": "sets", "delete": "deletes", "error": "errors"}
 """Operations, and the fields of the cache statistics that count them."""
 _BREAKER_STATES = ("CLOSED", "HALF_OPEN", "OPEN")
-# EngineStats' current counts as metrics, likewise.
+# Current counts of EngineStats as metrics: the field, the metric, its description.
 _ENGINE_GAUGES = (
     ("sessions", "pnl_sessions", "Engine.IO sessions"),
     ("unfinished", "pnl_unfinished_connections", "Connections without a complete request head"),
 )
-# EngineStats' counters as metrics: the name there, the name here, what it says.
+# Counters of EngineStats as metrics: the field, the metric, its description.
 _ENGINE_COUNTERS = (
     ("messages_sent", "pnl_messages_sent", "Messages to clients"),
     ("messages_received", "pnl_messages_received", "Messages from clients"),
-    ("dropped", "pnl_messages_dropped", "Messages that a slow client was spared"),
+    ("dropped", "pnl_messages_dropped", "Messages that were not sent to slow clients"),
     ("slow_disconnects", "pnl_slow_clients", "Clients closed because they did not keep up"),
     ("refused", "pnl_connections_refused", "Connections refused by a cap, an origin or a key"),
-    ("protocol_errors", "pnl_protocol_errors", "Messages that were none"),
+    ("protocol_errors", "pnl_protocol_errors", "Messages that broke the protocol"),
     ("handler_errors", "pnl_handler_errors", "Client events whose handling failed"),
     ("ping_timeouts", "pnl_ping_timeouts", "Clients that stopped answering pings"),
     ("unknown_events", "pnl_unknown_events", "Events from clients that nothing handles"),
@@ -39,7 +39,7 @@ _ENGINE_COUNTERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What is asked for at each scrape; whatever raises is left out of that scrape and logged."""
+    """Read at each scrape; metrics whose function raises are left out of that scrape, and the error is logged."""
 
     clients: Callable[[], Mapping[str, int]]
     """Connected clients by transport."""
@@ -52,7 +52,7 @@ class Live:
     tasks: Callable[[], int]
     """Tasks of the event loop."""
     lost_snapshots: Callable[[], int] = lambda: 0
-    """Stored snapshots that went with a file that was replaced."""
+    """Stored snapshots that were lost with a file that was replaced."""
 
 
 class RequestCollector(Collector):
@@ -74,14 +74,14 @@ class RequestCollector(Collector):
 
 
 class LiveCollector(Collector):
-    """Asks the parts when Prometheus asks us."""
+    """Reads the parts at each scrape."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
         self._broken: set[str] = set()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask parts that are still being built."""
+        """Empty, so that registering does not read parts that are not built yet."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -117,7 +117,7 @@ class LiveCollector(Collector):
         stats = self._live.cache()
         requests = CounterMetricFamily(
             "pnl_cache_requests",
-            "What the cache as a whole was asked, last known good answers as misses",
+            "Requests to the cache as a whole; last known good answers count as misses",
             labels=["result"],
         )
         requests.add_metric(["hit"], stats.hits)
@@ -139,7 +139,7 @@ class LiveCollector(Collector):
     def _cache_calls(stats: CacheStats) -> Metric:
         calls = CounterMetricFamily(
             "pnl_cache_tier_calls",
-            "Calls to a cache tier, by key family and what came of it",
+            "Calls to a cache tier, by key family and result",
             labels=["tier", "family", "operation"],
         )
         for family, counted in stats.keys.items():

@@ -1,4 +1,4 @@
-"""Takes secrets out of text: the values we were handed, however they are spelt, and whatever looks like a secret."""
+"""Removes secrets from text: the configured values in every encoding, and text that has the form of a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST = 4
-"""Shorter values are not looked for: taking every `a` out of a log would tell more than it hides."""
+"""Shorter values are not redacted: they occur in ordinary text."""
 
 _NAMES = r"(?:api[_-]?key|access[_-]?key|secret|token|password|passwd|signature)"
 _VALUE = r"""[^\s"'&,;)}\]]+"""
@@ -33,7 +33,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-# Every pattern needs one of these: a line with none is passed on after a few quick searches.
+# Every pattern needs one of these: a line without any is not searched further.
 _HINTS = ("key", "secret", "token", "passw", "signature", "bearer", "basic", "sk-ant-", "@")
 
 
@@ -45,9 +45,9 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Collection[str]) -> None:
-        """Look for these too; what was a secret once stays one."""
+        """Redact these too; earlier secrets stay redacted."""
         spellings = {form for secret in secrets for form in _spellings(secret)}
-        # The longest first, lest a part of one leave the rest of another behind.
+        # The longest first: a secret that is part of another would leave the rest of the other.
         self._known = sorted(spellings.union(self._known), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -62,7 +62,7 @@ class Redactor:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """As it is, quoted for a URL, escaped for JSON and `repr`, in base64, and line by line where it has lines."""
+    """The value as it is, URL-quoted, escaped for JSON and `repr`, in base64, and each of its lines."""
     whole = secret.strip()
     if len(whole) < SHORTEST:
         return
@@ -75,7 +75,7 @@ def _spellings(secret: str) -> Iterator[str]:
         repr(whole.encode())[2:-1],
         base64.b64encode(whole.encode()).decode().rstrip("="),
     }
-    # What frames a PEM block is no secret, and short lines are found all over.
+    # The first and last line of a PEM block are no secret, and short lines occur in ordinary text.
     for line in whole.splitlines() if "\n" in whole else ():
         if len(line) >= 16 and not line.startswith("-----"):
             yield line

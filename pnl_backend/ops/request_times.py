@@ -1,4 +1,4 @@
-"""How long requests took, counted in buckets: each request costs a look-up, not a lock for each figure."""
+"""Durations of requests in buckets, counted without locks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from itertools import accumulate
 @dataclass(slots=True)
 class _Series:
     counts: list[int]
-    """How many requests fell into each bucket alone."""
+    """The number of requests in each bucket."""
     total: float = 0.0
-    """Seconds of all of them."""
+    """Seconds of all requests together."""
 
 
 class RequestTimes:
-    """`bounds` are the upper ends of the buckets in seconds, ascending; one more bucket holds what took longer.
+    """`bounds` are the upper ends of the buckets in seconds, ascending; one more bucket holds longer requests.
 
     To be used in the thread of the event loop only, scrapes included.
     """

@@ -1,4 +1,4 @@
-"""Where the tasks of the event loop are suspended: for the log, when a stop takes too long."""
+"""Where the tasks of the event loop are suspended, for the log when a shutdown takes too long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _suspended(task: asyncio.Task[Any]) -> str:
             place = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
         following = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
         if following is None and frame is None:
-            # The step of an asynchronous generator does not say whose step it is.
+            # The step of an asynchronous generator has no reference to the generator.
             following = next((found for found in gc.get_referents(awaited) if inspect.isasyncgen(found)), None)
         awaited = following
     return f"{task.get_name()} in {place}"

@@ -1,4 +1,4 @@
-"""The newest snapshot and its breakdown: from memory, counted, the same in Redis, gone when a fact outdates them."""
+"""The newest snapshot and its breakdown: from memory, counted, the same in Redis, deleted when a fact invalidates them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_redis_holds_the_newest_as_plain_json_under_the_documented_key(
     assert 0 < int(await redis_cli(redis_server, "TTL", "pnl:current")) <= TTL
 
 
-async def test_a_fact_outdates_the_newest_everywhere_and_the_readings_nowhere(
+async def test_a_fact_invalidates_the_newest_everywhere_and_the_readings_nowhere(
     cache: TieredCache, redis_server: RedisServer
 ) -> None:
     newest = Newest()
@@ -93,7 +93,7 @@ async def test_a_fact_outdates_the_newest_everywhere_and_the_readings_nowhere(
     sink = logger.add(lambda message: lines.append(message.record["message"]))
     await current.invalidate("fill f-1, f-2")
     logger.remove(sink)
-    assert lines == ["cache: fill f-1, f-2 outdates current, breakdown"]
+    assert lines == ["cache: fill f-1, f-2 invalidates current, breakdown"]
     assert await redis_cli(redis_server, "GET", "pnl:current") == ""
     assert {key for key in {*READINGS, "current", "breakdown"} if await cache.get(key, stale=False)} == READINGS
     newest.asked = 0

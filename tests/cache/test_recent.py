@@ -148,7 +148,7 @@ async def test_what_another_program_wrote_to_a_slower_tier_is_never_shown(tmp_pa
     sink = logger.add(lambda message: lines.append(message.record["message"]))
     assert len(await house.same(EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")) == 1
     logger.remove(sink)
-    assert lines == ["redis holds something that is not ours under 1m:2026-02-25T22"]
+    assert lines == ["redis holds a value of another shape under 1m:2026-02-25T22"]
     await house.recent.close()
     await store.close()
 

@@ -98,7 +98,7 @@ async def test_an_outage_is_logged_once_and_its_end_once(tier: RedisTier, redis_
         logger.remove(sink)
     assert len(said) == 2
     assert said[0].startswith("Redis is down")
-    assert "50 calls went on without it" in said[1]
+    assert "50 calls were made without it" in said[1]
 
 
 async def test_what_could_not_be_deleted_does_not_come_back(tier: RedisTier, redis_server: RedisServer) -> None:

@@ -16,11 +16,11 @@ async def test_the_last_hour_is_warm_after_a_restart(tmp_path: Path) -> None:
         await server.until("/api/pnl/current", lambda answer: answer["data"]["seq"] >= 5)
         before = (await server.get("/api/pnl/history?resolution=1m"))["data"]["data"]
         assert await server.stop() == 0
-        assert "the last hour is warm" in server.log
+        assert "the last hour is loaded" in server.log
         server.log = ""
         await server.start()
-        await until(lambda: "the last hour is warm" in server.log)
-        (minutes,) = re.findall(r"the last hour is warm, (\d+) minutes", server.log)
+        await until(lambda: "the last hour is loaded" in server.log)
+        (minutes,) = re.findall(r"the last hour is loaded, (\d+) minutes", server.log)
         assert int(minutes) >= 1
         after = (await server.get("/api/pnl/history?resolution=1m"))["data"]["data"]
         assert [row["timestamp"] for row in after][: len(before)] == [row["timestamp"] for row in before]

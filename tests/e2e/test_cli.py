@@ -178,7 +178,7 @@ async def test_check_says_why_redis_refuses(tmp_path, redis_server):
     await redis_server.stop()
     await redis_server.start("--requirepass", "the-right-password")
     for url, code, words in (
-        (plain, 1, "wants a password: put it into REDIS_URL before the host, as :password@;"),
+        (plain, 1, "requires a password: put it into REDIS_URL before the host, as :password@;"),
         (plain.replace("://", "://:the-wrong-password@"), 1, "refuses the user or the password of REDIS_URL"),
         (plain.replace("://", "://nobody:the-right-password@"), 1, "refuses the user or the password of REDIS_URL"),
         (plain.replace("redis:", "rediss:"), 0, "use redis:// in REDIS_URL"),

@@ -57,9 +57,9 @@ async def test_facts_come_into_the_ledger_once_and_the_account_reconciles(server
     await until(lambda: count(server, "fills") == len(own(account.fills)))
     assert count(server, "transfers") == len(account.transfers)
     simulator.set_deal("d-new", amount=Decimal(700), status="recognized")
-    await until(lambda: "cache: deal d-new outdates current" in server.log)
+    await until(lambda: "cache: deal d-new invalidates current" in server.log)
     newest = re.escape(own(account.fills)[-1].ticker)
-    assert re.search(f"cache: fill .*{newest}.* outdates current", server.log)
+    assert re.search(f"cache: fill .*{newest}.* invalidates current", server.log)
     assert "Traceback" not in server.log
 
 

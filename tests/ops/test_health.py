@@ -120,11 +120,11 @@ async def test_a_loop_that_has_not_begun_has_not_stopped() -> None:
 
 async def test_since_is_when_it_changed_and_stays_while_it_lasts() -> None:
     house = House()
-    house.health_of.look()
+    house.health_of.sample()
     house.pass_time(30)
     house.parts["kalshi"] = Part("stale", ok=False, detail="refused")
     house.health_of.heartbeat()
-    house.health_of.look()
+    house.health_of.sample()
     house.pass_time(15)
     house.parts["kalshi"] = Part("stale", ok=False, detail="refused again")
     _, body = house.report(keyed=True)
