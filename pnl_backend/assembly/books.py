@@ -34,7 +34,7 @@ class Books:
             facts=store.facts,
             aged_out=store.aged_out,
             latest=self.keeper.latest,
-            hurry=self.keeper.hurry,
+            fetch_soon=self.keeper.fetch_soon,
             publish=metrics.reconciled,
         )
         self.keeper.watchers.append(self.reconciler)
@@ -75,11 +75,11 @@ class _Teller:
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
 
-    async def recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
         if kind == "transfer":
             return
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         await self._observed("fill" if kind == "settlement" else kind, ", ".join(names[:_NAMED]) + more)
 
-    async def looked(self, account: object, fetched_at: int | None) -> None:
+    async def on_reading(self, account: object, fetched_at: int | None) -> None:
         """Nothing new for anybody."""

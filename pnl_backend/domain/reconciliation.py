@@ -40,11 +40,11 @@ class Difference:
 
     name: str
     stored: Decimal
-    told: Decimal
+    upstream: Decimal
 
     @property
     def amount(self) -> Decimal:
-        return self.stored - self.told
+        return self.stored - self.upstream
 
 
 def reconcile(portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: AgedOut) -> Reconciliation:

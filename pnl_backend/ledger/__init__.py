@@ -1,1 +1,1 @@
-"""The ledger: every snapshot and booked fact, kept; with its bookkeeping, reconciliation and import."""
+"""The ledger: every snapshot and fact, with bookkeeping, reconciliation and import."""

@@ -1,7 +1,7 @@
-"""Beside the loop: fetches what happened on the account, and writes each fact into the ledger once.
+"""Fetches what happened on the account, and writes each fact into the ledger once.
 
-Fills, settlements and transfers are fetched; deals and daily costs are taken from the readings that the loop reads
-anyway. Nothing here delays or fails a tick: readings are overheard, and everything else is this task's own.
+Fills, settlements and transfers are fetched; deals and daily costs are taken from the readings of the aggregator.
+All of it runs in a task of its own, so that it neither delays nor fails a tick.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pnl_backend.ledger.sqlite.facts import Facts
 
 EVERY = 60.0
 OVERLAP_MS = HOUR_MS
-"""An upstream may tell late what happened early; what is known already costs nothing."""
+"""Facts are fetched again for this time before the newest one, because an upstream may publish a fact late."""
 
 BATCH = 500
 """Facts a transaction."""
@@ -34,7 +34,7 @@ Kind = Literal["fill", "settlement", "transfer", "cost", "deal"]
 
 
 class Account(Protocol):
-    """What the account tells on request; `since` in ms. Raises FetchError."""
+    """The history of the account; `since` in ms. Raises FetchError."""
 
     async def fills(self, since: int | None = None) -> Sequence[Fill]: ...
 
@@ -46,23 +46,23 @@ class Account(Protocol):
 
 
 class Watcher(Protocol):
-    """Whoever wants to know what came into the books; neither call may raise."""
+    """Is notified of new facts and readings; neither call may raise."""
 
-    async def recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
         """Facts of a kind that are new in the ledger, by name."""
 
-    async def looked(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
-        """Something fresh was read: the account, if it is given, or another source.
+    async def on_reading(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
+        """There is a new live reading: of the account, if it is given, or of another source.
 
-        Everything that is fetched was last fetched at that time (ms) or later; None: not all of it yet.
+        All facts were fetched at `fetched_at` (ms) or later; None while some have never been fetched.
         """
 
 
 class Bookkeeper:
-    """Keeps the ledger's facts. Without an account only deals and costs are recorded. Durations are in seconds.
+    """Records the ledger's facts. Without an account only deals and costs are recorded. Durations are in seconds.
 
-    `on_run(seconds, code)` is called after every fetch, with the error's code where it failed. Nothing is fetched while
-    the account's reading is not live: the circuit breaker of that reading decides for these fetches too.
+    `on_run(seconds, code)` is called after every fetch, with the error's code if it failed. Nothing is fetched while
+    the account's reading is not live: its circuit breaker applies to these fetches too.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Bookkeeper:
         self.watchers = list(watchers)
         self._every = every
         self._monotonic = monotonic
-        self._heard: dict[str, Reading[Any]] = {}
+        self._latest_readings: dict[str, Reading[Any]] = {}
         self._known: dict[str, object] = {}
         self._positions: object = None
         self._costs: dict[date, tuple[CostRow, ...]] = {}
@@ -94,33 +94,33 @@ class Bookkeeper:
                 "transfers": fetched("deposits and withdrawals", partial(self._fetch_transfers, account)),
                 "trades": fetched("fills and settlements", partial(self._fetch_trades, account)),
             }
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def on_reading(self, reading: Reading[Any]) -> None:
-        """Take note of a reading; what is in it is looked at later, in this task."""
-        held = self._heard.get(reading.source)
-        self._heard[reading.source] = reading
+        """Store a reading; this object's task processes it later."""
+        held = self._latest_readings.get(reading.source)
+        self._latest_readings[reading.source] = reading
         if held is None or held.value is not reading.value or held.status != reading.status:
-            self._news.set()
+            self._wake.set()
 
-    def hurry(self) -> None:
-        """Fetch everything again soon: something moved that nothing known explains."""
+    def fetch_soon(self) -> None:
+        """Bring all fetches forward: the account has changed in a way that no known fact explains."""
         for job in self._fetched.values():
             job.bring_forward()
-        self._news.set()
+        self._wake.set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="bookkeeper")
 
     async def stop(self) -> None:
-        """End now; what is being written is finished first."""
+        """Stop; a write in progress is finished first."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def round(self) -> None:
-        """Everything that is due, each on its own: what fails is logged once, counted and tried again later."""
+        """Run every job that is due; one that fails is logged once, counted and tried again later."""
         account = self._fresh(KALSHI)
         new = [source for source in CLASSIC if self._is_new(source)]
         if account is not None:
@@ -133,7 +133,7 @@ class Bookkeeper:
         if new:
             self._known[KALSHI] = account and account.value
             for watcher in self.watchers:
-                await watcher.looked(account if KALSHI in new else None, self._fetched_at())
+                await watcher.on_reading(account if KALSHI in new else None, self._fetched_at())
 
     def latest(self, source: str) -> Any:
         """The newest reading of a source, while that is live; else None."""
@@ -146,23 +146,23 @@ class Bookkeeper:
 
     async def _run(self) -> None:
         while True:
-            self._news.clear()
+            self._wake.clear()
             try:
                 await self.round()
             except Exception:
-                logger.exception("the bookkeeper stumbled and goes on")
+                logger.exception("a round of the bookkeeping failed, it is tried again")
                 await asyncio.sleep(self._every)
             due = min((job.due for job in self._fetched.values()), default=self._monotonic() + self._every)
             wait = max(due - self._monotonic(), 1.0)
             try:
                 async with asyncio.timeout(wait):
-                    await self._news.wait()
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
     def _fresh(self, source: str) -> Reading[Any] | None:
         """The newest reading of a source, if it is live."""
-        reading = self._heard.get(source)
+        reading = self._latest_readings.get(source)
         return reading if reading is not None and reading.status == "live" else None
 
     def _is_new(self, source: str) -> bool:
@@ -178,7 +178,7 @@ class Bookkeeper:
             self._fetched["trades"].bring_forward()
 
     async def _fetch_trades(self, account: Account) -> None:
-        """What happened since the newest that is known; everything at the first time."""
+        """Fetch the facts since the newest known one; all facts the first time."""
         newest_fill = await self._facts.fills(0, LAST_INSTANT, limit=1)
         await self._add("fill", await account.fills(_since(newest_fill)), self._facts.add_fills)
         newest_settlement = await self._facts.settlements(0, LAST_INSTANT, limit=1)
@@ -188,9 +188,9 @@ class Bookkeeper:
     async def _add(
         self, kind: Kind, facts: Sequence[Dated], add: Callable[[Sequence[Dated]], Awaitable[Sequence[Dated]]]
     ) -> None:
-        """In batches short enough for snapshots to be written in between.
+        """Add the facts in batches, so that snapshots can be written in between.
 
-        The oldest first: an import that ends half-way has the older half, and the next one asks for the rest.
+        The oldest are added first: if it ends half-way, the next fetch continues from the newest that was added.
         """
         ordered = sorted(facts, key=lambda fact: fact.at)
         new: list[Dated] = []
@@ -201,12 +201,12 @@ class Bookkeeper:
             await self._recorded(kind, [fact.ticker for fact in new])
 
     async def _fetch_transfers(self, account: Account) -> None:
-        """All of them: one that is under way becomes final without a new date."""
-        told = [*await account.deposits(), *await account.withdrawals()]
-        await self._recorded("transfer", [transfer.key for transfer in await self._facts.add_transfers(told)])
+        """Fetch all transfers: a pending one becomes final without a new date."""
+        fetched = [*await account.deposits(), *await account.withdrawals()]
+        await self._recorded("transfer", [transfer.key for transfer in await self._facts.add_transfers(fetched)])
 
     async def _record(self) -> None:
-        """Deals and days that look different than when they were last written."""
+        """Record the deals and days that have changed since they were last written."""
         spend, revenue = self._fresh(ANTHROPIC), self._fresh(JOHNS)
         if spend is not None and isinstance(spend.value, AnthropicSpend) and self._is_new(ANTHROPIC):
             days = _by_day(spend.value.rows)
@@ -222,7 +222,7 @@ class Bookkeeper:
     async def _recorded(self, kind: Kind, names: Sequence[str]) -> None:
         if names:
             for watcher in self.watchers:
-                await watcher.recorded(kind, list(dict.fromkeys(names)))
+                await watcher.on_recorded(kind, list(dict.fromkeys(names)))
 
 
 def _since(newest: Sequence[Fill] | Sequence[Settlement]) -> int | None:

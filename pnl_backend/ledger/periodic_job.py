@@ -17,10 +17,10 @@ LONGEST_BACKOFF = 900.0
 
 
 class PeriodicJob:
-    """Runs `run` every `every` seconds, when the owner calls `run_if_due`; failures back off from `retry` seconds on.
+    """Runs `run` every `every` seconds, when the owner calls `run_if_due`; failures back off, from `retry` seconds on.
 
-    A failure (PnLError) is logged once and counted, the end of it too. `on_run(seconds, code)` is called after every
-    run, with the error's code where it failed. `read_at` is when the last run that succeeded began, in ms.
+    A series of failures (PnLError) is logged when it begins and when it ends. `on_run(seconds, code)` is called after
+    every run, with the error's code if it failed. `read_at` is when the last successful run began, in ms.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Watches whether the books agree: equity with P&L at each fresh reading, the ledger with its sources once an hour.
+"""Reconciliation: equity with P&L at each new reading of the account, the ledger with its sources once an hour.
 
-A difference is published as it is at once. It is called a gap, in the log and in the health report, when a second
-reading shows it too and the transfers were read in between: balance, positions and transfers come by separate calls,
-so whatever happens between two of them looks like a gap for a moment.
+Each difference is published at once. The log and the health report call it a gap only when a second reading shows it
+too and the transfers were fetched in between: balance, positions and transfers come by separate calls, so a change
+between two of these calls causes a difference that ends by itself.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from pnl_backend.wire import operations
 TOLERANCE = Decimal(1)
 HOUR = 3600.0
 AGAIN = 5.0
-"""Seconds until a comparison is tried again for which a source was missing."""
+"""Seconds until a comparison is tried again, if a source was missing."""
 
 State = Literal["unknown", "reconciled", "gap"]
 
 
 AgedOutOf = Callable[[Collection[str]], tuple[Decimal, Decimal]]
-"""Realized profit and fees remembered of markets that are not among the tickers given."""
+"""Realized profit and fees of the markets in the ledger that are not among the given tickers."""
 
 
 class Reconciler:
-    """Fits the bookkeeper's watchers.
+    """One of the bookkeeper's watchers.
 
-    `publish` is given every gap in USD; `hurry` asks for a new fetch of everything when one appears. `latest` answers
-    what a source told last, None while that is not live.
+    `publish` is called with every gap in USD, `fetch_soon` when one appears. `latest` returns a source's last value,
+    None while it is not live.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Reconciler:
         facts: Facts,
         aged_out: AgedOutOf,
         latest: Callable[[str], Any],
-        hurry: Callable[[], None],
+        fetch_soon: Callable[[], None],
         publish: Callable[[float], None],
         audit_every: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
@@ -57,7 +57,7 @@ class Reconciler:
         self._facts = facts
         self._aged_out = aged_out
         self._latest = latest
-        self._hurry = hurry
+        self._fetch_soon = fetch_soon
         self._publish = publish
         self._audit_every = audit_every
         self._monotonic = monotonic
@@ -65,7 +65,7 @@ class Reconciler:
         self._found: Reconciliation | None = None
         self._as_of = 0
         self._suspected_at: int | None = None
-        self._gap_said = False
+        self._gap_reported = False
         self._differences: tuple[Difference, ...] = ()
         self._differing: frozenset[str] = frozenset()
         self._archived: Decimal | None = None
@@ -75,10 +75,10 @@ class Reconciler:
     def state(self) -> State:
         if self._found is None:
             return "unknown"
-        return "gap" if self._gap_said else "reconciled"
+        return "gap" if self._gap_reported else "reconciled"
 
     def report(self) -> operations.Reconciliation:
-        """What everybody may see: what is left over, never the account's own figures."""
+        """The public report: the gap and the differences, never the account's own figures."""
         found = self._found
         return operations.Reconciliation(
             state=self.state,
@@ -88,46 +88,46 @@ class Reconciler:
         )
 
     def problem(self) -> str | None:
-        """What is wrong, in a sentence; None while the books agree or nothing is known yet."""
-        wrong = [_words(self._found)] if self._gap_said and self._found is not None else []
+        """What does not reconcile, in a sentence; None if everything does or nothing is known yet."""
+        wrong = [_words(self._found)] if self._gap_reported and self._found is not None else []
         wrong += [_differs(one) for one in self._differences if one.name in self._differing]
         return "; ".join(wrong) or None
 
-    async def recorded(self, kind: str, names: Sequence[str]) -> None:
-        """Nothing to do: what is new counts at the next look."""
+    async def on_recorded(self, kind: str, names: Sequence[str]) -> None:
+        """Nothing to do: new facts count at the next reading."""
 
-    async def looked(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
+    async def on_reading(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
         try:
             if account is not None and account.value is not None and fetched_at is not None:
                 deposited = net_deposits(await self._facts.transfers())
-                self._weigh(account.value, account.as_of, deposited, fetched_at)
+                self._compare_equity(account.value, account.as_of, deposited, fetched_at)
             if self._monotonic() >= self._audit_due:
                 await self.audit(with_account=fetched_at is not None)
         except StoreError as error:
             if not self._failed:
-                logger.warning("The books cannot be compared while the ledger cannot be read: {}", error)
+                logger.warning("The account cannot be reconciled while the ledger cannot be read: {}", error)
             self._failed = True
         else:
             self._failed = False
 
-    def _weigh(self, portfolio: KalshiPortfolio, as_of: int, deposited: Decimal, fetched_at: int) -> None:
+    def _compare_equity(self, portfolio: KalshiPortfolio, as_of: int, deposited: Decimal, fetched_at: int) -> None:
         remembered = AgedOut(*self._aged_out({position.ticker for position in portfolio.positions}))
         self._found = found = reconcile(portfolio, net_deposits=deposited, aged_out=remembered)
         self._as_of = as_of
         self._publish(float(found.gap))
         if abs(found.gap) <= TOLERANCE:
-            if self._gap_said:
-                logger.info("The account reconciles again: {:.2f} USD are left", found.gap)
-            self._suspected_at, self._gap_said = None, False
+            if self._gap_reported:
+                logger.info("The account reconciles again: the gap is {:.2f} USD", found.gap)
+            self._suspected_at, self._gap_reported = None, False
         elif self._suspected_at is None:
             self._suspected_at = as_of
-            self._hurry()
-        elif not self._gap_said and fetched_at > self._suspected_at and as_of > self._suspected_at:
-            self._gap_said = True
+            self._fetch_soon()
+        elif not self._gap_reported and fetched_at > self._suspected_at and as_of > self._suspected_at:
+            self._gap_reported = True
             logger.warning("The account does not reconcile: {}", _words(found))
 
     async def audit(self, *, with_account: bool) -> None:
-        """Hold the ledger's facts against what the sources say now; raises StoreError."""
+        """Compare the ledger's facts with the sources' present totals; raises StoreError."""
         fees, costs, collected = (
             await self._fees() if with_account else None,
             await self._costs(),
@@ -138,7 +138,7 @@ class Reconciler:
         found = [one for one in (fees, costs, collected) if one is not None]
         self._differences = tuple(found)
         if fees is not None and self._archived is None:
-            self._archived = self._past(fees)
+            self._archived = self._archived_fees(fees)
         differing = {one.name: one for one in found if self._is_wrong(one)}
         for name in sorted(differing.keys() - self._differing):
             logger.warning("The ledger differs from its source: {}", _differs(differing[name]))
@@ -146,8 +146,8 @@ class Reconciler:
             logger.info("The ledger agrees with its source again: {}", name)
         self._differing = frozenset(differing)
 
-    def _past(self, fees: Difference) -> Decimal:
-        """Fees of fills that the upstream had archived before it was first asked: they are lacking for ever."""
+    def _archived_fees(self, fees: Difference) -> Decimal:
+        """The fees of fills that the upstream had archived before the first fetch: the ledger never has them."""
         if fees.amount < -TOLERANCE:
             logger.info("Fills with {:.2f} USD of fees had been archived before this ledger began", -fees.amount)
         return min(ZERO, fees.amount)
@@ -157,7 +157,7 @@ class Reconciler:
         return abs(one.amount - expected) > TOLERANCE
 
     async def _fees(self) -> Difference | None:
-        """Fees of all fills, and of all positions."""
+        """The fees of all fills, and of all positions."""
         portfolio: KalshiPortfolio | None = self._latest(KALSHI)
         if portfolio is None:
             return None
@@ -166,7 +166,7 @@ class Reconciler:
         return Difference("fees", stored, sum((position.fees for position in portfolio.positions), aged))
 
     async def _costs(self) -> Difference | None:
-        """Cost of every day that the reading covers."""
+        """The cost of every day that the reading covers."""
         spend: AnthropicSpend | None = self._latest(ANTHROPIC)
         if spend is None:
             return None
@@ -174,7 +174,7 @@ class Reconciler:
         return Difference("costs", sum((row.amount for row in rows), ZERO), spend.total_spend)
 
     async def _collected(self) -> Difference | None:
-        """Deals that were collected; an endpoint that gives totals alone names none."""
+        """The amount of all collected deals; an endpoint that gives totals only lists none."""
         revenue: Revenue | None = self._latest(JOHNS)
         if revenue is None or not revenue.deals:
             return None
@@ -183,7 +183,9 @@ class Reconciler:
 
 
 def _words(found: Reconciliation) -> str:
-    valued = f", {found.valuation:.2f} of it by valuing positions differently" if abs(found.valuation) >= CENT else ""
+    valued = (
+        f", {found.valuation:.2f} of it from a different valuation of positions" if abs(found.valuation) >= CENT else ""
+    )
     return (
         f"equity {found.equity:.2f} less net deposits {found.net_deposits:.2f} is {found.gap:+.2f} USD off "
         f"P&L {found.pnl:.2f} less fees {found.fees:.2f}{valued}"
@@ -191,4 +193,4 @@ def _words(found: Reconciliation) -> str:
 
 
 def _differs(one: Difference) -> str:
-    return f"{one.name} {one.stored:.2f} in the ledger, {one.told:.2f} at the source ({one.amount:+.2f} USD)"
+    return f"{one.name} {one.stored:.2f} in the ledger, {one.upstream:.2f} at the source ({one.amount:+.2f} USD)"

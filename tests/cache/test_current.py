@@ -1,4 +1,4 @@
-"""The newest snapshot and its breakdown: from memory, counted, the same in Redis, deleted when a fact invalidates them."""
+"""The newest snapshot and its breakdown: from memory, counted, the same in Redis, deleted after a new fact."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ async def test_rows_that_cannot_be_taken_are_counted_with_the_reason(ledger, tmp
     assert "rows: 1 taken, 0 held already, 10 not taken" in output
     for words in (
         "1 not taken: timestamp is not in ms since the epoch",
-        "1 not taken: timestamp is no time",
+        "1 not taken: timestamp is not a time",
         "1 not taken: net P&L is not Kalshi plus revenue less costs",
         "2 not taken: totalCosts is no number",
         "1 not taken: no kalshi_pnl",
@@ -337,7 +337,7 @@ BAD = {
     "foreign": (foreign, "but not the Node server's: it holds theirs"),
     "cut": (cut, "is damaged: a value is cut off"),
     "ends early": (lambda file: file.write_text('{"data": [{}'), "is damaged: it ends too early"),
-    "goes on": (lambda file: file.write_text("[] []"), "is damaged: there is more behind its end"),
+    "goes on": (lambda file: file.write_text("[] []"), "is damaged: there is text after its end"),
     "other json": (lambda file: file.write_text('{"success": false, "error": {}}'), "there is no list of rows"),
     "empty json": (lambda file: file.write_text("{}"), "there is no list of rows"),
     "deep json": (lambda file: file.write_text("[" * 100_000), "is damaged"),

@@ -141,7 +141,7 @@ async def test_a_backup_that_fails_is_in_the_health_report_and_is_no_end(idle, t
     assert health["status"] == "healthy"
     assert health["parts"]["upkeep"]["state"] == "failing"
     assert "backup" in health["parts"]["upkeep"]["detail"]
-    assert idle.log.count("Upkeep of the ledger failed") == 1
+    assert idle.log.count("Maintenance of the ledger failed") == 1
 
 
 async def test_raw_rows_past_their_time_go_while_the_feed_goes_on(idle, tmp_path):
@@ -166,7 +166,7 @@ async def test_raw_rows_past_their_time_go_while_the_feed_goes_on(idle, tmp_path
         connection.executemany("INSERT INTO payloads VALUES (?, ?, ?)", [(row[0], *shown) for row in rows])
         connection.execute("COMMIT")
     await idle.start()
-    await until(lambda: "raw snapshots older than 30 days were let go" in idle.log)
+    await until(lambda: "raw snapshots older than 30 days were deleted" in idle.log)
     await idle.until("/api/pnl/current", lambda a: a["data"]["seq"] > old + newer + 3)
     held = [seq for (seq,) in idle.rows("SELECT seq FROM snapshots ORDER BY seq")]
     assert held[0] == 1, "the first of all is what the first day is measured against"

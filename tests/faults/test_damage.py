@@ -81,7 +81,7 @@ async def test_a_first_page_of_zeros_is_damage_and_a_damaged_backup_is_not_offer
     damage(backup)
     await served.start()
     health = await begins_anew(served, old_epoch)
-    assert "there is no backup that is whole" in health["parts"]["integrity"]["detail"]
+    assert "there is no undamaged backup" in health["parts"]["integrity"]["detail"]
 
 
 async def test_a_damaged_cache_is_dropped(served: ServerProcess, tmp_path: Path) -> None:

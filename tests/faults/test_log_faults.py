@@ -15,7 +15,7 @@ from tests.support.server import ServerProcess
 from tests.waiting import until
 
 FAILED = "cannot be written ("
-RECOVERED = "can be written again"
+RECOVERED = "logs can be written again"
 Until = Callable[[dict[str, Any]], bool]
 
 

@@ -66,16 +66,16 @@ class Office:
             facts=store.facts,
             aged_out=store.aged_out,
             latest=self.keeper.latest,
-            hurry=self.keeper.hurry,
+            fetch_soon=self.keeper.fetch_soon,
             publish=self.published.append,
             monotonic=self.monotonic,
         )
         self.keeper.watchers += [self.reconciler, self]
 
-    async def recorded(self, kind: str, names: list[str]) -> None:
+    async def on_recorded(self, kind: str, names: list[str]) -> None:
         self.news.append((kind, names))
 
-    async def looked(self, account: Any, fetched_at: Any) -> None:
+    async def on_reading(self, account: Any, fetched_at: Any) -> None:
         """Nothing more to know."""
 
     async def read(self) -> None:

@@ -1,1 +1,1 @@
-"""`pnl-backend import`: what the Node server left behind, taken over. Files are read here; the store writes."""
+"""`pnl-backend import`: reads the files of the Node server; `ledger.sqlite.imported` writes their rows."""

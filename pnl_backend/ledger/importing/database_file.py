@@ -1,4 +1,4 @@
-"""The Node server's SQLite file: recognised, checked, and read row by row while nothing of it is changed."""
+"""The Node server's SQLite file: recognised, checked, and read row by row without changing it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pnl_backend.ledger.sqlite.problems import is_unreadable
 
 MAGIC = b"SQLite format 3\x00"
 _READ_VERSION = 19
-"""Where in the header SQLite says which version of its format a reader must know; 1 and 2 are all there are."""
+"""Offset in the header of the format version that a reader must know; only 1 and 2 exist."""
 
 DERIVED = {
     "pnl_deltas": "they follow from the snapshots",
@@ -25,7 +25,7 @@ DERIVED = {
 
 
 class NodeDatabase:
-    """One open file; every read shows it as it was when it was opened."""
+    """One open file; all reads are of one transaction, which began when it was opened."""
 
     def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
         self._connection = connection
@@ -52,7 +52,7 @@ class NodeDatabase:
 
 @contextmanager
 def opened(file: Path, progress: Progress) -> Iterator[NodeDatabase]:
-    """The file, read and found whole; ImportFileError for one that is damaged, newer, or of another kind."""
+    """The open file, after a full check; ImportFileError if it is damaged, newer, or of another kind."""
     with file.open("rb") as opened_file:
         header = opened_file.read(_READ_VERSION + 1)
     if header[_READ_VERSION:] > b"\x02":

@@ -1,6 +1,6 @@
 """The rows of a JSON export of `/api/pnl/history`, one after the other: a file of any length needs little memory.
 
-The list of rows is the file itself, or stands under `data`, however deep: `{"success": true, "data": {"data": [...]}}`.
+The list of rows is the file itself, or the value of `data` at any depth: `{"success": true, "data": {"data": [...]}}`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pnl_backend.ledger.sqlite.migrations import Progress
 
 PIECE = 1 << 16
 LONGEST_VALUE = 1 << 22
-"""Characters of one row; a longer one is no row of a history."""
+"""Characters of one row at most."""
 
 
 def rows(file: Path, what: str, progress: Progress) -> Iterator[Any]:
-    """Every row as it stands, numbers with a point as Decimal; ImportFileError where the file is no history.
+    """Every row, numbers with a point as Decimal; ImportFileError if the file is no history.
 
-    `progress` is given `what` and how much of the file was read.
+    `progress` is called with `what` and how much of the file was read.
     """
     size = file.stat().st_size
     try:
@@ -33,7 +33,7 @@ def rows(file: Path, what: str, progress: Progress) -> Iterator[Any]:
 
 
 class _Reader:
-    """Takes JSON values off a stream; `_at` is where the next one begins in what was read so far."""
+    """Reads JSON values from a stream; `_at` is where the next one begins in the text that was read so far."""
 
     def __init__(self, text: TextIO, file: Path, on_read: Callable[[int], None]) -> None:
         self._on_read = on_read
@@ -53,7 +53,7 @@ class _Reader:
         elif opening == "{":
             yield from self._object()
         if self._peek():
-            raise self._damaged("there is more behind its end")
+            raise self._damaged("there is text after its end")
         if not self._found:
             raise ImportFileError(f"{self._file} is JSON, but no export of /api/pnl/history: there is no list of rows")
 
@@ -91,7 +91,7 @@ class _Reader:
             self._expect(",")
 
     def _peek(self) -> str:
-        """The next character that is no white space; nothing at the end."""
+        """The next character that is no white space; empty at the end."""
         while True:
             while self._at < len(self._held) and self._held[self._at] in " \t\r\n":
                 self._at += 1
@@ -115,13 +115,13 @@ class _Reader:
                 if len(self._held) - self._at > LONGEST_VALUE or not self._more():
                     raise self._damaged("a value is cut off or malformed") from error
                 continue
-            if end == len(self._held) and self._more():  # a number may go on in the next piece
+            if end == len(self._held) and self._more():  # a number may continue in the next chunk
                 continue
             self._at = end
             return value
 
     def _more(self) -> bool:
-        """Read on, twice as much as is held: a long value is tried again only a few times."""
+        """Read twice as much as is held, so that a long value is parsed again only a few times."""
         piece = self._text.read(max(PIECE, len(self._held) - self._at))
         self._held, self._at = self._held[self._at :] + piece, 0
         self._read += len(piece)

@@ -1,4 +1,4 @@
-"""What an import took and what not, counted row by row and told in lines."""
+"""Counts which rows an import took, and which not and why, and reports it in lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tally:
         self.refused[reason] += 1
 
     def lines(self, changed: str) -> Iterator[str]:
-        """One line of sums, and one for each reason; `changed` says what became of held rows that look different."""
+        """One line of sums, and one for each reason; `changed` describes rows that were held with other values."""
         refused = sum(self.refused.values())
         parts = [f"{self.new:,} taken", f"{self.known:,} held already"]
         parts += [f"{self.changed:,} {changed}"] if self.changed else []

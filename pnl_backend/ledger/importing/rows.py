@@ -1,4 +1,4 @@
-"""Rows of an older server as the ledger takes them: pure functions that answer a row or say why it cannot be taken."""
+"""Converts rows of an older server: pure functions that return a row of the ledger or raise RowError."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Raw = Mapping[str, Any]
 
 MOST_USD = Decimal(10) ** 12
 EARLIEST_MS = 946_684_800_000
-"""2000-01-01: a smaller number of ms is one of seconds."""
+"""2000-01-01 in ms: a smaller number is probably in seconds."""
 ROUNDING_CENTS = 2
-"""Three sums that were each rounded to cents differ by no more than this from a rounded total."""
+"""Cents that three rounded sums can differ at most from their rounded total."""
 
 
 class RowError(ValueError):
-    """A row that cannot be taken; the text says why, in words that many rows share."""
+    """A row that cannot be taken; the message is the same for all rows with the same fault."""
 
 
 def snapshot_of(row: object) -> ImportedSnapshot:
@@ -96,7 +96,7 @@ def _whole_snapshot(row: Raw) -> tuple[int, int, int, int]:
 
 
 def _sums(row: Raw) -> tuple[int, int, int, int]:
-    """A row with the four sums, under one of the names that each had."""
+    """A row with the four sums, each under one of its former names."""
     return (
         _cents(row, "kalshi_pnl", "kalshiPnL", "kalshiP&L"),
         _cents(row, "total_costs", "totalCosts", "costs"),
@@ -164,9 +164,9 @@ def _ms(value: object) -> int:
             given = datetime.fromisoformat(value)
             value = round((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
         except (ValueError, OverflowError):
-            raise RowError("timestamp is no time") from None
+            raise RowError("timestamp is not a time") from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value != value:  # noqa: PLR0124 - NaN
-        raise RowError("timestamp is no time")
+        raise RowError("timestamp is not a time")
     if not EARLIEST_MS <= value <= LAST_NAMED_DAY:
         raise RowError("timestamp is not in ms since the epoch")
     return int(value)

@@ -1,4 +1,4 @@
-"""One import from beginning to end: recognise the file, read it through, take its rows, report."""
+"""One import: recognise the file, check all of it, take its rows, report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FACTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 def kind_of(file: Path) -> Kind:
-    """What the file is, by its content; ImportFileError for one that is missing, empty or none of the three."""
+    """The kind of the file, by its content; ImportFileError if it is missing, empty or of no known kind."""
     try:
         with file.open("rb") as opened:
             head = opened.read(HEAD)
@@ -57,7 +57,7 @@ def import_rows(
 ) -> None:
     """Take the rows of a database or an export into the ledger; `on_line` is called with each line of the report.
 
-    The file is read through before the first row is taken: nothing is taken from one that is damaged.
+    The whole file is read before the first row is taken: nothing is taken from a damaged file.
     """
 
     def into_ledger(take: Callable[[Imports], None]) -> None:

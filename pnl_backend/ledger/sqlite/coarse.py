@@ -1,8 +1,8 @@
-"""Ranges in intervals that the ledger does not keep: 15m out of 5m, 4h out of 1h, and business weeks out of days.
+"""Ranges in intervals that are not stored: 15m from 5m, 4h from 1h, and business weeks from days.
 
-They are gathered when they are asked for, 15m and 4h by SQLite. Quarters and four-hour spans are those of UTC, a week
-begins on Monday at 00:00 in the business time zone. An interval holds either imported snapshots or the server's own:
-where it has its own, the imported parts are left out.
+They are computed for each request, 15m and 4h by SQLite. 15m and 4h intervals are aligned to UTC, a week begins on
+Monday at 00:00 in the business time zone. An interval is made of imported snapshots or of the server's own: if it has
+any of its own, the imported ones are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DAYS = 7
 
 
 class Coarse(NamedTuple):
-    """A span and the kept one that it is gathered from, both in ms."""
+    """A span and the stored span that it is computed from, both in ms."""
 
     span: int
     fine: int
@@ -42,7 +42,7 @@ Row = tuple[int, float, float, float, float, float, float, float, int, int]
 
 
 class CoarseRanges:
-    """Reads such ranges; `start` and `end` are ms, both included, and every interval that they touch is whole."""
+    """Reads such ranges; `start` and `end` are ms, both included; each interval that they touch is complete."""
 
     def __init__(self, reads: Reads, calendar: Calendar) -> None:
         self._reads = reads

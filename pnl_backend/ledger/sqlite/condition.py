@@ -1,4 +1,4 @@
-"""How the ledger is: what its last write came to, since when, and how much was announced and never stored."""
+"""The state of the ledger: whether its last write succeeded, since when, and how many snapshots are not stored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pnl_backend.ledger.sqlite.ledger_file import Synchronous
 
 
 class State(TypedDict):
-    """The ledger's state; `since` in ms, `unstored` counts snapshots that were announced and are not stored.
+    """The ledger's state; `since` in ms, `unstored` counts snapshots that were published and are not stored.
 
-    `lost` counts stored ones that went with a file: the table `gaps` names them.
+    `lost` counts stored ones that were lost with a file; the table `gaps` lists them.
     """
 
     state: Literal["connected", "down"]
@@ -26,7 +26,7 @@ class State(TypedDict):
 
 
 class Condition:
-    """Notified of every write: the first failure and the recovery are logged, the rest is counted. `now` gives ms."""
+    """Is notified of every write; logs the first failure and the recovery, and counts the rest. `now` returns ms."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
@@ -36,7 +36,7 @@ class Condition:
         self.since = now()
 
     def on_write(self, failure: StoreError | None) -> None:
-        """Take in what a write came to: None when it was stored."""
+        """Note the result of a write: its failure, or None when it was stored."""
         if failure is not None:
             self.failures += 1
             if self.error is None:

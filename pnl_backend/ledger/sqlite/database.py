@@ -1,7 +1,7 @@
 """The ledger's connections: one that writes and checkpoints, on a thread of its own, and a few query-only readers.
 
-SQLite up to 3.51.2 can corrupt a WAL database when two connections write or checkpoint at once, so the writer is the
-only one that ever does either. Whatever breaks is told in plain words, and the next write tries to mend it.
+SQLite up to 3.51.2 can corrupt a WAL database when two connections write or checkpoint at once, so only the writer
+does either. Failures are raised as StoreError, and the next write tries to recover.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 CHECKPOINT_EVERY = 200
-"""Transactions between two checkpoints: the log stays within a few MB, and no append waits for a long one."""
+"""Transactions between two checkpoints: the log stays below a few MB, and no append waits for a long checkpoint."""
 
 
 def _nothing() -> None:
-    """What most writes do once they are stored."""
+    """Default of `stored`."""
 
 
 class Database:
     """One ledger file and its connections.
 
-    `continued` gives the identity under which a new file goes on. `opened` is called with the file's identity after
-    every opening, and may refuse it with StoreError. `on_standby` is called with the identity of a run that cannot
-    write the ledger. `on_write` is called after every write: with the failure, or None when it was stored. All of
-    them run on the writer's thread.
+    `continued` returns the identity that a new file gets. `opened` is called with the file's identity after every
+    opening, and may refuse it with StoreError. `on_standby` is called with the identity of a run that cannot write the
+    ledger. `on_write` is called after every write: with the failure, or None when it was stored. All of them run on
+    the writer's thread.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Database:
         self._closed = False
 
     async def open(self, *, tolerant: bool = False) -> None:
-        """Take the file, make or migrate it; StoreError says what is wrong with it.
+        """Lock the file, create or migrate it; StoreError says what is wrong with it.
 
-        With `tolerant` a file that cannot be written, for lack of rights or room, is only read; every write tries again
-        to take it.
+        With `tolerant` a file that cannot be written, for lack of permission or space, is only read; every write tries
+        again to open it for writing.
         """
         try:
             await self._on_thread(lambda: self._start(tolerant))
@@ -96,13 +96,13 @@ class Database:
     async def write(self, work: Work[T], stored: Callable[[], None] = _nothing) -> T:
         """Run `work` in one transaction on the writer's thread; it is durable when this returns.
 
-        `stored` runs on that thread once it is. A caller that is cancelled waits until the transaction is through.
-        StoreError means that nothing of it is known to be stored.
+        `stored` runs on that thread after the commit. A cancelled caller waits until the transaction has ended.
+        StoreError means that the transaction was rolled back, or that its commit is not confirmed.
         """
         try:
             result = await self._on_thread(lambda: self._transact(work, stored))
         except _Lost:
-            async with self._readers.paused():  # one still open would carry the old log's index over to the new log
+            async with self._readers.paused():  # an open reader would use the old log's index with the new log
                 result = await self._on_thread(lambda: self._mend(work, stored))
         self._since_checkpoint += 1
         if self._since_checkpoint >= CHECKPOINT_EVERY:
@@ -115,7 +115,7 @@ class Database:
         return await self._readers.read(sql, parameters, shape=shape)
 
     async def close(self) -> None:
-        """Readers first: the writer must be the last connection, because the last one checkpoints."""
+        """Close the readers, then the writer: the last connection to close checkpoints."""
         if self._closed:
             return
         self._closed = True
@@ -130,8 +130,8 @@ class Database:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await asyncio.wait((future,))  # so that nobody touches the connections meanwhile
-            future.exception()  # passed to `on_write`; the caller is gone
+            await asyncio.wait((future,))  # the thread must not use the connections after this
+            future.exception()  # retrieved; `on_write` was called with it
             raise
 
     # On the writer's thread
@@ -173,7 +173,9 @@ class Database:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             drop = True
-        if drop and ledger_file.on_disk(self.path) == self._files:  # a deleted file lives on only in this connection
+        if (
+            drop and ledger_file.on_disk(self.path) == self._files
+        ):  # the content of a deleted file is accessible only by this connection
             self._close_writer()
 
     def _mend(self, work: Work[T], stored: Callable[[], None]) -> T:
@@ -190,7 +192,7 @@ class Database:
         try:
             if self._lock is None:
                 self._lock = ledger_file.hold(self.path)
-            self._let_go()
+            self._drop_writer()
             ledger_file.create(self.path)
             connection = ledger_file.connect(
                 self.path, synchronous=self._synchronous, busy_timeout_ms=self._busy_timeout_ms
@@ -214,8 +216,8 @@ class Database:
         self._writer = connection
         self._files = ledger_file.on_disk(self.path)
 
-    def _let_go(self) -> None:
-        """Close a writer whose files are no longer in place; what they held is put back, or kept beside, first."""
+    def _drop_writer(self) -> None:
+        """Close a writer whose files were deleted or replaced; their content is first restored, or saved beside."""
         if self._writer is None:
             return
         saved = None
@@ -233,7 +235,7 @@ class Database:
             saved.rename(self.path)
 
     def _replaced_for_good(self) -> bool:
-        """Whether another file lies at the path and ours has no name any more: only our connection still has it."""
+        """Whether another file is at the path and ours has no name any more: only our connection can read it."""
         return ledger_file.on_disk(self.path)[0] != self._files[0] and not ledger_file.is_linked(self._files[0])
 
     def _keep_aside(self, writer: sqlite3.Connection) -> None:
@@ -249,17 +251,17 @@ class Database:
         try:
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
-            logger.warning("Checkpoint put off: {}", describe(error, self.path))
+            logger.warning("Checkpoint postponed: {}", describe(error, self.path))
 
     def _close_writer(self) -> None:
-        """As the last connection it writes the whole log back into the file and removes it."""
+        """Close it; the last connection writes the log back into the file and removes the log."""
         if self._writer is not None:
             with suppress(sqlite3.Error):
                 self._writer.close()
             self._writer = None
 
     def _end_standby(self) -> None:
-        """Readers read the file itself from now on."""
+        """Let the readers use the file itself from now on."""
         if self._standby is not None:
             self._standby.connection.close()
             self._standby = self._readers.uri = None

@@ -1,6 +1,6 @@
-"""What the upstreams told, kept for ever: each fill, settlement and transfer once, each deal whenever it changed.
+"""Facts of the upstreams, kept without limit: each fill, settlement and transfer once, each state of a deal once.
 
-Facts may come in any order and any number of times. They stay when the upstream has archived them.
+Facts may come in any order and more than once. They stay after the upstream has archived them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Facts:
         self._database = database
 
     async def add_fills(self, fills: Iterable[Fill]) -> list[Fill]:
-        """Remember executions; those that were not known before, in the order given."""
+        """Store executions; returns the new ones, in the given order."""
         return await self._add(_ADD_FILL, fills, _fill_row)
 
     async def add_settlements(self, settlements: Iterable[Settlement]) -> list[Settlement]:
-        """Remember pay-outs; those that were not known before, in the order given."""
+        """Store pay-outs; returns the new ones, in the given order."""
         return await self._add(_ADD_SETTLEMENT, settlements, _settlement_row)
 
     async def add_transfers(self, transfers: Iterable[Transfer]) -> list[Transfer]:
-        """Remember deposits and withdrawals; those that were not known before or are final now."""
+        """Store deposits and withdrawals; returns those that are new or have become final."""
         return await self._add(_ADD_TRANSFER, transfers, _transfer_row)
 
     async def add_deals(self, deals: Iterable[Deal], seen_at: int) -> list[Deal]:
-        """Remember what deals look like now (`seen_at`, ms); those that are new or look different than before."""
+        """Store the state of deals at `seen_at` (ms); returns those that are new or have changed."""
         given = list(deals)
         if not given:
             return []
@@ -56,7 +56,7 @@ class Facts:
         return await self._database.write(work)
 
     async def add_costs(self, rows: Sequence[CostRow]) -> list[CostRow]:
-        """Remember the cost so far of days that are still open; what changed. Closed days stay as they are."""
+        """Store the cost so far of days that are not closed; returns the changed rows. Closed days are not changed."""
 
         def work(connection: sqlite3.Connection) -> list[CostRow]:
             closed = {date.fromisoformat(day) for (day,) in connection.execute(remembered.COST_DAYS)}
@@ -89,11 +89,11 @@ class Facts:
         return list(map(_transfer, await self._database.read(_TRANSFERS)))
 
     async def deals(self) -> list[Deal]:
-        """Every deal ever seen as it looked last, by id."""
+        """The last state of every deal, by id."""
         return [_deal(row) for row in await self._database.read(_DEALS)]
 
     async def costs(self, day_from: date, day_to: date) -> list[CostRow]:
-        """The cost of these days, both included, closed or so far."""
+        """The cost of the days from `day_from` to `day_to`, both included, closed or not."""
         sql = remembered.COSTS.replace(" ORDER", " WHERE day BETWEEN ? AND ? ORDER")
         days = day_from.isoformat(), day_to.isoformat()
         return list(remembered.cost_rows(await self._database.read(sql, days)))
@@ -101,7 +101,7 @@ class Facts:
     async def fill_fees(self) -> Decimal:
         """The exact sum of the fees of all fills, in USD."""
         fees = await self._database.read("SELECT fee FROM fills")
-        # A hundred thousand of them take longer than the loop should wait.
+        # Summing a hundred thousand decimals would block the loop.
         return await asyncio.to_thread(lambda: sum((Decimal(fee) for (fee,) in fees), ZERO))
 
     async def _add(self, insert: str, facts: Iterable[Fact], row: Callable[[Fact], Row]) -> list[Fact]:
@@ -116,7 +116,7 @@ class Facts:
 
 
 def exact(amount: Decimal) -> str:
-    """A decimal as text, the same for equal amounts, to the last digit."""
+    """A decimal as text without loss; equal amounts have equal texts."""
     return format(amount.normalize(), "f") if amount else "0"
 
 

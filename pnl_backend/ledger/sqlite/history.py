@@ -1,4 +1,4 @@
-"""Ranges of the ledger, row by row: raw snapshots, rollups of 1m, 5m, 1h and 1d, and what is gathered from these."""
+"""Ranges of the ledger: raw snapshots, rollups of 1m, 5m, 1h and 1d, and coarser intervals from these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pnl_backend.wire.message import UNSET
 
 SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 MOST_ROWS = 10_100
-"""Rows of one answer, a week of minutes with its ends; the export streams any number."""
+"""Rows of one answer at most, a week of minutes; the export streams any number."""
 
 
 CHUNK = 5000
@@ -27,7 +27,7 @@ LEAST_SEQ = -(1 << 62)
 
 
 class DayClose(NamedTuple):
-    """The totals as they stood when a business day ended, or stand now, in cents."""
+    """The totals at the end of a business day, or now for today, in cents."""
 
     day: date
     revenue_cents: int
@@ -46,7 +46,7 @@ class Ranges:
         self._coarse = CoarseRanges(reads, calendar)
 
     async def rows(self, start: int, end: int, resolution: str, limit: int | None) -> list[HistoryRow]:
-        """All rows of the range, or the newest `limit`; BadRequest for a range that makes no sense or too many rows."""
+        """All rows of the range, or the newest `limit`; BadRequest for an invalid range or too many rows."""
         span, first = self._check(start, end, resolution)
         most = MOST_ROWS + 1 if limit is None else limit
         if resolution in COARSE:
@@ -63,7 +63,7 @@ class Ranges:
         return rows[::-1]
 
     async def chunks(self, start: int, end: int, resolution: str) -> AsyncIterator[Rows]:
-        """The same rows in pieces, in flat memory; no read stays open in between, so the log can be written back."""
+        """The same rows in chunks, in constant memory; no read stays open in between, which allows checkpoints."""
         span, first = self._check(start, end, resolution)
         if resolution in COARSE:
             async for part in self._coarse.chunks(resolution, start, end, CHUNK):
@@ -82,9 +82,9 @@ class Ranges:
             after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, LEAST_SEQ)
 
     async def closes(self, days: int, now: int) -> list[DayClose]:
-        """The last `days` business days up to `now`, from the first that is known; one without snapshots repeats.
+        """The last `days` business days up to `now`, from the first known one; a day without any repeats the former.
 
-        Imported days are left out: what is compared with today's figures must be made of the same definitions.
+        Imported days are left out, because their figures are defined differently from today's.
         """
         zone = self._calendar.zone
         today = business_date(now, zone)
@@ -135,7 +135,7 @@ _CLOSE_BEFORE = (
     "SELECT start, kalshi, costs, revenue FROM rollups"
     " WHERE span = ? AND start < ? AND first_seq > 0 ORDER BY start DESC LIMIT 1"
 )
-# Cents become dollars in SQLite, which holds no Python lock meanwhile; a double holds two decimals of 10^13 exactly.
+# SQLite converts cents to dollars, without Python's lock; a double holds two decimals of 10^13 exactly.
 _ROLLED = (
     "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0,"
     " kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq FROM rollups "

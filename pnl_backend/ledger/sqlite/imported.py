@@ -1,7 +1,7 @@
-"""What an older server had stored, taken into the ledger as history: written once, however often it is imported.
+"""Rows of an older server, stored in the ledger as history: once, however often they are imported.
 
-A snapshot's number follows from its time, below every number of this server's own, so the same snapshot has the same
-number in every import. Nothing here is ever published, replayed or measured against.
+A snapshot's number is computed from its time and lies below every number of this server, so that the same snapshot has
+the same number in every import. Imported rows are never published, replayed or used as a baseline.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST_SEQ = -(1 << 53)
 
 
 class ImportedSnapshot(NamedTuple):
-    """One snapshot of an older server: `at` in ms, sums in cents, `trades` where it said how many."""
+    """One snapshot of an older server: `at` in ms, sums in cents, `trades` if their number was given."""
 
     at: int
     net: int
@@ -83,7 +83,7 @@ _TABLES: dict[type[Any], str] = {
 
 
 class Added(NamedTuple):
-    """What became of a batch: new rows, rows that were held already, and held ones that look different now."""
+    """The result of a batch: new rows, rows that were held already, and held rows that differ."""
 
     new: int
     known: int
@@ -102,7 +102,7 @@ class Imports:
         self.before: int = now if first is None else min(first, now)
 
     def add_snapshots(self, batch: Sequence[ImportedSnapshot]) -> Added:
-        """Take these snapshots in one transaction; of one that is held with other figures the held one stays."""
+        """Store snapshots in one transaction; a snapshot that is held already is not changed."""
         late = [row for row in batch if row.at >= self.before]
         if late:
             raise StoreError(f"a snapshot of {late[0].at} is not older than the ledger's own")
@@ -118,7 +118,7 @@ class Imports:
         return Added(len(new), len(batch) - len(new) - len(other), len(other))
 
     def add_facts(self, batch: Sequence[ImportedFact]) -> Added:
-        """Take rows of one kind in one transaction; a held one that looks different now is replaced."""
+        """Store rows of one kind in one transaction; a held row that differs is replaced."""
         table, fields = _TABLES[type(batch[0])], batch[0]._fields
         others = ", ".join(fields[1:])
         news = ", ".join(f"excluded.{name}" for name in fields[1:])
@@ -148,7 +148,7 @@ class Imports:
         try:
             yield
             self._connection.execute("COMMIT")
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the log stays short
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # keeps the log short
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -157,7 +157,7 @@ class Imports:
 
 @contextmanager
 def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress) -> Iterator[Imports]:
-    """The live ledger at `path`, made when missing and migrated when older, for this process alone.
+    """The live ledger at `path`, locked for this process; created if missing and migrated if older.
 
     StoreError while a server runs on it, and for a file that is not ours, newer, of the demo or damaged.
     """

@@ -1,4 +1,4 @@
-"""Damage: found by a check at the start that is bounded in time, and put out of the way so that the service begins."""
+"""Damage: a time-limited check at the start finds it, and a damaged ledger is renamed so that the server can start."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from loguru import logger
 from pnl_backend.ledger.sqlite import ledger_file
 
 CHECK_SECONDS = 3.0
-"""How long a start waits for the check; a ledger of some hundred MB is through by then."""
+"""Seconds that a start waits for the check, enough for some hundred MB."""
 
 Result = Literal["ok", "unfinished"]
 _NOTE = "damaged"
 _STEPS = 5_000
-"""Instructions of SQLite's machine between two looks at the clock: some tens of microseconds."""
+"""SQLite instructions between two readings of the clock: some tens of microseconds."""
 
 
 class Damaged(Exception):
-    """What the check found, in SQLite's words."""
+    """The check found damage; the message is SQLite's."""
 
 
 def quick_check(path: Path, *, seconds: float | None, stop: threading.Event | None = None) -> Result:
-    """Read the structure of a ledger; Damaged says what is wrong, `unfinished` that the time was up.
+    """Check the structure of a ledger; raises Damaged. `unfinished` says that the time was up.
 
-    A file that cannot be read for another reason than damage is left to whoever opens it.
+    Other failures to read the file are ignored here: opening it will raise them.
     """
     ends = None if seconds is None else time.monotonic() + seconds
 
@@ -58,7 +58,7 @@ def quick_check(path: Path, *, seconds: float | None, stop: threading.Event | No
 
 
 def quarantine(path: Path, *, now: float) -> Path:
-    """Move a damaged ledger, its log and its index to a dated name; nothing of it is changed. Answers the name."""
+    """Rename a damaged ledger, its log and its index to a dated name, which is returned; the content is not changed."""
     aside = ledger_file.dated(path, "damaged", now)
     for suffix in ("-wal", "-shm", ""):
         if (part := Path(f"{path}{suffix}")).exists():
@@ -67,7 +67,7 @@ def quarantine(path: Path, *, now: float) -> Path:
 
 
 def first_run_of(path: Path) -> date | None:
-    """The day on which a damaged ledger was begun, where that can still be read."""
+    """The day on which a damaged ledger was begun, if that can still be read."""
     with suppress(sqlite3.Error, TypeError, ValueError):
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (day,) = connection.execute("SELECT value FROM meta WHERE key = 'first_run'").fetchone()
@@ -77,7 +77,7 @@ def first_run_of(path: Path) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a start found: whether the check came to its end, and where a damaged ledger was put."""
+    """The result of the check at a start: whether it was completed, and where a damaged ledger is now."""
 
     unfinished: bool = False
     problem: str | None = None
@@ -85,16 +85,16 @@ class Inspection:
 
 
 def inspect(path: Path, *, backups: Sequence[Path], now: float) -> Inspection:
-    """Check the ledger before it is opened; a damaged one is put aside, so that a new one can begin in its place.
+    """Check the ledger before it is opened; a damaged one is renamed, so that a new one can be created in its place.
 
-    `backups` are named to whoever reads the log, the newest one that is whole. StoreError if a server uses the ledger.
+    The log names the newest undamaged file of `backups`. StoreError if a server uses the ledger.
     """
     if not _is_ours(path):
         return Inspection()
     try:
         lock = ledger_file.hold(path)
     except OSError:
-        return Inspection()  # whoever opens the ledger says what is wrong with its directory
+        return Inspection()  # opening the ledger raises what is wrong with its directory
     try:
         return Inspection(unfinished=quick_check(path, seconds=CHECK_SECONDS) == "unfinished")
     except Damaged as finding:
@@ -111,14 +111,14 @@ def _put_aside(path: Path, finding: Damaged, backups: Sequence[Path], now: float
         logger.error("{} is damaged ({}) and cannot be moved away: {}", path, finding, error)
         return Inspection()
     good = last_good(backups)
-    advice = f"stop the server and run `pnl-backend restore {good}`" if good else "there is no backup that is whole"
+    advice = f"stop the server and run `pnl-backend restore {good}`" if good else "there is no undamaged backup"
     problem = f"{path} is damaged ({finding}) and is kept as {aside}; a new epoch begins in an empty ledger: {advice}"
     logger.error("{}", problem)
     return Inspection(problem=problem, first_run=first_run)
 
 
 def last_good(backups: Sequence[Path]) -> Path | None:
-    """The newest of these files (oldest first) in which no damage is found in the time of a start's check."""
+    """The newest of these files (oldest first) in which a time-limited check finds no damage."""
     for file in reversed(backups):
         with suppress(Damaged):
             quick_check(file, seconds=CHECK_SECONDS)
@@ -127,7 +127,7 @@ def last_good(backups: Sequence[Path]) -> Path | None:
 
 
 def note(connection: sqlite3.Connection, problem: str) -> None:
-    """Have the next start put this ledger aside, though its own check may not come as far."""
+    """Have the next start rename this ledger, even if its own check ends before it reaches the damage."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_NOTE, problem))
 
 
@@ -138,7 +138,7 @@ def _look_for_note(connection: sqlite3.Connection) -> None:
 
 
 class Background:
-    """Goes on with a check that a start did not wait for; `on_damage` is called with what it found."""
+    """Continues in the background a check that a start did not wait for; `on_damage` is called with the finding."""
 
     def __init__(self, path: Path, on_damage: Callable[[str], Awaitable[None]]) -> None:
         self._path = path
@@ -149,12 +149,12 @@ class Background:
         self.running = False
 
     def start(self) -> None:
-        logger.warning("{} is large: the check for damage goes on beside the service", self._path)
+        logger.warning("{} is large: the check for damage continues in the background", self._path)
         self.running = True
         self._task = asyncio.create_task(self._run(), name="ledger-check")
 
     async def close(self) -> None:
-        """Give the check up."""
+        """Cancel the check."""
         self._stop.set()
         if self._task is not None:
             await self._task
@@ -163,7 +163,7 @@ class Background:
         try:
             result = await asyncio.to_thread(quick_check, self._path, seconds=None, stop=self._stop)
             if result == "ok":
-                logger.info("{} was checked and is whole", self._path)
+                logger.info("{} was checked: no damage", self._path)
         except Damaged as finding:
             self.problem = f"{self._path} is damaged ({finding}): restore a backup; the next start puts the file aside"
             logger.error("{}", self.problem)
@@ -175,7 +175,7 @@ class Background:
 def _is_ours(path: Path) -> bool:
     """Whether the header says that this is a ledger, or nothing at all because it was overwritten with zeros.
 
-    Only for a file that this process has not open: closing it here would drop SQLite's own locks.
+    Only for a file that this process has not opened: closing it here would release SQLite's locks.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""One ledger file: made with mode 0600, recognised as ours, held by one server, migrated, and opened for writing."""
+"""One ledger file: created with mode 0600, checked to be ours, locked, migrated, and opened for writing."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Files = tuple[tuple[int, int] | None, ...]
 """Device and inode of a ledger's file, log and index."""
 
 STAMP = "%Y%m%dT%H%M%SZ"
-"""How an instant (UTC) is written in the names of files."""
+"""The format of a time (UTC) in file names."""
 
 NODE_TABLES = ("pnl_snapshots", "kalshi_trades", "anthropic_costs", "john_revenue")
-"""What the Node server's database may hold."""
+"""Tables of the Node server's database."""
 
 _NODE_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?, ?)"
 
@@ -44,7 +44,7 @@ _EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a ledger is, whatever rows it holds: `last_seq` is the last number that is taken, 0 when it is empty."""
+    """Identifies a ledger; `last_seq` is the last number that is taken, 0 if it is empty."""
 
     epoch: str
     last_seq: int
@@ -52,9 +52,9 @@ class Identity:
 
 
 def hold(path: Path) -> int:
-    """Take the ledger for this process until the descriptor is closed or the process ends; StoreError if it is taken.
+    """Lock the ledger until the returned descriptor is closed or the process ends; StoreError if it is locked.
 
-    The lock lies beside the database: closing any descriptor of the database itself would drop SQLite's own locks.
+    The lock is a file beside the database: closing any descriptor of the database would release SQLite's locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -67,7 +67,7 @@ def hold(path: Path) -> int:
 
 
 def create(path: Path) -> bool:
-    """Make an empty file that only its owner may read, with its directory; False if it is there already."""
+    """Create an empty file that only its owner may read, and its directory; False if the file exists already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -77,9 +77,9 @@ def create(path: Path) -> bool:
 
 
 def on_disk(path: Path) -> Files:
-    """Which files lie at the ledger's path, its log's and its log's index's.
+    """The files at the paths of the ledger, its log and its log's index.
 
-    None for one that is not there, and for a database file of no bytes: an open ledger has a header at least.
+    None for one that does not exist, and for an empty database file: an open ledger has at least a header.
     """
     return _which(os.fspath(path), least=1), _which(f"{path}-wal"), _which(f"{path}-shm")
 
@@ -90,7 +90,7 @@ def is_blank(path: Path) -> bool:
 
 
 def is_linked(file: tuple[int, int] | None) -> bool:
-    """Whether a file that this process has open still has a name in some directory; False where nobody can tell."""
+    """Whether a file that this process has open still has a name in a directory; False if that is unknown."""
     with suppress(OSError):
         for descriptor in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
@@ -101,22 +101,22 @@ def is_linked(file: tuple[int, int] | None) -> bool:
 
 
 def dated(path: Path, what: str, now: float) -> Path:
-    """The name beside a ledger of what is put aside: `pnl.db.WHAT-20260225T120000Z`."""
+    """The name that a file beside a ledger is renamed to: `pnl.db.WHAT-20260225T120000Z`."""
     return path.with_name(f"{path.name}.{what}-{datetime.fromtimestamp(now, UTC):{STAMP}}")
 
 
 def remove_leftovers(path: Path, known: Files) -> None:
-    """Unlink the log and index that belonged to a lost ledger: SQLite would play them into the file that follows."""
+    """Unlink the log and index of a lost ledger: SQLite would apply them to the new file."""
     for suffix, before, now in zip(("", "-wal", "-shm"), known, on_disk(path), strict=True):
         if suffix and now is not None and now == before:
             Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def rescue(lost: sqlite3.Connection, path: Path) -> Path | None:
-    """Copy a ledger that is deleted or replaced, and that its open connection still reads, to a file beside `path`.
+    """Copy a deleted or replaced ledger, which its open connection can still read, to a file beside `path`.
 
-    None when it cannot be read any more: the ledger then starts empty at its next sequence number. Raises when there
-    is no room for the copy, so that a later try can still make it.
+    None if it cannot be read any more: the ledger then starts empty at its next sequence number. Raises if there is
+    no space for the copy, so that a later call can still make it.
     """
     saved = path.with_name(path.name + ".rescue")
     saved.unlink(missing_ok=True)
@@ -126,21 +126,21 @@ def rescue(lost: sqlite3.Connection, path: Path) -> Path | None:
             lost.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
             findings = copy.execute("PRAGMA quick_check(1)").fetchall()
-        if findings != [("ok",)]:  # the file was emptied in place: pages that nobody holds in memory are gone
+        if findings != [("ok",)]:  # the file was truncated: pages that are not in memory are lost
             saved.unlink(missing_ok=True)
-            logger.error("What {} held is lost ({}); it goes on empty", path, findings[0][0])
+            logger.error("The content of {} is lost ({}); it continues empty", path, findings[0][0])
             return None
     except sqlite3.Error as error:
         saved.unlink(missing_ok=True)
         if is_unreadable(error):
-            logger.error("What {} held is lost ({}); it goes on empty", path, error)
+            logger.error("The content of {} is lost ({}); it continues empty", path, error)
             return None
         raise
     return saved
 
 
 def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sqlite3.Connection:
-    """The connection that writes. It alone checkpoints, and only when told to."""
+    """The connection that writes. Only it checkpoints, and only when `Database` starts a checkpoint."""
     uri = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
     try:
@@ -155,14 +155,14 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sq
     except BaseException:
         connection.close()
         raise
-    with suppress(OSError):  # a file that someone else made and owns; SQLite gives -wal and -shm the same mode
+    with suppress(OSError):  # the file may belong to another user; SQLite gives -wal and -shm the same mode
         path.chmod(0o600)
     return connection
 
 
 @contextmanager
 def in_full(connection: sqlite3.Connection, synchronous: Synchronous) -> Iterator[None]:
-    """One transaction that survives a power cut whatever `synchronous` is set for the others."""
+    """One transaction that survives a power cut, whatever `synchronous` the others use."""
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -177,7 +177,7 @@ def in_full(connection: sqlite3.Connection, synchronous: Synchronous) -> Iterato
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """StoreError for a file that another program or a newer version of this one made; an empty one is fine."""
+    """StoreError for a file of another program or of a newer version; an empty file is accepted."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -203,9 +203,9 @@ def identify(
     continued: Identity | None,
     progress: Progress,
 ) -> Identity:
-    """Migrate the file and read who it is; an empty one gets a new epoch, or goes on as `continued`.
+    """Migrate the file and read its identity; an empty one gets a new epoch, or the identity `continued`.
 
-    StoreError if it holds the other origin's figures: demo and live never mix.
+    StoreError if it has the other origin: demo and live figures are never in one ledger.
     """
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -233,7 +233,7 @@ def identify(
 
 def _which(path: str, least: int = 0) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  thrice before every append, and a Path costs as much as the call
+        found = os.stat(path)  # noqa: PTH116 - called three times before every append, and a Path is slow
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_size >= least else None

@@ -1,7 +1,7 @@
-"""Keeping the ledger in shape: raw rows that grow old are let go, backups made, verified and put back.
+"""Maintenance of the ledger: old raw rows are deleted, backups are made, verified and restored.
 
-Everything here is safe while the server runs, except `restore`, which needs the ledger to itself. A backup is one
-SQLite file, complete in itself; `sqlite3` opens it as well as `restore` does.
+Everything here is safe while the server runs, except `restore`, which locks the ledger. A backup is one complete
+SQLite file, which `sqlite3` can open too.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from pnl_backend.ledger.sqlite.problems import describe
 from pnl_backend.ledger.sqlite.rollups import Calendar
 
 REPLAY_ROWS = 5000
-"""The newest snapshots, which clients may still ask to be replayed: never let go, however old."""
+"""The newest snapshots that are never deleted, because clients may request their replay."""
 
 PRUNE_BATCH = 500
 COPY_PAGES = 2500
-"""About 10 MB a step."""
+"""Pages in one step of a copy, about 10 MB."""
 CHECK_STEPS = 1_000_000
-"""Instructions of SQLite's machine between two looks at whether to go on: some milliseconds."""
+"""SQLite instructions between two calls of `progress`: some milliseconds."""
 
 _PARTIAL_LIFE = 86_400
-"""Seconds after which an unfinished backup is one that was killed."""
+"""Seconds after which an unfinished backup counts as abandoned."""
 
 
 async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: int, replay_rows: int) -> int:
-    """Let go of raw snapshots older than `keep_days` whole business days; how many went.
+    """Delete raw snapshots older than `keep_days` whole business days; returns their number.
 
-    Rollups, facts, the first snapshot and the last one of every day stay: periods are measured against them. What was
-    imported stays too: it would be taken a second time by a second import. The space is used again by what comes next.
-    Batches are short, so that appends go on in between.
+    Rollups, facts, the first snapshot and the last one of every day stay: periods are measured against them. Imported
+    snapshots stay too, so that a second import does not store them again. New rows use the free space. Batches are
+    short, so that appends can be made in between.
     """
     oldest = day_start(business_date(now, calendar.zone) - timedelta(days=keep_days), calendar.zone)
     gone = 0
@@ -71,12 +71,12 @@ def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) 
 
 
 async def backup_beside(path: Path, directory: Path, *, keep_days: int, now: float, progress: Progress) -> Path:
-    """`backup` on a thread beside the loop; a cancelled one is given up at its next step and leaves nothing behind."""
+    """`backup` on a thread; a cancelled one stops at its next step and removes its file."""
     given_up = threading.Event()
 
     def step(what: str, done: int, of: int) -> None:
         if given_up.is_set():
-            raise StoreError("the backup was given up")
+            raise StoreError("the backup was cancelled")
         progress(what, done, of)
 
     try:
@@ -86,9 +86,9 @@ async def backup_beside(path: Path, directory: Path, *, keep_days: int, now: flo
 
 
 def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress: Progress) -> Path:
-    """Copy the ledger as it is at one instant to `directory`, verify the copy, drop the ones past `keep_days`.
+    """Copy one state of the ledger to `directory`, verify the copy, delete backups older than `keep_days`.
 
-    Reads only, so the server may be running. Answers the new file's path; StoreError says why there is none.
+    The ledger is only read, so the server may be running. Returns the new file's path; raises StoreError.
     """
     target = directory / f"{path.stem}-{datetime.fromtimestamp(now, UTC):{ledger_file.STAMP}}.db"
     partial = target.with_suffix(".partial")
@@ -113,7 +113,7 @@ def backup(path: Path, directory: Path, *, keep_days: int, now: float, progress:
 
 
 def _make_private(path: Path, directory: Path) -> None:
-    """Make the directory for its owner alone; one that exists is closed to others if nothing but backups lies in it."""
+    """Create the directory with mode 0700; an existing one gets that mode if it holds nothing but backups."""
     try:
         directory.mkdir(parents=True, mode=0o700)
     except FileExistsError:
@@ -121,12 +121,12 @@ def _make_private(path: Path, directory: Path) -> None:
         held = {file for file in directory.iterdir() if not file.name.startswith(".")}
         ours = {*backups(path, directory), *backups(path, directory, ".partial")}
         if mode & 0o077 and not mode & stat.S_ISVTX and held <= ours:
-            with suppress(PermissionError):  # a volume that belongs to somebody else
+            with suppress(PermissionError):  # the directory may belong to another user
                 directory.chmod(0o700)
 
 
 def backups(path: Path, directory: Path, suffix: str = ".db") -> list[Path]:
-    """The backups of this ledger, oldest first; those of another one may lie in the same directory."""
+    """The backups of this ledger, oldest first; backups of other ledgers may be in the same directory."""
     found = directory.glob(f"{path.stem}-*{suffix}") if directory.is_dir() else ()
     own = (file for file in found if file.stem.rpartition("-")[0] == path.stem and _stamp(file) is not None)
     return sorted(own, key=taken_at)
@@ -136,16 +136,18 @@ def taken_at(file: Path) -> float:
     """When a backup was made, in seconds since the epoch."""
     stamp = _stamp(file)
     if stamp is None:
-        raise StoreError(f"{file} is not named as a backup is")
+        raise StoreError(f"{file} has no backup's name")
     return stamp.timestamp()
 
 
 def verify(file: Path, progress: Progress) -> int:
-    """Open a ledger file and read all of it; its last sequence number. StoreError if it is not whole or not ours."""
+    """Read all of a ledger file; its last sequence number. StoreError if it is damaged or not ours."""
     with _plainly(file), closing(sqlite3.connect(_read_only(file), uri=True)) as connection:
         ledger_file.refuse_foreign(connection, file)
         progress("Checking", 0, 1)
-        connection.set_progress_handler(lambda: progress("Checking", 0, 1), CHECK_STEPS)  # what it raises interrupts
+        connection.set_progress_handler(
+            lambda: progress("Checking", 0, 1), CHECK_STEPS
+        )  # an exception in it interrupts the query
         findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
         if findings != ["ok"]:
             raise StoreError(f"{file} is damaged: {findings[0]}")
@@ -159,11 +161,11 @@ def verify(file: Path, progress: Progress) -> int:
 def restore(
     file: Path, path: Path, *, now: float, progress: Progress, origin: ledger_file.Origin | None = None
 ) -> Path | None:
-    """Put a backup in the ledger's place; where the ledger that was there is kept now, None if there was none.
+    """Replace the ledger by a backup; returns where the former ledger is kept, None if there was none.
 
-    Refuses a file that is damaged, not ours, newer or of another origin than the one given, and a ledger that a server
-    is using. Clients may have seen more than the backup holds, so the restored ledger begins a new epoch: sequence
-    numbers never mean two things.
+    StoreError if the file is damaged, not ours, newer or not of `origin`, or if a server uses the ledger. Clients may
+    have seen snapshots that are not in the backup, so the restored ledger begins a new epoch: no sequence number is
+    used twice in one epoch.
     """
     with _plainly(file):
         if not file.exists():
@@ -194,7 +196,7 @@ def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | N
             os.fsync(copied.fileno())
         if path.exists():
             with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # closing folds the log in
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # closing then checkpoints the log
             path.rename(aside)
         for suffix in ("-wal", "-shm"):
             if (left := Path(f"{path}{suffix}")).exists():
@@ -213,11 +215,11 @@ def _refuse_other_origin(file: Path, origin: ledger_file.Origin) -> None:
 
 
 def _copy(source: Path, target: Path, progress: Progress) -> None:
-    """Copy a database as it is at one instant, whatever is written meanwhile."""
+    """Copy one state of a database, whatever is written meanwhile."""
     ledger_file.create(target)
     with closing(sqlite3.connect(_read_only(source), uri=True, isolation_level=None)) as reader:
         ledger_file.refuse_foreign(reader, source)
-        reader.execute("BEGIN")  # one read transaction throughout: writers go on, and the copy need not start again
+        reader.execute("BEGIN")  # one read transaction: the copy does not restart after a write
         reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         with closing(sqlite3.connect(target, isolation_level=None)) as copy:
             reader.backup(
@@ -241,7 +243,7 @@ def _stamp(file: Path) -> datetime | None:
 
 @contextmanager
 def _plainly(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of the system become StoreErrors in plain words."""
+    """Raise errors of SQLite and of the system as StoreErrors."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -249,15 +251,15 @@ def _plainly(path: Path) -> Iterator[None]:
 
 
 class ProgressLog:
-    """Tells long work in the log, at most once in `every` seconds for each kind and always at its end."""
+    """Logs the progress of long work, at most once in `every` seconds for each kind, and always at its end."""
 
     def __init__(self, every: float = 5.0) -> None:
         self._every = every
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def __call__(self, what: str, done: int, of: int) -> None:
         now = time.monotonic()
-        if done < of and now - self._told.setdefault(what, now) < self._every:
+        if done < of and now - self._logged_at.setdefault(what, now) < self._every:
             return
-        self._told[what] = now
+        self._logged_at[what] = now
         logger.info("{}: {} of {} ({} %)", what, done, of, 100 * done // max(of, 1))

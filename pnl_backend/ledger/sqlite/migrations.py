@@ -1,4 +1,4 @@
-"""The ledger's schema, as ordered steps: a file's `user_version` says how many of them it has seen.
+"""The ledger's schema, as ordered steps: a file's `user_version` is the number of steps that were applied.
 
 Money is INTEGER cents in snapshots and TEXT decimals in facts, never REAL; times are INTEGER ms since the epoch
 (UTC), days TEXT `YYYY-MM-DD`. STRICT tables make SQLite refuse anything else.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pnl_backend.ledger.sqlite import older_names
 
 Progress = Callable[[str, int, int], None]
-"""Told during long work: what is being done, how much is done, how much there is."""
+"""Called during long work: what is being done, how much is done, how much there is."""
 
 _LEDGER = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -135,7 +135,7 @@ VERSION = len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, progress: Progress, *, to: int = VERSION) -> None:
-    """Bring the file to schema `to`, a step a transaction: killed at any point, it goes on where it stopped."""
+    """Migrate the file to schema `to`, one transaction a step: after a kill at any point, it continues there."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, step in enumerate(MIGRATIONS[version:to], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")

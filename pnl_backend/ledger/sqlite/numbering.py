@@ -1,9 +1,9 @@
-"""Sequence numbers across stops: after an unclean stop some are left out, because clients may have seen them.
+"""Sequence numbers across restarts: after an unclean stop some are skipped, because clients may have seen them.
 
 While the ledger cannot be written, snapshots are published with numbers that are in no file. If the server then ends
-without having stored them, the next start would give the same numbers out again under the same epoch. So a run marks
-the ledger as in use, a clean stop removes the mark, and a start that finds it skips more numbers than the last run can
-have published. A skip is no gap: no snapshot that was stored is missing, and a replay goes on behind it.
+without having stored them, the next start would use the same numbers again in the same epoch. So a run marks the ledger
+as in use, a clean stop removes the mark, and a start that finds the mark skips more numbers than the last run can have
+published. A skip is not a gap: no stored snapshot is missing, and a replay continues after it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from loguru import logger
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 
 LEAST_SKIP = 100_000
-"""Numbers left out at least: more than half an hour of the shortest interval, five days of the usual five seconds.
+"""Numbers that are skipped at least: half an hour of the shortest interval, five days of five-second ticks.
 
-The time since the last stored snapshot, divided by the shortest interval, comes on top: no more can have been
-published. This constant covers a clock that was set back meanwhile.
+The time since the last stored snapshot, divided by the shortest interval, is added: no more can have been published.
+This constant covers a clock that was set back meanwhile.
 """
 
 _RUNNING = "running"
@@ -34,9 +34,9 @@ def begin_run(connection: sqlite3.Connection, last_seq: int, now: int) -> int:
         ).fetchone() or (0,)
         unstored_ms = max(0, now - max(stored_at, int(held[0]))) if stored_at or int(held[0]) else 0
         first, last_seq = last_seq + 1, last_seq + LEAST_SKIP + unstored_ms // SHORTEST_INTERVAL_MS
-        _leave_out(connection, first, last_seq, now)
+        _skip(connection, first, last_seq, now)
         logger.warning(
-            "The last run did not end cleanly: sequence numbers {} to {} are left out, they may have been published",
+            "The last run did not end cleanly: sequence numbers {} to {} are skipped, they may have been published",
             first, last_seq,
         )  # fmt: skip
     mark_running(connection, now)
@@ -49,12 +49,12 @@ def mark_running(connection: sqlite3.Connection, now: int) -> None:
 
 
 def end_run(connection: sqlite3.Connection) -> None:
-    """Note that everything that was published is stored: the next start goes on without a skip."""
+    """Note that every published snapshot is stored: the next start skips no number."""
     connection.execute("DELETE FROM meta WHERE key = ?", (_RUNNING,))
 
 
 def last_taken(connection: sqlite3.Connection) -> int:
-    """The highest number that is stored or left out; 0 before the first."""
+    """The highest number that is stored or skipped; 0 before the first."""
     (last,) = connection.execute(
         "SELECT max((SELECT coalesce(max(seq), 0) FROM snapshots), (SELECT coalesce(max(last_seq), 0) FROM skips))"
     ).fetchone()
@@ -62,7 +62,7 @@ def last_taken(connection: sqlite3.Connection) -> int:
 
 
 class Skips:
-    """The numbers of a file that were left out."""
+    """The skipped numbers of a file."""
 
     def __init__(self, rows: Iterable[tuple[int, int]] = ()) -> None:
         self._ranges = list(rows)
@@ -72,16 +72,16 @@ class Skips:
         return cls(connection.execute("SELECT first_seq, last_seq FROM skips").fetchall())
 
     def between(self, after: int, upto: int) -> int:
-        """How many numbers above `after`, up to `upto`, were left out."""
+        """How many numbers above `after`, up to `upto`, were skipped."""
         return sum(max(0, min(last, upto) - max(first - 1, after)) for first, last in self._ranges)
 
     def ends_at(self, seq: int) -> bool:
-        """Whether the next number is the first one behind a skip."""
+        """Whether the next number is the first one after a skip."""
         return any(last == seq for _, last in self._ranges)
 
 
-def _leave_out(connection: sqlite3.Connection, first: int, last: int, now: int) -> None:
-    """Note a skip; one that follows another directly becomes a part of it."""
+def _skip(connection: sqlite3.Connection, first: int, last: int, now: int) -> None:
+    """Store a skip; one that follows another directly is merged with it."""
     joined = connection.execute("UPDATE skips SET last_seq = ? WHERE last_seq = ?", (last, first - 1)).rowcount
     if not joined:
         connection.execute("INSERT INTO skips VALUES (?, ?, ?)", (first, last, now))

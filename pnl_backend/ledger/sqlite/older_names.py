@@ -1,7 +1,7 @@
-"""SQL views under the table names of the Node server, so that queries that were written for it go on working.
+"""SQL views with the table names of the Node server, so that queries that were written for it still work.
 
-Dollars and milliseconds, in the columns and under the names that its documents give. What an import took of the older
-tables is shown where the ledger knows nothing of its own about the same market, month or deal.
+Amounts are in dollars and times in ms, in the columns that its documents name. Imported rows are shown where the
+ledger has no row of its own for the same market, month or deal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A few query-only connections to one ledger file; they neither write nor checkpoint, whatever they are asked."""
+"""A few query-only connections to one ledger file, which neither write nor checkpoint."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pnl_backend.ledger.sqlite.problems import describe
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Shape = Callable[[sqlite3.Cursor, Row], T]
-"""What makes a row of the answer, on the reader's thread."""
+"""Makes a row of the result, on the reader's thread."""
 
 
 class Reads(Protocol):
-    """Whatever answers queries."""
+    """Runs queries."""
 
     async def read(
         self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None
@@ -30,7 +30,7 @@ class Reads(Protocol):
 
 
 class Readers:
-    """`count` connections, shared by all who read; a read waits for a free one. `busy_timeout_ms` is SQLite's own."""
+    """A pool of `count` connections; a read waits for a free one. `busy_timeout_ms` is SQLite's."""
 
     def __init__(self, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, count: int = 3) -> None:
         self.path = path
@@ -40,14 +40,14 @@ class Readers:
         self._alone = asyncio.Lock()
         self._open = False
         self.uri: str | None = None
-        """What is read instead of the file at `path`, if anything."""
+        """Read instead of the file at `path`, if not None."""
 
     async def open(self) -> None:
-        """Connect now: a file that is deleted later can only be read by those who have it open. Raises StoreError."""
+        """Open all connections: a file that is deleted later can only be read through open ones. Raises StoreError."""
         connections: list[aiosqlite.Connection] = []
         try:
             for _ in range(self._count):
-                connections.append(await self._connect())  # noqa: PERF401  those made so far must be known if one fails
+                connections.append(await self._connect())  # noqa: PERF401 - the open ones are closed if one fails
         except BaseException:
             for connection in connections:
                 await connection.close()
@@ -75,7 +75,7 @@ class Readers:
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Wait for the reads in hand and close every connection; reads that come meanwhile wait in turn."""
+        """Wait for the running reads and close every connection; new reads wait until the block ends."""
         taken = 0
         async with self._alone:
             try:
@@ -89,7 +89,7 @@ class Readers:
                 await self._give_back(taken)
 
     async def _give_back(self, taken: int) -> None:
-        """Return that many slots, connected where that is possible; none may be lost, or `close` waits for ever."""
+        """Return that many slots, connected if possible; `close` waits for every slot."""
         returned = 0
         try:
             while returned < taken:
@@ -100,12 +100,12 @@ class Readers:
                 self._slots.put_nowait(None)
 
     async def close(self) -> None:
-        """Close every connection, once the reads in hand are through; later reads raise StoreError."""
+        """Close every connection after the running reads; later reads raise StoreError."""
         async with self.paused():
             self._open = False
 
     async def _connect_again(self) -> aiosqlite.Connection | None:
-        """A connection, or None where there is nothing to connect to: the next read then tries again."""
+        """A connection, or None if that fails: the next read then tries again."""
         try:
             return await self._connect() if self._open else None
         except StoreError:

@@ -1,4 +1,4 @@
-"""A ledger file read beside whoever writes it: nothing of it is changed, and no lock is held between two reads."""
+"""Reads a ledger file that a server may be writing: without changing it, and without a lock between two reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pnl_backend.ledger.sqlite.rollups import Calendar
 
 @asynccontextmanager
 async def history_of(path: Path, *, timezone: str) -> AsyncIterator[Ranges]:
-    """The ranges of the ledger at `path`; StoreError for a file that is missing, not ours, newer or older."""
+    """The ranges of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
     _check(path)
     readers = Readers(path, count=1)
     await readers.open()

@@ -1,4 +1,4 @@
-"""What the ledger remembers for the upstreams: totals of markets that age out, and the cost of closed days."""
+"""State that the upstreams no longer give: totals of markets that they no longer list, and costs of closed days."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _NOTHING: Known = (ZERO, ZERO, ZERO, ZERO)
 
 
 class Markets:
-    """The last that is known of every market ever seen, in memory as on disk; all zeros are not worth a row."""
+    """The last known totals of every market, in memory and on disk; a market with zeros only has no row."""
 
     def __init__(self) -> None:
         self._held: dict[str, Known] = {}
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Take what the file holds; what is only in memory stays."""
+        """Read what the file holds; markets that are only in memory stay."""
         rows = connection.execute("SELECT ticker, realized, fees, quantity, cost FROM positions").fetchall()
         for ticker, realized, fees, quantity, cost in rows:
             self._held[ticker] = Decimal(realized), Decimal(fees), Decimal(quantity), Decimal(cost)
 
     def forget(self) -> None:
-        """Nothing is known any more."""
+        """Remove all markets from memory."""
         self._held.clear()
 
     def changed(self, positions: Iterable[Position]) -> dict[str, Known]:
-        """What of `positions` differs from what is remembered; marks are not remembered."""
-        told = {p.ticker: (p.realized_pnl, p.fees, p.quantity, p.cost) for p in positions}
-        return {ticker: known for ticker, known in told.items() if self._held.get(ticker, _NOTHING) != known}
+        """The totals of those `positions` that differ from the stored ones; market prices are not stored."""
+        given = {p.ticker: (p.realized_pnl, p.fees, p.quantity, p.cost) for p in positions}
+        return {ticker: known for ticker, known in given.items() if self._held.get(ticker, _NOTHING) != known}
 
     def write(self, connection: sqlite3.Connection, markets: dict[str, Known], at: int) -> None:
-        """Put markets on disk; they count once `remember` is told that they are committed."""
+        """Write markets to disk; after the commit `remember` must be called."""
         connection.executemany(
             "INSERT INTO positions (ticker, changed_at, realized, fees, quantity, cost) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (ticker) DO UPDATE SET changed_at = excluded.changed_at, realized = excluded.realized,"
@@ -48,11 +48,11 @@ class Markets:
         )
 
     def write_all(self, connection: sqlite3.Connection, at: int) -> None:
-        """Put everything in memory into a file that is new."""
+        """Write all markets in memory to a new file."""
         self.write(connection, self._held, at)
 
     def remember(self, markets: dict[str, Known]) -> None:
-        """Take what was committed into memory."""
+        """Store in memory what was committed."""
         self._held.update(markets)
 
     def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
@@ -76,7 +76,7 @@ def cost_rows(rows: Iterable[Sequence[Any]]) -> tuple[CostRow, ...]:
 
 
 def closed_costs(days: Iterable[Sequence[Any]], costs: Iterable[Sequence[Any]]) -> ClosedCosts:
-    """The rows of `COST_DAYS` and `CLOSED_COSTS` as what is remembered."""
+    """The rows of `COST_DAYS` and `CLOSED_COSTS` as ClosedCosts."""
     return ClosedCosts(frozenset(date.fromisoformat(day) for (day,) in days), cost_rows(costs))
 
 
@@ -89,7 +89,7 @@ def save_days(connection: sqlite3.Connection, day_from: date, day_to: date, rows
 
 
 def replace_costs(connection: sqlite3.Connection, days: Iterable[date], rows: Iterable[CostRow]) -> None:
-    """Put these rows in the place of all rows of these days."""
+    """Replace all rows of these days by `rows`."""
     connection.executemany("DELETE FROM costs WHERE day = ?", [(day.isoformat(),) for day in days])
     connection.executemany(
         "INSERT INTO costs (day, model, workspace_id, amount, api_key_id) VALUES (?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""One run of the server on a ledger: its epoch, its sequence numbers, and what it takes from each file it opens."""
+"""One run of the server on a ledger: its epoch, its sequence numbers, and what it reads from each file it opens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Run:
         return Identity(self.identity.epoch, self.last_seq, self.identity.first_run)
 
     def opened(self, connection: sqlite3.Connection, found: Identity) -> None:
-        """Take up a file: at the start whatever it holds, later only one that this ledger can go on in."""
+        """Use a file: at the start with any content, later only if this run can continue in it."""
         rollups.catch_up(connection, self._calendar, self._progress)
         self.epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
         if self.identity is None:
@@ -85,7 +85,7 @@ class Run:
             self.markets.load(connection)
             return
         if self.provisional:
-            self._take_up(connection, found)
+            self._enter_ledger(connection, found)
             return
         if found.epoch != self.known.epoch or found.last_seq > self.offered:
             raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
@@ -97,7 +97,7 @@ class Run:
         self.gone += gone
 
     def on_standby(self, connection: sqlite3.Connection, run: Identity) -> None:
-        """Go on as `run` with what can be read, until the ledger can be written."""
+        """Continue as `run` with what can be read, until the ledger can be written."""
         self.provisional = True
         self.identity = run
         self.last_seq = self.offered = run.last_seq
@@ -110,8 +110,8 @@ class Run:
         self.secret = held[0] if held else None
         self.markets.load(connection)
 
-    def _take_up(self, connection: sqlite3.Connection, found: Identity) -> None:
-        """Enter this run's epoch into a ledger that can be written at last."""
+    def _enter_ledger(self, connection: sqlite3.Connection, found: Identity) -> None:
+        """Store this run's epoch in a ledger that can be written now."""
         if found.last_seq > self.last_seq:
             raise StoreError("the ledger holds more than could be read at the start: restart the server")
         with in_full(connection, self._synchronous):
@@ -126,7 +126,7 @@ class Run:
         logger.info("The ledger can be written: this run is stored as epoch {} from now on", self.known.epoch)
 
     def _declare_lost(self, connection: sqlite3.Connection) -> int:
-        """Note as a gap what was stored and is not in the file that took the old one's place; how many snapshots."""
+        """Note as a gap the stored snapshots that are not in the file that replaced theirs; returns their number."""
         (held,) = connection.execute("SELECT max(coalesce(max(seq), 0), 0) FROM snapshots").fetchone()
         newest = self.latest.seq if self.latest else 0
         if held >= newest:
@@ -137,7 +137,7 @@ class Run:
 
 
 def forget_account(connection: sqlite3.Connection) -> None:
-    """Remove what is known of the account and of deals; snapshots and costs stay."""
+    """Delete the account's facts and the deals; snapshots and costs stay."""
     for table in ("positions", "fills", "settlements", "transfers", "deals"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 

@@ -1,4 +1,4 @@
-"""Snapshots on disk: the statements that append, find and forget them. One row of sums, one of what clients saw."""
+"""Statements that append, find and delete snapshots: a row of sums, and a row with the payloads for clients."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NEWEST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq DESC LIMIT ?"
 FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
 COMPLETE_WITHIN_MS = 7 * 86_400_000
-"""How far back from the last snapshot a complete one is looked for: what the search may cost on a ledger of years."""
+"""How far back from the last snapshot a complete one is searched, to limit the search on a ledger of years."""
 _COMPLETE = (  # ?1: the sources that must be in it, each with a reading; a source that came later is in no older one
     "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
     " JOIN json_each(?1) AS n ON n.value = d.value)"
     " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS n WHERE json_type(CAST(p.data AS TEXT), '$.sources') = 'object'"
     " AND n.value NOT IN (SELECT h.key FROM json_each(CAST(p.data AS TEXT), '$.sources') AS h)) "
 )
-# Imported snapshots are older than all others and may be many: one bound keeps every search from looking at them.
+# Imported snapshots are older than all others and may be many: this bound excludes them from every search.
 _OLDEST = "coalesce((SELECT at + 1 FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), 0)"
 _OWN_SINCE = "WHERE +s.seq > 0 AND s.at >= max({since}, " + _OLDEST + ") "
 _WITHIN = _OWN_SINCE.format(since="(SELECT max(at) FROM snapshots WHERE at < ?2) - ?3") + "AND s.at < ?2 "  # noqa: S608 - constants
@@ -36,7 +36,7 @@ FIRST_COMPLETE = _SELECT + _OWN_SINCE.format(since="?2") + _COMPLETE + "ORDER BY
 
 
 def names(sources: Iterable[str]) -> str:
-    """Names as the statements above take them."""
+    """Names as parameters of the statements above."""
     return json.dumps(sorted(sources))
 
 
@@ -48,13 +48,13 @@ def insert(connection: sqlite3.Connection, record: Record) -> None:
 
 
 def forget_from(connection: sqlite3.Connection, seq: int) -> None:
-    """Remove `seq` and later: a commit that was reported as failed and landed all the same."""
+    """Delete `seq` and later: a commit that was reported as failed may have been stored."""
     connection.execute("DELETE FROM snapshots WHERE seq >= ?", (seq,))
     connection.execute("DELETE FROM payloads WHERE seq >= ?", (seq,))
 
 
 def note_gap(connection: sqlite3.Connection, first_seq: int, last_seq: int, at: int) -> None:
-    """Say that these were announced and are not held."""
+    """Store that these numbers were published and are not held."""
     connection.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?, ?)", (first_seq, last_seq, at))
 
 

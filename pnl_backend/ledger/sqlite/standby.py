@@ -1,7 +1,7 @@
-"""A start without a writable ledger: what there is is read, and numbers are taken that the ledger can take up later.
+"""A start without a writable ledger: the ledger is read, and the run uses numbers that can be stored in it later.
 
-The run begins an epoch of its own, so that nothing it publishes can be mistaken for what an earlier or a later run
-published under the ledger's own epoch. When the ledger can be written, that epoch is entered behind its last snapshot.
+The run begins an epoch of its own, so that its snapshots cannot be mistaken for those of another run in the ledger's
+epoch. When the ledger can be written, the run's epoch is stored after its last snapshot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CODES = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE
 
 
 def may_pass(failure: StoreError) -> bool:
-    """Whether a ledger could not be opened for a reason in its surroundings: no right to write, or no room."""
+    """Whether the reason why a ledger could not be opened may end by itself: no permission, or no space."""
     cause = failure.__cause__
     if isinstance(cause, OSError):
         return cause.errno in _ERRNOS
@@ -30,14 +30,17 @@ def may_pass(failure: StoreError) -> bool:
 
 
 class Standby:
-    """What can be read at `path`: `uri` is what readers connect to, an empty ledger in memory where there is nothing.
+    """What can be read at `path`: readers connect to `uri`, an empty ledger in memory if there is nothing.
 
     Used and closed on one thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.uri = f"file:standby-{new_epoch()}?mode=memory&cache=shared"
-        for options in ("mode=ro", "mode=ro&immutable=1"):  # a log cannot be opened where nothing can be written
+        for options in (
+            "mode=ro",
+            "mode=ro&immutable=1",
+        ):  # the log cannot be opened in a directory that cannot be written
             uri = f"{path.absolute().as_uri()}?{options}"
             if _is_readable(uri, path):
                 self.uri = uri
@@ -48,9 +51,9 @@ class Standby:
             self.connection.execute("INSERT INTO epochs VALUES (1, ?)", (new_epoch(),))
 
     def identity(self, path: Path, now: float) -> Identity:
-        """A new epoch behind everything that is known to be stored.
+        """A new epoch after all numbers that are known to be stored.
 
-        Where there is a ledger that cannot be read, its last number is not known: that of the clock, in ms, is higher.
+        If there is a ledger that cannot be read, its last number is not known; the time in ms is higher.
         """
         known = "mode=memory" not in self.uri or not _exists(path)
         last = last_taken(self.connection) if known else int(now * 1000)
@@ -60,7 +63,7 @@ class Standby:
 
 
 def enter(connection: sqlite3.Connection, run: Identity, secret: str | None) -> None:
-    """Enter the epoch of a run behind the last snapshot of a ledger that can be written now; within a transaction."""
+    """Store the epoch of a run after the last snapshot of a ledger that can be written now; within a transaction."""
     connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (run.last_seq + 1, run.epoch))
     if secret is not None:
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
@@ -78,7 +81,7 @@ def _is_readable(uri: str, path: Path) -> bool:
 
 
 def _exists(path: Path) -> bool:
-    """Whether a file lies there, as far as anybody can see: a directory that hides its content may hold one."""
+    """Whether there may be a file: a directory that cannot be listed may hold one."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The ledger as the rest of the server knows it: append and it is durable, ask and it is answered."""
+"""The ledger as the rest of the server uses it: appends are durable, queries read what was appended."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 
 
 class Store:
-    """The ledger. Opened with `Store.open`, closed with `close`; it mends itself when what broke it goes away.
+    """The ledger. Opened with `Store.open`, closed with `close`; it recovers when the cause of a failure has ended.
 
-    `synchronous` is the promise: after `append` a snapshot survives kill -9 either way; with FULL it survives a power
-    cut too, with NORMAL a power cut may take what came after the last checkpoint (200 snapshots at most).
+    `synchronous` sets the durability: after `append` a snapshot survives kill -9 with either value; with FULL it
+    survives a power cut too, with NORMAL a power cut may lose the snapshots since the last checkpoint (200 at most).
     """
 
     def __init__(
@@ -88,13 +88,12 @@ class Store:
         first_run: date | None = None,
         tolerant: bool = False,
     ) -> Store:
-        """Open the ledger at `path`, made with mode 0600 when missing and migrated when older.
+        """Open the ledger at `path`, created with mode 0600 if missing and migrated if older.
 
         StoreError says what is wrong: not ours, newer, of the other origin, in use, unreadable. `busy_timeout_ms` is
-        how long a write waits for another process's lock, `timezone` whose midnights part the business days,
-        `first_run` the day that a new file says it was begun on: that of the ledger that it takes the place of.
-        With `tolerant` a ledger that cannot be written for lack of rights or room is opened all the same: what there is
-        is read, appends fail until it can be written, and what failed is then stored under an epoch of its own.
+        how long a write waits for another process's lock, `timezone` the zone of the business days, `first_run` the
+        day that a new file is dated with, if it replaces an earlier ledger. With `tolerant` a ledger that cannot be
+        written for lack of permission or space is opened too: it is read, and appends fail until it can be written.
         """
         store = cls(
             Path(path),
@@ -114,7 +113,7 @@ class Store:
 
     @property
     def epoch(self) -> str:
-        """Names this ledger for ever; sequence numbers are only comparable within one epoch."""
+        """The id of a sequence of snapshots; sequence numbers are only comparable within one epoch."""
         return self._run.known.epoch
 
     @property
@@ -162,7 +161,7 @@ class Store:
         await self._database.write(work, stored)
 
     def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
-        """Realized profit and fees remembered of markets that are not among `tickers`, the ones the account lists."""
+        """Realized profit and fees of the stored markets that are not among `tickers`, those that the account lists."""
         return self._run.markets.aged_out(tickers)
 
     async def latest(self) -> Record | None:
@@ -177,8 +176,8 @@ class Store:
     async def since(self, epoch: str, seq: int, *, limit: int = 1000) -> list[Record] | None:
         """The next snapshots after `(epoch, seq)`, oldest first, `limit` at most: one page of a replay.
 
-        None when they are not exactly known: another epoch, in the future, a gap, or a place that is not held itself
-        (no longer, or published while the ledger could not be written).
+        None if they are not exactly known: another epoch, a number in the future, a gap, or `seq` itself is not held
+        (deleted, or published while the ledger could not be written).
         """
         if epoch != self.epoch:
             return None
@@ -191,7 +190,7 @@ class Store:
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None:
         """The last snapshot before an instant to which each of these sources contributed.
 
-        It is looked for in the last seven days of what is held before that instant, however old they are.
+        Only the seven days before the last snapshot before that instant are searched.
         """
         names = snapshots.names(configured)
         return await self._one(snapshots.LAST_COMPLETE_BEFORE, names, at_ms, snapshots.COMPLETE_WITHIN_MS)
@@ -207,18 +206,18 @@ class Store:
         return await self._history.rows(start, end, resolution, limit)
 
     def export(self, start: int, end: int, resolution: Resolution, /) -> AsyncIterator[Rows]:
-        """The same rows in chunks, however many, in flat memory."""
+        """The same rows in chunks, any number of them, in constant memory."""
         return self._history.chunks(start, end, resolution)
 
     async def daily_closes(self, days: int) -> list[DayClose]:
-        """The totals at the end of each of the last `days` business days, today's as they stand, oldest first.
+        """The totals at the end of each of the last `days` business days, oldest first; for today the present ones.
 
-        Days before the first snapshot are not there; a day without any repeats the one before.
+        Days before the first snapshot are left out; a day without any snapshot repeats the day before.
         """
         return await self._history.closes(days, self._now())
 
     async def load(self) -> ClosedCosts:
-        """The closed days that are remembered, and their costs."""
+        """The closed days, and their costs."""
         days = await self._database.read(remembered.COST_DAYS)
         return remembered.closed_costs(days, await self._database.read(remembered.CLOSED_COSTS))
 
@@ -230,9 +229,9 @@ class Store:
         await self._database.write(lambda connection: remembered.save_days(connection, day_from, day_to, rows))
 
     async def prune(self, keep_days: int, *, replay_rows: int = REPLAY_ROWS) -> int:
-        """Let go of raw snapshots older than `keep_days` business days, a short batch at a time; how many went.
+        """Delete raw snapshots older than `keep_days` business days, in short batches; returns their number.
 
-        The newest `replay_rows` stay however old they are: clients may ask for them again.
+        The newest `replay_rows` stay, because clients may request their replay.
         """
         return await maintenance.prune(
             self._database, self._calendar, keep_days=keep_days, now=self._now(), replay_rows=replay_rows
@@ -253,7 +252,7 @@ class Store:
             await self._database.write(run.forget_account, self._run.markets.forget)
 
     def health(self) -> State:
-        """What the last write told about the ledger."""
+        """The state of the ledger after the last write."""
         return {
             "state": "down" if self._condition.error else "connected",
             "since": self._condition.since,
@@ -264,14 +263,14 @@ class Store:
         }
 
     async def probe(self) -> None:
-        """Find out by a write whether the ledger works, and mend it if that is possible; raises StoreError."""
+        """Write a value, to find out whether the ledger works and to recover it if possible; raises StoreError."""
         probed = ("probed_at", str(self._now()))
         await self._database.write(
             lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", probed)
         )
 
     async def note_damage(self, finding: str) -> None:
-        """Have the next start put this file aside as damaged; nothing where even that cannot be written."""
+        """Have the next start rename this file as damaged; nothing happens if this cannot be written."""
         with suppress(StoreError):
             await self._database.write(lambda connection: integrity.note(connection, finding))
 
@@ -283,9 +282,9 @@ class Store:
         return bytes.fromhex(await self._database.write(run.read_secret))
 
     async def close(self) -> None:
-        """Finish what is being written, write the log back into the file, let it go.
+        """Finish the write in progress, write the log back into the file, and close it.
 
-        When everything that was offered is stored, the file says that the run ended cleanly.
+        If every snapshot is stored, the file is marked as closed cleanly.
         """
         if self._run.identity is not None and self._run.offered <= self._run.last_seq:
             with suppress(StoreError):

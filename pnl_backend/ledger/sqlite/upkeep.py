@@ -1,4 +1,4 @@
-"""Upkeep on a schedule: raw rows past their time go every hour, a backup is made once a day."""
+"""Scheduled maintenance: old raw rows are deleted every hour, a backup is made once a day."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DAY = 86_400.0
 
 
 class Upkeep:
-    """Runs beside the server. Without `backup_dir` no backups are made.
+    """A background task. Without `backup_dir` no backups are made.
 
-    The last backup's own name says when the next one is due, so restarts neither skip nor repeat one.
+    The name of the last backup gives the time of the next one, so that restarts neither skip nor repeat one.
     """
 
     def __init__(
@@ -47,28 +47,28 @@ class Upkeep:
 
     @property
     def problem(self) -> str | None:
-        """What failed when it was last tried; None while all is well."""
+        """What failed at the last try; None if nothing did."""
         return "; ".join(self._problems.values()) or None
 
     def start(self) -> None:
-        """Begin, with a first round at once."""
+        """Start, with a first round at once."""
         self._task = asyncio.create_task(self._run(), name="ledger-upkeep")
 
     async def stop(self) -> None:
-        """End now; a batch or a backup in hand is finished or leaves nothing behind."""
+        """Stop; a batch in progress is finished, a backup in progress is finished or removed."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def round(self) -> None:
-        """Everything that is due, each on its own: a failure is logged once, counted, and tried again next time."""
+        """Run everything that is due; a failure is logged once, counted, and tried again next time."""
         await self._try("retention", self._prune)
         await self._try("backup", self._back_up)
 
     async def _prune(self) -> None:
         gone = await self._store.prune(self._retention_days)
         if gone:
-            logger.info("{} raw snapshots older than {} days were let go", gone, self._retention_days)
+            logger.info("{} raw snapshots older than {} days were deleted", gone, self._retention_days)
 
     async def _back_up(self) -> None:
         if self._backup_dir is not None and self._is_due(self._backup_dir):
@@ -86,11 +86,11 @@ class Upkeep:
             self._problems[what] = f"{what}: {error}"
             self._failures[what] = self._failures.get(what, 0) + 1
             if self._failures[what] == 1:
-                logger.error("Upkeep of the ledger failed, it is tried again: {}", self._problems[what])
+                logger.error("Maintenance of the ledger failed, it is tried again: {}", self._problems[what])
             return
         self._problems.pop(what, None)
         if failures := self._failures.pop(what, 0):
-            logger.info("Upkeep of the ledger goes on after {} failures: {}", failures, what)
+            logger.info("Maintenance of the ledger works again after {} failures: {}", failures, what)
 
     async def _run(self) -> None:
         while True:

@@ -281,7 +281,7 @@ async def test_upkeep_goes_on_after_a_failure(store: Store, path: Path, tmp_path
     failed, made = asyncio.Event(), asyncio.Event()
 
     def heard(line: str) -> None:
-        for event, words in ((failed, "Upkeep of the ledger failed"), (made, "was backed up to")):
+        for event, words in ((failed, "Maintenance of the ledger failed"), (made, "was backed up to")):
             if words in line:
                 loop.call_soon_threadsafe(event.set)
 
