@@ -1,4 +1,4 @@
-"""One exception tree: what went wrong (code), how HTTP says it (status), whether trying again can help."""
+"""The tree of exceptions: each has a code, an HTTP status, and whether a retry can help."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class PnLError(Exception):
     """Root of every error this server raises on purpose.
 
-    `code` is stable and machine-readable, `status` the HTTP status that tells it, `retryable` whether the same
-    call may succeed later. `str(error)` is fit for a log line; it never holds a key.
+    `code` is stable and machine-readable, `status` the HTTP status of the response, `retryable` whether the same
+    call may succeed later. `str(error)` can be logged: it never contains a key.
     """
 
     code = "internal_error"
@@ -26,27 +26,27 @@ class ConfigError(PnLError):
 
 
 class StartError(PnLError):
-    """The server, or the simulator, cannot listen where it was asked to; the message says which setting to change."""
+    """The server, or the simulator, cannot listen on the address; the message says which setting to change."""
 
     code = "start_error"
 
 
 class OutputError(PnLError):
-    """A file that a command should write cannot be written."""
+    """The output file of a command cannot be written."""
 
     code = "output_error"
 
 
 class ImportFileError(PnLError):
-    """A file that `pnl-backend import` cannot take over; the message says why, in one line."""
+    """A file that `pnl-backend import` cannot import; the message says why, in one line."""
 
     code = "import_error"
 
 
 class FetchError(PnLError):
-    """One upstream call failed; the last good reading stands.
+    """One upstream call failed; the last good reading stays in use.
 
-    `retry_after` is the pause in seconds that the upstream asked for, `hint` what a person can do about it.
+    `retry_after` is the upstream's Retry-After in seconds, `hint` what the operator can do.
     """
 
     code = "upstream_error"
@@ -67,7 +67,7 @@ class UpstreamTimeout(FetchError):
 
 
 class UpstreamRateLimited(FetchError):
-    """The upstream asked us to slow down (429, or 529 overloaded)."""
+    """The upstream limited the rate (429), or is overloaded (529)."""
 
     code = "upstream_rate_limited"
 
@@ -80,7 +80,7 @@ class UpstreamAuthError(FetchError):
 
 
 class InvalidResponse(FetchError):
-    """The upstream answered with something that cannot be trusted; the message names the field or the cause."""
+    """The upstream's response is invalid; the message names the field or the cause."""
 
     code = "upstream_invalid"
 
@@ -94,7 +94,7 @@ class StoreError(PnLError):
 
 
 class BadRequest(PnLError):
-    """A parameter is not what the route allows; the message names it."""
+    """A parameter has a value that the route does not allow; the message names it."""
 
     code = "bad_request"
     status = 400
@@ -108,7 +108,7 @@ class Unauthorized(PnLError):
 
 
 class Forbidden(PnLError):
-    """A key was given that does not open this."""
+    """The given key does not permit this."""
 
     code = "invalid_api_key"
     status = 403
@@ -122,7 +122,7 @@ class NotFound(PnLError):
 
 
 class RateLimited(PnLError):
-    """The client made more requests than its budget allows; `retry_after` is in seconds."""
+    """The client made more requests than its limit allows; `retry_after` is in seconds."""
 
     code = "rate_limited"
     status = 429

@@ -58,7 +58,7 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     yield await _redis(settings)
     if settings.demo_mode:
-        yield Finding("upstreams", "ok", "DEMO: the built-in simulator plays every upstream")
+        yield Finding("upstreams", "ok", "DEMO: the built-in simulator replaces every upstream")
         return
     async with aiohttp.ClientSession() as session:
         client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
@@ -95,7 +95,7 @@ async def _database(settings: Settings) -> Finding:
 
 
 def _unusable(error: StoreError) -> Finding:
-    """A warning where the server starts all the same: the disk is full or read-only, or a right is missing."""
+    """A warning if the server starts all the same: the disk is full or read-only, or a permission is missing."""
     if may_pass(error):
         return Finding("database", "warning", f"{error}; the server starts and stores nothing until it can")
     return Finding("database", "problem", str(error))
@@ -109,7 +109,9 @@ async def _redis(settings: Settings) -> Finding:
         return Finding("redis", "ok", "connected")
     if problem.lasting:
         return Finding("redis", "problem", f"{problem.detail}; the server would run without it")
-    return Finding("redis", "warning", f"{problem.detail}; the server runs without it and takes it up when it returns")
+    return Finding(
+        "redis", "warning", f"{problem.detail}; the server runs without it and uses it when it is available again"
+    )
 
 
 async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settings: Settings) -> Finding:
@@ -122,7 +124,7 @@ async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settin
     except FetchError as error:
         return Finding(name, _failure_status(fetcher, error), describe_problem(error))
     except Exception as error:  # the settings can make a request invalid: a key with a line break in it
-        return Finding(name, "problem", f"cannot be asked with these settings ({type(error).__name__})")
+        return Finding(name, "problem", f"cannot be fetched with these settings ({type(error).__name__})")
     return Finding(name, "ok", f"answers: {source.type.summary(fetched.value)}")
 
 

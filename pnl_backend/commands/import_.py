@@ -1,4 +1,4 @@
-"""`pnl-backend import`: takes over what the Node server left: its settings, its database, or a JSON export."""
+"""`pnl-backend import`: imports files of the Node server: its settings, its database, or a JSON export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Take the file over and report line by line what was taken and what was not."""
+    """Import the file and report line by line what was taken and what was not."""
     file = arguments.file
     kind = kind_of(file)
     if kind == "settings":  # the current settings are not read first: they may be wrong or missing

@@ -1,6 +1,6 @@
-"""An older `.env` as one of this server: what has the same meaning is written down, the rest is named with its reason.
+"""Converts an older `.env`: settings with the same meaning are written, the others are reported with the reason.
 
-No value is ever printed. What is written goes into a file that only its owner may read, and never over another one.
+No value is ever printed. The new file can be read by its owner only, and never replaces another one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pnl_backend.sources.kalshi.settings import ENDED_HOST
 from pnl_backend.sources.revenue.settings import PATH as JOHNS_PATH
 
 ADDITIONS = ".import"
-"""Added to the name of a `.env` that is there already: beside it lies what an import would add."""
+"""Suffix of the file that is written beside an existing `.env`."""
 
 _PLACEHOLDER = re.compile(r"your[-_ ].*|x{3,}|<.*>|change-?me", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=*?&%-]*")
@@ -32,12 +32,12 @@ OnLine = Callable[[str], None]
 
 
 def import_settings(file: Path, target: Path, *, on_line: OnLine) -> int:
-    """Write `target`, or beside it what it lacks, and report every name of `file`; 0, or an error in one line."""
+    """Write `target`, or beside it the names that it lacks, and report every name of `file`."""
     given = _read(file)
     taken: dict[str, str] = {}
     on_line(f"{file}: settings of the Node server")
     for name, value in given.items():
-        reason, setting = _judged(name, value)
+        reason, setting = _setting_of(name, value)
         if setting is None:
             on_line(f"  {name}: not taken: {reason}")
         elif setting[0] in taken:
@@ -49,7 +49,7 @@ def import_settings(file: Path, target: Path, *, on_line: OnLine) -> int:
         on_line(f"{target} is that file itself: nothing is written, what was not taken is yours to change")
         return 0
     there = _names_in(target) if target.exists() else set()
-    for line in _keyed(taken, there):
+    for line in _new_key(taken, there):
         on_line(f"  {line}")
     _write({name: value for name, value in taken.items() if name not in there}, target, on_line)
     return 0
@@ -65,22 +65,22 @@ def _read(file: Path) -> dict[str, str]:
     }
 
 
-def _judged(name: str, value: str) -> tuple[str, tuple[str, str] | None]:
-    """Why a name is not taken, or the name and the value that stand for it here."""
+def _setting_of(name: str, value: str) -> tuple[str, tuple[str, str] | None]:
+    """Why a name is not taken, or the name and the value of its setting here."""
     fields = {known: field for field in settings_class().model_fields for known in config_text.names(field)}
     field = fields.get(name)
     if field is None:
         built = name.startswith(FOREIGN)
         return ("read when a dashboard is built, not by the server" if built else "nothing here has this name"), None
-    if reason := _unfit(field, value):
+    if reason := _invalid(field, value):
         return reason, None
     if field == "john_api_base_url":
         return "", ("JOHNS_REVENUE_URL", value.rstrip("/") + JOHNS_PATH)
     return "", (config_text.names(field)[0], value)
 
 
-def _unfit(field: str, value: str) -> str | None:
-    """Why a value cannot stand here; None for one that can."""
+def _invalid(field: str, value: str) -> str | None:
+    """Why a value is not valid here; None if it is."""
     if not value.strip():
         return "it is empty"
     if _PLACEHOLDER.fullmatch(value.strip()):
@@ -91,7 +91,7 @@ def _unfit(field: str, value: str) -> str | None:
 
 
 def _changed_meaning(field: str, value: str) -> str | None:
-    """Why a value that was right for the Node server is not right here."""
+    """Why a value that was valid for the Node server is not valid here."""
     if field == "db_path":
         return f"that file is the Node server's; take it over with: pnl-backend import {value}"
     if field == "kalshi_api_url" and ENDED_HOST in value:
@@ -101,8 +101,8 @@ def _changed_meaning(field: str, value: str) -> str | None:
     return None
 
 
-def _keyed(taken: dict[str, str], there: Container[str]) -> Iterator[str]:
-    """In production a key that is missing or refused is made anew."""
+def _new_key(taken: dict[str, str], there: Container[str]) -> Iterator[str]:
+    """In production, replace a missing or refused key by a new one."""
     if taken.get("NODE_ENV", "").strip().lower() != "production" or "API_KEY" in there:
         return
     old = taken.get("API_KEY")

@@ -1,7 +1,7 @@
-"""One line a request, in which no key can stand: only parameters that we know are written with their values.
+"""The access log: one line a request, without keys, because only known parameters are written with their values.
 
-A log record costs more than the whole rest of a request, so a lone request is written at once, and those that follow
-within a moment are gathered into one record of many lines.
+A log record costs more than the rest of a request, so that requests in quick succession are written as one record of
+many lines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VALUE_CUT = 32
 
 
 class AccessLog:
-    """Writes what was asked and answered, at level info; probes of the health routes at debug."""
+    """Logs requests and their status at level info; probes of the health routes at debug."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -30,7 +30,7 @@ class AccessLog:
     def add(
         self, request: web.Request, *, address: str, status: int, size: int | None, seconds: float, request_id: str
     ) -> None:
-        """Note one answered request and how long that took."""
+        """Log one answered request and its duration."""
         method = clean(request.method, 16)
         line = f"{address} {method} {target(request)} {status} {size or 0}B {seconds * 1000:.1f}ms {request_id}"
         if request.path.startswith("/health"):
@@ -41,7 +41,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered, and gather on for as long as requests keep coming."""
+        """Write the collected lines, and collect again while requests keep coming."""
         if self._window is not None:
             self._window.cancel()
             self._window = None
@@ -51,7 +51,7 @@ class AccessLog:
             self._window = asyncio.get_running_loop().call_later(GATHER, self.flush)
 
     async def close(self, app: web.Application) -> None:  # noqa: ARG002 - a cleanup hook's signature
-        """Write what is left."""
+        """Write the remaining lines."""
         self.flush()
         if self._window is not None:
             self._window.cancel()
@@ -59,7 +59,7 @@ class AccessLog:
 
 
 def target(request: web.Request) -> str:
-    """Path and known parameters, escaped and cut; a key's value becomes `***`, whatever we do not know `…`."""
+    """Path and known parameters, escaped and cut; a key's value is shown as `***`, an unknown parameter as `…`."""
     path = clean(request.path, _PATH_CUT)
     if not request.query_string:
         return path

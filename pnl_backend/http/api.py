@@ -1,4 +1,4 @@
-"""The HTTP room's front door: one aiohttp application with every REST route, the page and the descriptions."""
+"""Builds the aiohttp application with every REST route, the page and the descriptions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from pnl_backend.http.routing import Route
 def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = ()) -> web.Application:
     """Build the application, to be served with `access_log=None`: it writes its own.
 
-    `extra` routes are served and described like its own. Whatever else is mounted on it later is guarded as a read
-    route by itself, but left alone under `options.passthrough`.
+    `extra` routes are served and described like its own. Routes that are added to it later need a read key, except
+    under `options.passthrough`.
     """
     docs = DocsRoutes(ports.asyncapi)
     routes = [
@@ -34,7 +34,7 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
         *SourcesRoutes(ports, options).routes(),
         *docs.routes(),
         *extra,
-        *PageRoutes(options.dist, ports.upgrade).routes(),  # last, for its file names match widely
+        *PageRoutes(options.dist, ports.upgrade).routes(),  # last, because its pattern matches many paths
     ]
     docs.describe(openapi(routes, version=options.version, sources=ports.sources))
     gate = Gate(routes, options)

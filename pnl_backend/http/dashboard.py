@@ -1,4 +1,4 @@
-"""Where the built dashboard is: inside an installed package, or beside the package in the project's own folder."""
+"""Finds the built dashboard: inside an installed package, or beside the package in a checkout of the project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def dashboard_folder(package: Path = _PACKAGE) -> Path | None:
-    """The folder with the dashboard's index.html, which the project's own has after `make client`.
+    """The folder with the dashboard's index.html; in a checkout it exists after `make client`.
 
     None for a package that was built without the dashboard.
     """
@@ -16,6 +16,6 @@ def dashboard_folder(package: Path = _PACKAGE) -> Path | None:
     if carried.is_dir():
         return carried
     project = package.parent
-    # Where the package is installed, another one beside it may be called `client`.
+    # An installed package may have another package named `client` beside it.
     is_project = (project / "pyproject.toml").is_file() and (project / "client" / "package.json").is_file()
     return project / "client" / "dist" if is_project else None

@@ -1,4 +1,4 @@
-"""The descriptions as a page that a person reads: written by the server, without script and without any network."""
+"""The descriptions as an HTML page, rendered by the server, without scripts and external files."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _type(schema: Json) -> str:
-    """A schema in a few words, with a link where it has a name."""
+    """A short form of a schema, with a link if it has a name."""
     match schema:
         case {"$ref": ref}:
             name = escape(ref.rsplit("/", 1)[1])

@@ -13,7 +13,7 @@ JSON = "application/json"
 
 
 def success(data: bytes, now_ms: int, *, beside: bytes | None = None) -> CompleteResponse:
-    """200 with data that is JSON already; the fields of the object `beside` stand beside the envelope's own."""
+    """200 with data that is JSON already; the fields of the object `beside` are added to the envelope's own."""
     return CompleteResponse(success_json(data, now_ms, beside=beside), content_type=JSON)
 
 
@@ -38,7 +38,7 @@ def failure(
 
 
 def refusal(status: int, *, request_id: str, now_ms: int, headers: Mapping[str, str] | None = None) -> CompleteResponse:
-    """The failure form for a status that says everything itself."""
+    """The failure body for a status without further detail."""
     phrase = HTTPStatus(status).phrase
     error = ErrorDetail(phrase, phrase.lower().replace(" ", "_"), request_id)
     return failure(status, error, now_ms=now_ms, headers=headers)

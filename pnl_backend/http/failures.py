@@ -1,4 +1,4 @@
-"""Any exception of a request as its failure answer, logged once with the id that the client sees."""
+"""Converts an exception into the failure response, and logs it once with the id that the client gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_KINDS = 1000
 
 
 class Failures:
-    """Turns exceptions into answers. In production a 5xx says no more than its status does."""
+    """Converts exceptions into responses. In production a 5xx has no detail beyond its status."""
 
     def __init__(self, *, production: bool) -> None:
         self._production = production
@@ -50,17 +50,17 @@ class Failures:
             headers["WWW-Authenticate"] = "Bearer"
         detail = ErrorDetail(message, code, request_id, retry_after, stack)
         response = failure(status, detail, now_ms=now_ms, headers=headers)
-        if status in {408, 413}:  # what is left of the body is not worth reading
+        if status in {408, 413}:  # the rest of the body is not read
             response.force_close()
         return response
 
     def _http(self, error: web.HTTPException, request_id: str, now_ms: int) -> web.StreamResponse:
-        """The framework's own refusals: no route, a wrong method, a refused preflight."""
+        """The framework's own errors: no route, a wrong method, a refused preflight."""
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return refusal(error.status, request_id=request_id, now_ms=now_ms, headers=headers)
 
     def log(self, error: Exception, request_id: str) -> None:
-        """The first of a kind with its traceback, the next ones with their count."""
+        """Log the first error of a kind with its traceback, the next ones with their count."""
         frame = traceback.extract_tb(error.__traceback__)[-1:]
         kind = f"{type(error).__name__} at {frame[0].filename}:{frame[0].lineno}" if frame else type(error).__name__
         if len(self._seen) >= _MAX_KINDS:

@@ -1,4 +1,4 @@
-"""The security headers of every answer, built once: helmet's set with a strict Content-Security-Policy."""
+"""The security headers of every response, built once: helmet's set with a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def security_headers(connect_sources: Iterable[str] = ()) -> dict[str, str]:
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
-    """The headers as they go over the wire, each with its CRLF."""
+    """The headers as bytes of the response head, each with its CRLF."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

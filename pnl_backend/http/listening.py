@@ -1,4 +1,4 @@
-"""Where the server listens, in words: the address that a person can open, and why it cannot listen at all."""
+"""Texts about listening: the URL that a browser can open, and why the server cannot listen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pnl_backend.errors import StartError
 
 _WHY = {
     errno.EADDRINUSE: "the port is in use: stop the program that has it, or set another PORT",
-    errno.EADDRNOTAVAIL: "it is no address of this machine: set HOST to one that is, or to 0.0.0.0 for all of them",
+    errno.EADDRNOTAVAIL: "not an address of this machine: set HOST to one of its addresses, or to 0.0.0.0 for all",
     errno.EACCES: "not permitted: ports below 1024 need a privilege, set PORT to a higher one",
 }
 
 
 def url_of(host: str, port: int) -> str:
-    """The URL that opens, on this machine, what listens on `host`."""
+    """The URL, on this machine, of a server that listens on `host`."""
     return f"http://{_reachable(host)}:{port}"
 
 

@@ -1,4 +1,4 @@
-"""What every request passes, in one place: id, key, limit, errors, headers, access log."""
+"""The middleware of every request: id, key, limit, errors, headers, access log."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from pnl_backend.http.routing import Access, Guard, Handler, Route
 
 @dataclass(slots=True)
 class RequestInfo:
-    """What the middleware found out about a request; `grant` is None where no key was needed, or none was right.
+    """What the middleware knows about a request; `grant` is None if no key was needed, or none was valid.
 
-    `started` is the response that the handler itself prepared, while the handler runs: kept for longer, it would make
-    a cycle of request and response.
+    `started` is the response that the handler itself prepared, while the handler runs: a longer reference would be a
+    cycle of request and response.
     """
 
     request_id: str
@@ -47,17 +47,17 @@ INFO = web.RequestKey("info", RequestInfo)
 _X_REQUEST_ID = istr("X-Request-ID")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _DEFAULTS: dict[str, str] = {hdrs.CACHE_CONTROL: NO_STORE, hdrs.VARY: hdrs.ORIGIN}
-"""For answers that do not say otherwise."""
+"""For responses without a Cache-Control of their own."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 _PREFLIGHT = Guard("public", limited=False)
-_UNROUTED = Guard("public", limited=True)  # 404 and 405 tell nothing that the description does not
+_UNROUTED = Guard("public", limited=True)  # 404 and 405 reveal nothing beyond the public description
 _OTHER = Guard("read", limited=True)
 
 
 class Gate:
     """The middleware and the header hook of one application.
 
-    Routes that the application gained elsewhere are guarded as read routes, unless their path is passed through.
+    Routes that were added elsewhere need a read key, unless their path is passed through.
     """
 
     def __init__(self, routes: Iterable[Route], options: HttpOptions) -> None:
@@ -83,7 +83,7 @@ class Gate:
             return await handler(request)
         start = time.perf_counter()
         info = request[INFO] = RequestInfo(_request_id(request), *client_of(request, self._addresses))
-        status, size = 499, None  # the status that stays when the client goes away before an answer
+        status, size = 499, None  # logged if the client disconnects before the response
         try:
             try:
                 self._admit(request, info)
@@ -111,7 +111,7 @@ class Gate:
         return response
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add the headers that every answer has, streams and failures included."""
+        """Add the headers of every response, streams and failures included."""
         info = request.get(INFO)
         if info is not None and info.handling:
             info.started = response
@@ -129,35 +129,35 @@ class Gate:
             headers[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
 
     def _common_fields(self, info: RequestInfo) -> str:
-        """The lines of what `on_prepare` adds to an answer that has no headers of its own."""
+        """The header lines that `on_prepare` adds to a response without headers of its own."""
         lines = f"{self._lines}{_X_REQUEST_ID}: {info.request_id}\r\n"
         if info.verdict is None and not info.secure:
             return lines
         return lines + header_lines(self._further_fields(info))
 
     def _further_fields(self, info: RequestInfo) -> dict[str, str]:
-        """The headers that not every answer has."""
+        """The headers that depend on the request."""
         fields = {} if info.verdict is None else info.verdict.headers()
-        if info.secure and not self._options.production:  # in production every answer has it
+        if info.secure and not self._options.production:  # in production every response has it
             fields[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
         return fields
 
     def _is_elsewhere(self, request: web.Request) -> bool:
-        """Whether a handler serves it that does its own auth, limits and CORS."""
+        """Whether its handler does its own authentication, limits and CORS."""
         return request.path.startswith(self._options.passthrough) and request.match_info.http_exception is None
 
     def _recover(self, request: web.Request, info: RequestInfo, error: Exception) -> web.StreamResponse:
-        """The failure answer, or the broken-off response where its head is already on the way."""
+        """The failure response, or the aborted response if its head has been sent already."""
         if info.started is None:
             return self._failures.answer(error, request_id=info.request_id, now_ms=self._options.now_ms())
         if not isinstance(error, ConnectionError):
             self._failures.log(error, info.request_id)
-        if request.transport is not None:  # a cut connection is the only way left to say that this is not all
+        if request.transport is not None:  # only a closed connection can show that the body is incomplete
             request.transport.abort()
         return info.started
 
     def _admit(self, request: web.Request, info: RequestInfo) -> None:
-        """Count the request, then check its key; raises what refuses it."""
+        """Count the request, then check its key; raises Forbidden, Unauthorized or RateLimited."""
         guard = self._guard(request)
         denied: PnLError | None = None
         digest = b""
@@ -193,18 +193,18 @@ class Gate:
 
 
 def _method(request: web.Request) -> str:
-    """The method, where it is one that we serve: a client may make up any other."""
+    """The method, if the server has it, else a fixed label: clients can send any text."""
     return request.method if request.method in _METHODS else "other"
 
 
 def _pattern(request: web.Request) -> str:
-    """The route's pattern; `other` for what no route answers."""
+    """The route's pattern; `other` for a path without a route."""
     resource = request.match_info.route.resource
     return "other" if resource is None else resource.canonical
 
 
 def _request_id(request: web.Request) -> str:
-    """The client's id where it is short and plain, so that it can stand in a log line; else one of ours."""
+    """The client's id if it is short and safe for a log line; else a new one."""
     given = request.headers.get(_X_REQUEST_ID)
     if given is not None and _SANE_ID.fullmatch(given):
         return given

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 _KEYS: list[Json] = [{"header": []}, {"bearer": []}, {"query": []}]
 _SECURITY: dict[str, list[Json]] = {"public": [], "optional": [{}, *_KEYS]}
-"""By access; every other needs one of the keys."""
+"""Security by access; all others require one of the keys."""
 _SCHEMES: Json = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -34,7 +34,7 @@ _INTRODUCTION = (
 
 
 def openapi(routes: Iterable[Route], *, version: str, sources: Sequence[DescribedSource]) -> Json:
-    """The whole document; routes that are not documented stay out."""
+    """The whole document, without the routes that are not documented."""
     shown = [route for route in routes if route.documented]
     paths: Json = {}
     for route in shown:

@@ -1,4 +1,4 @@
-"""What a route accepts: a parameter says name, bounds and default once, for the parser and for the description."""
+"""Parameters of routes: name, bounds and default are defined once, for parsing and for the description."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class IntParam:
 
 @dataclass(frozen=True, slots=True)
 class LimitParam:
-    """How many at most: a whole number above 0, None when absent; what exceeds `maximum` is cut to it."""
+    """How many at most: a whole number above 0, None when absent; larger values are reduced to `maximum`."""
 
     name: str
     description: str
@@ -77,7 +77,7 @@ class LimitParam:
         return {"type": "integer", "minimum": 1}
 
     def read(self, request: web.Request) -> tuple[int | None, bool]:
-        """The limit, and whether it was cut."""
+        """The limit, and whether it was reduced."""
         text = _one(request, self.name)
         if text is None:
             return None, False
@@ -91,7 +91,7 @@ class LimitParam:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceParam:
-    """One of a few words."""
+    """One of a fixed set of words."""
 
     name: str
     description: str
@@ -111,7 +111,7 @@ class ChoiceParam:
 
 
 def _one(request: web.Request, name: str) -> str | None:
-    """The parameter's only value; twice the same name is ambiguous."""
+    """The parameter's value, None when absent; BadRequest if it is given more than once."""
     if not request.query_string:
         return None
     values = request.query.getall(name, [])

@@ -1,4 +1,4 @@
-"""What the HTTP room needs from the rest of the house; whoever composes the server hands in objects that fit."""
+"""The interfaces that the HTTP application needs from other parts; the composition root passes the objects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Breakers(Protocol):
 
 class Cache(Protocol):
     def stats(self) -> operations.CacheStats:
-        """What the cache was asked since the start."""
+        """The cache's counters since the start."""
 
     async def clear(self) -> None:
         """Empty every tier."""
@@ -73,8 +73,8 @@ class Ports:
     health: Health
     metrics: Metrics
     upgrade: Upgrade | None = None
-    """Takes over a WebSocket upgrade of `/`; it checks key and origin itself. None: such a request gets 404."""
+    """Handles a WebSocket upgrade of `/` and checks key and origin itself. None: such a request gets 404."""
     asyncapi: Callable[[], Mapping[str, Any]] | None = None
-    """The AsyncAPI document, where the feeds describe themselves."""
+    """The AsyncAPI document, if the feeds are described."""
     sources: Sequence[DescribedSource] = ()
     """Every source of the snapshots, in their order."""

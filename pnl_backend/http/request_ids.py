@@ -1,4 +1,4 @@
-"""Ids of requests, drawn from the system's randomness many at a time: one system call for each would be felt."""
+"""Ids of requests, from the system's random numbers; many are read at a time, to save system calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ids: list[str] = []
 
 
 def new_request_id() -> str:
-    """An id that nobody has had before and nobody can guess."""
+    """A unique id that cannot be guessed."""
     if not _ids:
         digits = os.urandom(_DRAWN * LENGTH // 2).hex()
         _ids.extend(digits[start : start + LENGTH] for start in range(0, len(digits), LENGTH))

@@ -1,4 +1,4 @@
-"""A response with its whole body, whose head is joined from prepared text instead of being built field by field."""
+"""A response with a complete body, whose head is made of prepared text instead of single header fields."""
 
 from __future__ import annotations
 

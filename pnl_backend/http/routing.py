@@ -1,4 +1,4 @@
-"""A route as data, read by router, guard and description: who may ask, what it takes, what it answers."""
+"""A route as data, for the router, the key check and the description: access, parameters, responses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pnl_backend.http.params import Param
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Access = Literal["public", "optional", "read", "admin", "metrics"]
-"""Who may ask; `optional` needs no key and answers more to a right one."""
+"""Who may call the route; `optional` needs no key and returns more with a valid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Who may ask, and whether the rate limit counts it."""
+    """Who may call the route, and whether the rate limit counts the call."""
 
     access: Access
     limited: bool = True
@@ -27,7 +27,7 @@ class Guard:
 class Answer:
     """One successful answer, `many` for a list of the model; without a model the body is text or free JSON.
 
-    The fields of `beside` stand beside the envelope's own.
+    The fields of `beside` are added to the envelope's own.
     """
 
     description: str
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """`cors` says whether other origins may ask it, `documented` whether the OpenAPI document shows it."""
+    """`cors`: other origins may call it; `documented`: the OpenAPI document contains it."""
 
     method: Literal["GET", "POST"]
     path: str

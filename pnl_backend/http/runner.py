@@ -1,4 +1,4 @@
-"""aiohttp's runner with our own answer to what is not HTTP: the failure form, without version, echo or traceback."""
+"""aiohttp's runner; malformed requests get our failure response, without version, echo or traceback."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KEEPALIVE = 75.0  # seconds an idle connection is kept: longer than the minute t
 LINGERING = 5.0  # seconds for the rest of a body that nobody reads
 
 _HEADERS: dict[str, str] = {
-    hdrs.SERVER: "pnl-backend",  # the framework would name itself and its version
+    hdrs.SERVER: "pnl-backend",  # the default names the framework and its version
     hdrs.CACHE_CONTROL: NO_STORE,
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
 }
 
 
 class ApiRunner(web.AppRunner):
-    """An AppRunner whose connections answer malformed requests as every other failure is answered."""
+    """An AppRunner whose connections answer malformed requests with our failure response."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class ApiRunner(web.AppRunner):
 
     @property
     def server(self) -> web.Server | None:
-        """What makes a protocol for each connection; None before `setup`."""
+        """Makes a protocol for each connection; None before `setup`."""
         counting = super().server
         if counting is None:
             return None
@@ -52,7 +52,7 @@ class ApiRunner(web.AppRunner):
 
 
 class _ServedPath:
-    """Makes requests whose path is written as the route that it matches, so that all that follows sees one form."""
+    """Makes requests whose path is replaced by that of the matching route, so that later code sees one form."""
 
     def __init__(
         self, make: Callable[..., web.BaseRequest], fold: Callable[[str], str], served: dict[str, str]
@@ -75,7 +75,7 @@ class _ServedPath:
 
 
 class _Protocols(web.Server):
-    """Makes our connections in the name of the application's server, which counts them and closes them at the end."""
+    """Makes our connections for the application's server, which counts them and closes them at shutdown."""
 
     def __init__(self, counting: web.Server, now_ms: Callable[[], int], make_request: _ServedPath) -> None:
         super().__init__(counting.request_handler, request_factory=make_request)
@@ -89,7 +89,7 @@ class _Protocols(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    """Answers what the parser refused, and what a handler outside our middleware let escape."""
+    """Answers requests that the parser refuses, and exceptions of handlers outside our middleware."""
 
     __slots__ = ("_now_ms",)
 
@@ -105,7 +105,7 @@ class _Connection(web.RequestHandler):
         self._now_ms = now_ms
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - see below
-        """Take every loss for an ordinary close: the next write then fails, whatever cut the connection.
+        """Treat every connection loss as an ordinary close: the next write then fails.
 
         Given an error, aiohttp puts it into a future that the error's own traceback refers to. The cycle would hold the
         handler's frame, with the request and the rows that it was writing, until the garbage collector runs.
@@ -117,7 +117,7 @@ class _Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes what the client sent, which may be a key
+        message: str | None = None,  # noqa: ARG002 - it may quote a key that the client sent
     ) -> web.StreamResponse:
         request_id = secrets.token_hex(8)
         if status < 500:
@@ -125,7 +125,7 @@ class _Connection(web.RequestHandler):
         else:
             logger.opt(exception=exc).error("Request {} of {} failed", request_id, request.remote)
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer is already on its way")
+            raise ConnectionError("the response has been started already")
         response = refusal(status, request_id=request_id, now_ms=self._now_ms(), headers=_HEADERS)
         response.force_close()
         return response

@@ -1,8 +1,8 @@
-"""pybreaker on a monotonic clock: the fetch runs inside it, and its state, count and timeout decide.
+"""pybreaker on a monotonic clock.
 
-pybreaker compares wall-clock times; `_Storage` keeps the moment of opening on the monotonic clock and hands pybreaker
-the wall-clock time that lies as long ago, so that a jump of the wall clock neither opens nor closes anything.
-pybreaker admits every caller while it is half-open: the guard has at most one fetch under way.
+pybreaker compares wall-clock times; `_Storage` keeps the time of opening on the monotonic clock and converts it to a
+wall-clock time for pybreaker, so that a jump of the wall clock has no effect. pybreaker admits every caller while it is
+half-open: the guard has at most one fetch in progress.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STATES: dict[str, BreakerState] = {
 
 
 class Breaker:
-    """Opens after `failure_threshold` failures in a row; `reset_timeout` seconds later one trial at a time decides."""
+    """Opens after `failure_threshold` failures in a row; after `reset_timeout` seconds one trial call is admitted."""
 
     def __init__(
         self, name: str, *, failure_threshold: int, reset_timeout: float, monotonic: Callable[[], float]
@@ -51,21 +51,21 @@ class Breaker:
 
     @property
     def reset_timeout(self) -> float:
-        """Seconds for which it stays open."""
+        """Seconds that it stays open."""
         return self._breaker.reset_timeout
 
     @property
     def wait(self) -> float:
-        """Seconds until the next call is admitted; 0 when it would be now."""
+        """Seconds until the next call is admitted; 0 if one is admitted now."""
         if self.state != "OPEN":
             return 0.0
         return max(self.reset_timeout - self._storage.open_for, 0.0)
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:
-        """Run the block under the breaker: what it raises counts as a failure, its end as a success.
+        """Run the block under the breaker: an exception counts as a failure, its end as a success.
 
-        A block that is cancelled says nothing about the upstream and leaves the breaker as it was. Raises
+        A cancelled block counts as neither. Raises
         pybreaker.CircuitBreakerError without running the block while `wait` is not over.
         """
         before = self._breaker.current_state, self._breaker.fail_counter, self._storage.opened
@@ -77,7 +77,7 @@ class Breaker:
             raise
 
     def reset(self) -> None:
-        """Close it and forget the failures."""
+        """Close it and reset the count of failures."""
         self._breaker.close()
 
     def _restore(self, state: str, failures: int, opened: float) -> None:
@@ -102,7 +102,7 @@ class _Storage(pybreaker.CircuitMemoryStorage):
 
     @property
     def opened_at(self) -> datetime | None:
-        """The wall-clock time that lies as long ago as the breaker opened; pybreaker compares it with now."""
+        """The time of opening as a wall-clock time; pybreaker compares it with the present time."""
         if self.opened == -math.inf:
             return None
         return datetime.now(UTC) - timedelta(microseconds=math.ceil(self.open_for * 1e6))
@@ -122,6 +122,6 @@ class _Storage(pybreaker.CircuitMemoryStorage):
         self.failures = 0
 
     def restore(self, failures: int, opened: float) -> None:
-        """Take back what a cancelled call changed."""
+        """Undo the changes of a cancelled call."""
         self.failures = failures
         self.opened = opened

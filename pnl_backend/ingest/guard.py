@@ -1,4 +1,4 @@
-"""Around a fetcher: single flight, deadline, backoff, circuit breaker, and the last good reading when live fails."""
+"""Wraps a fetcher: single flight, deadline, backoff, circuit breaker, and the last good reading after a failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pnl_backend.ingest.outage_log import OutageLog
 from pnl_backend.sources.base import Fetcher, ReadingCache
 from pnl_backend.sources.codec import Codec
 
-# Retries and pauses in seconds. A tick that comes a little early still counts as one poll interval later.
+# Seconds. A tick that comes slightly early still counts as one poll interval later.
 _RETRY = 5.0
 _LONGEST_BACKOFF = 60.0
 _LONGEST_RETRY_AFTER = 300.0
@@ -26,7 +26,7 @@ _EARLY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class BreakerStatus:
-    """What the wire contract tells of a breaker; times in ms since the epoch, `next_attempt_time` only while open."""
+    """The state of a breaker for clients; times in ms since the epoch, `next_attempt_time` only while open."""
 
     state: BreakerState
     failure_count: int
@@ -37,7 +37,7 @@ class BreakerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One fetch as a listener sees it: how long it took, and the error if it failed."""
+    """The result of one fetch: its duration, and the error if it failed."""
 
     source: SourceName
     seconds: float
@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Held(Generic[Value]):
-    """What was last learned, when by the wall clock (ms), and when by the monotonic one (s)."""
+    """The last value, with its time by the wall clock (ms) and by the monotonic clock (s)."""
 
     fetched: Fetched[Value]
     fetched_at: int
@@ -54,11 +54,11 @@ class _Held(Generic[Value]):
 
 
 class Guard(Generic[Value]):
-    """Reads one source and always has an answer. All durations are in seconds.
+    """Reads one source; `read` never raises. All durations are in seconds.
 
     `source` is its name, `service` what its circuit breaker and log lines are called.
-    `poll_interval` is how often the upstream is asked at most, `timeout` the deadline of one whole fetch. `clock`
-    is only for timestamps: whatever it does, nothing opens, closes, expires or retries by it, but by `monotonic`.
+    `poll_interval` is the least time between two fetches, `timeout` the deadline of a whole fetch. `clock` is for
+    timestamps only; the breaker, expiry and retries use `monotonic`.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Guard(Generic[Value]):
         self._last_good: LastGood[Value] = LastGood(cache, source, codec, self._log)
 
     async def read(self, patience: float | None = None) -> Reading[Value]:
-        """The reading of now, waiting at most `patience` for a fetch that is due or under way.
+        """The present reading, after waiting at most `patience` for a fetch that is due or in progress.
 
-        Any number of callers share one fetch, and none of them can cancel it. Never raises for an upstream or
+        Concurrent callers share one fetch, and none of them can cancel it. Never raises because of an upstream or
         the cache.
         """
         if self._task is None and not self._closed and self._wait() <= 0:
@@ -124,13 +124,13 @@ class Guard(Generic[Value]):
         )
 
     def reset(self) -> None:
-        """Close the breaker and let the next read ask the upstream at once."""
+        """Close the breaker and let the next read fetch at once."""
         self._breaker.reset()
         self._rate_limited = 0
         self._next_attempt = self._monotonic()
 
     async def close(self) -> None:
-        """Cancel the fetch in flight, finish what is being saved; later reads answer from what is known."""
+        """Cancel the fetch in progress and finish the save in progress; later reads return the last value."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -138,11 +138,11 @@ class Guard(Generic[Value]):
         await asyncio.gather(*pending, return_exceptions=True)
 
     def _wait(self) -> float:
-        """Seconds until the upstream may be asked again: the poll interval or backoff, and the breaker's timeout."""
+        """Seconds until the next fetch is allowed: by the poll interval or backoff, and by the breaker."""
         return max(self._next_attempt - self._monotonic(), self._breaker.wait, 0.0)
 
     async def _attempt(self) -> None:
-        """One fetch under the breaker, its deadline inside of it."""
+        """One fetch, with the deadline inside the breaker."""
         begun = self._monotonic()
         try:
             with self._breaker.calling():
@@ -165,7 +165,7 @@ class Guard(Generic[Value]):
         self._saving = asyncio.create_task(
             self._last_good.save(fetched, after=self._saving), name=f"save-{self.service}"
         )
-        self._tell(begun, None)
+        self._report(begun, None)
 
     def _failed(self, begun: float, error: FetchError) -> None:
         self._error = error
@@ -174,10 +174,10 @@ class Guard(Generic[Value]):
         self._log.failed(error)
         if self._breaker.state == "OPEN":
             self._log.opened(self._breaker.reset_timeout)
-        self._tell(begun, error)
+        self._report(begun, error)
 
     def _next_after(self, begun: float, error: FetchError) -> float:
-        """When to try again after a failure: as the upstream asks, by backoff, or soon."""
+        """When to try again after a failure: at the upstream's Retry-After, by backoff, or soon."""
         now = self._monotonic()
         if isinstance(error, UpstreamRateLimited):
             self._rate_limited += 1
@@ -207,13 +207,13 @@ class Guard(Generic[Value]):
         return await self._not_live(self._reason())
 
     def _reason(self) -> str:
-        """Why the reading is not live; the same words for as long as it is the same reason."""
+        """Why the reading is not live; the text is the same as long as the reason is."""
         if self._error is None:
             return f"{self.service}: no answer yet" if self._held is None else f"{self.service}: waiting for an answer"
         return f"{self._error} (circuit breaker open)" if self._breaker.state != "CLOSED" else str(self._error)
 
     async def _not_live(self, reason: str) -> Reading[Value]:
-        """The newest of what the cache and this guard remember; without either, a reading without a value."""
+        """The newer value of the cache's and this guard's; without either, a reading without a value."""
         cached = await self._last_good.load()
         held = self._held
         if held is not None:
@@ -229,7 +229,7 @@ class Guard(Generic[Value]):
     def _of(self, fetched: Fetched[Value], fetched_at: int, tier: Tier, error: str | None) -> Reading[Value]:
         return Reading(self.source, fetched.value, fetched.as_of, fetched_at, tier, error)
 
-    def _tell(self, begun: float, error: FetchError | None) -> None:
+    def _report(self, begun: float, error: FetchError | None) -> None:
         if self._on_outcome is not None:
             self._on_outcome(Outcome(self.source, self._monotonic() - begun, error))
 
@@ -238,5 +238,5 @@ class Guard(Generic[Value]):
 
 
 def _after(interval: float) -> float:
-    """An interval less the little by which a tick may come early and still count as the next one."""
+    """An interval, less the tolerance by which a tick may come early."""
     return interval - min(_EARLY, interval / 10)

@@ -1,4 +1,4 @@
-"""The last good reading of one source in the cache; a cache that fails is a miss, never an error."""
+"""The last good reading of one source in the cache; a failure of the cache counts as a miss."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LastGood(Generic[Value]):
         return None if fetched is None else (fetched, hit.tier)
 
     async def save(self, fetched: Fetched[Value], *, after: asyncio.Task[None] | None) -> None:
-        """Save it, once what is being saved `after` which it comes is done."""
+        """Save it when the earlier save `after` is done."""
         if after is not None:
             await asyncio.wait({after})
         data = self._codec.encode(fetched)

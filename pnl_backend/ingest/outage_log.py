@@ -9,7 +9,7 @@ from pnl_backend.sources.base import describe_problem
 
 
 class OutageLog:
-    """What has been said of the outage under way, so that it is said once."""
+    """What has been logged of the present outage, so that it is logged once."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -26,7 +26,7 @@ class OutageLog:
         logger.warning("{}: {} [{}]", self._service, describe_problem(error), error.code)
 
     def opened(self, trial_every: float) -> None:
-        """The breaker opened; said once per outage."""
+        """The breaker opened; logged once per outage."""
         if "breaker" in self._said:
             return
         self._said.add("breaker")
@@ -45,20 +45,22 @@ class OutageLog:
         self._said.clear()
 
     def crashed(self, error: Exception) -> None:
-        """A fetch failed by a fault of our own: the trace, once per outage and kind."""
+        """A fetch failed by an error in the fetcher: the traceback is logged, once per outage and kind."""
         kind = f"crash {type(error).__name__}"
         if kind in self._said:
             return
         self._said.add(kind)
         logger.opt(exception=error).error("{}: the fetcher itself failed", self._service)
 
-    def cache_failed(self, deed: str, error: Exception) -> None:
-        """The cached reading could not be read, decoded or written; said once per deed until that works again."""
-        if deed in self._cache_said:
+    def cache_failed(self, operation: str, error: Exception) -> None:
+        """The cached reading could not be read, decoded or written; logged once per operation until it works again."""
+        if operation in self._cache_said:
             return
-        self._cache_said.add(deed)
-        logger.warning("{}: the cached reading could not be {}: {}", self._service, deed, error or type(error).__name__)
+        self._cache_said.add(operation)
+        logger.warning(
+            "{}: the cached reading could not be {}: {}", self._service, operation, error or type(error).__name__
+        )
 
-    def cache_worked(self, deed: str) -> None:
-        """That deed worked, so its next failure is news."""
-        self._cache_said.discard(deed)
+    def cache_worked(self, operation: str) -> None:
+        """The operation worked, so its next failure is logged."""
+        self._cache_said.discard(operation)

@@ -1,4 +1,4 @@
-"""Lines of `.env` that set nothing: named by their number, never shown, for a value may be a secret."""
+"""Finds lines of `.env` that set nothing. They are reported by number only, because they may hold a secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SETS = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 def faulty_lines(text: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
     """Number of each line (from 1) that is no assignment, and what is wrong with it. `known` are the settings' names.
 
-    A quote that is closed on a later line is one value, as a key in PEM form is, unless a line in it sets a known name.
+    A quoted value may span lines, as a PEM key does, unless one of the lines sets a known name.
     """
     for binding in parse_stream(io.StringIO(text)):
         line = _first_line(binding)
@@ -35,6 +35,6 @@ def _is_name(key: str) -> bool:
 
 
 def _first_line(binding: Binding) -> int:
-    """Where it begins; the parser counts from the empty lines before it."""
+    """The number of its first line; the parser's own number is that of the empty lines before it."""
     text = binding.original.string
     return binding.original.line + len(re.findall(r"\r\n|\n|\r", text[: len(text) - len(text.lstrip())]))

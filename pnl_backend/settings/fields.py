@@ -45,14 +45,14 @@ def rules(value: object) -> object:
 
 
 def named_file(value: Path) -> Path:
-    """A path that ends in a file's name: others are made from it."""
+    """A path that ends with a file name, because other file names are made from it."""
     if value.name in ("", ".."):
         raise ValueError("not the name of a file")
     return value
 
 
 def names_loopback(host: str) -> bool:
-    """Whether only programs of this machine can reach a server on this address."""
+    """Whether only programs on this machine can connect to this address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -64,11 +64,11 @@ DOCUMENTED_KEYS = ("your-secret-key", "your-api-key", "your_api_key", "change-me
 
 
 def weakness_of(key: str) -> str | None:
-    """Why production refuses a key; None for one that it takes."""
+    """Why production refuses a key; None if it is accepted."""
     if len(key) < SHORTEST_PRODUCTION_KEY:
         return f"given {len(key)} characters, production needs at least {SHORTEST_PRODUCTION_KEY}"
     if any(known in key.lower() for known in DOCUMENTED_KEYS):
-        return "given a key that stands in the documentation, make one of your own"
+        return "given a key from the documentation, create one of your own"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Names that were meant as settings and are none: found in `.env` and, with more caution, in the environment."""
+"""Finds misspelt setting names in `.env` and, with stricter rules, in the environment."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FOREIGN = ("VITE_", "REACT_APP_")
 
 
 def misspelt(known: Collection[str], *, in_file: Iterable[str], in_environment: Iterable[str]) -> Iterator[str]:
-    """One line for each name that nobody reads and that is near a known one; names in upper case.
+    """One line for each unknown name that is similar to a known one; names in upper case.
 
-    A file holds our settings alone, so one or two letters are enough. An environment holds the names of every program
-    on the machine: there only long names count, because two short ones are easily alike by chance.
+    A file holds only our settings, so a difference of one or two letters is reported. An environment holds names of
+    other programs too, so only long names are compared there.
     """
     found: dict[str, str] = {}
     for name in in_environment:
@@ -27,10 +27,10 @@ def misspelt(known: Collection[str], *, in_file: Iterable[str], in_environment: 
 def without_effect(
     fields: Iterable[Sequence[str]], *, in_file: Collection[str], in_environment: Collection[str]
 ) -> Iterator[str]:
-    """One line for each name in `.env` that nobody reads, and for each one that another name of its setting overrules.
+    """One line for each name in `.env` without effect: unknown, or overridden by another name of the same setting.
 
-    `fields` has the names of every setting, the preferred one first; a name in the environment goes before all of
-    those in the file.
+    `fields` has the names of every setting, the preferred one first; a name in the environment overrides all names
+    in the file.
     """
     known: set[str] = set()
     for names in fields:
@@ -46,8 +46,8 @@ def without_effect(
 
 
 def _nearest(name: str, known: Collection[str], *, shortest: int) -> str | None:
-    """The known name of at least `shortest` letters that is nearest; None for a known name and for a distant one."""
-    # KALSHI_API_KEY_2 is a second key that somebody keeps, not a slip.
+    """The most similar known name of at least `shortest` letters; None if `name` is known or none is similar."""
+    # KALSHI_API_KEY_2 is a second key, not a misspelling.
     if name in known or name.startswith(FOREIGN) or name.rstrip("0123456789").rstrip("_") in known:
         return None
     near = [(_distance(name, other), other) for other in known if len(other) >= shortest]
@@ -56,7 +56,7 @@ def _nearest(name: str, known: Collection[str], *, shortest: int) -> str | None:
 
 
 def _distance(first: str, second: str) -> int:
-    """How many letters were left out, added, exchanged or swapped with their neighbour; underscores are no letters."""
+    """The edit distance: letters left out, added, replaced or swapped with their neighbour; `_` is ignored."""
     a, b = first.replace("_", ""), second.replace("_", "")
     before: list[int] = []
     last = list(range(len(b) + 1))

@@ -1,4 +1,4 @@
-"""Settings as people read them: values with secrets masked, the text of `.env.example`, one line a problem."""
+"""Texts about settings: values with secrets masked, the text of `.env.example`, one line for each problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pnl_backend.sources.setting import SourceSettings
 
 
 def load(**overrides: Any) -> Settings:
-    """The effective settings, `overrides` by field before all else; ConfigError with a line for each that is wrong."""
+    """The effective settings; `overrides`, by field, have precedence. ConfigError with a line for each wrong one."""
     problems = set(
         misspelt(
             _known(),
@@ -41,7 +41,7 @@ def load(**overrides: Any) -> Settings:
 
 
 def notices(settings: Settings) -> list[str]:
-    """One line for each setting that is given and cannot do what it says, though the server starts with it."""
+    """One line for each given setting that has no effect or cannot work, though the server starts with it."""
     in_environment = {name.upper() for name in EnvSettingsSource(settings_class()).env_vars}
     in_file = {name.upper() for name in _dotenv()}
     fields = [names(field) for field in settings_class().model_fields]
@@ -87,7 +87,7 @@ def names(field: str) -> list[str]:
 
 
 def problem_of(field: str, text: str) -> str | None:
-    """What is allowed for a field that `text` is no value of; None where it is one."""
+    """What is allowed for a field, if `text` is not a valid value of it; else None."""
     info = settings_class().model_fields[field]
     annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:

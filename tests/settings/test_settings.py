@@ -244,7 +244,7 @@ def test_an_open_address_needs_a_key(given):
     [
         (None, "API_KEY: none given"),
         ("short", "API_KEY: given 5 characters"),
-        ("your-secret-key-your-secret-key-00", "API_KEY: given a key that stands in the documentation"),
+        ("your-secret-key-your-secret-key-00", "API_KEY: given a key from the documentation"),
     ],
 )
 def test_production_refuses_to_start_without_a_good_key(given, key, fragment):

@@ -1,1 +1,1 @@
-"""The routes by topic; each class answers from the ports and lists its routes as data."""
+"""The routes by topic; each class has the handlers and lists its routes as data."""

@@ -1,4 +1,4 @@
-"""The descriptions for machines and for people."""
+"""The OpenAPI and AsyncAPI documents, and the page made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pnl_backend.wire.message import encode
 
 
 class DocsRoutes:
-    """Serves documents that are made once, when the routes are all known."""
+    """Serves documents that are built once, when all routes are known."""
 
     def __init__(self, asyncapi: Callable[[], Mapping[str, Any]] | None) -> None:
         self._asyncapi = None if asyncapi is None else asyncapi()
@@ -23,7 +23,7 @@ class DocsRoutes:
         self._page = ""
 
     def describe(self, openapi: Mapping[str, Any]) -> None:
-        """Take the finished document; before that nothing is served."""
+        """Set the finished document; before that nothing is served."""
         self._openapi_json = encode(openapi)
         self._page = render(openapi, self._asyncapi)
 

@@ -1,4 +1,4 @@
-"""What orchestrators, monitors and the older clients ask about the server itself; no limit.
+"""The health routes for orchestrators, monitors and older clients; no rate limit.
 
 No key is needed, but in production amounts of money are shown with one only.
 """

@@ -1,4 +1,4 @@
-"""Breakers, cache and metrics: what operators look at and, with an admin key, reset."""
+"""Breakers, cache and metrics for operators; resets need an admin key."""
 
 from __future__ import annotations
 

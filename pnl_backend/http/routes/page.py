@@ -1,4 +1,4 @@
-"""The dashboard at `/` as it was built, or an honest page that says how to build it."""
+"""The built dashboard at `/`, or a page that says how to build it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pnl_backend.http.ports import Upgrade
 from pnl_backend.http.routing import Guard, Route
 
 FOREVER = "public, max-age=31536000, immutable"  # the names of files under /assets/ change with their content
-ASK_EVERY_TIME = "no-cache"  # kept, but only shown after the server said that it is still the same
+ASK_EVERY_TIME = "no-cache"  # cached, but revalidated before each use
 
 _OPEN = Guard("public", limited=False)
 _OURS = files("pnl_backend.http") / "assets"
 
 
 class PageRoutes:
-    """Files of a build made by Vite; those compressed beforehand (`.br`, `.gz`) are sent to whoever takes them."""
+    """Files of a build made by Vite; those precompressed (`.br`, `.gz`) are sent to clients that accept them."""
 
     def __init__(self, dist: Path | None, upgrade: Upgrade | None) -> None:
         self._dist = None if dist is None else dist.resolve()
@@ -65,7 +65,7 @@ class PageRoutes:
         return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: caching})
 
     def _find(self, name: str) -> Path | None:
-        """The file of that name inside the build; None for anything that lies, or points, elsewhere."""
+        """The file of that name inside the build; None for a path, or a link, that leads outside."""
         if self._dist is None:
             return None
         try:

@@ -53,7 +53,7 @@ class NothingYet(PnLError):
 
 
 class PnlRoutes:
-    """Answers from the newest snapshot and from the ledger."""
+    """Serves the newest snapshot and the ledger."""
 
     def __init__(self, ports: Ports, options: HttpOptions) -> None:
         self._ports = ports
@@ -121,7 +121,7 @@ class PnlRoutes:
         kind = cast(Format, FORMAT.read(request))
         batches = self._ports.history.export(start, end, resolution)
         async with aclosing(encoded(batches, kind, days_of=self._days_of(resolution))) as chunks:
-            first = await anext(chunks)  # a ledger that cannot be read is still an ordinary failure here
+            first = await anext(chunks)  # until the head is sent, a ledger that cannot be read is an ordinary failure
             response = web.StreamResponse()
             response.content_type = "text/csv" if kind == "csv" else "application/json"
             response.charset = "utf-8"
@@ -137,7 +137,7 @@ class PnlRoutes:
         return response
 
     def _days_of(self, resolution: Resolution) -> ZoneInfo | None:
-        """The business zone where a row begins with a day of it."""
+        """The business zone, for resolutions whose rows begin with a business day."""
         return self._options.business_zone if resolution in ("1d", "1w") else None
 
     def _range(self, request: web.Request) -> tuple[int, int, Resolution]:

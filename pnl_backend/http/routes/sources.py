@@ -1,4 +1,4 @@
-"""What sources this server has, for clients that show a source which they do not know by name."""
+"""The list of this server's sources, for clients that can show sources which they do not know by name."""
 
 from __future__ import annotations
 
