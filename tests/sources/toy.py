@@ -61,10 +61,10 @@ class HostingFetcher:
         return Fetched(Bill(Decimal(spent), Decimal(credited), whole(answer, "servers", PATH, least=0)), as_of)
 
 
-def build(settings: HostingSettings, setup: Setup) -> HostingFetcher | Unconfigured:
+def build(settings: HostingSettings, given: Setup) -> HostingFetcher | Unconfigured:
     if settings.hosting_token is None:
         return Unconfigured("Hosting has no token", hint="set HOSTING_TOKEN", half=True)
-    return HostingFetcher(setup.client, settings.hosting_url, settings.hosting_token.get_secret_value())
+    return HostingFetcher(given.client, settings.hosting_url, settings.hosting_token.get_secret_value())
 
 
 def contribute(bill: Bill, moment: Moment) -> Contribution[HostingFigures]:

@@ -12,19 +12,19 @@ from pnl_backend.sources.anthropic.settings import AnthropicSettings
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
 
-def build(settings: AnthropicSettings, setup: Setup) -> AnthropicFetcher | Unconfigured:
+def build(settings: AnthropicSettings, given: Setup) -> AnthropicFetcher | Unconfigured:
     if settings.anthropic_api_key is None or not settings.anthropic_api_key.get_secret_value():
         return Unconfigured(
             "Anthropic is not configured",
             hint="set ANTHROPIC_API_KEY to an Admin key (sk-ant-admin...) of your organisation",
         )
     return AnthropicFetcher(
-        setup.client,
+        given.client,
         base_url=settings.anthropic_api_url,
         api_key=settings.anthropic_api_key.get_secret_value(),
-        since=setup.since,
-        closed_days=setup.closed_days,
-        by_api_key=setup.by_api_key,
+        since=given.since,
+        closed_days=given.closed_days,
+        by_api_key=given.by_api_key,
     )
 
 

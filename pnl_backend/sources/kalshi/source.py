@@ -13,7 +13,7 @@ from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
 
-def build(settings: KalshiSettings, setup: Setup) -> KalshiFetcher | Unconfigured:
+def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigured:
     key_id, pem = settings.kalshi_api_key, settings.kalshi_pem
     if key_id is None and pem is None:
         return Unconfigured(
@@ -37,7 +37,7 @@ def build(settings: KalshiSettings, setup: Setup) -> KalshiFetcher | Unconfigure
     except (PnLError, ValueError) as error:
         hint = getattr(error, "hint", None)
         return Unconfigured(f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)
-    return KalshiFetcher(setup.client, base_url=settings.kalshi_api_url, signer=signer)
+    return KalshiFetcher(given.client, base_url=settings.kalshi_api_url, signer=signer)
 
 
 def summary(portfolio: KalshiPortfolio) -> str:

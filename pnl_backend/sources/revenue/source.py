@@ -11,10 +11,10 @@ from pnl_backend.sources.revenue.settings import RevenueSettings
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType
 
 
-def build(settings: RevenueSettings, setup: Setup) -> RevenueFetcher:
+def build(settings: RevenueSettings, given: Setup) -> RevenueFetcher:
     token = settings.johns_revenue_token
     return RevenueFetcher(
-        setup.client, url=settings.revenue_url, token=token.get_secret_value() if token is not None else None
+        given.client, url=settings.revenue_url, token=token.get_secret_value() if token is not None else None
     )
 
 
