@@ -198,6 +198,8 @@ DOCUMENTED_MODULES = frozenset(
         "msgspec.structs",
         "prometheus_client.core",
         "prometheus_client.registry",
+        "pydantic.config",
+        "pydantic.fields",
         "redis.asyncio",
         "redis.backoff",
         "redis.exceptions",
