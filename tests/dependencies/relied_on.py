@@ -139,6 +139,7 @@ AIOHTTP = (
         _RESPONSE, "write_eof", "CompleteResponse", "called once when the handler is done", signature="self, data="
     ),
     Reliance(_STREAM_RESPONSE, "prepared", "CompleteResponse", "whether the head is on its way"),
+    Reliance(_STREAM_RESPONSE, "force_close", "CompleteResponse", "called to close the connection", signature="self"),
     Reliance(_STREAM_RESPONSE, "keep_alive", "CompleteResponse", "None unless the connection is to be closed"),
     Reliance(_RESPONSE, "body", "CompleteResponse", "the bytes that the constructor was given"),
     Reliance(

@@ -67,6 +67,12 @@ def _defined(node: ast.AST) -> Iterator[str]:
 
 def submodules(tree: ast.Module) -> Iterator[str]:
     """Modules inside other people's packages that are imported, or reached by their dotted name."""
+    imported = {
+        alias.asname or alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
@@ -78,6 +84,8 @@ def submodules(tree: ast.Module) -> Iterator[str]:
             continue
         for name in names:
             top, _, inside = name.partition(".")
+            if isinstance(node, ast.Attribute) and top not in imported:
+                continue  # a variable
             if inside and top not in {"pnl_backend", *sys.stdlib_module_names} and _is_module(name):
                 yield name
 
