@@ -124,6 +124,9 @@ AIOHTTP = (
     Reliance(_MESSAGE, "path", "_ServedPath", "the path with its query, as it was sent"),
     Reliance(_MESSAGE, "url", "_ServedPath", "the same, parsed"),
     Reliance("aiohttp.web_request.BaseRequest", "writer", "CompleteResponse", "takes the head and body as they are"),
+    Reliance(
+        _REQUESTS, "connection_lost", "_Connection", "called once when the transport is closed", signature="self, exc"
+    ),
     Reliance("aiohttp.http_writer.StreamWriter", "output_size", "_Connection", "whether an answer is on its way"),
     Reliance(
         "aiohttp.http_writer.StreamWriter",
