@@ -73,7 +73,7 @@ class Keys:
         return _allowed(self._known, grant.digest) >= grant.scopes
 
     def replace(self, *, read: Iterable[str] = (), admin: Iterable[str] = ()) -> frozenset[bytes]:
-        """Take a new set of keys; tells the watchers, and returns, the digests that no longer open what they did."""
+        """Take a new set of keys; calls the watchers with, and returns, the digests that lost access."""
         before = self._known
         self._known, self._has_read = _digests(read, admin)
         revoked = frozenset(d for d, grant in before.items() if not _allowed(self._known, d) >= grant.scopes)

@@ -16,7 +16,7 @@ CLIENTS = 10_000
 _Times = deque[float]
 
 
-class Verdict(NamedTuple):
+class Decision(NamedTuple):
     """`remaining` requests now, one more in `reset` s at the latest; `retry_after` is 0 where one was admitted."""
 
     limit: int
@@ -73,7 +73,7 @@ class RateLimiter:
     def __len__(self) -> int:
         return len(self._with_key) + len(self._without)
 
-    def take(self, digest: bytes, address: str) -> Verdict:
+    def take(self, digest: bytes, address: str) -> Decision:
         """Count one request of the client that a key's digest (empty: no key) and an address make."""
         now = self._clock()
         clients = self._with_key if digest else self._without
@@ -81,9 +81,9 @@ class RateLimiter:
         times = clients.times(client, now)
         if len(times) >= self.limit:
             wait = max(1, math.ceil(self._window - (now - times[0])))
-            return Verdict(self.limit, 0, wait, wait)
+            return Decision(self.limit, 0, wait, wait)
         clients.admit(client, times, now)
-        return Verdict(self.limit, self.limit - len(times), math.ceil(self._window - (now - times[0])))
+        return Decision(self.limit, self.limit - len(times), math.ceil(self._window - (now - times[0])))
 
 
 class _Clients:

@@ -55,10 +55,10 @@ class Authenticator:
         except Forbidden as error:
             if key is None or self.keys.knows(key):
                 raise
-            verdict = self._wrong.take(b"", address)
-            self._on_wrong("refused" if verdict.admitted else "limited")
+            decision = self._wrong.take(b"", address)
+            self._on_wrong("refused" if decision.admitted else "limited")
             if self._log_lines.take(b"", address).admitted:
                 logger.warning("Wrong API key from {}; further ones from there are only counted", address)
-            if not verdict.admitted:
-                raise TooManyWrongKeys(verdict.retry_after) from error
+            if not decision.admitted:
+                raise TooManyWrongKeys(decision.retry_after) from error
             raise

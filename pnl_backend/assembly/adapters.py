@@ -114,7 +114,7 @@ def store_part(health: Mapping[str, Any]) -> Part:
 
 
 class TickWatch:
-    """Tells metrics of each tick, health that an update went out, and `on_unstored` what waits for the ledger."""
+    """Reports each tick to the metrics and to health, and to `on_unstored` how many snapshots wait for the ledger."""
 
     def __init__(self, metrics: Metrics, on_unstored: Callable[[int], None]) -> None:
         self.health: HealthMonitor | None = None

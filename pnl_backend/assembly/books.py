@@ -43,9 +43,9 @@ class Books:
         """The sources as the loop reads them; every reading goes to the bookkeeper too."""
         return {guard.source: TappedSource(guard, self.keeper.on_reading) for guard in guards}
 
-    def tell(self, observed: Observed) -> None:
+    def on_recorded(self, observed: Observed) -> None:
         """Have a fact that nobody knew passed on; a pay-out moves the account as a fill does, a transfer no P&L."""
-        self.keeper.watchers.append(_Teller(observed))
+        self.keeper.watchers.append(_RecordedFacts(observed))
 
     def part(self) -> Part:
         """The books as a part of the health report."""
@@ -69,8 +69,8 @@ class Books:
             await self.upkeep.stop()
 
 
-class _Teller:
-    """Passes news on, one line for a batch however large."""
+class _RecordedFacts:
+    """Reports recorded facts, one line for a batch of any size."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed

@@ -94,7 +94,7 @@ async def open_core(stack: AsyncExitStack, settings: Settings) -> Core:
         recent.invalidate()
         await current.invalidate(f"{fact} {names}")
 
-    books.tell(invalidate)
+    books.on_recorded(invalidate)
     watch = TickWatch(metrics, recent.unstored)
     aggregator = _aggregator(settings, sources, books.sources(guards), store=store, hub=hub, watch=watch)
     breakers = Breakers(

@@ -67,7 +67,7 @@ def is_broken(error: BaseException) -> bool:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Tells the file at `path` from one that replaced it; None where there is none."""
+    """The identity of the file at `path`, which differs from that of one that replaces it; None where there is none."""
     try:
         found = path.stat()
     except OSError:

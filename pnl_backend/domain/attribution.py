@@ -53,7 +53,7 @@ def model_family(model: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpendSums:
-    """Anthropic's rows summed exactly, once for a reading: a year of them would weigh on every tick."""
+    """Anthropic's rows summed exactly, once for a reading: a year of them takes too long for every tick."""
 
     total: Decimal
     by_day: Mapping[date, Decimal]

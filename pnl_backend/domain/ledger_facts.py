@@ -45,7 +45,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One market's pay-out. `revenue` is what was received, `value` what one YES contract was worth (None: not told).
+    """One market's pay-out. `revenue` is what was received, `value` what one YES contract was worth (None: unknown).
 
     `result` is yes, no or scalar; counts and costs are of the position held on each side.
     """

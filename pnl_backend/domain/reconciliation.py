@@ -1,4 +1,4 @@
-"""Whether the account's equity explains its P&L, and whether the ledger's facts add up to what the sources told.
+"""Whether the account's equity explains its P&L, and whether the ledger's facts add up to what the sources reported.
 
 reconciliation = (equity - net deposits) - (pnl - fees), with equity = cash + what the open positions are worth. What
 is left over is published as it is, never absorbed.
@@ -36,7 +36,7 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One sum as the ledger's facts have it and as its source tells it, in USD."""
+    """One sum as the ledger's facts have it and as its source reports it, in USD."""
 
     name: str
     stored: Decimal
@@ -73,11 +73,11 @@ def _told_value(portfolio: KalshiPortfolio, marked: Decimal) -> Decimal:
     Recorded traffic leaves cash out of `portfolio_value`, a changelog says it is in it: whichever of the two lies
     closer to the marked positions is what it must be.
     """
-    told = portfolio.portfolio_value
-    if told is None:
+    reported = portfolio.portfolio_value
+    if reported is None:
         return marked
-    without_cash = told - portfolio.balance
-    return told if abs(told - marked) <= abs(without_cash - marked) else without_cash
+    without_cash = reported - portfolio.balance
+    return reported if abs(reported - marked) <= abs(without_cash - marked) else without_cash
 
 
 def net_deposits(transfers: Iterable[Transfer]) -> Decimal:

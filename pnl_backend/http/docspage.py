@@ -78,12 +78,12 @@ def _operation(path: str, method: str, operation: Json) -> str:
 
 def _feeds(asyncapi: Json) -> list[str]:
     parts = ["<h2>Feeds</h2>"]
-    told = {ref["$ref"]: o["action"] for o in asyncapi.get("operations", {}).values() for ref in o["messages"]}
+    actions = {ref["$ref"]: o["action"] for o in asyncapi.get("operations", {}).values() for ref in o["messages"]}
     described = asyncapi.get("components", {}).get("messages", {})
     for name, channel in asyncapi.get("channels", {}).items():
         title, address = escape(str(channel.get("title", name))), escape(str(channel.get("address", name)))
         rows = [
-            _feed_message(described[key], told.get(f"#/channels/{name}/messages/{key}"))
+            _feed_message(described[key], actions.get(f"#/channels/{name}/messages/{key}"))
             for key in channel.get("messages", {})
         ]
         parts.append(

@@ -14,7 +14,7 @@ from pnl_backend.access.addresses import ClientAddresses
 from pnl_backend.access.cors import check_preflight
 from pnl_backend.access.keys import Grant, presented_key
 from pnl_backend.access.peer import client_of, is_loopback
-from pnl_backend.access.ratelimit import RateLimiter, Verdict
+from pnl_backend.access.ratelimit import Decision, RateLimiter
 from pnl_backend.errors import Forbidden, PnLError, RateLimited
 from pnl_backend.http.accesslog import AccessLog
 from pnl_backend.http.failures import Failures
@@ -37,7 +37,7 @@ class RequestInfo:
     address: str
     secure: bool
     grant: Grant | None = None
-    verdict: Verdict | None = None
+    decision: Decision | None = None
     handling: bool = True
     started: web.StreamResponse | None = None
 
@@ -131,13 +131,13 @@ class Gate:
     def _common_fields(self, info: RequestInfo) -> str:
         """The header lines that `on_prepare` adds to a response without headers of its own."""
         lines = f"{self._lines}{_X_REQUEST_ID}: {info.request_id}\r\n"
-        if info.verdict is None and not info.secure:
+        if info.decision is None and not info.secure:
             return lines
         return lines + header_lines(self._further_fields(info))
 
     def _further_fields(self, info: RequestInfo) -> dict[str, str]:
         """The headers that depend on the request."""
-        fields = {} if info.verdict is None else info.verdict.headers()
+        fields = {} if info.decision is None else info.decision.headers()
         if info.secure and not self._options.production:  # in production every response has it
             fields[hdrs.STRICT_TRANSPORT_SECURITY] = HSTS
         return fields
@@ -168,9 +168,9 @@ class Gate:
             except PnLError as error:
                 denied = None if guard.access == "optional" else error
         if self._limiter is not None and guard.limited:
-            verdict = info.verdict = self._limiter.take(digest, info.address)
-            if not verdict.admitted:
-                raise RateLimited(verdict.retry_after)
+            decision = info.decision = self._limiter.take(digest, info.address)
+            if not decision.admitted:
+                raise RateLimited(decision.retry_after)
         if denied is not None:
             raise denied
 

@@ -1,4 +1,4 @@
-"""What every fetcher is, what it is handed, and the one HTTP call that all of them make."""
+"""What every fetcher is and is given, and the one HTTP call that all of them make."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def url_of(*schemes: str) -> AfterValidator:
 
 
 def pem_file(value: Path) -> Path:
-    """A text file that can be read now; what it holds is judged by whoever builds the key."""
+    """A text file that can be read now; its content is checked where the key is built."""
     try:
         value.read_text("utf-8")
     except OSError as error:

@@ -86,7 +86,7 @@ class Channel:
         else:
             replay.follow(self, self.current.seq)
         offset = self._group.offset(member) if member.variant else None
-        self._group.server.manager.tell(member, self.initial(offset))
+        self._group.server.manager.send_to(member, self.initial(offset))
 
     async def reached(self, seq: int) -> None:
         """Wait until the current update is `seq` or newer: a client may know one that is on its way to subscribers."""
@@ -186,7 +186,7 @@ class ChannelGroup:
             within = replay.channels if replay is not None else []
             topics = [c.room for c in self.channels if c.room in member.rooms or c in within]
             arguments = (as_text(Subscriptions(topics)), str(self.offset(member)))
-            self.server.manager.tell(member, self.server.manager.encode(SUBSCRIPTIONS, arguments, self.namespace))
+            self.server.manager.send_to(member, self.server.manager.encode(SUBSCRIPTIONS, arguments, self.namespace))
 
     # Replays.
 
@@ -196,7 +196,7 @@ class ChannelGroup:
         return replay if replay is not None and replay.member is member else None
 
     async def replay(self, member: Any, channel: Channel, since: Since) -> asyncio.Future[bool]:
-        """Send a member what it missed of a channel; the future tells whether that was all.
+        """Send a member what it missed of a channel; the future's result is whether that was all.
 
         An offset names every channel that its reader is in. So a member with offsets is sent all of them by the replay.
         """

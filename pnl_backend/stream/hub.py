@@ -1,7 +1,7 @@
-"""The hub: one committed snapshot in, every transport out; the newest held for whoever comes next.
+"""The hub: one committed snapshot in, every transport out; the newest held for the next subscriber.
 
 Publications are numbered by the ledger. The hub keeps the last ones in a ring and asks the store for older ones, so
-that a subscriber who says what it saw last gets exactly what it missed, or is told that it cannot.
+that a subscriber who says what it saw last gets exactly what it missed, or an answer that it cannot.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Replay(Protocol):
 
 
 class Sink(Protocol):
-    """A transport: it is told of each publication in order, and once when updates stop."""
+    """A transport: it is called with each publication in order, and once when updates stop."""
 
     async def publish(self, publication: Publication) -> None: ...
 
@@ -135,7 +135,7 @@ class Sink(Protocol):
 
 
 class Hub:
-    """Holds the newest publication, tells the sinks, answers what was missed."""
+    """Holds the newest publication, passes each one to the sinks, and answers what was missed."""
 
     def __init__(self, replay: Replay, *, ring: int = RING, stale_after: float = math.inf) -> None:
         """`stale_after` is how many seconds without a new publication make the newest one's sources not live."""

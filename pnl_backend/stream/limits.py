@@ -4,7 +4,7 @@
 BURST = 50.0
 """Messages of one socket at once; beyond it `PER_SECOND` a second."""
 PER_SECOND = 10.0
-STRIKES = 50
+MAX_VIOLATIONS = 50
 """Messages beyond the rate, without a pause, after which a plain WebSocket is closed."""
 BAD_MESSAGES = 3
 """Messages that mean nothing, after which a plain WebSocket is closed."""

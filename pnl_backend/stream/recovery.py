@@ -59,7 +59,7 @@ class Offset:
 
 
 class Seal:
-    """Makes the pid of a socket and tells its own again; a pid serves the key and the namespace it was given for."""
+    """Makes the pid of a socket and recognises its own; a pid serves the key and the namespace it was given for."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

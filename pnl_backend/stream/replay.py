@@ -56,7 +56,7 @@ class Replay:
     """One socket's replay of one or more channels of its namespace."""
 
     def __init__(self, group: ReplayingGroup, member: Member, epoch: str, *, recovery: bool = False) -> None:
-        """`recovery`: the client was told in its CONNECT answer that nothing is missing."""
+        """`recovery`: the client's CONNECT answer said that nothing is missing."""
         self.member = member
         self._group = group
         self._epoch = epoch
@@ -81,7 +81,7 @@ class Replay:
         return self._group.offset_at({channel.letter: seq for channel, seq in self._cursors.items()})
 
     def add(self, channel: ReplayedChannel, seq: int) -> asyncio.Future[bool]:
-        """Replay a channel after `seq`; the future tells whether all of it was sent."""
+        """Replay a channel after `seq`; the future's result is whether all of it was sent."""
         self.drop(channel)
         self._cursors[channel] = seq
         self._offset_sent = False
@@ -142,7 +142,7 @@ class Replay:
             ):
                 self._cursors[channel] = publication.seq
                 offset = self.offset() if self.member.variant else None
-                self._group.server.manager.tell(self.member, channel.encode(publication, "replay", offset))
+                self._group.server.manager.send_to(self.member, channel.encode(publication, "replay", offset))
                 self._offset_sent = True
 
     def _due(self, channel: ReplayedChannel, publication: Publication, after: int) -> bool:
@@ -161,7 +161,7 @@ class Replay:
     async def _lost(self) -> None:
         """Say that what the client needs is not held: with the newest update, or by the end of the connection.
 
-        A recovered client was told that nothing is missing: it has to connect again, where it is not recovered.
+        A recovered client relies on nothing being missing: it has to connect again, where it is not recovered.
         """
         if self._recovery:
             self.member.client.end(closes.TRANSPORT_ERROR)

@@ -85,7 +85,7 @@ class FeedNamespace(socketio.AsyncNamespace):
         if budget.spend():
             return
         if budget.exhausted:
-            logger.debug("socket {} was closed: it went on sending after it was told to slow down", sid)
+            logger.debug("socket {} was closed: it went on sending above the rate limit", sid)
             await self._group.server.disconnect(sid, namespace=self.namespace)
         raise RefusedEvent("rate_limited", "Too many messages")
 

@@ -43,7 +43,7 @@ class Exact(Message):
 
 
 class Snapshot(Summary):
-    """One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet."""
+    """One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have given no reading yet."""
 
     dailyTrend: float
     components: dict[str, Component]

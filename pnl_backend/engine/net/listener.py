@@ -31,7 +31,7 @@ def bind(addresses: Sequence[tuple[int, Any]], port: int) -> list[socket.socket]
     """Listening sockets on every one of these `(family, (host, port))` that this machine has.
 
     One that it has not, as ::1 where IPv6 is off, is left out and reported; OSError when none is left. A port in use on
-    one of them is an OSError too: whoever asks there would reach another program. Port 0 is one free on all of them.
+    one of them is an OSError too: a client would reach another program there. Port 0 is one free on all of them.
     """
     for attempt in range(1, PORTS_TRIED + 1):
         try:

@@ -16,7 +16,7 @@ PENDING, CONNECTED, LEAVING = range(3)
 class Client(Session):
     """An Engine.IO session with its Socket.IO state."""
 
-    __slots__ = ("assembling", "keys", "members", "parked", "running")
+    __slots__ = ("assembling", "backlog_done", "keys", "members", "running")
 
     def __init__(self, engine: SessionServer, sid: str, environ: Environ) -> None:
         super().__init__(engine, sid, environ)
@@ -24,7 +24,7 @@ class Client(Session):
         self.assembling: Packet | None = None
         self.keys: tuple[str, ...] = ()
         self.running = 0
-        self.parked: asyncio.Future[None] | None = None
+        self.backlog_done: asyncio.Future[None] | None = None
 
 
 class Member:

@@ -92,9 +92,9 @@ class SocketEngine(EngineServer):
         self.client_listener.client_closed(cast(Client, session), reason)
 
     async def ready(self, session: Session) -> None:
-        parked = cast(Client, session).parked
-        if parked is not None:
-            await asyncio.shield(parked)
+        backlog_done = cast(Client, session).backlog_done
+        if backlog_done is not None:
+            await asyncio.shield(backlog_done)
 
     def settle(self, session: Session) -> None:
         if self.fanout.active:

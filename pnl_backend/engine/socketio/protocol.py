@@ -129,7 +129,9 @@ class SocketProtocol:
                 self.eio.shared.counters.unknown_events += 1
             elif packet.id is not None:
                 data = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-                self.manager.tell(member, packets.encode_packet(packets.ACK, member.namespace, data, ack_id=packet.id))
+                self.manager.send_to(
+                    member, packets.encode_packet(packets.ACK, member.namespace, data, ack_id=packet.id)
+                )
         finally:
             self._discharge(client)
 
@@ -142,9 +144,9 @@ class SocketProtocol:
     def _enlist(self, client: Client) -> None:
         """Count a handler in; too many at once stop the reading from that client."""
         client.running += 1
-        if client.running < self.config.max_pending_handlers or client.parked is not None:
+        if client.running < self.config.max_pending_handlers or client.backlog_done is not None:
             return
-        client.parked = asyncio.get_running_loop().create_future()
+        client.backlog_done = asyncio.get_running_loop().create_future()
         if client.connection is not None:
             client.connection.pause()
 
@@ -156,8 +158,8 @@ class SocketProtocol:
 
     @staticmethod
     def _release(client: Client) -> None:
-        if client.parked is not None:
-            parked, client.parked = client.parked, None
-            parked.set_result(None)
+        if client.backlog_done is not None:
+            backlog_done, client.backlog_done = client.backlog_done, None
+            backlog_done.set_result(None)
             if client.connection is not None:
                 client.connection.resume()

@@ -174,9 +174,9 @@ class Rooms:
         audience = self.audience(namespace, to or room, skip_sid)
         if callback is not None:
             for member in audience:
-                self.tell(member, self.encode(event, data, namespace, ack_id=self._expect(member, callback)))
+                self.send_to(member, self.encode(event, data, namespace, ack_id=self._expect(member, callback)))
         elif len(audience) == 1:
-            self.tell(audience[0], self.encode(event, data, namespace))
+            self.send_to(audience[0], self.encode(event, data, namespace))
         elif audience:
             await self.finish(self.eio.fanout.publish(audience, [self.encode(event, data, namespace)] * VARIANTS))
 
@@ -186,7 +186,7 @@ class Rooms:
         if broadcast.done is not None:
             await broadcast.done
 
-    def tell(self, member: Member, message: Message) -> None:
+    def send_to(self, member: Member, message: Message) -> None:
         """Send to one member, or to the one that replaced it, behind whatever broadcasts owe its client."""
         if member.replaced:
             member = member.client.members.get(member.namespace, member)

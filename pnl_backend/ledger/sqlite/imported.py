@@ -121,11 +121,11 @@ class Imports:
         """Store rows of one kind in one transaction; a held row that differs is replaced."""
         table, fields = _TABLES[type(batch[0])], batch[0]._fields
         others = ", ".join(fields[1:])
-        news = ", ".join(f"excluded.{name}" for name in fields[1:])
+        changed = ", ".join(f"excluded.{name}" for name in fields[1:])
         places = ", ".join("?" for _ in (*fields, "taken_at"))
         insert = (
             f"INSERT INTO {table} ({', '.join(fields)}, taken_at) VALUES ({places})"  # noqa: S608 - constants
-            f" ON CONFLICT (id) DO UPDATE SET ({others}) = ({news}) WHERE ({others}) IS NOT ({news})"
+            f" ON CONFLICT (id) DO UPDATE SET ({others}) = ({changed}) WHERE ({others}) IS NOT ({changed})"
         )
         count = f"SELECT count(*) FROM {table}"  # noqa: S608 - constants
         with self._transaction():

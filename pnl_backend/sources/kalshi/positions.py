@@ -90,7 +90,7 @@ def _settlement(market: Object, path: str) -> Decimal:
 
 
 def _bid(market: Object, path: str, side: str) -> Decimal:
-    """The bid of a side, or one dollar less the other side's ask where that bid is not told."""
+    """The bid of a side, or one dollar less the other side's ask where that bid is missing."""
     bid = _price(market, f"{side}_bid", path)
     if bid is not None:
         return bid

@@ -39,8 +39,8 @@ class Stub:
 
         async def healthy() -> web.Response:
             headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FORWARDED}
-            async with self._session.get(self._origin + request.raw_path, headers=headers) as told:
-                return web.Response(body=await told.read(), status=told.status, content_type=told.content_type)
+            async with self._session.get(self._origin + request.raw_path, headers=headers) as answer:
+                return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
 
         return await (healthy() if self.fault is None else self.fault(request, healthy))
 
@@ -81,10 +81,10 @@ async def drip(request: web.Request, healthy: Healthy) -> web.StreamResponse:
 
 async def cut(request: web.Request, healthy: Healthy) -> web.StreamResponse:
     """Close the connection in the middle of the answer."""
-    told = await healthy()
+    answer = await healthy()
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000000"})
     await response.prepare(request)
-    await response.write(bytes(told.body or b"")[:10])  # type: ignore[arg-type]  # a body of bytes, as `healthy` made it
+    await response.write(bytes(answer.body or b"")[:10])  # type: ignore[arg-type]  # a body of bytes, as `healthy` made it
     if request.transport is not None:
         request.transport.close()
     return response
@@ -123,8 +123,8 @@ def oversize(length: int) -> Fault:
 
     async def pad(request: web.Request, healthy: Healthy) -> web.StreamResponse:
         del request
-        told = await healthy()
-        return web.Response(body=_bytes(told) + b" " * length, content_type="application/json")
+        answer = await healthy()
+        return web.Response(body=_bytes(answer) + b" " * length, content_type="application/json")
 
     return pad
 
@@ -134,9 +134,11 @@ def skewed(seconds: float, now: float) -> Fault:
 
     async def date(request: web.Request, healthy: Healthy) -> web.StreamResponse:
         del request
-        told = await healthy()
+        answer = await healthy()
         headers = {"Date": formatdate(now + seconds, usegmt=True)}
-        return web.Response(body=_bytes(told), status=told.status, headers=headers, content_type=told.content_type)
+        return web.Response(
+            body=_bytes(answer), status=answer.status, headers=headers, content_type=answer.content_type
+        )
 
     return date
 
@@ -145,10 +147,10 @@ def changed(path: str, change: Callable[[Any], str]) -> Fault:
     """Healthy answers, but those of one path as `change` writes them."""
 
     async def alter(request: web.Request, healthy: Healthy) -> web.StreamResponse:
-        told = await healthy()
+        answer = await healthy()
         if request.path != path:
-            return told
-        return web.Response(text=change(json.loads(_bytes(told))), content_type="application/json")
+            return answer
+        return web.Response(text=change(json.loads(_bytes(answer))), content_type="application/json")
 
     return alter
 
@@ -157,12 +159,12 @@ def recording(into: dict[str, Any]) -> Fault:
     """Healthy answers, the first of each path kept by path."""
 
     async def keep(request: web.Request, healthy: Healthy) -> web.StreamResponse:
-        told = await healthy()
-        into.setdefault(request.path, json.loads(_bytes(told)))
-        return told
+        answer = await healthy()
+        into.setdefault(request.path, json.loads(_bytes(answer)))
+        return answer
 
     return keep
 
 
-def _bytes(told: web.Response) -> bytes:
-    return told.body if isinstance(told.body, bytes) else b""
+def _bytes(answer: web.Response) -> bytes:
+    return answer.body if isinstance(answer.body, bytes) else b""

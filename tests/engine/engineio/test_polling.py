@@ -59,7 +59,7 @@ class TestTwoPosts:
 
         client = await engine.connected("polling")
         first = asyncio.create_task(client.post('42["work"]'))
-        await engine.until(lambda: sessions(engine)[0].parked is not None)
+        await engine.until(lambda: sessions(engine)[0].backlog_done is not None)
         assert (await client.post('42["work"]'))[0] == 400
         assert not sessions(engine)
         await asyncio.wait_for(first, PATIENCE)
