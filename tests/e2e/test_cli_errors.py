@@ -38,7 +38,11 @@ async def test_a_port_in_use_is_one_line(tmp_path, taken):
 
 @pytest.mark.parametrize(
     ("host", "words"),
-    [("203.0.113.7", "no address of this machine"), ("no-such-host.invalid", "HOST"), ("a" * 64 + ".example", "HOST")],
+    [
+        ("203.0.113.7", "not an address of this machine"),
+        ("no-such-host.invalid", "HOST"),
+        ("a" * 64 + ".example", "HOST"),
+    ],
 )
 async def test_an_address_that_is_not_ours_is_one_line(tmp_path, host, words):
     code, output = await command(tmp_path, HOST=host, PORT="0", API_KEY="k", LOG_LEVEL="error")
@@ -189,7 +193,7 @@ async def test_a_simulators_port_in_use_is_one_line(tmp_path, taken):
     assert code == 1
     (line,) = lines(output)
     assert "in use" in line
-    assert str(taken) in line
+    assert any(str(taken + at) in line for at in range(4))  # one of the others may be in use too
 
 
 @pytest.mark.parametrize(

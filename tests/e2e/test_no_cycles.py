@@ -10,16 +10,16 @@ import pytest
 from aiohttp import web
 
 from pnl_backend.app import running
-from pnl_backend.engine.net.accepted import Front
+from pnl_backend.engine.net.accepted import AcceptedConnection
 from pnl_backend.engine.net.http import HttpConnection
-from pnl_backend.engine.net.pending import Arrival
+from pnl_backend.engine.net.pending import PendingConnection
 from pnl_backend.errors import PnLError
 from pnl_backend.http.middleware import RequestInfo
 from pnl_backend.http.runner import _Connection
 from pnl_backend.settings import text as config_text
 from tests.waiting import until
 
-OURS = (Arrival, Front, HttpConnection, _Connection, AsyncGeneratorType, PnLError, RequestInfo)
+OURS = (PendingConnection, AcceptedConnection, HttpConnection, _Connection, AsyncGeneratorType, PnLError, RequestInfo)
 GET = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
 REQUESTS = {
     "nothing": "",

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import hdrs, web
 
-from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
+from pnl_backend.domain.times import HOUR_MS, LAST_NAMED_DAY
 from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
@@ -38,8 +38,8 @@ PERIOD = ChoiceParam("period", "Since the beginning, the month's, or the busines
 LIMIT = LimitParam(
     "limit", f"How many of the newest: {DEFAULT_LIMIT} snapshots without it, {MAX_LIMIT} at most.", MAX_LIMIT
 )
-FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, LAST_INSTANT)
-TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, LAST_INSTANT)
+FROM = IntParam("from", "Start of the range, ms since the epoch; an hour before its end without it.", 0, LAST_NAMED_DAY)
+TO = IntParam("to", "End of the range, ms since the epoch; now without it.", 0, LAST_NAMED_DAY)
 RESOLUTION = ChoiceParam("resolution", "What one row covers.", get_args(Resolution), "1m")
 FORMAT = ChoiceParam("format", "The file's form.", get_args(Format), "csv")
 

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.history import CHUNK, LAST_INSTANT, MOST_ROWS
+from pnl_backend.ledger.sqlite.history import CHUNK, MOST_ROWS
 from pnl_backend.wire.history import HistoryRow, Resolution
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
@@ -126,9 +127,9 @@ async def test_the_ends_of_time_are_empty_in_every_zone(open_store: OpenStore, z
     store = await open_store(timezone=zone)
     for resolution in ("raw", "1m", "1h", "1d"):
         assert await store.history(0, 0, resolution) == []
-        assert await store.history(LAST_INSTANT, LAST_INSTANT, resolution) == []
+        assert await store.history(LAST_NAMED_DAY, LAST_NAMED_DAY, resolution) == []
         with pytest.raises(BadRequest, match="to must be"):
-            await store.history(0, LAST_INSTANT + 1, resolution)
+            await store.history(0, LAST_NAMED_DAY + 1, resolution)
 
 
 async def stuff(store: Store, path: Path, count: int) -> None:
