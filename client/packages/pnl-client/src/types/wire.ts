@@ -666,7 +666,7 @@ export interface components {
         };
         /**
          * Snapshot
-         * @description One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have told nothing yet.
+         * @description One published P&L. `(epoch, seq)` orders snapshots, `degraded` names sources that have given no reading yet.
          */
         Snapshot: {
             totalRevenue: number;
