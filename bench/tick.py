@@ -127,14 +127,14 @@ async def reading_cost(simulator: Simulator, given: Any) -> float:
             answers.append(json.dumps(answer, default=float))
             return answer
 
-        client.get_json = keep  # type: ignore[method-assign]  # listens in, to play the answers again
+        client.get_json = keep  # type: ignore[method-assign]  # records the answers, which `again` returns
         await fetcher.fetch()
         replay = iter(())
 
         async def again(*_: Any, **__: Any) -> Any:
             return json.loads(next(replay), parse_float=Decimal)
 
-        client.get_json = again  # type: ignore[method-assign]  # plays what was heard
+        client.get_json = again  # type: ignore[method-assign]  # returns the recorded answers
         costs = []
         for _ in range(10):
             replay = iter(answers)
