@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.money import ZERO
-from pnl_backend.domain.readings import SourceName
+from pnl_backend.domain.readings import Progress, SourceName
 
 LineKind = Literal["revenue", "expense"]
 Value = TypeVar("Value")
@@ -52,12 +52,16 @@ class AgedOut:
 
 @dataclass(frozen=True, slots=True)
 class Contribution(Generic[Figures_co]):
-    """What one source contributes to one snapshot; `notes` say what an estimated figure lacks."""
+    """What one source contributes to one snapshot; `notes` say what an estimated figure lacks.
+
+    `importing` is given while history is still being read: such figures are not complete.
+    """
 
     figures: Figures_co
     lines: tuple[Line, ...]
     estimated: bool = False
     notes: tuple[str, ...] = ()
+    importing: Progress | None = None
 
 
 class Memo:

@@ -51,15 +51,37 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class KalshiPortfolio:
-    """Balance (cash) and every position of the account, open and flat, settled ones included.
+class Progress:
+    """How far an import of history is: what is being read, and rows so far; `total` is None where it is unknown."""
 
-    `portfolio_value` is what Kalshi says the positions are worth (USD, cash excluded), None where it is silent.
+    what: str
+    done: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedMarkets:
+    """Markets that can no longer change, summed: settled ones and archived ones; USD."""
+
+    realized_pnl: Decimal = ZERO
+    fees: Decimal = ZERO
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KalshiPortfolio:
+    """Balance (cash), the positions that may still change, and the sums of the markets that no longer do.
+
+    No market is both in `positions` and in `closed`. `portfolio_value` is what Kalshi says the positions are worth
+    (USD, cash excluded), None where it is silent. `importing` says how far the first import of the account's history
+    is; None when it is done.
     """
 
     balance: Decimal
     positions: tuple[Position, ...]
     portfolio_value: Decimal | None = None
+    closed: ClosedMarkets = ClosedMarkets()
+    importing: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +159,14 @@ Value_co = TypeVar("Value_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Generic[Value_co]):
-    """What one successful fetch brought: the value, and when the upstream says it was true (ms)."""
+    """What one successful fetch brought: the value, and when the upstream says it was true (ms).
+
+    `account` identifies the account that answered, as its upstream does; None where the upstream does not say.
+    """
 
     value: Value_co
     as_of: int
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +174,8 @@ class Reading(Generic[Value]):
     """What a fetcher last learned.
 
     `value` is None only when nothing was ever learned (tier `fallback`): it then counts as zeros and the snapshot
-    is marked degraded. `error` says why the reading is not live; it is None when it is.
+    is marked degraded. `error` says why the reading is not live; it is None when it is. `account_changed` is True
+    while the upstream answers for another account than the one whose facts the ledger holds.
     """
 
     source: SourceName
@@ -157,6 +184,7 @@ class Reading(Generic[Value]):
     fetched_at: int
     tier: Tier
     error: str | None = None
+    account_changed: bool = False
 
     @property
     def status(self) -> SourceStatus:

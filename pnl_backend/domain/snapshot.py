@@ -18,12 +18,28 @@ from pnl_backend.domain.breakdown import AgentEntry, AttributedLine, CostEntry, 
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI, AnthropicFigures, JohnsFigures, KalshiFigures
 from pnl_backend.domain.lines import Accounting, AgedOut, Contribution, Line, LineKind, Memo, Moment, PublishedLine
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
-from pnl_backend.domain.readings import Reading, Readings, SourceName, SourceStatus, Tier
+from pnl_backend.domain.readings import Progress, Reading, Readings, SourceName, SourceStatus, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether figures that were derived a second time agree; None where history does not reach back.
+
+    `realized` is derived from fills and settlements, `equity` from deposits; `gap` is the larger difference in USD.
+    """
+
+    realized: bool | None
+    equity: bool | None
+    gap: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """Where a figure came from: `as_of` in ms and `age_ms` are None only while nothing was ever learned."""
+    """Where a figure came from: `as_of` in ms and `age_ms` are None only while nothing was ever learned.
+
+    `importing` is given while the source's history is still being read, `account_changed` is True while the upstream
+    answers for another account than the ledger's, `verified` says whether the figures were derived a second time.
+    """
 
     status: SourceStatus
     tier: Tier
@@ -32,6 +48,14 @@ class SourceState:
     error: str | None = None
     estimated: bool = False
     notes: tuple[str, ...] = ()
+    importing: Progress | None = None
+    account_changed: bool = False
+    verified: Verified | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the source has given a reading of its whole history."""
+        return self.status != "degraded" and self.importing is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +120,7 @@ class Snapshot:
 
     def is_complete(self, configured: Set[SourceName]) -> bool:
         """Whether each configured source has given a reading: only such a snapshot is compared with."""
-        return configured <= self.sources.keys() and configured.isdisjoint(self.degraded)
+        return configured <= self.sources.keys() and all(self.sources[name].is_complete for name in configured)
 
 
 def _total(lines: tuple[PublishedLine, ...], kind: LineKind) -> Decimal:
@@ -132,8 +156,9 @@ def compute(
     rules: AgentRules | None = None,
     memo: Memo | None = None,
     simulated: bool = False,
+    verified: Mapping[SourceName, Verified] | None = None,
 ) -> Snapshot:
-    """One snapshot from one reading of each of the `sources`, in their order.
+    """One snapshot from one reading of each of the `sources`, in their order; `verified` is added to their states.
 
     `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
     next; it must always be given the same rules.
@@ -149,7 +174,7 @@ def compute(
         value = accounting.nothing if reading.value is None else reading.value
         contribution = accounting.contribute(value, Moment(name, at, rules, aged_out, memo))
         components[name] = contribution.figures
-        states[name] = _state(reading, contribution, at)
+        states[name] = _state(reading, contribution, at, (verified or {}).get(name))
         agent = rules.agent_of(name, accounting.agent)
         for line in contribution.lines:
             exact += line.amount if line.kind == "revenue" else -line.amount
@@ -177,9 +202,10 @@ def publish_line(source: SourceName, line: Line) -> PublishedLine:
     return PublishedLine(source, line.kind, line.name, cents(line.amount))
 
 
-def _state(reading: Reading[Any], contribution: Contribution[Any], at: int) -> SourceState:
+def _state(reading: Reading[Any], contribution: Contribution[Any], at: int, verified: Verified | None) -> SourceState:
     if reading.value is None:
-        return SourceState("degraded", reading.tier, None, None, reading.error)
+        changed = reading.account_changed
+        return SourceState("degraded", reading.tier, None, None, reading.error, account_changed=changed)
     age = max(0, at - reading.as_of)
     return SourceState(
         reading.status,
@@ -189,4 +215,7 @@ def _state(reading: Reading[Any], contribution: Contribution[Any], at: int) -> S
         reading.error,
         contribution.estimated,
         contribution.notes,
+        contribution.importing,
+        reading.account_changed,
+        verified,
     )

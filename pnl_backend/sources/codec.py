@@ -1,7 +1,8 @@
 """A source's value to JSON and back, exactly, derived from its dataclass.
 
-Decimals and dates are written as text, tuples and dataclasses as lists in the order of their fields. Decoding checks
-every type: bytes that are not of this source's value raise `ValueError` instead of becoming a wrong number.
+Decimals and dates are written as text, tuples and dataclasses as lists in the order of their fields; fields with a
+default may be missing at the end. Decoding checks every type: bytes that are not of this source's value raise
+`ValueError` instead of becoming a wrong number.
 """
 
 from __future__ import annotations
@@ -102,14 +103,16 @@ def _converters(kind: Any, path: str) -> tuple[Convert, Convert]:
 
 def _of_dataclass(model: Any) -> tuple[Convert, Convert]:
     hints = typing.get_type_hints(model)
-    names = [field.name for field in dataclasses.fields(model)]
+    fields = dataclasses.fields(model)
+    names = [field.name for field in fields]
+    needed = sum(field.default is field.default_factory is dataclasses.MISSING for field in fields)
     parts = [(name, *_converters(hints[name], f"{model.__name__}.{name}")) for name in names]
     loads = [load for _, _, load in parts]
 
     def load(row: Any) -> Any:
-        if not isinstance(row, list) or len(row) != len(loads):
+        if not isinstance(row, list) or not needed <= len(row) <= len(loads):
             raise TypeError(f"a {model.__name__} has {len(loads)} fields")
-        return model(*[read(part) for read, part in zip(loads, row, strict=True)])
+        return model(*[read(part) for read, part in zip(loads, row, strict=False)])
 
     return _dump_of([(name, dump) for name, dump, _ in parts]), load
 

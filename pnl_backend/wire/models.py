@@ -15,6 +15,25 @@ Component = dict[str, Any]
 """The figures of one source."""
 
 
+Mark = Literal["account_changed", "importing"]
+
+
+class Importing(Message):
+    """How far the first import of a source's history is: what is read, and rows so far."""
+
+    what: str
+    done: Count
+    total: Annotated[int | None, Meta(description="Null where the number of rows is unknown.")] = None
+
+
+class Verified(Message):
+    """Whether figures that were derived a second time agree; null where history does not reach back."""
+
+    realized: Annotated[bool | None, Meta(description="The realized P&L, from fills and settlements alone.")]
+    equity: Annotated[bool | None, Meta(description="Cash and positions, from deposits.")]
+    gap: Annotated[str, Meta(description="The larger difference, as decimal text; USD.", examples=["0.00"])]
+
+
 class SourceState(Message):
     """Where a source's figures come from and how old they are."""
 
@@ -25,6 +44,17 @@ class SourceState(Message):
     error: str | None
     estimated: Annotated[bool, Meta(description="Priced by us, for want of the upstream's own figure.")] = False
     notes: Annotated[list[str], Meta(description="What an estimate lacks.")] = field(default_factory=list)
+    importing: Annotated[
+        Importing | UnsetType, Meta(description="Only while the source's history is read for the first time.")
+    ] = UNSET
+    marks: Annotated[
+        list[Mark] | UnsetType,
+        Meta(
+            description="What to know of the figures: account_changed while the upstream answers for another account "
+            "(they are the last good ones), importing while history is read. Absent where there is nothing to know."
+        ),
+    ] = UNSET
+    verified: Annotated[Verified | UnsetType, Meta(description="Only where figures are derived a second time.")] = UNSET
 
 
 class Summary(Message):

@@ -16,9 +16,9 @@ from pnl_backend.domain.breakdown import AgentEntry, CostEntry
 from pnl_backend.domain.classic import CLASSIC, CLASSIC_FIGURES, lines_of
 from pnl_backend.domain.lines import PublishedLine
 from pnl_backend.domain.money import HUNDRED, decimal_text, number
-from pnl_backend.domain.readings import SourceName
+from pnl_backend.domain.readings import Progress, SourceName
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import Snapshot, SourceState, gross_margin, publish_line
+from pnl_backend.domain.snapshot import Snapshot, SourceState, Verified, gross_margin, publish_line
 from pnl_backend.domain.times import iso
 from pnl_backend.wire import components, models
 from pnl_backend.wire.json_values import Json, decimal_of, ms_of
@@ -161,14 +161,45 @@ def _exact(net: Decimal | None) -> models.Exact | UnsetType:
 
 def _source(state: SourceState) -> models.SourceState:
     as_of = None if state.as_of is None else iso(state.as_of)
+    importing, verified = state.importing, state.verified
     return models.SourceState(
-        state.status, state.tier, as_of, state.age_ms, state.error, state.estimated, list(state.notes)
+        state.status,
+        state.tier,
+        as_of,
+        state.age_ms,
+        state.error,
+        state.estimated,
+        list(state.notes),
+        importing=UNSET if importing is None else models.Importing(importing.what, importing.done, importing.total),
+        marks=_marks(state) or UNSET,
+        verified=UNSET
+        if verified is None
+        else models.Verified(verified.realized, verified.equity, decimal_text(verified.gap)),
     )
+
+
+def _marks(state: SourceState) -> list[models.Mark]:
+    changed: list[models.Mark] = ["account_changed"] if state.account_changed else []
+    return [*changed, "importing"] if state.importing is not None else changed
 
 
 def _source_from(shown: models.SourceState) -> SourceState:
     as_of = None if shown.asOf is None else ms_of(shown.asOf)
-    return SourceState(shown.status, shown.tier, as_of, shown.ageMs, shown.error, shown.estimated, tuple(shown.notes))
+    importing, verified = shown.importing, shown.verified
+    return SourceState(
+        shown.status,
+        shown.tier,
+        as_of,
+        shown.ageMs,
+        shown.error,
+        shown.estimated,
+        tuple(shown.notes),
+        None if isinstance(importing, UnsetType) else Progress(importing.what, importing.done, importing.total),
+        not isinstance(shown.marks, UnsetType) and "account_changed" in shown.marks,
+        None
+        if isinstance(verified, UnsetType)
+        else Verified(verified.realized, verified.equity, Decimal(verified.gap)),
+    )
 
 
 def costs_view(entries: Sequence[CostEntry]) -> list[models.CostEntry]:

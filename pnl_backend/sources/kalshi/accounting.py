@@ -12,9 +12,10 @@ def contribute(portfolio: KalshiPortfolio, moment: Moment) -> Contribution[Kalsh
     """Every market that the account lists, and what is remembered of those that it lists no longer."""
     positions, aged_out = portfolio.positions, moment.aged_out
     held = [position for position in positions if position.is_open]
-    realized = sum((position.realized_pnl for position in positions), aged_out.realized_pnl)
+    closed = portfolio.closed
+    realized = sum((position.realized_pnl for position in positions), aged_out.realized_pnl + closed.realized_pnl)
     unrealized = sum((position.unrealized_pnl for position in held), ZERO)
-    fees = sum((position.fees for position in positions), aged_out.fees)
+    fees = sum((position.fees for position in positions), aged_out.fees + closed.fees)
     marks: dict[str, int] = {}
     for position in held:
         source = position.mark_source or "cost"
@@ -27,7 +28,7 @@ def contribute(portfolio: KalshiPortfolio, moment: Moment) -> Contribution[Kalsh
         unrealized_pnl=cents(unrealized),
         fees=cents(fees),
         marks=dict(sorted(marks.items())),
-        closed_positions=len(positions) - len(held),
+        closed_positions=len(positions) - len(held) + closed.count,
         portfolio_value=None if worth is None else cents(worth),
     )
-    return Contribution(figures, kalshi_lines(realized, unrealized, fees))
+    return Contribution(figures, kalshi_lines(realized, unrealized, fees), importing=portfolio.importing)

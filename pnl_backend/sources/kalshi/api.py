@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +16,18 @@ from pnl_backend.sources.kalshi.signing import Signer
 KALSHI = Upstream("Kalshi", "KALSHI_API_URL", "KALSHI_API_KEY and KALSHI_PRIVATE_KEY_PATH")
 
 PAGE_LIMIT = 1000
-MAX_PAGES = 100
 # Kalshi accepts 5 s and refuses 30 s; by the Date header's whole seconds, this much is a clock that is wrong.
 _DOUBTFUL_SKEW = 20.0
 
 Params = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: its rows, each with its path for messages, and where the next page begins ("": nowhere)."""
+
+    rows: list[tuple[Object, str]]
+    cursor: str
 
 
 class KalshiApi:
@@ -45,26 +53,28 @@ class KalshiApi:
     async def rows(
         self, path: str, field: str, params: Params = (), *, limit: int | None = PAGE_LIMIT
     ) -> list[tuple[Object, str]]:
-        """Every page's rows, each with its path for messages; without `limit` in pages of Kalshi's own size.
+        """Every page's rows, each with its path for messages; without `limit` in pages of Kalshi's own size."""
+        return [row async for page in self.pages(path, field, params, limit=limit) for row in page.rows]
 
-        A garbage cursor is answered with 200 and some page, so a cursor that comes twice ends in an error, and so
-        does a list that never ends.
+    async def pages(
+        self, path: str, field: str, params: Params = (), *, limit: int | None = PAGE_LIMIT, cursor: str = ""
+    ) -> AsyncIterator[Page]:
+        """The pages of a list, from `cursor` on; however many there are, the caller's deadline ends it.
+
+        A garbage cursor is answered with 200 and some page, so a cursor that comes twice is an InvalidResponse.
         """
-        found: list[tuple[Object, str]] = []
-        seen: set[str] = set()
-        cursor = ""
-        for _ in range(MAX_PAGES):
+        seen = {cursor}
+        while True:
             paging = [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value]
-            page = await self.get(path, [*params, *paging])
-            rows = objects(page, field, where(path))
-            found += [(row, f"{where(path)}{field}[{index}]") for index, row in enumerate(rows)]
-            cursor = optional_text(page, "cursor", where(path)) or ""
+            answer = await self.get(path, [*params, *paging])
+            rows = objects(answer, field, where(path))
+            cursor = optional_text(answer, "cursor", where(path)) or ""
+            yield Page([(row, f"{where(path)}{field}[{index}]") for index, row in enumerate(rows)], cursor)
             if not cursor:
-                return found
+                return
             if cursor in seen:
                 raise InvalidResponse(f"{where(path)}cursor {quoted(cursor, 40)!r} came twice")
             seen.add(cursor)
-        raise InvalidResponse(f"{where(path)}cursor: still more after {MAX_PAGES} pages")
 
     def _explain(self, refusal: Refusal) -> FetchError | None:
         """Kalshi's three error shapes, and what each known code means for a person."""

@@ -233,22 +233,6 @@ async def test_a_repeated_cursor_ends_the_paging(fetch):
         await fetch(pages=[{"market_positions": [], "cursor": "again"}])
 
 
-async def test_paging_without_end_is_capped(serve, client: UpstreamClient):
-    asked = 0
-
-    async def answer(request: web.Request) -> web.Response:
-        nonlocal asked
-        if request.path.endswith("balance"):
-            return web.json_response(BALANCE)
-        asked += 1
-        return web.json_response({"market_positions": [], "cursor": str(asked)})
-
-    url = await serve(answer)
-    with pytest.raises(InvalidResponse, match="still more after 100 pages"):
-        await fetcher_of(client, f"{url}/trade-api/v2", Simulator().credentials()).fetch()
-    assert asked == 100
-
-
 async def test_every_page_is_read(client: UpstreamClient, serve):
     rows = [{**POSITION, "ticker": f"M-{index:04}", "position_fp": "0.00"} for index in range(2500)]
     limits = set()
