@@ -30,13 +30,13 @@ from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.readings import SourceName
-from pnl_backend.ledger.bookkeeper import Account
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.settings.model import Settings
 from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.source_type import Setup, Unconfigured
 from pnl_backend.stream.hub import Hub
 
@@ -162,7 +162,7 @@ async def _guards(
     for guard in guards:
         stack.push_async_callback(guard.close)
     account = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
-    trades = None if isinstance(account, Unconfigured) else cast(Account, account)
+    trades = cast(KalshiFetcher, account).history if not isinstance(account, Unconfigured) else None
     return sources, guards, Books(store, metrics, trades, _upkeep(settings, store))
 
 

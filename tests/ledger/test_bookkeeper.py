@@ -57,7 +57,7 @@ class Office:
         self.calls: list[str | None] = []
         self.as_of = 0
         self.keeper = Bookkeeper(
-            account=self.kalshi,
+            account=self.kalshi.history,
             facts=store.facts,
             on_run=lambda _seconds, code: self.calls.append(code),
             monotonic=self.monotonic,
@@ -146,13 +146,13 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
 
 async def test_the_first_import_is_whole_and_later_ones_ask_for_what_is_new(office: Office) -> None:
     asked: list[int | None] = []
-    fills = office.kalshi.fills
+    fills = office.kalshi.history.fills
 
     async def listened(since: int | None = None) -> Any:
         asked.append(since)
         return await fills(since)
 
-    office.kalshi.fills = listened  # type: ignore[method-assign]
+    office.kalshi.history.fills = listened  # type: ignore[method-assign]
     await office.look()
     await office.look(60)
     newest = (await office.store.facts.fills(0, LAST_INSTANT, limit=1))[0]

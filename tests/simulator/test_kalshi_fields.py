@@ -118,10 +118,10 @@ class NotingClient(UpstreamClient):
 
 READS = {
     "/portfolio/positions": KalshiFetcher.fetch,
-    "/portfolio/fills": KalshiFetcher.fills,
-    "/portfolio/settlements": KalshiFetcher.settlements,
-    "/portfolio/deposits": KalshiFetcher.deposits,
-    "/portfolio/withdrawals": KalshiFetcher.withdrawals,
+    "/portfolio/fills": lambda fetcher: fetcher.history.fills(),
+    "/portfolio/settlements": lambda fetcher: fetcher.history.settlements(),
+    "/portfolio/deposits": lambda fetcher: fetcher.history.deposits(),
+    "/portfolio/withdrawals": lambda fetcher: fetcher.history.withdrawals(),
 }
 
 

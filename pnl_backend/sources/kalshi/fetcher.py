@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from urllib.parse import quote
 
-from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import Fetched, KalshiPortfolio
 from pnl_backend.sources.base import UpstreamClient, both, together
 from pnl_backend.sources.fields import dollars, optional_dollars
 from pnl_backend.sources.kalshi.api import KalshiApi, where
-from pnl_backend.sources.kalshi.facts import read_fill, read_settlement, read_transfers, unique
+from pnl_backend.sources.kalshi.history import KalshiHistory
 from pnl_backend.sources.kalshi.positions import Row, mark_positions, read_positions
 from pnl_backend.sources.kalshi.signing import Signer
 
 BALANCE, POSITIONS, MARKETS = "/portfolio/balance", "/portfolio/positions", "/markets"
-FILLS, SETTLEMENTS = "/portfolio/fills", "/portfolio/settlements"
-DEPOSITS, WITHDRAWALS = "/portfolio/deposits", "/portfolio/withdrawals"
 
 # Servers commonly refuse a request line over 8 KiB; a Basic account may make 20 requests a second.
 _TICKERS_LENGTH = 6000
@@ -31,7 +28,7 @@ class KalshiFetcher:
     """The whole account (subaccount 0), settled markets included.
 
     `as_of` is the moment the fetch began by `clock` (s): Kalshi's own `updated_ts` tells when the balance last
-    moved, which on a quiet day is hours before the answer was true.
+    moved, which on a quiet day is hours before the answer was true. `history` reads what happened on the account.
     """
 
     def __init__(
@@ -43,6 +40,7 @@ class KalshiFetcher:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = KalshiApi(client, base_url=base_url, signer=signer)
+        self.history = KalshiHistory(self._api)
         self._clock = clock
 
     async def fetch(self) -> Fetched[KalshiPortfolio]:
@@ -56,24 +54,6 @@ class KalshiFetcher:
         open_tickers = [position.ticker for position in positions.values() if position.is_open]
         marked = mark_positions(positions.values(), await self._markets(open_tickers))
         return Fetched(KalshiPortfolio(balance, marked, portfolio_value), as_of)
-
-    async def fills(self, since: int | None = None) -> tuple[Fill, ...]:
-        """Every fill (from `since` on, ms), newest first."""
-        rows = await self._api.rows(FILLS, "fills", _scope(since))
-        return unique(read_fill(row, path) for row, path in rows)
-
-    async def settlements(self, since: int | None = None) -> tuple[Settlement, ...]:
-        """Every settlement (from `since` on, ms), newest first."""
-        rows = await self._api.rows(SETTLEMENTS, "settlements", _scope(since))
-        return unique(read_settlement(row, path) for row, path in rows)
-
-    async def deposits(self) -> tuple[Transfer, ...]:
-        """Every deposit, whatever became of it."""
-        return read_transfers(await self._api.rows(DEPOSITS, "deposits", limit=None), "deposit")
-
-    async def withdrawals(self) -> tuple[Transfer, ...]:
-        """Every withdrawal, whatever became of it."""
-        return read_transfers(await self._api.rows(WITHDRAWALS, "withdrawals", limit=None), "withdrawal")
 
     async def _balance(self) -> tuple[Decimal, Decimal | None]:
         """Cash, and what Kalshi says the positions are worth where it says so."""
@@ -91,11 +71,6 @@ class KalshiFetcher:
 
         batches = await together(*map(ask, _batches(sorted(tickers))))
         return [row for batch in batches for row in batch]
-
-
-def _scope(since: int | None) -> list[tuple[str, str]]:
-    """The scope of positions (subaccount 0), which fills and settlements leave unless told; Kalshi counts seconds."""
-    return [("subaccount", "0"), *([("min_ts", str(since // 1000))] if since is not None else [])]
 
 
 def _batches(tickers: Iterable[str]) -> Iterator[str]:

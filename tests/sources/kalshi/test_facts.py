@@ -52,7 +52,7 @@ def fetcher_of(client, simulator: Simulator) -> KalshiFetcher:
 @pytest.mark.parametrize("generation", ["strings", "both", "cents"])
 async def test_the_recorded_fills(client, recorded: Book, generation):
     async with Simulator(recorded, step_interval=None, generation=generation) as simulator:
-        fills = await fetcher_of(client, simulator).fills()
+        fills = await fetcher_of(client, simulator).history.fills()
     assert len(fills) == 100
     assert fills[0] == Fill(
         "66889ff9-82d0-587c-96eb-c02488096d91",
@@ -70,7 +70,7 @@ async def test_the_recorded_fills(client, recorded: Book, generation):
 async def test_fills_and_settlements_add_up_to_the_positions(client, simulator: Simulator):
     simulator.step(2000)
     fetcher = fetcher_of(client, simulator)
-    fills, settlements = await fetcher.fills(), await fetcher.settlements()
+    fills, settlements = await fetcher.history.fills(), await fetcher.history.settlements()
     held: dict[str, Decimal] = {}
     for fill in fills:
         held[fill.ticker] = held.get(fill.ticker, Decimal(0)) + fill.position_change
@@ -84,7 +84,7 @@ async def test_fills_and_settlements_add_up_to_the_positions(client, simulator: 
 async def test_cash_is_deposits_and_trades_and_pay_outs(client, simulator: Simulator):
     simulator.step(500)
     fetcher = fetcher_of(client, simulator)
-    transfers = (*await fetcher.deposits(), *await fetcher.withdrawals())
+    transfers = (*await fetcher.history.deposits(), *await fetcher.history.withdrawals())
     net = sum(
         (t.amount if t.kind == "deposit" else -t.amount) - (t.fee if t.kind == "withdrawal" else 0)
         for t in transfers
@@ -96,12 +96,12 @@ async def test_cash_is_deposits_and_trades_and_pay_outs(client, simulator: Simul
 
 async def test_only_what_is_newer_is_asked_for(client, simulator: Simulator):
     fetcher = fetcher_of(client, simulator)
-    fills, settlements = await fetcher.fills(), await fetcher.settlements()
+    fills, settlements = await fetcher.history.fills(), await fetcher.history.settlements()
     since = fills[5].at
-    newer = await fetcher.fills(since)
+    newer = await fetcher.history.fills(since)
     assert newer == tuple(fill for fill in fills if fill.at // 1000 >= since // 1000)
     assert 0 < len(newer) < len(fills)
-    assert await fetcher.settlements(settlements[0].at + 1000) == ()
+    assert await fetcher.history.settlements(settlements[0].at + 1000) == ()
 
 
 def test_a_fill_of_the_older_generation_is_the_same_fill():
