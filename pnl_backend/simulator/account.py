@@ -43,6 +43,8 @@ class Account:
     moves: list[SubaccountTransfer] = field(default_factory=list)
     archived: dict[tuple[int, str], Position] = field(default_factory=dict)
     archived_fills: set[str] = field(default_factory=set)
+    archived_settlements: dict[tuple[int, str], Settlement] = field(default_factory=dict)
+    """What archived positions were paid; in no list, kept so that an outcome can be corrected."""
     funding: dict[int, Decimal] = field(default_factory=dict)
     """USD that was moved into numbered subaccounts from outside this book."""
     adjustments: Decimal = ZERO
@@ -65,6 +67,7 @@ class Account:
             moves=self.moves[:],
             archived=dict(self.archived),
             archived_fills=set(self.archived_fills),
+            archived_settlements=dict(self.archived_settlements),
             funding=dict(self.funding),
         )
 
@@ -173,15 +176,18 @@ class Account:
         }
         return self.archive([key for key, held in self.positions.items() if held.event_ticker not in staying])
 
-    def archive(self, keys: Collection[tuple[int, str]]) -> list[str]:
-        """Move settled positions to the archive, and drop their settlements; tickers that went."""
+    def archive(self, keys: Collection[tuple[int, str]], *, settlements_stay: bool = False) -> list[str]:
+        """Move settled positions to the archive, and drop their settlements from the list; tickers that went."""
         for key in keys:
             held = self.archived[key] = self.positions.pop(key)
             if held.subaccount == 0:
                 self.aged_realized += held.realized_pnl
                 self.aged_fees += held.fees_paid
         gone = {ticker for _, ticker in keys}
-        self.settlements = [row for row in self.settlements if row.ticker not in gone]
+        if not settlements_stay:
+            dropped = [row for row in self.settlements if row.ticker in gone]
+            self.archived_settlements.update({(row.subaccount, row.ticker): row for row in dropped})
+            self.settlements = [row for row in self.settlements if row.ticker not in gone]
         return sorted(gone)
 
     def net_deposits(self) -> Decimal:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from .anthropic_parameters import ORDERS, choice, groups_by, ordered_page, report_page, time_range
+from .organizations import Area, OrganizationKey, Organizations
 from .paging import BadParameter, whole
 from .records import ZERO
 from .spend import (
@@ -25,13 +27,12 @@ from .spend import (
     WEB_SEARCHES,
     CostLine,
     Counters,
+    Spend,
     Stream,
     cost_lines,
 )
 from .upstream import Upstream
-from .world import World
 
-KeyKind = Literal["admin", "analytics", "plain", "admin-legacy"]
 BETA = "analytics-usage-cost-2026-08-24"
 VERSION = "2023-06-01"
 DEFAULT_WORKSPACE = "wrkspc_01Default"
@@ -43,23 +44,14 @@ _COST_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "cost_typ
 _LEGACY_COST_GROUPS = {"workspace_id", "description"}
 _USAGE_GROUPS = {"model", "workspace_id", "api_key_id", "service_tier", "context_window"}
 _USAGE_LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 1440)}
-_MAY: dict[str, set[str]] = {
-    "admin": {"analytics", "legacy"},
-    "analytics": {"analytics"},
-    "admin-legacy": {"legacy"},
-    "plain": set(),
-}
-Answer = Callable[[web.Request], Awaitable[web.Response]]
+Answer = Callable[[web.Request, Spend], Awaitable[web.Response]]
 
 
 class AnthropicApi:
     """Cost and usage of one organisation; which key may ask what is as in the public documentation."""
 
-    def __init__(self, world: World, upstream: Upstream, *, keys: Mapping[str, str]) -> None:
-        self._keys: dict[str, str] = {}
-        for key, kind in keys.items():
-            self.admit(key, kind)
-        self._world = world
+    def __init__(self, organizations: Organizations, upstream: Upstream) -> None:
+        self._organizations = organizations
         self._upstream = upstream
         self._ordered = 0
         base = "/v1/organizations"
@@ -67,31 +59,23 @@ class AnthropicApi:
         upstream.add(f"{base}/cost_report", self._guarded(self._cost_report, "legacy"))
         upstream.add(f"{base}/usage_report/messages", self._guarded(self._usage_report, "legacy"))
 
-    def admit(self, key: str, kind: str) -> None:
-        """Accept a key; ValueError for a kind that there is not."""
-        if kind not in _MAY:
-            raise ValueError(f"no such kind of key: {kind}; there are {', '.join(_MAY)}")
-        self._keys[key] = kind
-
-    def _guarded(self, handler: Answer, area: str) -> Answer:
-        async def guarded(request: web.Request) -> web.Response:
-            kind = self._keys.get(request.headers.get("x-api-key", ""))
-            if kind is None or kind == "plain":
+    def _guarded(self, handler: Answer, area: Area) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            key = self._organizations.of(request.headers.get("x-api-key", ""))
+            if key is None or key.kind == "plain":
                 return _error(401, "authentication_error", "invalid x-api-key")
-            if request.headers.get("anthropic-version") != VERSION:
-                return _error(400, "invalid_request_error", "anthropic-version: header is required")
-            if area not in _MAY[kind]:
-                return _error(403, "permission_error", f"this key may not read {area} reports")
-            if area == "analytics" and BETA not in request.headers.get("anthropic-beta", "").split(","):
-                return _error(400, "invalid_request_error", f"anthropic-beta: {BETA} is required")
+            answer = _refusal(request, key, area)
             try:
-                return await handler(request)
+                answer = answer or await handler(request, self._organizations.spend(key.organization_id))
             except BadParameter as error:
-                return _error(400, "invalid_request_error", str(error))
+                answer = _error(400, "invalid_request_error", str(error))
+            answer.headers["anthropic-organization-id"] = key.organization_id
+            answer.headers.setdefault("request-id", _request_id())
+            return answer
 
         return guarded
 
-    async def _analytics_cost(self, request: web.Request) -> web.Response:
+    async def _analytics_cost(self, request: web.Request, spend: Spend) -> web.Response:
         now = self._upstream.now(request)
         width = choice(request, "time_bucket_width", tuple(_WIDTHS), "1d")
         order = choice(request, "order_by", ORDERS, "amount")
@@ -106,38 +90,13 @@ class AnthropicApi:
         groups = groups_by(request, _COST_GROUPS, most=5)
         rows: list[dict[str, Any]] = []
         for at in range(start, end, _WIDTHS[width]):
-            rows += self._analytics_bucket(at, _WIDTHS[width], groups, now)
+            rows += _analytics_bucket(_lines(spend, at, _WIDTHS[width], now), at, _WIDTHS[width], groups)
         limit = whole(request.query.get("limit"), "limit", default=20, low=1, high=1000)
         self._ordered += 1
         page = ordered_page(request, rows, limit, order=order, turn=self._ordered)
         return web.json_response({**page, "data_refreshed_at": _iso(now)})
 
-    def _analytics_bucket(self, at: int, width: int, groups: list[str], now: float) -> list[dict[str, Any]]:
-        summed: dict[tuple[str | None, ...], tuple[Decimal, int]] = {}
-        for line in self._lines(at, width, now):
-            key = tuple(_of_line(line, name) for name in groups)
-            cents, requests = summed.get(key, (ZERO, 0))
-            summed[key] = (cents + line.cents, requests + line.requests)
-        return [
-            {
-                "starting_at": _iso(at),
-                "ending_at": _iso(at + width),
-                "group": dict(zip(groups, key, strict=True)),
-                "cost": {
-                    "amount": _cents(cents),
-                    "list_amount": _cents(cents * LIST_FACTOR),
-                    "currency": "USD",
-                    "requests": requests,
-                },
-            }
-            for key, (cents, requests) in summed.items()
-        ]
-
-    def _lines(self, at: int, width: int, now: float) -> list[CostLine]:
-        usage = self._world.spend.bucket(at, width, now=now)
-        return [line for stream, counters in usage.items() for line in cost_lines(stream, counters)]
-
-    async def _cost_report(self, request: web.Request) -> web.Response:
+    async def _cost_report(self, request: web.Request, spend: Spend) -> web.Response:
         now = self._upstream.now(request)
         choice(request, "bucket_width", ("1d",), "1d")
         start, end = time_range(request, DAY, now=now)
@@ -145,33 +104,16 @@ class AnthropicApi:
         limit = whole(request.query.get("limit"), "limit", default=7, low=1, high=31)
         page = report_page(request, range(start, end, DAY), limit)
         page["data"] = [
-            {"starting_at": _iso(at), "ending_at": _iso(at + DAY), "results": self._legacy_costs(at, groups, now)}
+            {
+                "starting_at": _iso(at),
+                "ending_at": _iso(at + DAY),
+                "results": _legacy_costs(_lines(spend, at, DAY, now), groups),
+            }
             for at in page["data"]
         ]
         return web.json_response(page)
 
-    def _legacy_costs(self, at: int, groups: list[str], now: float) -> list[dict[str, Any]]:
-        summed: dict[tuple[Any, ...], Decimal] = {}
-        by_workspace, described = "workspace_id" in groups, "description" in groups
-        for line in self._lines(at, DAY, now):
-            workspace = _legacy_workspace(line.stream.workspace_id) if by_workspace else None
-            what = _description(line) if described else (None,) * 5
-            summed[(workspace, *what)] = summed.get((workspace, *what), ZERO) + line.cents
-        return [
-            {
-                "amount": _cents(cents),
-                "currency": "USD",
-                "workspace_id": workspace,
-                "description": text,
-                "cost_type": cost_type,
-                "token_type": token_type,
-                "model": model,
-                "service_tier": tier,
-            }
-            for (workspace, text, cost_type, token_type, model, tier), cents in summed.items()
-        ]
-
-    async def _usage_report(self, request: web.Request) -> web.Response:
+    async def _usage_report(self, request: web.Request, spend: Spend) -> web.Response:
         now = self._upstream.now(request)
         width = choice(request, "bucket_width", tuple(_WIDTHS), "1d")
         start, end = time_range(request, _WIDTHS[width], now=now)
@@ -184,7 +126,7 @@ class AnthropicApi:
             {
                 "starting_at": _iso(at),
                 "ending_at": _iso(at + seconds),
-                "results": _usage_results(self._world.spend.bucket(at, seconds, now=now), groups),
+                "results": _usage_results(spend.bucket(at, seconds, now=now), groups),
             }
             for at in page["data"]
         ]
@@ -208,12 +150,78 @@ def anthropic_error(status: int, retry_after: float | None) -> web.Response:
 
 
 def _error(status: int, kind: str, message: str, *, retry_after: float | None = None) -> web.Response:
-    request_id = f"req_{secrets.token_hex(12)}"
+    request_id = _request_id()
     body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
     headers = {"request-id": request_id}
     if retry_after is not None:
         headers["retry-after"] = f"{retry_after:g}"
     return web.json_response(body, status=status, headers=headers)
+
+
+def _request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
+def _refusal(request: web.Request, key: OrganizationKey, area: Area) -> web.Response | None:
+    if request.headers.get("anthropic-version") != VERSION:
+        return _error(400, "invalid_request_error", "anthropic-version: header is required")
+    if not key.may_read(area):
+        return _error(403, "permission_error", f"this key may not read {area} reports")
+    if area == "analytics" and BETA not in request.headers.get("anthropic-beta", "").split(","):
+        return _error(400, "invalid_request_error", f"anthropic-beta: {BETA} is required")
+    return None
+
+
+def _lines(spend: Spend, at: int, width: int, now: float) -> list[CostLine]:
+    usage = spend.bucket(at, width, now=now)
+    return [
+        *(line for stream, counters in usage.items() for line in cost_lines(stream, counters)),
+        *spend.credit_lines(at, width),
+    ]
+
+
+def _analytics_bucket(lines: list[CostLine], at: int, width: int, groups: list[str]) -> list[dict[str, Any]]:
+    summed: dict[tuple[str | None, ...], tuple[Decimal, int]] = {}
+    for line in lines:
+        key = tuple(_of_line(line, name) for name in groups)
+        cents, requests = summed.get(key, (ZERO, 0))
+        summed[key] = (cents + line.cents, requests + line.requests)
+    return [
+        {
+            "starting_at": _iso(at),
+            "ending_at": _iso(at + width),
+            "group": dict(zip(groups, key, strict=True)),
+            "cost": {
+                "amount": _cents(cents),
+                "list_amount": _cents(cents * LIST_FACTOR),
+                "currency": "USD",
+                "requests": requests,
+            },
+        }
+        for key, (cents, requests) in summed.items()
+    ]
+
+
+def _legacy_costs(lines: list[CostLine], groups: list[str]) -> list[dict[str, Any]]:
+    summed: dict[tuple[Any, ...], Decimal] = {}
+    by_workspace, described = "workspace_id" in groups, "description" in groups
+    for line in lines:
+        workspace = _legacy_workspace(line.stream.workspace_id) if by_workspace else None
+        what = _description(line) if described else (None,) * 5
+        summed[(workspace, *what)] = summed.get((workspace, *what), ZERO) + line.cents
+    return [
+        {
+            "amount": _cents(cents),
+            "currency": "USD",
+            "workspace_id": workspace,
+            "description": text,
+            "cost_type": cost_type,
+            "token_type": token_type,
+            "model": model,
+            "service_tier": tier,
+        }
+        for (workspace, text, cost_type, token_type, model, tier), cents in summed.items()
+    ]
 
 
 def _of_line(line: CostLine, name: str) -> str | None:

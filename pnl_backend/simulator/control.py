@@ -1,16 +1,16 @@
 """The control route: POST /control with JSON makes an upstream fail, moves the world or sets a figure.
 
     {"upstream": "kalshi", "fault": "hang", "times": 3}              any fault of faults.py; "path" narrows it
-    {"upstream": "johns", "fault": "status", "code": 503}            a fault's options stand beside it
+    {"upstream": "johns", "fault": "status", "code": 503, "skip": 2} a fault's options stand beside it
     {"upstream": "kalshi", "action": "kill"}   "revive"              connections refused, and taken again
     {"action": "clear"}                        with "upstream": only that one's faults
     {"action": "step", "n": 10}   "pause"   "resume"
     {"action": "set_deal", "id": "d-900", "amount": "1200.00", "status": "recognized"}
-    {"action": "usage", "model": "claude-fable-5-2", "output_tokens": 50000, "days_ago": 3}   revises a day
+    {"action": "remove_deal", "id": "d-900"}
     {"action": "age_out", "keep": 0}           settled markets leave the live lists
     {"action": "feed", "do": "drop"}           Kalshi's WebSocket: "drop", "mute", "unmute", or "fail" with "code": 10
 
-The commands about Kalshi's accounts stand in control_kalshi.py.
+The commands about Kalshi's accounts stand in control_kalshi.py, those about Anthropic in control_anthropic.py.
 
 GET /control answers with the URLs, the faults in force, the request counts and the true figures. Only JSON from
 outside a browser is taken: a page that someone visits must not be able to steer the simulation.
@@ -28,11 +28,12 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from .anthropic import DEFAULT_WORKSPACE
+from .control_anthropic import AnthropicControl
 from .control_kalshi import KalshiControl
 from .faults import Fault, Faults
 from .kalshi_admin import KalshiAdmin
 from .kalshi_feed import KalshiFeed
+from .organizations import Organizations
 from .truth import Truth
 from .world import World
 
@@ -43,6 +44,7 @@ class Controlled(Protocol):
     world: World
     faults: Faults
     feed: KalshiFeed
+    organizations: Organizations
 
     @property
     def kalshi(self) -> KalshiAdmin: ...
@@ -91,11 +93,14 @@ class Control:
             "kill": self._kill,
             "revive": self._revive,
             "set_deal": self._set_deal,
-            "usage": self._usage,
+            "remove_deal": self._remove_deal,
             "age_out": self._age_out,
             "feed": self._feed,
         }
-        self._kalshi = KalshiControl(simulator.kalshi).actions
+        self._synchronous = {
+            **KalshiControl(simulator.kalshi).actions,
+            **AnthropicControl(simulator.world, simulator.organizations).actions,
+        }
 
     @property
     def url(self) -> str:
@@ -155,11 +160,11 @@ class Control:
             self._simulator.set_fault(upstream, Fault.make(kind, **options))
             return {}
         name = str(command.get("action"))
-        if name in self._kalshi:
-            return self._kalshi[name](command) or {}
+        if name in self._synchronous:
+            return self._synchronous[name](command) or {}
         action = self._actions.get(name)
         if action is None:
-            names = ", ".join([*self._actions, *self._kalshi])
+            names = ", ".join([*self._actions, *self._synchronous])
             raise ValueError(f"fault or action is needed; actions are {names}")
         await action(command)
         return {}
@@ -192,14 +197,8 @@ class Control:
             name=command.get("name"),
         )
 
-    async def _usage(self, command: dict[str, Any]) -> None:
-        self._simulator.world.use_model(
-            command["model"],
-            input_tokens=int(command.get("input_tokens", 0)),
-            output_tokens=int(command.get("output_tokens", 0)),
-            days_ago=int(command.get("days_ago", 0)),
-            workspace_id=command.get("workspace_id", DEFAULT_WORKSPACE),
-        )
+    async def _remove_deal(self, command: dict[str, Any]) -> None:
+        self._simulator.world.remove_deal(command["id"])
 
     async def _age_out(self, command: dict[str, Any]) -> None:
         self._simulator.world.age_out(int(command.get("keep", 0)))

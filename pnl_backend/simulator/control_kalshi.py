@@ -5,11 +5,14 @@
     {"action": "revoke_key", "key_id": "..."}
     {"action": "trade", "ticker": "...", "outcome": "yes", "count": "2.5", "yes_price": "0.41"}
     {"action": "determine", "ticker": "...", "result": "scalar", "value": "0.25"}   then   {"action": "settle", ...}
-    {"action": "archive", "tickers": ["..."]}  settled markets, all of them without "tickers"
+    {"action": "revise", "ticker": "...", "result": "no"}   corrects what a settled market paid
+    {"action": "archive", "tickers": ["..."]}  settled markets, all of them without "tickers"; "settlements_stay": true
     {"action": "live_days", "days": 30}        null archives by command alone
     {"action": "transfer", "kind": "deposit", "id": "d-1", "amount_cents": 500, "status": "returned"}
     {"action": "move_cash", "from": 0, "to": 3, "amount_cents": 2500}
     {"action": "adjust", "amount": "1.25"}     interest or an incentive, in no list
+    {"action": "falsify", "list": "fills", "id": "...", "fields": {"count_fp": "3.00"}}   one row; null leaves it out
+    {"action": "clear_falsified"}
     {"action": "rest", "do": "hold"}           "release", or "lag" with "seconds"
 
 Commands about an account take a "user_id"; without one they are about the first account.
@@ -38,11 +41,14 @@ class KalshiControl:
             "trade": self._trade,
             "determine": self._determine,
             "settle": lambda command: admin.settle(command["ticker"]),
-            "archive": lambda command: {"archived": admin.archive(command.get("tickers"))},
+            "revise": self._revise,
+            "archive": self._archive,
             "live_days": self._live_days,
             "transfer": self._transfer,
             "move_cash": self._move_cash,
             "adjust": lambda command: admin.adjust(_decimal(command["amount"]), user_id=command.get("user_id")),
+            "falsify": lambda command: admin.falsify(command["list"], command["id"], command["fields"]),
+            "clear_falsified": lambda _: admin.clear_falsified(),
             "rest": self._rest,
         }
 
@@ -68,6 +74,14 @@ class KalshiControl:
     def _determine(self, command: Command) -> None:
         value = command.get("value")
         self._admin.determine(command["ticker"], command["result"], None if value is None else _decimal(value))
+
+    def _revise(self, command: Command) -> None:
+        value = command.get("value")
+        self._admin.revise(command["ticker"], command["result"], None if value is None else _decimal(value))
+
+    def _archive(self, command: Command) -> Command:
+        stay = bool(command.get("settlements_stay", False))
+        return {"archived": self._admin.archive(command.get("tickers"), settlements_stay=stay)}
 
     def _live_days(self, command: Command) -> None:
         days = command["days"]

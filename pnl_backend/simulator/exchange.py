@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from .account import Account
+from .corrections import resettle
 from .records import ONE, ZERO, Fill, Market, Outcome, Position
 from .spend import DAY
 
@@ -95,17 +96,19 @@ class Exchange:
             and market.ticker not in held
         )
 
-    def archive(self, tickers: Iterable[str] | None = None) -> list[str]:
+    def archive(self, tickers: Iterable[str] | None = None, *, settlements_stay: bool = False) -> list[str]:
         """Archive settled markets now, with every account's positions, settlements and fills in them.
 
         All settled markets without `tickers`; ValueError, with nothing archived, for a market that is not settled.
+        With `settlements_stay` their settlements are still in the live list.
         """
         wanted = self._settled_tickers() if tickers is None else set(tickers)
         unsettled = wanted - self._settled_tickers()
         if unsettled:
             raise ValueError(f"not settled: {', '.join(sorted(unsettled))}")
         for account in self.accounts:
-            account.archive([key for key in account.positions if key[1] in wanted])
+            keys = [key for key in account.positions if key[1] in wanted]
+            account.archive(keys, settlements_stay=settlements_stay)
             account.archived_fills |= wanted
         self._archive_markets(wanted)
         return sorted(wanted)
@@ -157,9 +160,7 @@ class Exchange:
         market = self.market(ticker)
         if market.status not in ("active", "closed"):
             raise ValueError(f"{ticker} is {market.status}")
-        due = {"yes": ONE, "no": ZERO}.get(result, value)
-        if due is None or not ZERO <= due <= ONE or (value is not None and value != due):
-            raise ValueError(f"{value} is no settlement value of a {result} result")
+        due = settlement_value(result, value)
         market.status, market.result, market.settlement_value = "determined", result, due
         self.publish(Event("market_lifecycle_v2", market, lifecycle="determined"))
         return market
@@ -186,6 +187,20 @@ class Exchange:
         self.pay_out(market)
         return market
 
+    def revise(self, ticker: str, result: Outcome, value: Decimal | None = None) -> Market:
+        """Correct the outcome of a settled market, live or archived, and what every account was paid for it.
+
+        ValueError for a market that is not settled, or for a value that does not fit.
+        """
+        market = self.markets.get(ticker) or self.archived_markets.get(ticker)
+        if market is None or market.settlement_ts is None or market.pays_in is not None:
+            raise ValueError(f"{ticker} is not settled")
+        market.result, market.settlement_value = result, settlement_value(result, value)
+        for account in self.accounts:
+            for held in resettle(account, market, self._clock()):
+                self.publish(Event("market_position", market, position=held, user_id=account.user_id))
+        return market
+
     def _settled_tickers(self) -> set[str]:
         open_ = {held.ticker for account in self.accounts for held in account.positions.values() if not held.settled}
         known = {held.ticker for account in self.accounts for held in account.positions.values() if held.settled}
@@ -201,3 +216,11 @@ class Exchange:
             market = self.markets.pop(ticker, None)
             if market is not None:
                 self.archived_markets[ticker] = market
+
+
+def settlement_value(result: Outcome, value: Decimal | None) -> Decimal:
+    """USD per YES contract of a result; ValueError for a value that does not fit, or a scalar one without any."""
+    due = {"yes": ONE, "no": ZERO}.get(result, value)
+    if due is None or not ZERO <= due <= ONE or (value is not None and value != due):
+        raise ValueError(f"{value} is no settlement value of a {result} result")
+    return due

@@ -21,6 +21,8 @@ class Fault:
     times: int | None = None
     path: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    skip: int = 0
+    """How many requests pass unharmed before the first that it takes."""
 
     KINDS: ClassVar[tuple[str, ...]] = (
         "hang",
@@ -46,7 +48,7 @@ class Fault:
     )
 
     @classmethod
-    def make(cls, kind: str, *, times: int | None = None, path: str = "", **options: Any) -> Fault:
+    def make(cls, kind: str, *, times: int | None = None, path: str = "", skip: int = 0, **options: Any) -> Fault:
         """A fault by its name, as the control route does it; ValueError for a name or an option it lacks."""
         if kind not in cls.KINDS:
             raise ValueError(f"no such fault: {kind}; there are {', '.join(cls.KINDS)}")
@@ -54,7 +56,7 @@ class Fault:
             fault: Fault = getattr(cls, kind)(**options)
         except TypeError as error:
             raise ValueError(f"{kind}: {error}") from error
-        return replace(fault, times=times, path=path)
+        return replace(fault, times=times, path=path, skip=skip)
 
     @classmethod
     def _of(cls, kind: str, times: int | None, path: str, **options: Any) -> Fault:
@@ -191,6 +193,9 @@ class Faults:
         held = self._set.get(upstream, [])
         for index, fault in enumerate(held):
             if fault.path in path:
+                if fault.skip:
+                    held[index] = replace(fault, skip=fault.skip - 1)
+                    return None
                 if fault.times is not None:
                     left = fault.times - 1
                     if left <= 0:

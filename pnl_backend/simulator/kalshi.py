@@ -13,7 +13,7 @@ from .kalshi_auth import Keys, TokenBucket, kalshi_error
 from .kalshi_shapes import Shapes, iso, subaccount_transfer, transfer
 from .paging import BadParameter
 from .records import EXCHANGE_INDEX, Generation, dollars, truncated_cents
-from .rest_view import RestViews
+from .rest_view import Falsified, RestViews
 from .truth import portfolio_value_cents
 from .upstream import Upstream
 from .world import World
@@ -29,6 +29,7 @@ class KalshiApi:
     ) -> None:
         self.keys = Keys()
         self.views = RestViews()
+        self.falsified = Falsified()
         self.shapes = Shapes(generation)
         self.exchange = world.exchange
         self._upstream = upstream
@@ -109,7 +110,8 @@ class KalshiApi:
         """One page of positions with the sums of its events."""
         body = queries.paged(request, "market_positions", rows, lambda held: held, key=key, scope=scope)
         shown = body["market_positions"]
-        body["market_positions"] = [self.shapes.position(held) for held in shown]
+        rows_shown = [self.shapes.position(held) for held in shown]
+        body["market_positions"] = self.falsified.shown("market_positions", rows_shown)
         body["event_positions"] = self.shapes.events(shown)
         return web.json_response(body)
 
@@ -126,7 +128,7 @@ class KalshiApi:
     ) -> web.Response:
         """One page of rows that come newest first."""
         body = queries.paged(request, name, rows, shape, key=queries.by_time, scope=scope or name, newest_first=True)
-        return web.json_response(body)
+        return web.json_response({**body, name: self.falsified.shown(name, body[name])})
 
     async def _deposits(self, request: web.Request) -> web.Response:
         return self._transfers(request, "deposit")
@@ -159,7 +161,7 @@ class KalshiApi:
         self, request: web.Request, name: str, rows: list[Any], shape: Callable[[Any], Any], *, most: int
     ) -> web.Response:
         body = queries.paged(request, name, rows, shape, key=queries.by_seq, scope=name, most=most, newest_first=True)
-        return web.json_response(body)
+        return web.json_response({**body, name: self.falsified.shown(name, body[name])})
 
     async def _markets(self, request: web.Request) -> web.Response:
         return self.markets_page(request, queries.markets(request, self.exchange.markets), scope="markets")

@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from .account import Account
 from .book import Book
 from .exchange import Exchange
 from .kalshi_auth import Keys
 from .records import LAST_SUBACCOUNT, ZERO, Fill, Outcome, SubaccountTransfer, Transfer
-from .rest_view import RestViews
+from .rest_view import Falsified, RestViews
 from .signing import KeyKind, generate
 
 TransferStatus = Literal["pending", "applied", "failed", "returned"]
@@ -34,11 +34,19 @@ class KalshiAdmin:
     """Each command is about the first account unless a `user_id` names another; ValueError for what cannot be."""
 
     def __init__(
-        self, exchange: Exchange, keys: Keys, views: RestViews, *, seed: int, clock: Callable[[], float]
+        self,
+        exchange: Exchange,
+        keys: Keys,
+        views: RestViews,
+        falsified: Falsified,
+        *,
+        seed: int,
+        clock: Callable[[], float],
     ) -> None:
         self.exchange = exchange
         self._keys = keys
         self._views = views
+        self._falsified = falsified
         self._clock = clock
         self._rng = random.Random(seed)  # noqa: S311 - a predictable simulation is the point
 
@@ -100,17 +108,24 @@ class KalshiAdmin:
 
     def determine(self, ticker: str, result: Outcome, value: Decimal | None = None) -> None:
         """Fix an outcome without paying it out; `value` is USD per YES contract of a scalar result."""
-        if result not in get_args(Outcome):
-            raise ValueError(f"no such result: {result}")
+        _known_result(result)
         self.exchange.determine(ticker, result, value)
 
     def settle(self, ticker: str) -> None:
         """Pay out a determined market."""
         self.exchange.settle(ticker)
 
-    def archive(self, tickers: Iterable[str] | None = None) -> list[str]:
-        """Move settled markets (all of them, or these) to the historical routes, with all that is in them."""
-        return self.exchange.archive(tickers)
+    def revise(self, ticker: str, result: Outcome, value: Decimal | None = None) -> None:
+        """Correct the outcome of a settled market, archived or not, and what it paid."""
+        _known_result(result)
+        self.exchange.revise(ticker, result, value)
+
+    def archive(self, tickers: Iterable[str] | None = None, *, settlements_stay: bool = False) -> list[str]:
+        """Move settled markets (all of them, or these) to the historical routes, with all that is in them.
+
+        Their settlements, which no historical route serves, go too unless they stay.
+        """
+        return self.exchange.archive(tickers, settlements_stay=settlements_stay)
 
     def set_live_days(self, days: int | None) -> None:
         """How old settled data gets before it is archived; None archives by command alone. Nothing comes back."""
@@ -147,6 +162,14 @@ class KalshiAdmin:
         """Credit USD that no list shows, as Kalshi does with interest and incentives (below 0: charge)."""
         self.account(user_id).adjustments += amount
 
+    def falsify(self, name: str, row_id: str, fields: dict[str, Any] | None) -> None:
+        """Make REST show one row with other fields, or not at all (None); nothing else changes with it."""
+        self._falsified.put(name, row_id, fields)
+
+    def clear_falsified(self) -> None:
+        """Make REST show every row as it is."""
+        self._falsified.clear()
+
     def hold_rest(self) -> None:
         """Stop REST at this moment while the feed goes on; `user_data_timestamp` says so."""
         self._views.hold(self.exchange.accounts, self._clock())
@@ -166,3 +189,8 @@ def _numbered(subaccount: int) -> int:
     if not ZERO <= subaccount <= LAST_SUBACCOUNT:
         raise ValueError(f"subaccounts are 0 to {LAST_SUBACCOUNT}")
     return subaccount
+
+
+def _known_result(result: str) -> None:
+    if result not in get_args(Outcome):
+        raise ValueError(f"no such result: {result}")

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .account import Account
+
+Json = dict[str, Any]
+_IDENTIFIER = {
+    "market_positions": "ticker",
+    "fills": "fill_id",
+    "settlements": "ticker",
+    "deposits": "id",
+    "withdrawals": "id",
+    "transfers": "transfer_id",
+}
 
 
 class RestViews:
@@ -31,3 +43,34 @@ class RestViews:
         if view is None or (not self._held and now - view[1] >= self.lag):
             view = self._views[account.user_id] = (account.copy(), now)
         return view
+
+
+class Falsified:
+    """Single rows that REST shows other than they are, or not at all, while every other figure stays right."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], Json | None] = {}
+
+    def put(self, name: str, row_id: str, fields: Json | None) -> None:
+        """Show a row of the list `name` with other fields, or leave it out (None); ValueError for no such list.
+
+        Rows are named by their ticker (`market_positions`, `settlements`) or by their own identifier.
+        """
+        if name not in _IDENTIFIER:
+            raise ValueError(f"no such list: {name}; there are {', '.join(_IDENTIFIER)}")
+        self._rows[name, row_id] = fields
+
+    def clear(self) -> None:
+        """Show every row as it is."""
+        self._rows.clear()
+
+    def shown(self, name: str, rows: list[Json]) -> list[Json]:
+        """The rows of a list as they are shown."""
+        if not self._rows or name not in _IDENTIFIER:
+            return rows
+        shown = []
+        for row in rows:
+            fields = self._rows.get((name, row[_IDENTIFIER[name]]), {})
+            if fields is not None:
+                shown.append({**row, **fields})
+        return shown

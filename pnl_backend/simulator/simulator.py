@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from .anthropic import AnthropicApi, KeyKind, anthropic_error
+from .anthropic import AnthropicApi, anthropic_error
 from .book import Book
 from .control import Control
 from .faults import Fault, Faults
@@ -20,6 +20,7 @@ from .kalshi_auth import kalshi_error
 from .kalshi_feed import PATH as FEED_PATH
 from .kalshi_feed import KalshiFeed
 from .kalshi_history import add_history
+from .organizations import KeyKind, Organizations
 from .records import Generation
 from .revenue import Revenue, RevenueShape, revenue_error
 from .signing import KeyKind as SigningKind
@@ -56,7 +57,7 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         step_interval: float | None = 1.0,
         kalshi_keys: Mapping[str, str] | None = None,
-        anthropic_keys: Mapping[str, str] | None = None,
+        anthropic_keys: Mapping[str, KeyKind] | None = None,
         revenue_token: str | None = None,
         revenue_shape: RevenueShape = "deals",
         generation: Generation = "both",
@@ -85,11 +86,14 @@ class Simulator:
             self.world, self._kalshi, generation=generation, tokens_per_second=kalshi_rate
         )
         add_history(api)
-        self.kalshi = KalshiAdmin(self.world.exchange, api.keys, api.views, seed=seed, clock=clock)
+        self.kalshi = KalshiAdmin(self.world.exchange, api.keys, api.views, api.falsified, seed=seed, clock=clock)
         for key_id, pem in (kalshi_keys or {}).items():
             api.keys.admit(key_id, pem, self.world.account.user_id)
         self.feed = KalshiFeed(self.world, self._kalshi, self._kalshi_api)
-        self._anthropic_api = AnthropicApi(self.world, self._anthropic, keys=anthropic_keys or {})
+        self.organizations = Organizations(self.world.spend)
+        for key, kind_of_key in (anthropic_keys or {}).items():
+            self.organizations.admit(key, kind_of_key)
+        AnthropicApi(self.organizations, self._anthropic)
         self._control = Control(self, host=host, port=next(self._ports))
 
     def _upstream(self, name: str, base: str, error: Callable[..., object]) -> Upstream:
@@ -165,9 +169,7 @@ class Simulator:
         kinds = (kalshi, anthropic, account.user_id)
         if kinds not in self._credentials:
             given = self.kalshi.new_key(account.user_id, kind=kalshi)
-            prefix = "sk-ant-api03" if anthropic == "plain" else "sk-ant-admin01"
-            key = f"{prefix}-{secrets.token_urlsafe(24)}"
-            self._anthropic_api.admit(key, anthropic)
+            key = self.organizations.new_key(kind=anthropic)
             if self.revenue.token is None:
                 self.revenue.token = secrets.token_urlsafe(24)
             self._credentials[kinds] = Credentials(given.key_id, given.private_key_pem, key, self.revenue.token)
@@ -223,6 +225,10 @@ class Simulator:
     ) -> None:
         """Change one of John's deals, or add it (recognized, unless a status is given)."""
         self.world.set_deal(deal_id, amount=amount, status=status, name=name)
+
+    def remove_deal(self, deal_id: str) -> None:
+        """Take one of John's deals away."""
+        self.world.remove_deal(deal_id)
 
     def truth(self, user_id: str | None = None) -> Truth:
         """The exact figures that the server ought to show now, of the first Kalshi account or the one named."""

@@ -102,6 +102,8 @@ class Spend:
     """Usage of every stream, hour by hour (keys are the hours' starts, UTC seconds)."""
 
     hours: dict[int, dict[Stream, Counters]] = field(default_factory=dict)
+    credits: dict[int, dict[Stream, Decimal]] = field(default_factory=dict)
+    """Cents credited to a stream by hour; a cost row that they outweigh is below 0. Usage does not show them."""
     _closed: dict[tuple[int, int], dict[Stream, Counters]] = field(default_factory=dict, repr=False)
 
     def add(self, at: float, stream: Stream, counters: Counters) -> None:
@@ -111,6 +113,27 @@ class Spend:
         for index, count in enumerate(counters):
             held[index] += count
         self._closed.pop((hour // DAY * DAY, DAY), None)
+
+    def credit(self, at: float, stream: Stream, cents: Decimal) -> None:
+        """Credit a stream with an amount at a time."""
+        held = self.credits.setdefault(int(at) // HOUR * HOUR, {})
+        held[stream] = held.get(stream, ZERO) + cents
+
+    def credit_lines(self, start: int, width: int) -> list[CostLine]:
+        """The credits of one bucket; an hour's credits are in its first minute."""
+        return [
+            CostLine(stream, "tokens", None, stream.model, -cents, 0)
+            for hour in range(-(-start // HOUR) * HOUR, start + width, HOUR)
+            for stream, cents in self.credits.get(hour, {}).items()
+        ]
+
+    def forget(self, day: int, model: str | None = None) -> None:
+        """Take away every row of a day (its start, UTC seconds), or those of one model."""
+        for hour in range(day, day + DAY, HOUR):
+            for rows in (self.hours.get(hour, {}), self.credits.get(hour, {})):
+                for stream in [stream for stream in rows if model is None or stream.model == model]:
+                    del rows[stream]
+        self._closed.pop((day, DAY), None)
 
     def add_day(self, day: int, stream: Stream, counters: Counters, *, until: float) -> None:
         """Spread a day's usage over its hours, as far as `until`; the hour in hand gets the elapsed part."""
@@ -155,10 +178,10 @@ class Spend:
     def dollars(self, day: int, *, estimated: bool = False) -> Decimal:
         """USD of one UTC day.
 
-        The estimate leaves out code execution, which the usage report does not show, and the tokens of models whose
-        price is in no published table.
+        The estimate leaves out code execution and credits, which the usage report does not show, and the tokens of
+        models whose price is in no published table.
         """
-        total = ZERO
+        total = ZERO if estimated else sum((line.cents for line in self.credit_lines(day, DAY)), ZERO)
         for stream, counters in self.bucket(day, DAY, now=day + DAY).items():
             for line in cost_lines(stream, counters):
                 if not (estimated and (line.cost_type == "code_execution" or line.model in _UNPUBLISHED)):
@@ -167,4 +190,4 @@ class Spend:
 
     def days(self) -> list[int]:
         """Every day that has usage, oldest first."""
-        return sorted({hour // DAY * DAY for hour in self.hours})
+        return sorted({hour // DAY * DAY for hour in (*self.hours, *self.credits)})

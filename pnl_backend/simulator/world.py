@@ -97,6 +97,12 @@ class World:
     def collected(self) -> Decimal:
         return sum((deal.amount for deal in self.deals if deal.status == "recognized"), ZERO)
 
+    def remove_deal(self, deal_id: str) -> None:
+        """Take a deal away as if it had never been; ValueError if there is none."""
+        if all(deal.id != deal_id for deal in self.deals):
+            raise ValueError(f"no deal {deal_id!r}")
+        self.deals[:] = [deal for deal in self.deals if deal.id != deal_id]
+
     def use_model(self, model: str, *, input_tokens: int, output_tokens: int, days_ago: int, workspace_id: str) -> None:
         """Book usage of a model at this time of an earlier day, or of today; below 0 takes back what was booked.
 
@@ -110,6 +116,15 @@ class World:
         if any(count + more < 0 for count, more in zip(held, counters, strict=True)):
             raise ValueError("less than that was booked in that hour")
         self.spend.add(at, stream, counters)
+
+    def forget_usage(self, *, days_ago: int, model: str | None = None) -> None:
+        """Take away an earlier day's cost rows, or those of one model."""
+        self.spend.forget((int(self._clock()) // DAY - days_ago) * DAY, model)
+
+    def credit_usage(self, amount: Decimal, *, model: str | None, days_ago: int, workspace_id: str) -> None:
+        """Credit USD at this time of an earlier day, or of today; without a model it is the organisation's."""
+        at = self._clock() - days_ago * DAY
+        self.spend.credit(at, Stream(model, workspace_id, "apikey_01Cliff"), amount * 100)
 
     def set_deal(self, deal_id: str, *, amount: Decimal | None, status: str | None, name: str | None) -> None:
         """Change a deal or add it; ValueError for a status that deals do not have."""

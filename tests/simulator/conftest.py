@@ -93,6 +93,13 @@ class Caller:
                 return rows
             page = (("page", body["next_page"]),)
 
+    async def command(self, expected: int = 200, /, **body: Any) -> dict[str, Any]:
+        """Post a command to the control route, which is to answer with this status."""
+        async with self.http.post(self.sim.control_url, json=body) as answer:
+            assert answer.status == expected, await answer.text()
+            told: dict[str, Any] = await answer.json()
+            return told
+
     async def johns(self) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.sim.credentials().revenue_token}"}
         return await self._ask(self.sim.revenue_url, headers, None)

@@ -134,6 +134,13 @@ async def test_a_fault_keeps_to_its_path_and_the_counters_tell(caller):
         caller.sim.set_fault("jons", Fault.hang())
 
 
+async def test_a_fault_can_let_requests_pass_first(caller):
+    fault = Fault.make("status", code=500, path="/portfolio/fills", skip=2, times=1)
+    caller.sim.set_fault("kalshi", fault)
+    assert (await caller.kalshi("/portfolio/balance"))[0] == 200
+    assert [(await caller.kalshi("/portfolio/fills"))[0] for _ in range(4)] == [200, 200, 500, 200]
+
+
 async def test_a_killed_upstream_refuses_and_returns_on_its_port(caller):
     url = caller.sim.kalshi_url
     await caller.sim.kill("kalshi")

@@ -1,7 +1,7 @@
 """The simulator's answers and the parsers against the field lists of Kalshi's official client."""
 
 import json
-import os
+import zipfile
 from collections import defaultdict
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from pnl_backend.simulator import Fault
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
-from tests.data.kalshi.make_fields import ANSWERS, FIELDS, Unavailable, download, read
+from tests.data.kalshi.make_fields import ANSWERS, FIELDS, NoIndex, Unavailable, download, read
 from tests.support.field_lists import MODELS, Noted, differences, model_of, optional
 
 TWIN = "the integer twin of an account recorded in February 2026, beside the string"
@@ -185,11 +185,27 @@ def test_a_difference_is_found():
 def test_the_field_lists_are_those_of_the_official_client(tmp_path):
     try:
         wheel = download(tmp_path)
-    except Unavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"the official client cannot be downloaded here: {error}")
+    except NoIndex as error:
+        pytest.skip(f"no package index can be reached to read the official client from: {error}")
     assert read(wheel) == json.loads(FIELDS.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("has_pip", "raised"), [(True, Unavailable), (False, NoIndex)])
+def test_a_missing_client_is_told_from_a_missing_index(tmp_path, monkeypatch, has_pip, raised):
+    index = tmp_path / "index"
+    index.mkdir()
+    if has_pip:
+        with zipfile.ZipFile(index / "pip-99.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("pip-99.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: pip\nVersion: 99.0\n")
+            wheel.writestr("pip-99.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr("pip-99.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    (tmp_path / "into").mkdir()
+    with pytest.raises(Unavailable) as caught:
+        download(tmp_path / "into")
+    assert caught.type is raised
 
 
 def report(title, rows):

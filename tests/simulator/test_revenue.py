@@ -48,3 +48,14 @@ async def test_a_deal_can_be_set(caller):
     assert after.invoiced == before.invoiced + Decimal("125.25")
     with pytest.raises(ValueError, match="no such status"):
         caller.sim.set_deal("d-new", status="paid")
+
+
+async def test_a_deal_can_go_away(caller):
+    caller.sim.set_deal("d-900", amount=Decimal("12.34"))
+    before = caller.sim.truth().johns.collected
+    for status in (200, 400):
+        command = {"action": "remove_deal", "id": "d-900"}
+        async with caller.http.post(caller.sim.control_url, json=command) as answer:
+            assert answer.status == status
+    assert caller.sim.truth().johns.collected == before - Decimal("12.34")
+    assert "d-900" not in {deal["id"] for deal in (await caller.johns())[1]["deals"]}

