@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import aiohttp
 
 from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, shown_sources
 from pnl_backend.cache.redis_client import try_out
-from pnl_backend.domain.readings import ClosedCosts, CostRow
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.settings.model import Settings
 from pnl_backend.settings.text import notices
-from pnl_backend.sources.base import Fetcher, UpstreamClient, describe_problem
+from pnl_backend.sources.base import Fetcher, NoClosedDays, UpstreamClient, describe_problem
 from pnl_backend.sources.source_type import Setup, Unconfigured
 
 Status = Literal["ok", "note", "warning", "problem"]
@@ -41,16 +40,6 @@ class Finding:
     detail: str
 
 
-class _NoClosedDays:
-    """Closed days for a check: only today is fetched, and nothing is kept."""
-
-    async def load(self) -> ClosedCosts:
-        return ClosedCosts(frozenset(), ())
-
-    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
-        del day_from, day_to, rows
-
-
 async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
     """Try each part in turn; each finding is yielded as soon as it is known."""
     for line in notices(settings):
@@ -62,7 +51,7 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
         return
     async with aiohttp.ClientSession() as session:
         client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-        setup = Setup(client, since=datetime.now(UTC).date(), closed_days=_NoClosedDays())
+        setup = Setup(client, since=datetime.now(UTC).date(), closed_days=NoClosedDays())
         findings = await asyncio.gather(
             *(_upstream(source, source.build(setup), settings) for source in shown_sources(settings))
         )

@@ -27,6 +27,11 @@ def decimal_text(amount: Decimal) -> str:
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+def exact(amount: Decimal) -> str:
+    """A decimal as text without loss; equal amounts have equal texts."""
+    return format(amount.normalize(), "f") if amount else "0"
+
+
 def percent(part: Decimal, whole: Decimal) -> Decimal:
     """`part / whole x 100` with two decimals; `whole` must not be zero."""
     return cents(part / whole * HUNDRED)

@@ -6,7 +6,7 @@ All money is exact `Decimal` USD, all times are milliseconds since the epoch (UT
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
@@ -99,18 +99,31 @@ class CostRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """When the upstream last confirmed the cost of a closed day (ms), and the name of the report that did."""
+
+    at: int
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedCosts:
-    """What is remembered of closed days: which ones, and their rows. A day may be closed without any row."""
+    """What is remembered of closed days: which ones, and their rows. A day may be closed without any row.
+
+    `confirmed` lacks the days that older ledgers closed.
+    """
 
     days: frozenset[date]
     rows: tuple[CostRow, ...]
+    confirmed: Mapping[date, Confirmed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AnthropicSpend:
     """Cost since `since`, a row for each day, model and workspace; `today` is the UTC day still running.
 
-    `estimated` marks a figure priced from usage by our own table; `notes` say what that estimate lacks.
+    `estimated` marks a figure priced from usage by our own table; `notes` say what that estimate lacks. `importing`
+    says how far the first import of earlier days is; None when it is done.
     """
 
     since: date
@@ -118,6 +131,7 @@ class AnthropicSpend:
     rows: tuple[CostRow, ...]
     estimated: bool = False
     notes: tuple[str, ...] = ()
+    importing: Progress | None = None
 
     @property
     def total_spend(self) -> Decimal:
@@ -145,12 +159,16 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class Revenue:
-    """John's figures since the beginning; `pipeline` stands beside them and is never counted as revenue."""
+    """John's figures since the beginning; `pipeline` stands beside them and is never counted as revenue.
+
+    `lists_deals` is True where `deals` are all the deals there are; an endpoint that gives totals says nothing of them.
+    """
 
     invoiced: Decimal
     collected: Decimal
     pipeline: Decimal = ZERO
     deals: tuple[Deal, ...] = ()
+    lists_deals: bool = False
 
 
 Value = TypeVar("Value")

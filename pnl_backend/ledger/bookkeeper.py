@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import date
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -17,9 +16,10 @@ from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, KalshiPortfolio, Reading, Revenue
+from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
 from pnl_backend.ledger.periodic_job import PeriodicJob
+from pnl_backend.ledger.reported_facts import ReportedFacts
 from pnl_backend.ledger.sqlite.facts import Facts
 
 EVERY = 60.0
@@ -83,8 +83,7 @@ class Bookkeeper:
         self._latest_readings: dict[str, Reading[Any]] = {}
         self._known: dict[str, object] = {}
         self._positions: object = None
-        self._costs: dict[date, tuple[CostRow, ...]] = {}
-        self._deals: tuple[Deal, ...] = ()
+        self._reported = ReportedFacts(facts)
         job = partial(PeriodicJob, retry=every, clock=clock, monotonic=monotonic)
         self._records = job("deals and costs", self._record, every=0.0)
         self._fetched: dict[str, PeriodicJob] = {}
@@ -208,16 +207,12 @@ class Bookkeeper:
     async def _record(self) -> None:
         """Record the deals and days that have changed since they were last written."""
         spend, revenue = self._fresh(ANTHROPIC), self._fresh(JOHNS)
-        if spend is not None and isinstance(spend.value, AnthropicSpend) and self._is_new(ANTHROPIC):
-            days = _by_day(spend.value.rows)
-            changed = [row for day, rows in days.items() if self._costs.get(day) != rows for row in rows]
-            await self._recorded("cost", [row.day.isoformat() for row in await self._facts.add_costs(changed)])
-            self._costs, self._known[ANTHROPIC] = days, spend.value
-        if revenue is not None and isinstance(revenue.value, Revenue) and self._is_new(JOHNS):
-            if revenue.value.deals != self._deals:
-                new = await self._facts.add_deals(revenue.value.deals, revenue.as_of)
-                await self._recorded("deal", [deal.id for deal in new])
-            self._deals, self._known[JOHNS] = revenue.value.deals, revenue.value
+        if spend is not None and self._is_new(ANTHROPIC):
+            await self._recorded("cost", await self._reported.record_costs(spend))
+            self._known[ANTHROPIC] = spend.value
+        if revenue is not None and self._is_new(JOHNS):
+            await self._recorded("deal", await self._reported.record_deals(revenue))
+            self._known[JOHNS] = revenue.value
 
     async def _recorded(self, kind: Kind, names: Sequence[str]) -> None:
         if names:
@@ -227,10 +222,3 @@ class Bookkeeper:
 
 def _since(newest: Sequence[Fill] | Sequence[Settlement]) -> int | None:
     return max(0, newest[-1].at - OVERLAP_MS) if newest else None
-
-
-def _by_day(rows: Iterable[CostRow]) -> dict[date, tuple[CostRow, ...]]:
-    days: dict[date, tuple[CostRow, ...]] = {}
-    for row in rows:
-        days[row.day] = (*days.get(row.day, ()), row)
-    return days

@@ -166,9 +166,9 @@ class Reconciler:
         return Difference("fees", stored, sum((position.fees for position in portfolio.positions), aged))
 
     async def _costs(self) -> Difference | None:
-        """The cost of every day that the reading covers."""
+        """The cost of every day that the reading covers; it covers all once earlier days are imported."""
         spend: AnthropicSpend | None = self._latest(ANTHROPIC)
-        if spend is None:
+        if spend is None or spend.importing is not None:
             return None
         rows = await self._facts.costs(spend.since, spend.today)
         return Difference("costs", sum((row.amount for row in rows), ZERO), spend.total_spend)
@@ -176,7 +176,7 @@ class Reconciler:
     async def _collected(self) -> Difference | None:
         """The amount of all collected deals; an endpoint that gives totals only lists none."""
         revenue: Revenue | None = self._latest(JOHNS)
-        if revenue is None or not revenue.deals:
+        if revenue is None or not revenue.lists_deals:
             return None
         stored = sum((deal.amount for deal in await self._facts.deals() if deal.status == "recognized"), ZERO)
         return Difference("collected", stored, revenue.collected)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched, Tier
+from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Fetched, Tier
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
 from pnl_backend.sources.body import MAX_BODY, BodyTooLarge, read_text
 
@@ -52,12 +52,29 @@ class ReadingCache(Protocol):
 
 
 class ClosedDays(Protocol):
-    """Remembers the cost of days that can no longer change."""
+    """Remembers the cost of days that are over."""
 
     async def load(self) -> ClosedCosts: ...
 
-    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
-        """Close every day from `day_from` to `day_to`, both included, with exactly these rows."""
+    async def save(
+        self, day_from: date, day_to: date, rows: Sequence[CostRow], confirmed: Confirmed | None = None
+    ) -> None:
+        """Close every day from `day_from` to `day_to`, both included, with exactly these rows.
+
+        What differs in a day that was closed before is kept as a correction.
+        """
+
+
+class NoClosedDays:
+    """Closed days that are forgotten at once, so that each fetch asks for all."""
+
+    async def load(self) -> ClosedCosts:
+        return ClosedCosts(frozenset(), ())
+
+    async def save(
+        self, day_from: date, day_to: date, rows: Sequence[CostRow], confirmed: Confirmed | None = None
+    ) -> None:
+        del day_from, day_to, rows, confirmed
 
 
 @dataclass(frozen=True, slots=True)

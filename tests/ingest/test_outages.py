@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pnl_backend.domain.readings import ClosedCosts, SourceName
+from pnl_backend.domain.readings import SourceName
 from pnl_backend.ingest.guard import Guard
 from pnl_backend.simulator import Fault, Simulator
 from pnl_backend.sources.anthropic.fetcher import AnthropicFetcher
-from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.base import NoClosedDays, UpstreamClient
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.revenue.fetcher import RevenueFetcher
@@ -21,16 +21,6 @@ from tests.sources.support import Cache, Clock
 from tests.support.snapshots import guarded
 
 SOURCES = ("kalshi", "anthropic", "johns")
-
-
-class Forgetful:
-    """Remembers no closed day."""
-
-    async def load(self) -> ClosedCosts:
-        return ClosedCosts(frozenset(), ())
-
-    async def save(self, *_: object) -> None:
-        return None
 
 
 @pytest.fixture
@@ -52,7 +42,7 @@ def make(session: aiohttp.ClientSession, simulator: Simulator, mono: Clock) -> C
             base_url=simulator.anthropic_url,
             api_key=keys.anthropic_key,
             since=since,
-            closed_days=Forgetful(),
+            closed_days=NoClosedDays(),
         ),
         "johns": RevenueFetcher(client, url=simulator.revenue_url, token=keys.revenue_token),
     }

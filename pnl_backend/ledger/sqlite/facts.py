@@ -12,10 +12,11 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 
+from pnl_backend.domain.corrections import Correction, cost_corrections, cost_ref
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.ledger.sqlite import remembered
+from pnl_backend.ledger.sqlite import corrections, deal_states, remembered
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.readers import Row
 
@@ -40,34 +41,44 @@ class Facts:
         """Store deposits and withdrawals; returns those that are new or have become final."""
         return await self._add(_ADD_TRANSFER, transfers, _transfer_row)
 
-    async def add_deals(self, deals: Iterable[Deal], seen_at: int) -> list[Deal]:
-        """Store the state of deals at `seen_at` (ms); returns those that are new or have changed."""
+    async def add_deals(self, deals: Iterable[Deal], seen_at: int, *, complete: bool = False) -> list[Deal]:
+        """Store the state of deals at `seen_at` (ms); returns those that are new or have changed.
+
+        With `complete` these are all the deals there are: one that is not among them has gone. Its last state is
+        stored with the status `gone`, its amount is noted as a correction, and it is returned as it was.
+        """
         given = list(deals)
-        if not given:
-            return []
 
         def work(connection: sqlite3.Connection) -> list[Deal]:
-            known = {deal.id: deal for deal in map(_deal, connection.execute(_DEALS))}
-            changed = [deal for deal in given if known.get(deal.id) != deal]
-            rows = [(d.id, seen_at, d.name, exact(d.amount), d.status, d.closed_at) for d in changed]
-            connection.executemany("INSERT OR REPLACE INTO deals VALUES (?, ?, ?, ?, ?, ?)", rows)
-            return changed
+            return deal_states.store(connection, given, seen_at, complete=complete)
 
-        return await self._database.write(work)
+        return await self._database.write(work) if given or complete else []
 
-    async def add_costs(self, rows: Sequence[CostRow]) -> list[CostRow]:
-        """Store the cost so far of days that are not closed; returns the changed rows. Closed days are not changed."""
+    async def add_costs(
+        self, rows: Sequence[CostRow], days: Iterable[date] = (), *, noted_at: int | None = None
+    ) -> list[CostRow]:
+        """Store the cost so far of days that are not closed: those of the rows, and `days`, which may be without any.
+
+        Returns the rows that are new, have changed or are gone. With `noted_at` (ms) what is gone is noted as a
+        correction. Closed days are not changed.
+        """
+        covered = {*days, *(row.day for row in rows)}
 
         def work(connection: sqlite3.Connection) -> list[CostRow]:
-            closed = {date.fromisoformat(day) for (day,) in connection.execute(remembered.COST_DAYS)}
-            given = [row for row in rows if row.day not in closed]
-            held = set(remembered.cost_rows(connection.execute(remembered.COSTS)))
+            still_open = covered - remembered.closed_days(connection)
+            given = [row for row in rows if row.day in still_open]
+            stored = remembered.costs_between(connection, min(covered), max(covered))
+            held = {row for row in stored if row.day in still_open}
+            listed = {cost_ref(row) for row in given}
             changed = [row for row in given if row not in held]
-            if changed:
-                remembered.replace_costs(connection, {row.day for row in given}, given)
-            return changed
+            gone = [row for row in stored if row in held and cost_ref(row) not in listed]
+            if changed or gone:
+                remembered.replace_costs(connection, still_open, given)
+            if noted_at is not None:
+                corrections.note(connection, cost_corrections(gone, (), noted_at))
+            return changed + gone
 
-        return await self._database.write(work) if rows else []
+        return await self._database.write(work) if covered else []
 
     async def fills(self, start: int, end: int, *, ticker: str | None = None, limit: int = 1000) -> list[Fill]:
         """The newest `limit` executions of `start` to `end` (ms, both included), oldest first."""
@@ -89,14 +100,17 @@ class Facts:
         return list(map(_transfer, await self._database.read(_TRANSFERS)))
 
     async def deals(self) -> list[Deal]:
-        """The last state of every deal, by id."""
-        return [_deal(row) for row in await self._database.read(_DEALS)]
+        """The last state of every deal that has not gone, by id."""
+        return [deal_states.deal(row) for row in await self._database.read(deal_states.PRESENT)]
+
+    async def corrections(self) -> list[Correction]:
+        """Every correction, oldest first."""
+        return [corrections.correction(row) for row in await self._database.read(corrections.ALL)]
 
     async def costs(self, day_from: date, day_to: date) -> list[CostRow]:
         """The cost of the days from `day_from` to `day_to`, both included, closed or not."""
-        sql = remembered.COSTS.replace(" ORDER", " WHERE day BETWEEN ? AND ? ORDER")
         days = day_from.isoformat(), day_to.isoformat()
-        return list(remembered.cost_rows(await self._database.read(sql, days)))
+        return list(remembered.cost_rows(await self._database.read(remembered.COSTS_BETWEEN, days)))
 
     async def fill_fees(self) -> Decimal:
         """The exact sum of the fees of all fills, in USD."""
@@ -115,11 +129,6 @@ class Facts:
         return await self._database.write(work)
 
 
-def exact(amount: Decimal) -> str:
-    """A decimal as text without loss; equal amounts have equal texts."""
-    return format(amount.normalize(), "f") if amount else "0"
-
-
 _ADD_FILL = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ADD_TRANSFER = """
@@ -128,7 +137,6 @@ SET amount = excluded.amount, fee = excluded.fee, status = excluded.status, fina
 WHERE finalized_at IS NULL AND excluded.finalized_at IS NOT NULL
 """
 _TRANSFERS = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
-_DEALS = "SELECT id, name, amount, status, closed_at, max(seen_at) FROM deals GROUP BY id ORDER BY id"
 
 
 def _fill_row(f: Fill) -> Row:
@@ -169,8 +177,3 @@ def _transfer_row(t: Transfer) -> Row:
 def _transfer(row: Row) -> Transfer:
     _key, kind, identity, amount, fee, status, created_at, finalized_at = row
     return Transfer(kind, identity, Decimal(amount), Decimal(fee), status, created_at, finalized_at)
-
-
-def _deal(row: Row) -> Deal:
-    identity, name, amount, status, closed_at, _seen_at = row
-    return Deal(identity, name, Decimal(amount), status, closed_at)

@@ -112,6 +112,18 @@ FROM snapshots AS s JOIN snapshots AS p
 WHERE s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue;
 """
 
+_CORRECTIONS = """
+-- What an upstream changed in a fact, or took away; NULL where there was no such fact, or is none any more.
+CREATE TABLE corrections (
+    at INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, before TEXT, after TEXT
+) STRICT;
+CREATE INDEX corrections_at ON corrections (at);
+
+-- When a closed day was last asked for, and from which report; NULL in ledgers that did not keep it yet.
+ALTER TABLE cost_days ADD COLUMN confirmed_at INTEGER;
+ALTER TABLE cost_days ADD COLUMN report TEXT;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -128,6 +140,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_FACTS),
     _step(_SKIPS),
     _step(older_names.TABLES + older_names.VIEWS),
+    _step(_CORRECTIONS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

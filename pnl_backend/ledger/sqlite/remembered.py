@@ -8,8 +8,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pnl_backend.domain.corrections import cost_corrections
 from pnl_backend.domain.money import ZERO
-from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
+from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Position
+from pnl_backend.ledger.sqlite import corrections
 
 Known = tuple[Decimal, Decimal, Decimal, Decimal]
 """Realized profit, fees, quantity and cost of one market."""
@@ -62,8 +64,9 @@ class Markets:
         return sum((known[0] for known in gone), ZERO), sum((known[1] for known in gone), ZERO)
 
 
-COST_DAYS = "SELECT day FROM cost_days ORDER BY day"
+COST_DAYS = "SELECT day, confirmed_at, report FROM cost_days ORDER BY day"
 COSTS = "SELECT day, model, workspace_id, amount, api_key_id FROM costs ORDER BY day, rowid"
+COSTS_BETWEEN = COSTS.replace(" ORDER", " WHERE day BETWEEN ? AND ? ORDER")
 CLOSED_COSTS = COSTS.replace(" ORDER", " WHERE day IN (SELECT day FROM cost_days) ORDER")
 
 
@@ -77,15 +80,48 @@ def cost_rows(rows: Iterable[Sequence[Any]]) -> tuple[CostRow, ...]:
 
 def closed_costs(days: Iterable[Sequence[Any]], costs: Iterable[Sequence[Any]]) -> ClosedCosts:
     """The rows of `COST_DAYS` and `CLOSED_COSTS` as ClosedCosts."""
-    return ClosedCosts(frozenset(date.fromisoformat(day) for (day,) in days), cost_rows(costs))
+    confirmed = {date.fromisoformat(day): at and Confirmed(at, report or "") for day, at, report in days}
+    return ClosedCosts(
+        frozenset(confirmed), cost_rows(costs), {day: one for day, one in confirmed.items() if one is not None}
+    )
 
 
-def save_days(connection: sqlite3.Connection, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
-    """Close the days from `day_from` to `day_to`, both included, with exactly these rows."""
+def save_days(
+    connection: sqlite3.Connection,
+    day_from: date,
+    day_to: date,
+    rows: Sequence[CostRow],
+    *,
+    confirmed: Confirmed | None,
+    now: int,
+) -> None:
+    """Close the days from `day_from` to `day_to`, both included, with exactly these rows.
+
+    What differs in days that were closed before is noted as a correction at `now` (ms); of the others what is gone.
+    """
     days = [day_from + timedelta(days=n) for n in range((day_to - day_from).days + 1)]
+    closed = closed_days(connection)
+    held = costs_between(connection, day_from, day_to)
+    for was_closed in (True, False):
+        before, after = ([row for row in some if (row.day in closed) is was_closed] for some in (held, rows))
+        corrections.note(connection, cost_corrections(before, after, now, removed_only=not was_closed))
     replace_costs(connection, days, rows)
-    keys = [(day.isoformat(),) for day in days]
-    connection.executemany("INSERT INTO cost_days VALUES (?) ON CONFLICT DO NOTHING", keys)
+    at, report = (confirmed.at, confirmed.report) if confirmed else (None, None)
+    connection.executemany(
+        "INSERT INTO cost_days (day, confirmed_at, report) VALUES (?, ?, ?) ON CONFLICT (day) DO UPDATE"
+        " SET confirmed_at = excluded.confirmed_at, report = excluded.report",
+        [(day.isoformat(), at, report) for day in days],
+    )
+
+
+def closed_days(connection: sqlite3.Connection) -> set[date]:
+    """The days that are closed."""
+    return {date.fromisoformat(day) for day, _at, _report in connection.execute(COST_DAYS)}
+
+
+def costs_between(connection: sqlite3.Connection, day_from: date, day_to: date) -> tuple[CostRow, ...]:
+    """The rows of the days from `day_from` to `day_to`, both included."""
+    return cost_rows(connection.execute(COSTS_BETWEEN, (day_from.isoformat(), day_to.isoformat())))
 
 
 def replace_costs(connection: sqlite3.Connection, days: Iterable[date], rows: Iterable[CostRow]) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from loguru import logger
 
-from pnl_backend.domain.readings import ClosedCosts, CostRow, Position
+from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import integrity, maintenance, numbering, remembered, replay, rollups, run, snapshots
@@ -221,12 +221,20 @@ class Store:
         days = await self._database.read(remembered.COST_DAYS)
         return remembered.closed_costs(days, await self._database.read(remembered.CLOSED_COSTS))
 
-    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
-        """Close the days from `day_from` to `day_to`, both included, with exactly these rows, all or nothing."""
+    async def save(
+        self, day_from: date, day_to: date, rows: Sequence[CostRow], confirmed: Confirmed | None = None
+    ) -> None:
+        """Close the days from `day_from` to `day_to`, both included, with exactly these rows, all or nothing.
+
+        What differs in a day that was closed before is kept as a correction, and what is gone from an open one.
+        """
         outside = [row.day for row in rows if not day_from <= row.day <= day_to]
         if outside:
             raise StoreError(f"a cost of {outside[0]} cannot close the days from {day_from} to {day_to}")
-        await self._database.write(lambda connection: remembered.save_days(connection, day_from, day_to, rows))
+        now = self._now()
+        await self._database.write(
+            lambda connection: remembered.save_days(connection, day_from, day_to, rows, confirmed=confirmed, now=now)
+        )
 
     async def prune(self, keep_days: int, *, replay_rows: int = REPLAY_ROWS) -> int:
         """Delete raw snapshots older than `keep_days` business days, in short batches; returns their number.

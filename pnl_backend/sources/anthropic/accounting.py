@@ -20,4 +20,5 @@ def contribute(spend: AnthropicSpend, moment: Moment) -> Contribution[AnthropicF
         anthropic_lines(sums.total, sums.by_family, sums.by_agent),
         spend.estimated,
         spend.notes,
+        spend.importing,
     )

@@ -63,7 +63,7 @@ def _from_deals(answer: Object) -> Revenue:
             refuse(f"{_ROOT}deals[{index}]", "id", "comes twice", deal.id)
         seen.add(deal.id)
     recognized, pending, pipeline = (_total(deals, status) for status in get_args(DealStatus))
-    return Revenue(recognized + pending, recognized, pipeline, deals)
+    return Revenue(recognized + pending, recognized, pipeline, deals, lists_deals=True)
 
 
 def _total(deals: tuple[Deal, ...], status: DealStatus) -> Decimal:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
 
-from pnl_backend.domain.readings import ClosedCosts, CostRow, Fetched
+from pnl_backend.domain.readings import Fetched
 from pnl_backend.errors import FetchError
-from pnl_backend.sources.base import Fetcher, UpstreamClient
+from pnl_backend.sources.base import Fetcher, NoClosedDays, UpstreamClient
 from pnl_backend.sources.source_type import Setup, SimulatedPart, SourceType, Unconfigured
 from pnl_backend.sources.testing.stub import Fault, Stub, stubbed
-
-
-class NoClosedDays:
-    """Closed days that are forgotten at once, so that each fetch asks for all."""
-
-    async def load(self) -> ClosedCosts:
-        return ClosedCosts(frozenset(), ())
-
-    async def save(self, day_from: date, day_to: date, rows: Sequence[CostRow]) -> None:
-        del day_from, day_to, rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ async def test_binary_noise_is_rounded_away(fetch):
 
 
 async def test_no_deals_is_no_revenue(fetch):
-    assert await fetch("[]") == Revenue(Decimal(0), Decimal(0))
+    assert await fetch("[]") == Revenue(Decimal(0), Decimal(0), lists_deals=True)
 
 
 @pytest.mark.parametrize(
