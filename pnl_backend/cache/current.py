@@ -4,12 +4,13 @@
     breakdown    its components, costs and agents           30 s
 
 The memory tier is written while a snapshot is published; the slower tiers are written in the background, so that a
-slow Redis delays no client.
+slow Redis delays no client, and once a second at most, however often snapshots are published.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 from loguru import logger
@@ -18,6 +19,9 @@ from pnl_backend.cache.tiered import TieredCache
 
 TTL = 30.0
 """Seconds. When ticks have stopped, other processes must not read an old figure as the newest."""
+
+WRITE_EVERY = 1.0
+"""Seconds between two writes to the slower tiers, which cost more than computing a snapshot."""
 
 KEYS = {"snapshot": "current", "breakdown": "breakdown"}
 """The key of each view."""
@@ -40,6 +44,7 @@ class Current:
         self._latest = latest
         self._pending: dict[str, bytes] = {}
         self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def json(self, view: str, /) -> bytes | None:
         """A view of the newest snapshot as JSON; None before anything was published.
@@ -79,7 +84,8 @@ class Current:
         logger.info("cache: {} invalidates {}", why, ", ".join(KEYS.values()))
 
     async def close(self) -> None:
-        """Wait for the write that is in progress."""
+        """Write what is pending, and wait for it."""
+        self._closing.set()
         if self._writing is not None:
             await self._writing
 
@@ -92,5 +98,9 @@ class Current:
     async def _write(self) -> None:
         """Write the pending views to every tier, those that are added meanwhile included."""
         while self._pending:
-            view, value = self._pending.popitem()
-            await self._cache.set(KEYS[view], value, TTL)
+            while self._pending:
+                view, value = self._pending.popitem()
+                await self._cache.set(KEYS[view], value, TTL)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_EVERY):
+                    await self._closing.wait()

@@ -88,6 +88,7 @@ class Recent:
                 return
             self._newest_at = newest[-1].at
             rows = await self.history(now - HOUR_MS, now, "1m")
+            self._asked.clear()  # nobody has requested it yet: it need not be read again at each snapshot
         except StoreError as error:
             logger.warning("cache: the last hour is not loaded, the ledger cannot be read: {}", error)
             return

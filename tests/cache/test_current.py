@@ -141,3 +141,23 @@ async def redis_cli(server: RedisServer, *arguments: str) -> str:
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+async def test_fast_snapshots_are_written_to_the_slower_tiers_once_a_second(
+    cache: TieredCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pnl_backend.cache.current.WRITE_EVERY", 3600.0)
+    newest = Newest()
+    current = Current(cache, newest)
+    await published(current, newest)
+    await until(lambda: cache.stats().sets == 2)
+    for _ in range(20):
+        await published(current, newest)
+        await asyncio.sleep(0)
+    assert cache.stats().sets == 2  # one snapshot and its breakdown
+    assert json.loads(current.json("snapshot") or b"")["seq"] == 21
+    await current.close()
+    hit = await cache.get("current")
+    assert hit is not None
+    assert json.loads(hit.value)["seq"] == 21
+    assert cache.stats().sets == 4
