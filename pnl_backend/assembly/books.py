@@ -52,6 +52,16 @@ class Books:
         problem = self.reconciler.problem()
         return Part(self.reconciler.state, ok=problem is None, detail=problem)
 
+    def history_part(self) -> Part:
+        """The import of fills and settlements as a part of the health report."""
+        trades = self.keeper.trades
+        if trades is None:
+            return Part("disabled")
+        progress = trades.importing
+        if progress is None:
+            return Part("complete" if trades.complete else "unread")
+        return Part("importing", detail=f"{progress.what}: {progress.done} rows so far")
+
     def upkeep_part(self) -> Part:
         """Retention and backups as a part of the health report."""
         problem = self.upkeep.problem

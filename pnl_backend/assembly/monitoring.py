@@ -29,6 +29,7 @@ def health_of(core: Core, server: engine.Server) -> HealthMonitor:
         parts={
             **core.breakers.parts(),
             "reconciliation": core.books.part,
+            "history": core.books.history_part,
             "upkeep": core.books.upkeep_part,
             "integrity": core.integrity,
             "logs": logs_part,

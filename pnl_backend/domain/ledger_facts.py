@@ -6,17 +6,22 @@ whatever order, it is told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 Side = Literal["yes", "no"]
+DatedKind = Literal["fill", "settlement"]
 TransferKind = Literal["deposit", "withdrawal"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution of `count` > 0 contracts; `side` is the one gained, so selling YES is a fill of NO."""
+    """One execution of `count` > 0 contracts; `side` is the one gained, so selling YES is a fill of NO.
+
+    `time_estimated` marks an `at` that the upstream did not give: it is that of a neighbour in the list.
+    """
 
     fill_id: str
     order_id: str
@@ -27,6 +32,8 @@ class Fill:
     fee: Decimal
     is_taker: bool
     at: int
+    subaccount: int = 0
+    time_estimated: bool = False
 
     @property
     def key(self) -> str:
@@ -60,10 +67,12 @@ class Settlement:
     value: Decimal | None
     fee: Decimal
     at: int
+    subaccount: int = 0
 
     @property
     def key(self) -> str:
-        return f"{self.ticker}@{self.at}"
+        """A market settles once in each subaccount that holds it."""
+        return f"{self.ticker}@{self.at}" + (f"#{self.subaccount}" if self.subaccount else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +97,42 @@ class Transfer:
     def is_applied(self) -> bool:
         """Whether it moved money."""
         return self.status == "applied"
+
+
+@dataclass(frozen=True, slots=True)
+class FactList:
+    """One list of an upstream's history, of one subaccount; `archived` ones only grow by what leaves the live ones."""
+
+    kind: DatedKind
+    subaccount: int = 0
+    archived: bool = False
+
+    @property
+    def name(self) -> str:
+        """The list's name in the ledger, stable for ever."""
+        return f"{'archived ' if self.archived else ''}{self.kind}s/{self.subaccount}"
+
+
+@dataclass(frozen=True, slots=True)
+class FactPage:
+    """One page of a list: `facts` newest first, and whether another page follows."""
+
+    facts: Sequence[Fill] | Sequence[Settlement]
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How far one list was read; each walk goes from the newest fact to the oldest. Times in ms.
+
+    Everything up to `complete_to` is known, back to the beginning; None before the first walk has ended. A walk that
+    is not finished has begun at `top` and come down to `bottom`; `rows` counts what it has read. `finished_at` is when
+    the last one ended.
+    """
+
+    name: str
+    complete_to: int | None = None
+    top: int | None = None
+    bottom: int | None = None
+    rows: int = 0
+    finished_at: int | None = None

@@ -8,37 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
-from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
+from pnl_backend.domain.ledger_facts import Transfer
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
-from pnl_backend.domain.times import HOUR_MS, LAST_INSTANT
 from pnl_backend.ledger.periodic_job import PeriodicJob
 from pnl_backend.ledger.reported_facts import ReportedFacts
 from pnl_backend.ledger.sqlite.facts import Facts
+from pnl_backend.ledger.trade_import import History, TradeImport
 
 EVERY = 60.0
-OVERLAP_MS = HOUR_MS
-"""Facts are fetched again for this time before the newest one, because an upstream may publish a fact late."""
-
-BATCH = 500
-"""Facts a transaction."""
-
-Dated = TypeVar("Dated", Fill, Settlement)
 Kind = Literal["fill", "settlement", "transfer", "cost", "deal"]
 
 
-class Account(Protocol):
-    """The history of the account; `since` in ms. Raises FetchError."""
-
-    async def fills(self, since: int | None = None) -> Sequence[Fill]: ...
-
-    async def settlements(self, since: int | None = None) -> Sequence[Settlement]: ...
+class Account(History, Protocol):
+    """The history of the account. Raises FetchError."""
 
     async def deposits(self) -> Sequence[Transfer]: ...
 
@@ -87,11 +76,13 @@ class Bookkeeper:
         job = partial(PeriodicJob, retry=every, clock=clock, monotonic=monotonic)
         self._records = job("deals and costs", self._record, every=0.0)
         self._fetched: dict[str, PeriodicJob] = {}
+        self.trades: TradeImport | None = None
         if account is not None:
+            self.trades = TradeImport(account, facts, self._recorded, clock=clock, monotonic=monotonic)
             fetched = partial(job, every=every, on_run=on_run)
             self._fetched = {
                 "transfers": fetched("deposits and withdrawals", partial(self._fetch_transfers, account)),
-                "trades": fetched("fills and settlements", partial(self._fetch_trades, account)),
+                "trades": fetched("fills and settlements", self.trades.run),
             }
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -105,6 +96,8 @@ class Bookkeeper:
 
     def fetch_soon(self) -> None:
         """Bring all fetches forward: the account has changed in a way that no known fact explains."""
+        if self.trades is not None:
+            self.trades.include_archive()
         for job in self._fetched.values():
             job.bring_forward()
         self._wake.set()
@@ -117,6 +110,8 @@ class Bookkeeper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self.trades is not None:
+            await self.trades.close()
 
     async def round(self) -> None:
         """Run every job that is due; one that fails is logged once, counted and tried again later."""
@@ -127,6 +122,8 @@ class Bookkeeper:
                 self._look_for_trades(account.value)
             for job in self._fetched.values():
                 await job.run_if_due()
+            if self.trades is not None and not self.trades.finished:
+                self._fetched["trades"].bring_forward()
         if new:
             await self._records.run_if_due()
         if new:
@@ -176,29 +173,6 @@ class Bookkeeper:
         if moved and "trades" in self._fetched:
             self._fetched["trades"].bring_forward()
 
-    async def _fetch_trades(self, account: Account) -> None:
-        """Fetch the facts since the newest known one; all facts the first time."""
-        newest_fill = await self._facts.fills(0, LAST_INSTANT, limit=1)
-        await self._add("fill", await account.fills(_since(newest_fill)), self._facts.add_fills)
-        newest_settlement = await self._facts.settlements(0, LAST_INSTANT, limit=1)
-        settlements = await account.settlements(_since(newest_settlement))
-        await self._add("settlement", settlements, self._facts.add_settlements)
-
-    async def _add(
-        self, kind: Kind, facts: Sequence[Dated], add: Callable[[Sequence[Dated]], Awaitable[Sequence[Dated]]]
-    ) -> None:
-        """Add the facts in batches, so that snapshots can be written in between.
-
-        The oldest are added first: if it ends half-way, the next fetch continues from the newest that was added.
-        """
-        ordered = sorted(facts, key=lambda fact: fact.at)
-        new: list[Dated] = []
-        try:
-            for start in range(0, len(ordered), BATCH):
-                new += await add(ordered[start : start + BATCH])
-        finally:
-            await self._recorded(kind, [fact.ticker for fact in new])
-
     async def _fetch_transfers(self, account: Account) -> None:
         """Fetch all transfers: a pending one becomes final without a new date."""
         fetched = [*await account.deposits(), *await account.withdrawals()]
@@ -218,7 +192,3 @@ class Bookkeeper:
         if names:
             for watcher in self.watchers:
                 await watcher.on_recorded(kind, list(dict.fromkeys(names)))
-
-
-def _since(newest: Sequence[Fill] | Sequence[Settlement]) -> int | None:
-    return max(0, newest[-1].at - OVERLAP_MS) if newest else None

@@ -17,7 +17,6 @@ from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import net_deposits
 from pnl_backend.domain.times import LAST_INSTANT
-from pnl_backend.errors import StoreError
 from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
@@ -142,43 +141,6 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
     assert await facts.fill_fees() == sum(fill.fee for fill in of_subaccount_0(account.fills))
     told = [names for kind, names in office.news if kind == "fill"]
     assert len(told) == 2, "what is known already is no news"
-
-
-async def test_the_first_import_is_whole_and_later_ones_ask_for_what_is_new(office: Office) -> None:
-    asked: list[int | None] = []
-    fills = office.kalshi.history.fills
-
-    async def listened(since: int | None = None) -> Any:
-        asked.append(since)
-        return await fills(since)
-
-    office.kalshi.history.fills = listened  # type: ignore[method-assign]
-    await office.look()
-    await office.look(60)
-    newest = (await office.store.facts.fills(0, LAST_INSTANT, limit=1))[0]
-    assert asked == [None, newest.at - 3_600_000]
-
-
-async def test_an_import_that_ends_half_way_goes_on_where_it_stopped(
-    office: Office, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.bookkeeper.BATCH", 4)
-    add, batches = office.store.facts.add_fills, []
-
-    async def breaking(fills: Any) -> Any:
-        batches.append(len(fills))
-        if len(batches) == 3:
-            raise StoreError("no room on the disk")
-        return await add(fills)
-
-    monkeypatch.setattr(office.store.facts, "add_fills", breaking)
-    await office.look()
-    known = sorted(of_subaccount_0(simulator.world.account.fills), key=lambda fill: fill.ts)
-    stored = await office.store.facts.fills(0, LAST_INSTANT, limit=1000)
-    assert [fill.fill_id for fill in stored] == [fill.fill_id for fill in known[:8]], "the older half"
-    assert [kind for kind, _ in office.news if kind == "fill"] == ["fill"]
-    await office.look(120)
-    assert len(await office.store.facts.fills(0, LAST_INSTANT, limit=1000)) == len(known)
 
 
 async def test_a_position_that_moved_is_a_fill_to_be_fetched_at_once(office: Office, simulator: Simulator) -> None:

@@ -19,6 +19,7 @@ from pnl_backend.domain.readings import CostRow, Deal
 from pnl_backend.ledger.sqlite import corrections, deal_states, remembered
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sqlite.walks import Walks
 
 Fact = TypeVar("Fact")
 
@@ -28,9 +29,10 @@ class Facts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.walks = Walks(database)
 
     async def add_fills(self, fills: Iterable[Fill]) -> list[Fill]:
-        """Store executions; returns the new ones, in the given order."""
+        """Store executions; returns those that are new, or whose time was an estimate and is known now."""
         return await self._add(_ADD_FILL, fills, _fill_row)
 
     async def add_settlements(self, settlements: Iterable[Settlement]) -> list[Settlement]:
@@ -129,8 +131,11 @@ class Facts:
         return await self._database.write(work)
 
 
-_ADD_FILL = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_FILL = """
+INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fill_id) DO UPDATE
+SET at = excluded.at, time_estimated = 0 WHERE time_estimated = 1 AND excluded.time_estimated = 0
+"""
+_ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ADD_TRANSFER = """
 INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
 SET amount = excluded.amount, fee = excluded.fee, status = excluded.status, finalized_at = excluded.finalized_at
@@ -140,22 +145,43 @@ _TRANSFERS = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at
 
 
 def _fill_row(f: Fill) -> Row:
-    return f.fill_id, f.order_id, f.ticker, f.side, exact(f.count), exact(f.yes_price), exact(f.fee), f.is_taker, f.at
+    sums = map(exact, (f.count, f.yes_price, f.fee))
+    return f.fill_id, f.order_id, f.ticker, f.side, *sums, f.is_taker, f.at, f.subaccount, f.time_estimated
 
 
 def _fill(row: Row) -> Fill:
-    fill_id, order_id, ticker, side, count, yes_price, fee, is_taker, at = row
-    prices = Decimal(count), Decimal(yes_price), Decimal(fee)
-    return Fill(fill_id, order_id, ticker, side, *prices, is_taker=bool(is_taker), at=at)
+    fill_id, order_id, ticker, side, count, yes_price, fee, is_taker, at, subaccount, time_estimated = row
+    return Fill(
+        fill_id=fill_id,
+        order_id=order_id,
+        ticker=ticker,
+        side=side,
+        count=Decimal(count),
+        yes_price=Decimal(yes_price),
+        fee=Decimal(fee),
+        is_taker=bool(is_taker),
+        at=at,
+        subaccount=subaccount,
+        time_estimated=bool(time_estimated),
+    )
 
 
 def _settlement_row(s: Settlement) -> Row:
     sums = map(exact, (s.yes_count, s.yes_cost, s.no_count, s.no_cost, s.revenue))
-    return s.key, s.ticker, s.result, *sums, None if s.value is None else exact(s.value), exact(s.fee), s.at
+    return (
+        s.key,
+        s.ticker,
+        s.result,
+        *sums,
+        None if s.value is None else exact(s.value),
+        exact(s.fee),
+        s.at,
+        s.subaccount,
+    )
 
 
 def _settlement(row: Row) -> Settlement:
-    _key, ticker, result, yes_count, yes_cost, no_count, no_cost, revenue, value, fee, at = row
+    _key, ticker, result, yes_count, yes_cost, no_count, no_cost, revenue, value, fee, at, subaccount = row
     return Settlement(
         ticker=ticker,
         result=result,
@@ -167,6 +193,7 @@ def _settlement(row: Row) -> Settlement:
         value=None if value is None else Decimal(value),
         fee=Decimal(fee),
         at=at,
+        subaccount=subaccount,
     )
 
 

@@ -124,6 +124,18 @@ ALTER TABLE cost_days ADD COLUMN confirmed_at INTEGER;
 ALTER TABLE cost_days ADD COLUMN report TEXT;
 """
 
+_WALKS = """
+-- How far each list of an account's history was read, from its newest row to its oldest.
+CREATE TABLE walks (
+    name TEXT PRIMARY KEY, complete_to INTEGER, top INTEGER, bottom INTEGER, rows INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fills ADD COLUMN time_estimated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE settlements ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -141,6 +153,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_SKIPS),
     _step(older_names.TABLES + older_names.VIEWS),
     _step(_CORRECTIONS),
+    _step(_WALKS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

@@ -138,7 +138,7 @@ class Run:
 
 def forget_account(connection: sqlite3.Connection) -> None:
     """Delete the account's facts and the deals; snapshots and costs stay."""
-    for table in ("positions", "fills", "settlements", "transfers", "deals"):
+    for table in ("positions", "fills", "settlements", "transfers", "deals", "walks"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar, cast
@@ -29,8 +29,29 @@ AnyFact = TypeVar("AnyFact", Fill, Settlement, Transfer)
 _OTHER: dict[str, Side] = {"yes": "no", "no": "yes"}
 
 
-def read_fill(row: Object, path: str) -> Fill:
-    """One row of `/portfolio/fills`."""
+def read_fills(rows: Sequence[Row], *, subaccount: int, read_at: int) -> tuple[Fill, ...]:
+    """The rows of a page of `/portfolio/fills` or `/historical/fills`, newest first.
+
+    Both times of a fill are optional: one without gets that of the row before it, else of the next one that has a
+    time, else `read_at` (ms), and is marked.
+    """
+    fills: list[Fill] = []
+    known = next((at for row, path in rows if (at := _time(row, path)) is not None), read_at)
+    for row, path in rows:
+        fill = read_fill(row, path, otherwise=known, subaccount=subaccount)
+        known = fill.at
+        fills.append(fill)
+    return unique(fills)
+
+
+def read_settlements(rows: Iterable[Row], *, subaccount: int) -> tuple[Settlement, ...]:
+    """The rows of a page of `/portfolio/settlements`."""
+    return unique(replace(read_settlement(row, path), subaccount=subaccount) for row, path in rows)
+
+
+def read_fill(row: Object, path: str, *, otherwise: int, subaccount: int = 0) -> Fill:
+    """One row of `/portfolio/fills`; `otherwise` (ms) is its time where it has none."""
+    at = _time(row, path)
     count = contracts(row, "count", path)
     if count <= 0:
         refuse(path, "count_fp", "is not above 0", count)
@@ -43,7 +64,9 @@ def read_fill(row: Object, path: str) -> Fill:
         yes_price=_yes_price(row, path),
         fee=decimal(row, "fee_cost", path),
         is_taker=_flag(row, "is_taker", path),
-        at=_created(row, path),
+        at=otherwise if at is None else at,
+        subaccount=subaccount,
+        time_estimated=at is None,
     )
 
 
@@ -128,11 +151,13 @@ def _yes_price(row: Object, path: str) -> Decimal:
     return price
 
 
-def _created(row: Object, path: str) -> int:
-    """`created_time` to the millisecond, or `ts` to the second."""
-    if row.get("created_time") is None and row.get("ts") is not None:
-        return whole(row, "ts", path, least=0) * 1000
-    return moment(row, "created_time", path)
+def _time(row: Object, path: str) -> int | None:
+    """`created_time` to the millisecond, else `ts_ms`, else `ts` to the second; None without any."""
+    if row.get("created_time") is not None:
+        return moment(row, "created_time", path)
+    if row.get("ts_ms") is not None:
+        return whole(row, "ts_ms", path, least=0)
+    return _seconds(row, "ts", path)
 
 
 def _seconds(row: Object, field: str, path: str) -> int | None:

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.sources.kalshi.api import KalshiApi
-from pnl_backend.sources.kalshi.facts import read_fill, read_settlement, read_transfers, unique
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
-FILLS, SETTLEMENTS = "/portfolio/fills", "/portfolio/settlements"
+from pnl_backend.domain.ledger_facts import FactList, FactPage, Transfer
+from pnl_backend.sources.kalshi.api import KalshiApi, Page
+from pnl_backend.sources.kalshi.facts import read_fills, read_settlements, read_transfers
+
+FILLS, ARCHIVED_FILLS, SETTLEMENTS = "/portfolio/fills", "/historical/fills", "/portfolio/settlements"
 DEPOSITS, WITHDRAWALS = "/portfolio/deposits", "/portfolio/withdrawals"
 
 
 class KalshiHistory:
-    """The history of the account (subaccount 0); every method raises FetchError."""
+    """The history of the account (subaccount 0); every method raises FetchError. `clock` gives s since the epoch."""
 
-    def __init__(self, api: KalshiApi) -> None:
+    def __init__(self, api: KalshiApi, *, clock: Callable[[], float] = time.time) -> None:
         self._api = api
+        self._clock = clock
 
-    async def fills(self, since: int | None = None) -> tuple[Fill, ...]:
-        """Every fill (from `since` on, ms), newest first."""
-        rows = await self._api.rows(FILLS, "fills", _scope(since))
-        return unique(read_fill(row, path) for row, path in rows)
+    async def lists(self) -> Sequence[FactList]:
+        """Every list of dated facts. The archive comes last: what leaves a live list meanwhile is found there.
 
-    async def settlements(self, since: int | None = None) -> tuple[Settlement, ...]:
-        """Every settlement (from `since` on, ms), newest first."""
-        rows = await self._api.rows(SETTLEMENTS, "settlements", _scope(since))
-        return unique(read_settlement(row, path) for row, path in rows)
+        Kalshi has no list of archived settlements.
+        """
+        return FactList("fill"), FactList("settlement"), FactList("fill", archived=True)
+
+    async def pages(
+        self, listed: FactList, *, since: int | None = None, until: int | None = None
+    ) -> AsyncIterator[FactPage]:
+        """The pages of a list, newest first, from `until` back to `since` (ms, both to the second and included).
+
+        A page is parsed on another thread: a thousand rows take longer than the event loop may wait.
+        """
+        fills = listed.kind == "fill"
+        path = (ARCHIVED_FILLS if listed.archived else FILLS) if fills else SETTLEMENTS
+        bounds = [("min_ts", since and since // 1000), ("max_ts", until and until // 1000 + 1)]
+        # Positions are those of subaccount 0, while fills and settlements are of all of them unless one is named.
+        params = [("subaccount", str(listed.subaccount)), *((name, str(at)) for name, at in bounds if at is not None)]
+        read: Callable[..., FactPage] = partial(_read, listed, read_at=int(self._clock() * 1000))
+        async for page in self._api.pages(path, f"{listed.kind}s", params):
+            yield await asyncio.to_thread(read, page)
 
     async def deposits(self) -> tuple[Transfer, ...]:
         """Every deposit, whatever became of it."""
@@ -35,6 +54,8 @@ class KalshiHistory:
         return read_transfers(await self._api.rows(WITHDRAWALS, "withdrawals", limit=None), "withdrawal")
 
 
-def _scope(since: int | None) -> list[tuple[str, str]]:
-    """The scope of positions (subaccount 0), which fills and settlements leave unless told; Kalshi counts seconds."""
-    return [("subaccount", "0"), *([("min_ts", str(since // 1000))] if since is not None else [])]
+def _read(listed: FactList, page: Page, *, read_at: int) -> FactPage:
+    more = bool(page.cursor)
+    if listed.kind == "fill":
+        return FactPage(read_fills(page.rows, subaccount=listed.subaccount, read_at=read_at), more)
+    return FactPage(read_settlements(page.rows, subaccount=listed.subaccount), more)

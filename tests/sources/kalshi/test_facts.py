@@ -10,9 +10,11 @@ import pytest
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.errors import InvalidResponse
 from pnl_backend.simulator import Book, Simulator
-from pnl_backend.sources.kalshi.facts import read_fill, read_settlement, read_transfers, unique
+from pnl_backend.sources.kalshi import facts
+from pnl_backend.sources.kalshi.facts import read_fills, read_settlement, read_transfers, unique
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
+from tests.support.kalshi_history import fills_of, settlements_of
 
 FILL = {
     "fill_id": "f-1",
@@ -43,6 +45,10 @@ SETTLEMENT = {
 TRANSFER = {"id": "t-1", "amount_cents": 12345, "fee_cents": 5, "status": "applied", "finalized_ts": 1771988117}
 
 
+def read_fill(row: dict[str, Any], path: str) -> Fill:
+    return facts.read_fill(row, path, otherwise=1)
+
+
 def fetcher_of(client, simulator: Simulator) -> KalshiFetcher:
     keys = simulator.credentials()
     signer = Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem)
@@ -52,7 +58,7 @@ def fetcher_of(client, simulator: Simulator) -> KalshiFetcher:
 @pytest.mark.parametrize("generation", ["strings", "both", "cents"])
 async def test_the_recorded_fills(client, recorded: Book, generation):
     async with Simulator(recorded, step_interval=None, generation=generation) as simulator:
-        fills = await fetcher_of(client, simulator).history.fills()
+        fills = await fills_of(fetcher_of(client, simulator).history)
     assert len(fills) == 100
     assert fills[0] == Fill(
         "66889ff9-82d0-587c-96eb-c02488096d91",
@@ -70,7 +76,7 @@ async def test_the_recorded_fills(client, recorded: Book, generation):
 async def test_fills_and_settlements_add_up_to_the_positions(client, simulator: Simulator):
     simulator.step(2000)
     fetcher = fetcher_of(client, simulator)
-    fills, settlements = await fetcher.history.fills(), await fetcher.history.settlements()
+    fills, settlements = await fills_of(fetcher.history), await settlements_of(fetcher.history)
     held: dict[str, Decimal] = {}
     for fill in fills:
         held[fill.ticker] = held.get(fill.ticker, Decimal(0)) + fill.position_change
@@ -96,12 +102,12 @@ async def test_cash_is_deposits_and_trades_and_pay_outs(client, simulator: Simul
 
 async def test_only_what_is_newer_is_asked_for(client, simulator: Simulator):
     fetcher = fetcher_of(client, simulator)
-    fills, settlements = await fetcher.history.fills(), await fetcher.history.settlements()
+    fills, settlements = await fills_of(fetcher.history), await settlements_of(fetcher.history)
     since = fills[5].at
-    newer = await fetcher.history.fills(since)
-    assert newer == tuple(fill for fill in fills if fill.at // 1000 >= since // 1000)
+    newer = await fills_of(fetcher.history, since=since)
+    assert newer == [fill for fill in fills if fill.at // 1000 >= since // 1000]
     assert 0 < len(newer) < len(fills)
-    assert await fetcher.history.settlements(settlements[0].at + 1000) == ()
+    assert await settlements_of(fetcher.history, since=settlements[0].at + 1000) == []
 
 
 def test_a_fill_of_the_older_generation_is_the_same_fill():
@@ -144,6 +150,26 @@ def test_a_side_without_an_action_that_means_anything_is_refused():
 
 def test_a_fill_without_its_exact_time_has_it_to_the_second():
     assert read_fill({**FILL, "created_time": None}, "x").at == 1771988117000
+
+
+def test_a_fill_without_any_time_has_that_of_its_neighbour_and_is_marked():
+    def timeless(name: str) -> dict[str, Any]:
+        return {**FILL, "fill_id": name, "created_time": None, "ts": None}
+
+    rows = [timeless("a"), FILL, timeless("b"), timeless("c"), {**FILL, "fill_id": "d", "ts_ms": 1771988100123}]
+    rows[4]["created_time"] = None
+    fills = read_fills([(row, "x") for row in rows], subaccount=3, read_at=7)
+    at = 1771988117495
+    assert [(fill.at, fill.time_estimated) for fill in fills] == [
+        (at, True),
+        (at, False),
+        (at, True),
+        (at, True),
+        (1771988100123, False),
+    ]
+    assert {fill.subaccount for fill in fills} == {3}
+    (alone,) = read_fills([(timeless("a"), "x")], subaccount=0, read_at=7)
+    assert (alone.at, alone.time_estimated) == (7, True)
 
 
 def test_a_settlement():
