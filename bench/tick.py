@@ -21,14 +21,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from pnl_backend.simulator import Book, Simulator
-from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.base import UpstreamClient, parse_json
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
 
@@ -132,7 +131,7 @@ async def reading_cost(simulator: Simulator, given: Any) -> float:
         replay = iter(())
 
         async def again(*_: Any, **__: Any) -> Any:
-            return json.loads(next(replay), parse_float=Decimal)
+            return parse_json(next(replay))
 
         client.get_json = again  # type: ignore[method-assign]  # returns the recorded answers
         costs = []

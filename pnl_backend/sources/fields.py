@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from pnl_backend.domain.money import HUNDRED
@@ -93,8 +94,8 @@ def decimal(parent: Object, field: str, path: str) -> Decimal:
     """A decimal written as a string, as the contracts with Kalshi and Anthropic have it."""
     value = parent.get(field)
     if isinstance(value, str):
-        # Nearly every amount is of this form, which needs no further check.
-        return Decimal(value) if _COMMON.fullmatch(value) else _checked(_parsed(value, path, field), path, field)
+        amount = _common(value)
+        return _checked(_parsed(value, path, field), path, field) if amount is None else amount
     if value is None:
         refuse(path, field, "is missing")
     refuse(path, field, f"is not a decimal string but {_kind(value)}", value)
@@ -157,6 +158,12 @@ def _present(parent: Object, field: str, path: str) -> Any:
     if value is None:
         refuse(path, field, "is missing")
     return value
+
+
+@lru_cache(maxsize=16_384)
+def _common(value: str) -> Decimal | None:
+    """Nearly every amount is of this form, which needs no further check; most are the same at the next poll."""
+    return Decimal(value) if _COMMON.fullmatch(value) else None
 
 
 def _parsed(value: str, path: str, field: str) -> Decimal:

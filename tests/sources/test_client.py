@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,8 @@ from email.utils import format_datetime
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pnl_backend.errors import (
     FetchError,
@@ -20,7 +23,7 @@ from pnl_backend.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
-from pnl_backend.sources.base import Upstream, UpstreamClient, describe_problem
+from pnl_backend.sources.base import Upstream, UpstreamClient, describe_problem, parse_json
 
 UPSTREAM = Upstream("Acme", "ACME_URL", "ACME_KEY")
 SECRET = "k-5cf1f0b7c2aa4f0e"
@@ -54,6 +57,23 @@ async def test_fractions_are_decimals_to_the_digit(get):
         "c": Decimal("0.001"),
         "d": "x",
     }
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    ),
+    st.booleans(),
+)
+def test_json_is_read_as_the_standard_library_reads_it(value, escaped):
+    text = json.dumps(value, ensure_ascii=escaped)
+    assert parse_json(text) == json.loads(text, parse_float=Decimal)
+
+
+def test_a_lone_surrogate_is_taken():
+    assert parse_json(r'{"title": "\ud800"}') == {"title": "\ud800"}
 
 
 @pytest.mark.parametrize(
