@@ -85,6 +85,17 @@ class InvalidResponse(FetchError):
     code = "upstream_invalid"
 
 
+class AccountChanged(FetchError):
+    """The upstream answers for another account than the one whose facts the ledger holds; nothing of it is used.
+
+    The message names the two ways out, `hint` what differs.
+    """
+
+    code = "account_changed"
+    status = 409
+    retryable = False
+
+
 class StoreError(PnLError):
     """The ledger could not be read or written."""
 

@@ -58,6 +58,9 @@ class Guarded(Protocol):
 
     service: str
 
+    @property
+    def account_changed(self) -> bool: ...
+
     def status(self) -> Any: ...
 
     def reset(self) -> None: ...
@@ -102,6 +105,8 @@ class Breakers:
 
 def source_part(guard: Guarded) -> Part:
     status = guard.status()
+    if guard.account_changed:
+        return Part("account_changed", ok=False, detail="another account than the ledger's answers, see the log")
     failing = status.state != "CLOSED" or status.failure_count > 0
     return Part("failing" if failing else "live", ok=not failing, detail=f"breaker {status.state}" if failing else None)
 

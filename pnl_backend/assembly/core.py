@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from pnl_backend.assembly.books import Books
 from pnl_backend.assembly.guards import (
     Guards,
     Source,
+    account_checks,
     accounting,
     build_guards,
     configured_sources,
@@ -157,8 +158,9 @@ async def _guards(
     session = await stack.enter_async_context(aiohttp.ClientSession())
     client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
     setup = Setup(client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys))
-    fetchers = {source.name: source.build(setup) for source in sources}
-    guards = build_guards(sources, fetchers, cache, settings, on_outcome=fetch_outcome(metrics))
+    checks = account_checks(sources, store.accounts)
+    fetchers = {source.name: source.build(replace(setup, identity=checks[source.name])) for source in sources}
+    guards = build_guards(sources, fetchers, cache, settings, checks=checks, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
     account = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
+from pnl_backend.ingest.account_check import AccountCheck, Accounts
 from pnl_backend.ingest.guard import Guard, Outcome
 from pnl_backend.settings.model import Settings
 from pnl_backend.simulator import Simulator
@@ -31,6 +32,11 @@ class Source:
     name: SourceName
     type: registry.AnyType
     settings: SourceSettings
+
+    @property
+    def host(self) -> str:
+        """Where its account is."""
+        return self.type.host_of(self.settings)
 
     def build(self, setup: Setup) -> Fetcher[Any] | Unconfigured:
         return self.type.build(self.settings, setup)
@@ -91,14 +97,25 @@ async def _played(part: SimulatedPart) -> AsyncIterator[Mapping[str, Any]]:
         await part.close()
 
 
+def account_checks(sources: Sequence[Source], accounts: Accounts) -> Mapping[SourceName, AccountCheck]:
+    """What compares the account of each source with the one whose facts the ledger holds."""
+    return {
+        source.name: AccountCheck(accounts, source.name, label=source.type.label, host=source.host)
+        for source in sources
+    }
+
+
 def build_guards(
     sources: Sequence[Source],
     fetchers: Mapping[SourceName, Fetcher[Any]],
     cache: ReadingCache,
     settings: Settings,
     *,
+    checks: Mapping[SourceName, AccountCheck] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Guards:
+    """The guards of all sources; one that is not configured has no account to check."""
+
     return [
         Guard(
             fetchers[source.name],
@@ -112,6 +129,7 @@ def build_guards(
             failure_threshold=settings.circuit_breaker_failure_threshold,
             reset_timeout=settings.circuit_breaker_reset_timeout / 1000,
             on_outcome=on_outcome,
+            account=None if isinstance(fetchers[source.name], Unconfigured) else (checks or {}).get(source.name),
         )
         for source in sources
     ]

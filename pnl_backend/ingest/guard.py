@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Generic
 
 from pnl_backend.domain.readings import Fetched, Reading, SourceName, Tier, Value
-from pnl_backend.errors import FetchError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.errors import AccountChanged, FetchError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.ingest.account_check import AccountCheck
 from pnl_backend.ingest.breaker import Breaker, BreakerState
 from pnl_backend.ingest.last_good import LastGood
 from pnl_backend.ingest.outage_log import OutageLog
@@ -58,7 +59,8 @@ class Guard(Generic[Value]):
 
     `source` is its name, `service` what its circuit breaker and log lines are called.
     `poll_interval` is the least time between two fetches, `timeout` the deadline of a whole fetch. `clock` is for
-    timestamps only; the breaker, expiry and retries use `monotonic`.
+    timestamps only; the breaker, expiry and retries use `monotonic`. `account` refuses values of another account than
+    the ledger's; without it every account is accepted.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Guard(Generic[Value]):
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         on_outcome: Callable[[Outcome], None] | None = None,
+        account: AccountCheck | None = None,
     ) -> None:
         self.source = source
         self.service = service
@@ -98,7 +101,10 @@ class Guard(Generic[Value]):
         self._last_failure: int | None = None
         self._last_success: int | None = None
         self._log = OutageLog(self.service)
-        self._last_good: LastGood[Value] = LastGood(cache, source, codec, self._log)
+        self._account = account
+        self._last_good: LastGood[Value] = LastGood(
+            cache, source, codec, self._log, is_ours=None if account is None else account.is_ours
+        )
 
     async def read(self, patience: float | None = None) -> Reading[Value]:
         """The present reading, after waiting at most `patience` for a fetch that is due or in progress.
@@ -122,6 +128,11 @@ class Guard(Generic[Value]):
             last_success_time=self._last_success,
             next_attempt_time=int((self._clock() + self._wait()) * 1000) if state == "OPEN" else None,
         )
+
+    @property
+    def account_changed(self) -> bool:
+        """Whether the upstream answers for another account than the ledger's."""
+        return isinstance(self._error, AccountChanged)
 
     def reset(self) -> None:
         """Close the breaker and let the next read fetch at once."""
@@ -147,13 +158,25 @@ class Guard(Generic[Value]):
         try:
             with self._breaker.calling():
                 async with asyncio.timeout(self._timeout):
-                    fetched = await self._fetcher.fetch()
+                    fetched = await self._fetch()
+            if isinstance(fetched, AccountChanged):
+                raise fetched
         except Exception as error:
             self._failed(begun, self._as_fetch_error(error))
         else:
             self._succeeded(begun, fetched)
         finally:
             self._task = None
+
+    async def _fetch(self) -> Fetched[Value] | AccountChanged:
+        """What the upstream gives for the ledger's account; another account is no failure of the upstream."""
+        try:
+            if self._account is None:
+                return await self._fetcher.fetch()
+            await self._account.check_host()
+            return await self._account.accept(await self._fetcher.fetch())
+        except AccountChanged as error:
+            return error
 
     def _succeeded(self, begun: float, fetched: Fetched[Value]) -> None:
         self._error = None
@@ -203,7 +226,7 @@ class Guard(Generic[Value]):
             and self._error is None
             and self._monotonic() - held.learned <= self._poll_interval + self._timeout
         ):
-            return self._of(held.fetched, held.fetched_at, "live", None)
+            return self._of(held.fetched, held.fetched_at, "live")
         return await self._not_live(self._reason())
 
     def _reason(self) -> str:
@@ -214,20 +237,23 @@ class Guard(Generic[Value]):
 
     async def _not_live(self, reason: str) -> Reading[Value]:
         """The newer value of the cache's and this guard's; without either, a reading without a value."""
+        changed = self.account_changed  # as of the reason, whatever happens while the cache is read
         cached = await self._last_good.load()
         held = self._held
         if held is not None:
             tier: Tier = "fallback"
             if cached is not None and cached[0].as_of >= held.fetched.as_of:
                 tier = cached[1]
-            return self._of(held.fetched, held.fetched_at, tier, reason)
+            return self._of(held.fetched, held.fetched_at, tier, reason, changed)
         if cached is not None:
-            return self._of(cached[0], cached[0].as_of, cached[1], reason)
+            return self._of(cached[0], cached[0].as_of, cached[1], reason, changed)
         now = self._now()
-        return Reading(self.source, None, as_of=now, fetched_at=now, tier="fallback", error=reason)
+        return Reading(self.source, None, now, now, "fallback", reason, changed)
 
-    def _of(self, fetched: Fetched[Value], fetched_at: int, tier: Tier, error: str | None) -> Reading[Value]:
-        return Reading(self.source, fetched.value, fetched.as_of, fetched_at, tier, error)
+    def _of(
+        self, fetched: Fetched[Value], fetched_at: int, tier: Tier, error: str | None = None, changed: bool = False
+    ) -> Reading[Value]:
+        return Reading(self.source, fetched.value, fetched.as_of, fetched_at, tier, error, changed)
 
     def _report(self, begun: float, error: FetchError | None) -> None:
         if self._on_outcome is not None:

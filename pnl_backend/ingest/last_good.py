@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Generic
 
 from pnl_backend.domain.readings import Fetched, SourceName, Tier, Value
@@ -14,9 +15,18 @@ _PATIENCE = 1.0
 
 
 class LastGood(Generic[Value]):
-    """Loads and saves under `reading:<source>`."""
+    """Loads and saves under `reading:<source>`; a reading of another account, by `is_ours`, counts as a miss."""
 
-    def __init__(self, cache: ReadingCache, source: SourceName, codec: Codec[Value], log: OutageLog) -> None:
+    def __init__(
+        self,
+        cache: ReadingCache,
+        source: SourceName,
+        codec: Codec[Value],
+        log: OutageLog,
+        *,
+        is_ours: Callable[[Fetched[Value]], Awaitable[bool]] | None = None,
+    ) -> None:
+        self._is_ours = is_ours
         self._cache = cache
         self._codec = codec
         self._key = f"reading:{source}"
@@ -35,7 +45,9 @@ class LastGood(Generic[Value]):
         if hit is None:
             return None
         fetched = self._decode(hit.value)
-        return None if fetched is None else (fetched, hit.tier)
+        if fetched is None or (self._is_ours is not None and not await self._is_ours(fetched)):
+            return None
+        return fetched, hit.tier
 
     async def save(self, fetched: Fetched[Value], *, after: asyncio.Task[None] | None) -> None:
         """Save it when the earlier save `after` is done."""

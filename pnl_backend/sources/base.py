@@ -99,15 +99,14 @@ class Refusal:
 
 
 Explain = Callable[[Refusal], FetchError | None]
+OnHeaders = Callable[[Mapping[str, str]], None]
 
 
 class UpstreamClient:
     """GET for JSON with all the distrust an upstream deserves; `timeout` (s) covers a whole call."""
 
     def __init__(self, session: aiohttp.ClientSession, *, timeout: float, max_body: int = MAX_BODY) -> None:
-        self._session = session
-        self._timeout = timeout
-        self._max_body = max_body
+        self._session, self._timeout, self._max_body = session, timeout, max_body
 
     async def get_json(
         self,
@@ -117,15 +116,16 @@ class UpstreamClient:
         params: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
         explain: Explain | None = None,
+        on_headers: OnHeaders | None = None,
     ) -> Any:
         """The answer's JSON, every fraction a Decimal; raises FetchError.
 
         Messages name the upstream and the cause, never an address or a header. `explain` turns a refusal into a
-        better error than the status alone allows.
+        better error than the status alone allows. `on_headers` is called with the headers of a good answer.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ask(upstream, url, params, headers or {}, explain)
+                return await self._ask(upstream, url, params, headers or {}, explain, on_headers=on_headers)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{upstream.name} did not answer within {self._timeout:g} s",
@@ -142,6 +142,8 @@ class UpstreamClient:
         params: Sequence[tuple[str, str]],
         headers: Mapping[str, str],
         explain: Explain | None,
+        *,
+        on_headers: OnHeaders | None,
     ) -> Any:
         async with self._session.get(
             url,
@@ -152,6 +154,8 @@ class UpstreamClient:
         ) as response:
             text = await self._text(upstream, response)
             if 200 <= response.status < 300:
+                if on_headers is not None:
+                    on_headers(response.headers)
                 return _json(upstream, response, text)
             refusal = Refusal(
                 status=response.status,

@@ -45,7 +45,7 @@ class Codec(Generic[Value]):
         self._shape = blake2b(_shape(model).encode(), digest_size=6).hexdigest()
 
     def encode(self, fetched: Fetched[Value]) -> bytes:
-        """`{"v": 2, "kind", "shape", "as_of", "value"}` as JSON; TypeError for a value that is not of this source."""
+        """`{"v": 2, "kind", "shape", "as_of", "account", "value"}` as JSON; TypeError for another source's value."""
         if not isinstance(fetched.value, self._model):
             raise TypeError(f"{self._kind}: a {type(fetched.value).__name__} is not a {self._model.__name__}")
         return orjson.dumps(
@@ -54,6 +54,7 @@ class Codec(Generic[Value]):
                 "kind": self._kind,
                 "shape": self._shape,
                 "as_of": fetched.as_of,
+                "account": fetched.account,
                 "value": self._dump(fetched.value),
             },
             default=_decimal_text,
@@ -65,7 +66,12 @@ class Codec(Generic[Value]):
             document = orjson.loads(data)
             if document["kind"] != self._kind:
                 raise ValueError(f"it is a reading of {document['kind']!r}, not of {self._kind}")
-            return Fetched(self._load(self._fields(document)), _whole(document["as_of"]))
+            account = document.get("account")
+            return Fetched(
+                self._load(self._fields(document)),
+                _whole(document["as_of"]),
+                None if account is None else _text(account),
+            )
         except (KeyError, TypeError, IndexError, InvalidOperation, orjson.JSONDecodeError) as error:
             raise ValueError(f"not a reading: {error!r}") from error
 

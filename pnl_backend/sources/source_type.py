@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,6 +18,7 @@ from pnl_backend.domain.figures import figures_of, shown_figures
 from pnl_backend.domain.lines import Accounting, Contribution, Moment
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import PnLError, UpstreamAuthError
+from pnl_backend.sources.account import AccountIdentity, AnyAccount, host_of
 from pnl_backend.sources.base import ClosedDays, Fetcher, UpstreamClient
 from pnl_backend.sources.codec import Codec
 from pnl_backend.sources.setting import SourceSettings
@@ -57,13 +58,15 @@ class Setup:
     """What a fetcher is built with, beside its settings.
 
     `since` is the first day that counts, `closed_days` what is remembered of cost days that cannot change any more;
-    `by_api_key` asks for cost by API key too, for agent rules that name one.
+    `by_api_key` asks for cost by API key too, for agent rules that name one. `identity` compares the account that
+    answers with the ledger's: a fetch awaits its `confirm` before it writes anything.
     """
 
     client: UpstreamClient
     since: date
     closed_days: ClosedDays
     by_api_key: bool = False
+    identity: AccountIdentity = field(default_factory=AnyAccount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ class SourceType(Generic[S, Value, Figures]):
     is the value that counts while nothing was ever learned, and its class is what the cache keeps. `agent` is whose
     lines they are unless AGENT_RULES say otherwise. `summary` says in a few words what an answer held, for
     `pnl-backend check`. `card` is what the dashboard shows. `simulator` plays the upstream in the demo; without one
-    the source is left out of the demo.
+    the source is left out of the demo. `host` gives the address that the account is at, by which the ledger knows it;
+    without it that is the host of the first setting that holds a URL.
     """
 
     name: SourceName
@@ -117,6 +121,7 @@ class SourceType(Generic[S, Value, Figures]):
     card: tuple[CardRow, ...]
     simulator: Callable[[], SimulatedPart] | None
     service: str = ""
+    host: Callable[[S], str] | None = None
 
     @property
     def breaker(self) -> str:
@@ -144,6 +149,14 @@ class SourceType(Generic[S, Value, Figures]):
     def is_configured(self, settings: SourceSettings) -> bool:
         """Whether somebody has set this source up, be it half of what it needs."""
         return not self.configured_by.isdisjoint(settings.model_fields_set)
+
+    def host_of(self, settings: S) -> str:
+        """Where the account is; empty for a type without an address."""
+        if self.host is not None:
+            return self.host(settings)
+        values = (getattr(settings, name) for name in self.settings.model_fields)
+        urls = (value for value in values if isinstance(value, str) and value.startswith(("http://", "https://")))
+        return next(map(host_of, urls), "")
 
     def account_settings(self) -> frozenset[str]:
         """The settings of which one means that somebody has an account in mind: all but the poll interval."""

@@ -37,7 +37,7 @@ def hosting(tmp_path, monkeypatch):
 @pytest.fixture
 async def server(hosting):
     """The whole server in the demo, which plays the toy's upstream too."""
-    async with running(load(port=0, demo=True, update_interval_ms=100)) as server:
+    async with running(load(port=0, demo=True, update_interval_ms=100, rate_limit_per_minute=0)) as server:
         yield server
 
 
@@ -171,7 +171,7 @@ async def test_check_says_what_it_would_contribute(hosting, monkeypatch):
 
 async def test_a_snapshot_of_a_source_that_is_gone_is_read_as_it_was_published(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {"port": 0, "demo": True, "update_interval_ms": 100}
+    settings = {"port": 0, "demo": True, "update_interval_ms": 100, "rate_limit_per_minute": 0}
     with registry.registered(SOURCE):
         async with running(load(**settings)) as server, aiohttp.ClientSession(server.url) as session:
 

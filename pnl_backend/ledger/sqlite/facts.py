@@ -90,7 +90,7 @@ class Facts:
         rows = await self._database.read(
             sql + only + tail, (*parameters, *([ticker] if ticker is not None else []), limit)
         )
-        return [_fill(row) for row in rows[::-1]]
+        return [read_fill(row) for row in rows[::-1]]
 
     async def settlements(self, start: int, end: int, *, limit: int = 1000) -> list[Settlement]:
         """The newest `limit` pay-outs of `start` to `end` (ms, both included), oldest first."""
@@ -149,7 +149,8 @@ def _fill_row(f: Fill) -> Row:
     return f.fill_id, f.order_id, f.ticker, f.side, *sums, f.is_taker, f.at, f.subaccount, f.time_estimated
 
 
-def _fill(row: Row) -> Fill:
+def read_fill(row: Row) -> Fill:
+    """A row of the table of fills."""
     fill_id, order_id, ticker, side, count, yes_price, fee, is_taker, at, subaccount, time_estimated = row
     return Fill(
         fill_id=fill_id,

@@ -136,6 +136,13 @@ ALTER TABLE fills ADD COLUMN time_estimated INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE settlements ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
 """
 
+_ACCOUNTS = """
+-- The account that a source's facts are of; `name` is its id, or a random text where the upstream gives none.
+CREATE TABLE accounts (
+    source TEXT PRIMARY KEY, host TEXT NOT NULL, id TEXT, name TEXT NOT NULL, noted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -154,6 +161,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(older_names.TABLES + older_names.VIEWS),
     _step(_CORRECTIONS),
     _step(_WALKS),
+    _step(_ACCOUNTS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

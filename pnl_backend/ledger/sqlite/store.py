@@ -18,6 +18,7 @@ from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Positio
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import integrity, maintenance, numbering, remembered, replay, rollups, run, snapshots
+from pnl_backend.ledger.sqlite.accounts import Accounts
 from pnl_backend.ledger.sqlite.condition import Condition, State
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.facts import Facts
@@ -72,7 +73,7 @@ class Store:
             on_standby=self._run.on_standby,
         )
         self.facts = Facts(self._database)
-        """Fills, settlements, transfers, deals and costs."""
+        self.accounts = Accounts(self._database, self.facts, clock)
         self._history = Ranges(self._database, Calendar(zone))  # of its own: a calendar belongs to one thread
 
     @classmethod

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError
+from pnl_backend.sources.account import AccountIdentity, Recognise
 from pnl_backend.sources.base import Refusal, Upstream, UpstreamClient, quoted, refused
 from pnl_backend.sources.fields import Object, an_object, inside, moment, objects, refuse, text
 
@@ -14,6 +15,9 @@ ANTHROPIC = Upstream("Anthropic", "ANTHROPIC_API_URL", "ANTHROPIC_API_KEY")
 ANALYTICS_COST = "/v1/organizations/analytics/cost"
 COST_REPORT = "/v1/organizations/cost_report"
 USAGE_REPORT = "/v1/organizations/usage_report/messages"
+
+ORGANIZATION = "anthropic-organization-id"
+"""The header that says whose answer it is."""
 
 MAX_PAGES = 200
 
@@ -37,12 +41,31 @@ class Report:
 
 
 class AnthropicApi:
-    """GETs below `base_url` with an Admin key, or one that may read analytics."""
+    """The reports of the organisation whose costs the ledger holds; AccountChanged before any of another one."""
+
+    def __init__(self, pages: ReportPages, identity: AccountIdentity, recognise: Recognise) -> None:
+        self._pages = pages
+        self._identity = identity
+        self._recognise = recognise
+
+    async def report(self, path: str, params: Params) -> Report:
+        """Every page of a report; a page that comes twice, or pages without end, are refused."""
+        report = await self._pages.report(path, params)
+        await self._identity.confirm(self._pages.organization, self._recognise)
+        return report
+
+
+class ReportPages:
+    """GETs below `base_url` with an Admin key, or one that may read analytics.
+
+    `organization` is the id of the organisation that answered last; None where the answer did not say.
+    """
 
     def __init__(self, client: UpstreamClient, *, base_url: str, api_key: str) -> None:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
+        self.organization: str | None = None
 
     async def report(self, path: str, params: Params) -> Report:
         """Every page of a report; a page that comes twice, or pages without end, are refused."""
@@ -69,9 +92,17 @@ class AnthropicApi:
         if path in _BETA:
             headers["anthropic-beta"] = _BETA[path]
         answer = await self._client.get_json(
-            ANTHROPIC, self._base_url + path, params=params, headers=headers, explain=self._explain
+            ANTHROPIC,
+            self._base_url + path,
+            params=params,
+            headers=headers,
+            explain=self._explain,
+            on_headers=self._note,
         )
         return an_object(answer, where(path))
+
+    def _note(self, headers: Mapping[str, str]) -> None:
+        self.organization = headers.get(ORGANIZATION) or None
 
     def _explain(self, refusal: Refusal) -> FetchError:
         """`{"type": "error", "error": {"type", "message"}}`, and which key is needed where the key is the matter."""

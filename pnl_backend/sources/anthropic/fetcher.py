@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from loguru import logger
 
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Fetched
+from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.anthropic.api import (
     ANALYTICS_COST,
     COST_REPORT,
@@ -16,10 +17,12 @@ from pnl_backend.sources.anthropic.api import (
     AnthropicApi,
     EndpointRefused,
     Params,
+    ReportPages,
 )
 from pnl_backend.sources.anthropic.costs import DAY, cost_rows, midnight, read_analytics, read_cost_report
 from pnl_backend.sources.anthropic.days import RememberedDays
 from pnl_backend.sources.anthropic.estimate import estimate
+from pnl_backend.sources.anthropic.identity import KnownCosts
 from pnl_backend.sources.base import ClosedDays, UpstreamClient, both
 
 # analytics/cost knows nothing before this day.
@@ -49,10 +52,12 @@ class AnthropicFetcher:
         since: date,
         closed_days: ClosedDays,
         by_api_key: bool = False,
+        identity: AccountIdentity | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api = AnthropicApi(client, base_url=base_url, api_key=api_key)
+        pages = ReportPages(client, base_url=base_url, api_key=api_key)
+        self._api = AnthropicApi(pages, identity or AnyAccount(), KnownCosts(pages).recognise)
         self._since = since
         self._days = RememberedDays(closed_days)
         self._by_api_key = by_api_key

@@ -25,6 +25,7 @@ def build(settings: AnthropicSettings, given: Setup) -> AnthropicFetcher | Uncon
         since=given.since,
         closed_days=given.closed_days,
         by_api_key=given.by_api_key,
+        identity=given.identity,
     )
 
 

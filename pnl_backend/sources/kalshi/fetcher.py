@@ -9,10 +9,12 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from pnl_backend.domain.readings import Fetched, KalshiPortfolio
+from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import UpstreamClient, both, together
 from pnl_backend.sources.fields import dollars, optional_dollars
 from pnl_backend.sources.kalshi.api import KalshiApi, where
 from pnl_backend.sources.kalshi.history import KalshiHistory
+from pnl_backend.sources.kalshi.identity import KnownFacts
 from pnl_backend.sources.kalshi.positions import Row, mark_positions, read_positions
 from pnl_backend.sources.kalshi.signing import Signer
 
@@ -37,14 +39,18 @@ class KalshiFetcher:
         *,
         base_url: str,
         signer: Signer,
+        identity: AccountIdentity | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = KalshiApi(client, base_url=base_url, signer=signer)
+        self._identity = identity or AnyAccount()
+        self._known = KnownFacts(self._api)
         self.history = KalshiHistory(self._api)
         self._clock = clock
 
     async def fetch(self) -> Fetched[KalshiPortfolio]:
         """One account, exact to the digit; raises FetchError."""
+        await self._identity.confirm(recognise=self._known.recognise)
         as_of = int(self._clock() * 1000)
         (balance, portfolio_value), rows = await both(
             self._balance(),

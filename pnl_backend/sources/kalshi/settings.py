@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
+from pnl_backend.sources.account import host_of
 from pnl_backend.sources.setting import (
     HttpUrl,
     Millis,
@@ -21,6 +22,9 @@ from pnl_backend.sources.setting import (
 
 REST = "https://external-api.kalshi.com/trade-api/v2"
 WEBSOCKET = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
+OTHER_NAMES = {"api.elections.kalshi.com": "external-api.kalshi.com"}
+"""Second names of hosts, with the names that the ledger knows them by."""
+
 ENDED_HOST = "api.kalshi.com"
 """Where the first API of Kalshi was, which the Node server spoke."""
 
@@ -49,6 +53,12 @@ class KalshiSettings(SourceSettings):
         validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
     )
     kalshi_poll_ms: Millis = poll_setting(5000, "Kalshi")
+
+    @property
+    def kalshi_host(self) -> str:
+        """The host that the account is at, by one name."""
+        host = host_of(self.kalshi_api_url)
+        return OTHER_NAMES.get(host, host)
 
     @property
     def kalshi_pem(self) -> str | None:

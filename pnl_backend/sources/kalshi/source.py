@@ -37,7 +37,7 @@ def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigure
     except (PnLError, ValueError) as error:
         hint = getattr(error, "hint", None)
         return Unconfigured(f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)
-    return KalshiFetcher(given.client, base_url=settings.kalshi_api_url, signer=signer)
+    return KalshiFetcher(given.client, base_url=settings.kalshi_api_url, signer=signer, identity=given.identity)
 
 
 def summary(portfolio: KalshiPortfolio) -> str:
@@ -65,4 +65,5 @@ SOURCE = SourceType(
         CardRow("fees", "Fees"),
     ),
     simulator=None,
+    host=lambda settings: settings.kalshi_host,
 )

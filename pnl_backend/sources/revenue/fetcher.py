@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, cast, get_args
 
+from pnl_backend.domain.accounts import Evidence
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Deal, DealStatus, Fetched, Revenue
 from pnl_backend.errors import InvalidResponse
+from pnl_backend.sources.account import AccountIdentity, AnyAccount, Recognise
 from pnl_backend.sources.base import Upstream, UpstreamClient
 from pnl_backend.sources.fields import Object, milliseconds, moment, money, objects, optional_text, refuse, text
 
@@ -28,18 +30,31 @@ class RevenueFetcher:
         *,
         url: str,
         token: str | None = None,
+        identity: AccountIdentity | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._identity = identity or AnyAccount()
         self._clock = clock
 
     async def fetch(self) -> Fetched[Revenue]:
         """The figures since the beginning; raises FetchError."""
         as_of = int(self._clock() * 1000)
         answer = await self._client.get_json(JOHN, self._url, headers=self._headers)
-        return Fetched(read_revenue(answer), as_of)
+        revenue = read_revenue(answer)
+        await self._identity.confirm(recognise=_known_deals(revenue) if revenue.deals else None)
+        return Fetched(revenue, as_of)
+
+
+def _known_deals(revenue: Revenue) -> Recognise:
+    async def recognise(evidence: Evidence) -> Sequence[str]:
+        """The ledger's deals that this answer has; nothing is fetched."""
+        listed = {deal.id for deal in revenue.deals}
+        return [f"deal {deal}" for deal in evidence.deals if deal in listed]
+
+    return recognise
 
 
 def read_revenue(answer: Any) -> Revenue:

@@ -14,7 +14,10 @@ from pnl_backend.sources.source_type import CardRow, Setup, SourceType
 def build(settings: RevenueSettings, given: Setup) -> RevenueFetcher:
     token = settings.johns_revenue_token
     return RevenueFetcher(
-        given.client, url=settings.revenue_url, token=token.get_secret_value() if token is not None else None
+        given.client,
+        url=settings.revenue_url,
+        token=token.get_secret_value() if token is not None else None,
+        identity=given.identity,
     )
 
 
@@ -37,4 +40,5 @@ SOURCE = SourceType(
     summary=summary,
     card=(CardRow("invoiced", "Invoiced"), CardRow("collected", "Collected"), CardRow("pipeline", "Pipeline")),
     simulator=None,
+    host=lambda settings: settings.revenue_url.partition("://")[2],
 )

@@ -1,0 +1,157 @@
+"""The ledger holds the facts of one account a source: another account under the same name is refused and not used."""
+
+import time
+
+import pytest
+
+from pnl_backend.simulator import Book, Simulator
+from tests.support.server import FAST, ServerProcess, upstream_env
+
+FACTS = ("fills", "settlements", "transfers", "positions", "deals", "cost_days")
+SOURCES = ("kalshi", "anthropic", "johns")
+
+
+def is_live(*sources):
+    return lambda answer: all(answer["data"]["sources"][name]["status"] == "live" for name in sources or SOURCES)
+
+
+def is_changed(source):
+    return lambda answer: "account_changed" in answer["data"]["sources"][source].get("marks", [])
+
+
+def facts(server):
+    """Every fact in the ledger but the costs of the open days."""
+    return {table: server.rows(f"SELECT * FROM {table}") for table in FACTS}
+
+
+async def booked(server):
+    """Wait until the facts of every source are in the ledger."""
+    await server.until("/api/pnl/current", is_live())
+    await server.until("/health", lambda _: all(server.rows(f"SELECT * FROM {table} LIMIT 1") for table in FACTS))
+    return (await server.get("/api/pnl/current"))["data"]
+
+
+@pytest.fixture
+async def start(tmp_path, simulator):
+    """Starts the server on the same ledger with other settings, after the one before it was stopped."""
+    servers: list[ServerProcess] = []
+
+    async def start(**settings):
+        if servers:
+            assert await servers[-1].stop() == 0
+        env = {**FAST, "PNL_SINCE": "2026-11-01", **upstream_env(simulator, simulator.credentials()), **settings}
+        servers.append(await ServerProcess(tmp_path, **env).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+def other_account(simulator):
+    user = simulator.kalshi.add_account(Book.sized(5, time.time()))
+    return upstream_env(simulator, simulator.credentials(user_id=user))
+
+
+async def refused(server, source):
+    """The snapshot once the source is refused, and its error."""
+    answer = await server.until("/api/pnl/current", is_changed(source))
+    state = answer["data"]["sources"][source]
+    assert state["status"] != "live"
+    assert f"pnl-backend ledger adopt {source}" in state["error"]
+    assert "DB_PATH" in state["error"]
+    return answer["data"]
+
+
+@pytest.mark.parametrize("redis", [False, True])
+async def test_another_account_is_refused_and_the_old_one_comes_back(start, simulator, redis_server, redis):
+    cache = {"REDIS_URL": redis_server.url} if redis else {}
+    server = await start(**cache)
+    before = await booked(server)
+    kept = facts(server)
+    server = await start(**other_account(simulator), **cache)
+    shown = await refused(server, "kalshi")
+    assert shown["components"]["kalshi"] == before["components"]["kalshi"], "the last good values"
+    assert is_live("anthropic", "johns")({"data": shown})
+    await server.until("/health", lambda answer: "kalshi" in answer.get("degraded", []))
+    assert (await server.get("/api/circuit-breaker/status"))["data"]["services"]["kalshi"]["state"] == "CLOSED"
+    assert facts(server) == kept, "no fact of the other account"
+    assert server.log.count("account_changed") == 1
+    server = await start(**cache)
+    back = (await server.until("/api/pnl/current", is_live()))["data"]
+    assert back["components"]["kalshi"] == before["components"]["kalshi"]
+    assert facts(server) == kept
+
+
+async def test_an_account_without_anything_is_refused_too(start, simulator):
+    server = await start()
+    kept = (await booked(server), facts(server))
+    user = simulator.kalshi.add_account()
+    server = await start(**upstream_env(simulator, simulator.credentials(user_id=user)))
+    shown = await refused(server, "kalshi")
+    assert (shown["components"]["kalshi"], facts(server)) == (kept[0]["components"]["kalshi"], kept[1])
+
+
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_rotated_key_of_the_same_account_works_without_a_word(start, simulator, archived):
+    server = await start()
+    before = await booked(server)
+    if archived:
+        simulator.kalshi.archive()
+    given = simulator.kalshi.new_key()
+    simulator.kalshi.revoke_key(simulator.credentials().kalshi_key_id)
+    server = await start(
+        KALSHI_API_KEY=given.key_id,
+        KALSHI_PRIVATE_KEY=given.private_key_pem.replace("\n", "\\n"),
+        ANTHROPIC_API_KEY=simulator.organizations.new_key(),
+    )
+    after = (await server.until("/api/pnl/current", is_live()))["data"]
+    assert after["components"]["kalshi"] == before["components"]["kalshi"]
+    assert "account" not in server.log
+
+
+async def test_a_host_that_moved_is_refused_before_it_is_asked(start, simulator):
+    server = await start()
+    before = await booked(server)
+    kept = facts(server)
+    async with Simulator(step_interval=None, kalshi_rate=None) as moved:
+        server = await start(**upstream_env(moved, moved.credentials()))
+        for source in SOURCES:
+            shown = await refused(server, source)
+        assert shown["netPnL"] == before["netPnL"]
+        assert not any(sum(counted.values()) for counted in moved.requests.values())
+    assert facts(server) == kept
+
+
+async def test_another_organisation_is_refused(start, simulator):
+    server = await start()
+    before = await booked(server)
+    kept = server.rows("SELECT * FROM costs, cost_days")
+    server = await start(ANTHROPIC_API_KEY=simulator.organizations.new_key(simulator.organizations.add()))
+    shown = await refused(server, "anthropic")
+    assert shown["components"]["anthropic"]["totalSpend"] == before["components"]["anthropic"]["totalSpend"]
+    assert server.rows("SELECT * FROM costs, cost_days") == kept
+    server = await start()
+    await server.until("/api/pnl/current", is_live())
+
+
+async def test_other_deals_at_the_same_address_are_refused(start, simulator):
+    server = await start()
+    before = await booked(server)
+    kept = facts(server)
+    for deal in simulator.world.deals:
+        deal.id = f"other-{deal.id}"
+    server = await start()
+    shown = await refused(server, "johns")
+    assert shown["components"]["johns"] == before["components"]["johns"]
+    assert facts(server) == kept
+
+
+async def test_a_new_ledger_takes_nothing_from_the_cache_of_another_account(start, simulator, redis_server, tmp_path):
+    server = await start(REDIS_URL=redis_server.url)
+    await booked(server)
+    await simulator.kill("kalshi")
+    server = await start(REDIS_URL=redis_server.url, DB_PATH=str(tmp_path / "other" / "pnl.db"))
+    shown = await server.until("/api/pnl/current", is_live("anthropic", "johns"))
+    assert shown["data"]["sources"]["kalshi"]["status"] == "degraded"
+    assert shown["data"]["components"]["kalshi"]["balance"] == 0
