@@ -39,7 +39,13 @@ async def start(tmp_path, simulator):
     async def start(**settings):
         if servers:
             assert await servers[-1].stop() == 0
-        env = {**FAST, "PNL_SINCE": "2026-11-01", **upstream_env(simulator, simulator.credentials()), **settings}
+        env = {
+            **FAST,
+            "FETCH_TIMEOUT_MS": "5000",
+            "PNL_SINCE": "2026-11-01",
+            **upstream_env(simulator, simulator.credentials()),
+            **settings,
+        }
         servers.append(await ServerProcess(tmp_path, **env).start())
         return servers[-1]
 
