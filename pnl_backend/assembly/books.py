@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Literal
 
 from pnl_backend.assembly.adapters import TappedSource
@@ -23,7 +24,9 @@ _NAMED = 3
 class Books:
     """Runs beside the loop; an account that is not configured has no facts to fetch."""
 
-    def __init__(self, store: Store, metrics: Metrics, account: Account | None, upkeep: Upkeep) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, account: Account | None, upkeep: Upkeep, tolerance: Decimal
+    ) -> None:
         self.upkeep = upkeep
         self.keeper = Bookkeeper(
             account=account,
@@ -36,6 +39,7 @@ class Books:
             latest=self.keeper.latest,
             fetch_soon=self.keeper.fetch_soon,
             publish=metrics.reconciled,
+            tolerance=tolerance,
         )
         self.keeper.watchers.append(self.reconciler)
 

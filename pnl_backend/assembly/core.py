@@ -165,7 +165,7 @@ async def _guards(
         stack.push_async_callback(guard.close)
     account = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
     trades = cast(KalshiFetcher, account).history if not isinstance(account, Unconfigured) else None
-    return sources, guards, Books(store, metrics, trades, _upkeep(settings, store))
+    return sources, guards, Books(store, metrics, trades, _upkeep(settings, store), settings.reconciliation_tolerance)
 
 
 def _upkeep(settings: Settings, store: Store) -> Upkeep:

@@ -11,11 +11,23 @@ from collections.abc import Sequence
 from loguru import logger
 
 from pnl_backend import __version__
-from pnl_backend.commands import backup, check, export, import_, new_source, restore, serve, settings, simulate, sources
+from pnl_backend.commands import (
+    backup,
+    check,
+    export,
+    import_,
+    ledger,
+    new_source,
+    restore,
+    serve,
+    settings,
+    simulate,
+    sources,
+)
 from pnl_backend.errors import ConfigError, PnLError
 from pnl_backend.ops.logging import setup_logging
 
-COMMANDS = (serve, check, backup, restore, import_, export, simulate, settings, sources, new_source)
+COMMANDS = (serve, check, backup, restore, import_, export, ledger, simulate, settings, sources, new_source)
 """The modules of all commands, in the order of `--help`."""
 
 FILES = """\

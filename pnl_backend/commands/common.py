@@ -7,8 +7,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from pnl_backend.errors import BadRequest
 from pnl_backend.ops.logging import learn_secrets
 from pnl_backend.settings import text as config_text
 from pnl_backend.settings.model import Settings
@@ -39,6 +41,19 @@ def run_async(main: Coroutine[Any, Any, int]) -> int:
 def report_line(line: str) -> None:
     """Print a line of a report at once, so that lines on stderr that follow it also appear after it."""
     print(line, flush=True)
+
+
+def instant(text: str) -> int:
+    """The time in ms of a text: ms since the epoch, or ISO 8601; a date without a time means 00:00 UTC."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(
+            f"{text!r} is neither ms since the epoch nor a date as 2026-02-25 or 2026-02-25T12:00Z"
+        ) from None
+    return int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 class Progress:

@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, get_args
 
-from pnl_backend.commands.common import Progress, Subparsers, load_settings, run_async
-from pnl_backend.errors import BadRequest, OutputError
+from pnl_backend.commands.common import Progress, Subparsers, instant, load_settings, run_async
+from pnl_backend.errors import OutputError
 from pnl_backend.ledger.sqlite.reading import history_of
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.history import Format, Resolution, Rows, encoded
@@ -30,8 +29,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments)
-    end = int(time.time() * 1000) if arguments.end is None else _instant(arguments.end)
-    start = 0 if arguments.start is None else _instant(arguments.start)
+    end = int(time.time() * 1000) if arguments.end is None else instant(arguments.end)
+    start = 0 if arguments.start is None else instant(arguments.start)
     return run_async(_export(settings, arguments, start, end))
 
 
@@ -75,16 +74,3 @@ async def _counted(batches: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
         rows += len(batch)
         progress.report(f"Exporting: {rows:,} rows")
         yield batch
-
-
-def _instant(text: str) -> int:
-    """The time in ms of a text: ms since the epoch, or ISO 8601; a date without a time means 00:00 UTC."""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(
-            f"{text!r} is neither ms since the epoch nor a date as 2026-02-25 or 2026-02-25T12:00Z"
-        ) from None
-    return int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -95,8 +95,34 @@ class Transfer:
 
     @property
     def is_applied(self) -> bool:
-        """Whether it moved money."""
+        """Whether it moved money: not yet while it is pending, and not after all if it failed or was returned."""
         return self.status == "applied"
+
+    @property
+    def moved(self) -> Decimal:
+        """USD that it changed the balance by: a deposit arrives whole, a withdrawal costs its fee besides."""
+        if not self.is_applied:
+            return Decimal(0)
+        return self.amount if self.kind == "deposit" else -self.amount - self.fee
+
+
+AdjustmentKind = Literal["interest", "incentive", "bonus", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Cash of `account` that no transfer and no trade explains, booked by a person; below 0 it left the account.
+
+    `at` is when it happened, `noted_at` when it was booked.
+    """
+
+    account: str
+    amount: Decimal
+    kind: AdjustmentKind
+    reason: str
+    at: int
+    noted_at: int
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Whether the account's equity explains its P&L, and whether the ledger's facts add up to what the sources reported.
 
-reconciliation = (equity - net deposits) - (pnl - fees), with equity = cash + what the open positions are worth. What
-is left over is published as it is, never absorbed.
+reconciliation = (equity - net deposits - adjustments) - (pnl - fees), with equity = cash + what the open positions are
+worth, and adjustments the cash that a person has explained. What is left over is published as it is, never absorbed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ class Reconciliation:
     pnl: Decimal
     fees: Decimal
     valuation: Decimal
+    adjustments: Decimal = ZERO
 
     @property
     def gap(self) -> Decimal:
-        return (self.equity - self.net_deposits) - (self.pnl - self.fees)
+        return (self.equity - self.net_deposits - self.adjustments) - (self.pnl - self.fees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class Difference:
         return self.stored - self.upstream
 
 
-def reconcile(portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: AgedOut) -> Reconciliation:
+def reconcile(
+    portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: AgedOut, adjustments: Decimal = ZERO
+) -> Reconciliation:
     """`aged_out` is what is remembered of markets that the account no longer lists: it is still in the cash."""
     held = [position for position in portfolio.positions if position.is_open]
     marked = sum(map(worth, held), ZERO)
@@ -59,6 +62,7 @@ def reconcile(portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: Ag
         pnl=realized + sum((position.unrealized_pnl for position in held), ZERO),
         fees=sum((position.fees for position in portfolio.positions), aged_out.fees),
         valuation=positions_value - marked,
+        adjustments=adjustments,
     )
 
 
@@ -81,9 +85,5 @@ def _told_value(portfolio: KalshiPortfolio, marked: Decimal) -> Decimal:
 
 
 def net_deposits(transfers: Iterable[Transfer]) -> Decimal:
-    """What transfers have changed the balance by: a deposit arrives whole, a withdrawal costs its fee besides."""
-    return sum((_moved(transfer) for transfer in transfers if transfer.is_applied), ZERO)
-
-
-def _moved(transfer: Transfer) -> Decimal:
-    return transfer.amount if transfer.kind == "deposit" else -transfer.amount - transfer.fee
+    """What transfers have changed the balance by; one that is pending, failed or was returned counts nothing."""
+    return sum((transfer.moved for transfer in transfers), ZERO)

@@ -68,6 +68,7 @@ class Bookkeeper:
         self._facts = facts
         self.watchers = list(watchers)
         self._every = every
+        self._clock = clock
         self._monotonic = monotonic
         self._latest_readings: dict[str, Reading[Any]] = {}
         self._known: dict[str, object] = {}
@@ -174,9 +175,10 @@ class Bookkeeper:
             self._fetched["trades"].bring_forward()
 
     async def _fetch_transfers(self, account: Account) -> None:
-        """Fetch all transfers: a pending one becomes final without a new date."""
+        """Fetch all transfers: a pending one becomes final, and an applied one may be returned, without a new date."""
         fetched = [*await account.deposits(), *await account.withdrawals()]
-        await self._recorded("transfer", [transfer.key for transfer in await self._facts.add_transfers(fetched)])
+        changed = await self._facts.add_transfers(fetched, int(self._clock() * 1000))
+        await self._recorded("transfer", [transfer.key for transfer in changed])
 
     async def _record(self) -> None:
         """Record the deals and days that have changed since they were last written."""

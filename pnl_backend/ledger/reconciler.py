@@ -24,7 +24,6 @@ from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite.facts import Facts
 from pnl_backend.wire import operations
 
-TOLERANCE = Decimal(1)
 HOUR = 3600.0
 AGAIN = 5.0
 """Seconds until a comparison is tried again, if a source was missing."""
@@ -39,8 +38,8 @@ AgedOutOf = Callable[[Collection[str]], tuple[Decimal, Decimal]]
 class Reconciler:
     """One of the bookkeeper's watchers.
 
-    `publish` is called with every gap in USD, `fetch_soon` when one appears. `latest` returns a source's last value,
-    None while it is not live.
+    Differences up to `tolerance` (USD) are no gap. `publish` is called with every gap in USD, `fetch_soon` when one
+    appears. `latest` returns a source's last value, None while it is not live.
     """
 
     def __init__(
@@ -51,6 +50,7 @@ class Reconciler:
         latest: Callable[[str], Any],
         fetch_soon: Callable[[], None],
         publish: Callable[[float], None],
+        tolerance: Decimal,
         audit_every: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,6 +59,7 @@ class Reconciler:
         self._latest = latest
         self._fetch_soon = fetch_soon
         self._publish = publish
+        self._tolerance = tolerance
         self._audit_every = audit_every
         self._monotonic = monotonic
         self._audit_due = monotonic()
@@ -100,7 +101,8 @@ class Reconciler:
         try:
             if account is not None and account.value is not None and fetched_at is not None:
                 deposited = net_deposits(await self._facts.transfers())
-                self._compare_equity(account.value, account.as_of, deposited, fetched_at)
+                adjusted = await self._facts.adjustments.total(KALSHI, account.as_of)
+                self._compare_equity(account.value, account.as_of, fetched_at, deposited, adjusted)
             if self._monotonic() >= self._audit_due:
                 await self.audit(with_account=fetched_at is not None)
         except StoreError as error:
@@ -110,12 +112,14 @@ class Reconciler:
         else:
             self._failed = False
 
-    def _compare_equity(self, portfolio: KalshiPortfolio, as_of: int, deposited: Decimal, fetched_at: int) -> None:
+    def _compare_equity(
+        self, portfolio: KalshiPortfolio, as_of: int, fetched_at: int, deposited: Decimal, adjusted: Decimal
+    ) -> None:
         remembered = AgedOut(*self._aged_out({position.ticker for position in portfolio.positions}))
-        self._found = found = reconcile(portfolio, net_deposits=deposited, aged_out=remembered)
+        self._found = found = reconcile(portfolio, net_deposits=deposited, aged_out=remembered, adjustments=adjusted)
         self._as_of = as_of
         self._publish(float(found.gap))
-        if abs(found.gap) <= TOLERANCE:
+        if abs(found.gap) <= self._tolerance:
             if self._gap_reported:
                 logger.info("The account reconciles again: the gap is {:.2f} USD", found.gap)
             self._suspected_at, self._gap_reported = None, False
@@ -148,13 +152,13 @@ class Reconciler:
 
     def _archived_fees(self, fees: Difference) -> Decimal:
         """The fees of fills that the upstream had archived before the first fetch: the ledger never has them."""
-        if fees.amount < -TOLERANCE:
+        if fees.amount < -self._tolerance:
             logger.info("Fills with {:.2f} USD of fees had been archived before this ledger began", -fees.amount)
         return min(ZERO, fees.amount)
 
     def _is_wrong(self, one: Difference) -> bool:
         expected = self._archived or ZERO if one.name == "fees" else ZERO
-        return abs(one.amount - expected) > TOLERANCE
+        return abs(one.amount - expected) > self._tolerance
 
     async def _fees(self) -> Difference | None:
         """The fees of all fills, and of all positions."""
@@ -186,8 +190,9 @@ def _words(found: Reconciliation) -> str:
     valued = (
         f", {found.valuation:.2f} of it from a different valuation of positions" if abs(found.valuation) >= CENT else ""
     )
+    adjusted = f" and adjustments {found.adjustments:.2f}" if found.adjustments else ""
     return (
-        f"equity {found.equity:.2f} less net deposits {found.net_deposits:.2f} is {found.gap:+.2f} USD off "
+        f"equity {found.equity:.2f} less net deposits {found.net_deposits:.2f}{adjusted} is {found.gap:+.2f} USD off "
         f"P&L {found.pnl:.2f} less fees {found.fees:.2f}{valued}"
     )
 

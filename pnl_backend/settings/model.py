@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -150,6 +151,12 @@ class ServerSettings(_Access):
     retention_days: int = setting(30, "days that raw rows are kept; rollups stay", allowed="1 or more", ge=1)
     backup_dir: Path | None = setting(None, "where daily backups are written; none without it", allowed="a directory")
     backup_keep_days: int = setting(30, "days that a backup is kept", allowed="1 or more", ge=1)
+
+    reconciliation_tolerance: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = setting(
+        Decimal("1.00"),
+        "difference in USD, between the account and the ledger, from which on the books do not reconcile",
+        allowed="an amount in USD, 0 or more",
+    )
 
     # -- streams
     dashboard_broadcast: bool = setting(

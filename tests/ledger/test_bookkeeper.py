@@ -14,6 +14,7 @@ import pytest
 from loguru import logger
 
 from pnl_backend.assembly.adapters import TappedSource
+from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import net_deposits
 from pnl_backend.domain.times import LAST_INSTANT
@@ -67,6 +68,7 @@ class Office:
             latest=self.keeper.latest,
             fetch_soon=self.keeper.fetch_soon,
             publish=self.published.append,
+            tolerance=Decimal(1),
             monotonic=self.monotonic,
         )
         self.keeper.watchers += [self.reconciler, self]
@@ -268,6 +270,64 @@ async def test_a_deposit_is_explained_before_it_is_called_a_gap(
     await office.look()
     assert office.published[-1] == pytest.approx(0, abs=0.01)
     assert not [line for line in lines if "reconcile" in line]
+
+
+async def test_a_deposit_counts_from_applied_to_returned_and_its_states_are_kept(
+    office: Office, simulator: Simulator, lines: list[str]
+) -> None:
+    facts = office.store.facts
+    await office.look()
+    before = net_deposits(await facts.transfers())
+    for status, counted in (("pending", 0), ("applied", 500), ("returned", 0)):
+        simulator.kalshi.put_transfer("deposit", "d-9", 50_000, status=status)  # type: ignore[arg-type]
+        await office.look(60)
+        assert net_deposits(await facts.transfers()) == before + counted
+        assert office.published[-1] == pytest.approx(0, abs=0.01)
+    assert [state.status for state in await facts.transfer_states("deposit:d-9")] == ["pending", "applied"]
+    (correction,) = await facts.corrections()
+    assert (correction.kind, correction.ref) == ("transfer", "deposit:d-9")
+    assert (correction.before, correction.after) == (Decimal(500), Decimal(0))
+    assert office.news[-1] == ("transfer", ["deposit:d-9"])
+    assert not [line for line in lines if "reconcile" in line]
+
+
+async def test_a_withdrawal_that_fails_counts_nothing(office: Office, simulator: Simulator) -> None:
+    await office.look()
+    before = net_deposits(await office.store.facts.transfers())
+    for status in ("pending", "failed"):
+        simulator.kalshi.put_transfer("withdrawal", "w-9", 700, fee_cents=20, status=status)  # type: ignore[arg-type]
+        await office.look(60)
+        assert net_deposits(await office.store.facts.transfers()) == before
+    assert await office.store.facts.corrections() == [], "no money had moved"
+
+
+async def test_an_adjustment_explains_cash_that_no_list_shows(office: Office, simulator: Simulator) -> None:
+    await office.look()
+    simulator.kalshi.adjust(Decimal("12.34"))
+    for _ in range(3):
+        await office.look()
+    assert office.reconciler.state == "gap"
+    realized = simulator.truth().kalshi.realized_pnl
+    booked = Adjustment("kalshi", Decimal("12.34"), "interest", "October", at=1, noted_at=2)
+    assert await office.store.facts.adjustments.add(booked) == 1
+    await office.look()
+    assert office.reconciler.state == "reconciled"
+    assert office.published[-1] == pytest.approx(0, abs=0.01)
+    assert simulator.truth().kalshi.realized_pnl == realized, "an adjustment is no profit of trading"
+    later = Adjustment("kalshi", Decimal(5), "bonus", "dated tomorrow", at=2**50, noted_at=2)
+    await office.store.facts.adjustments.add(later)
+    await office.look()
+    assert office.published[-1] == pytest.approx(0, abs=0.01), "it counts from its time on"
+
+
+async def test_the_tolerance_of_the_reconciliation_is_a_setting(office: Office, simulator: Simulator) -> None:
+    office.reconciler._tolerance = Decimal("0.50")
+    await office.look()
+    for amount, state in (("0.50", "reconciled"), ("0.01", "gap")):
+        simulator.kalshi.adjust(Decimal(amount))
+        for _ in range(3):
+            await office.look()
+        assert office.reconciler.state == state
 
 
 async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Simulator, lines: list[str]) -> None:

@@ -16,7 +16,8 @@ from pnl_backend.domain.corrections import Correction, cost_corrections, cost_re
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.ledger.sqlite import corrections, deal_states, remembered
+from pnl_backend.ledger.sqlite import corrections, deal_states, remembered, transfers
+from pnl_backend.ledger.sqlite.adjustments import Adjustments
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.readers import Row
 from pnl_backend.ledger.sqlite.walks import Walks
@@ -30,6 +31,7 @@ class Facts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.walks = Walks(database)
+        self.adjustments = Adjustments(database)
 
     async def add_fills(self, fills: Iterable[Fill]) -> list[Fill]:
         """Store executions; returns those that are new, or whose time was an estimate and is known now."""
@@ -39,9 +41,15 @@ class Facts:
         """Store pay-outs; returns the new ones, in the given order."""
         return await self._add(_ADD_SETTLEMENT, settlements, _settlement_row)
 
-    async def add_transfers(self, transfers: Iterable[Transfer]) -> list[Transfer]:
-        """Store deposits and withdrawals; returns those that are new or have become final."""
-        return await self._add(_ADD_TRANSFER, transfers, _transfer_row)
+    async def add_transfers(self, given: Iterable[Transfer], noted_at: int) -> list[Transfer]:
+        """Store the states of deposits and withdrawals at `noted_at` (ms); returns those that are new or have changed.
+
+        The states before are kept; a change of what had moved money is noted as a correction.
+        """
+        states = list(given)
+        if not states:
+            return []
+        return await self._database.write(lambda connection: transfers.store(connection, states, noted_at))
 
     async def add_deals(self, deals: Iterable[Deal], seen_at: int, *, complete: bool = False) -> list[Deal]:
         """Store the state of deals at `seen_at` (ms); returns those that are new or have changed.
@@ -98,8 +106,12 @@ class Facts:
         return [_settlement(row) for row in (await self._database.read(sql, (start, end, limit)))[::-1]]
 
     async def transfers(self) -> list[Transfer]:
-        """Every deposit and withdrawal, oldest first."""
-        return list(map(_transfer, await self._database.read(_TRANSFERS)))
+        """The last state of every deposit and withdrawal, oldest first."""
+        return list(map(transfers.transfer, await self._database.read(transfers.ALL)))
+
+    async def transfer_states(self, key: str) -> list[Transfer]:
+        """The states that a transfer had before its last one, oldest first."""
+        return list(map(transfers.transfer, await self._database.read(transfers.STATES, (key,))))
 
     async def deals(self) -> list[Deal]:
         """The last state of every deal that has not gone, by id."""
@@ -136,12 +148,6 @@ INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fill_id)
 SET at = excluded.at, time_estimated = 0 WHERE time_estimated = 1 AND excluded.time_estimated = 0
 """
 _ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_ADD_TRANSFER = """
-INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
-SET amount = excluded.amount, fee = excluded.fee, status = excluded.status, finalized_at = excluded.finalized_at
-WHERE finalized_at IS NULL AND excluded.finalized_at IS NOT NULL
-"""
-_TRANSFERS = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
 
 
 def _fill_row(f: Fill) -> Row:
@@ -196,12 +202,3 @@ def _settlement(row: Row) -> Settlement:
         at=at,
         subaccount=subaccount,
     )
-
-
-def _transfer_row(t: Transfer) -> Row:
-    return t.key, t.kind, t.id, exact(t.amount), exact(t.fee), t.status, t.created_at, t.finalized_at
-
-
-def _transfer(row: Row) -> Transfer:
-    _key, kind, identity, amount, fee, status, created_at, finalized_at = row
-    return Transfer(kind, identity, Decimal(amount), Decimal(fee), status, created_at, finalized_at)

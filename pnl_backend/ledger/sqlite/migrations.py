@@ -143,6 +143,25 @@ CREATE TABLE accounts (
 ) STRICT, WITHOUT ROWID;
 """
 
+_TRANSFERS = """
+-- What a transfer looked like before, until when.
+CREATE TABLE transfer_states (
+    key TEXT NOT NULL, until INTEGER NOT NULL, status TEXT NOT NULL, amount TEXT NOT NULL, fee TEXT NOT NULL,
+    finalized_at INTEGER
+) STRICT;
+CREATE INDEX transfer_states_key ON transfer_states (key);
+
+-- Cash that no transfer explains, booked by a person.
+CREATE TABLE adjustments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, amount TEXT NOT NULL, kind TEXT NOT NULL,
+    reason TEXT NOT NULL, at INTEGER NOT NULL, noted_at INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER adjustments_stay BEFORE DELETE ON adjustments
+BEGIN SELECT raise(ABORT, 'an adjustment is reversed by another one, never deleted'); END;
+CREATE TRIGGER adjustments_are_final BEFORE UPDATE ON adjustments
+BEGIN SELECT raise(ABORT, 'an adjustment is reversed by another one, never changed'); END;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -162,6 +181,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_CORRECTIONS),
     _step(_WALKS),
     _step(_ACCOUNTS),
+    _step(_TRANSFERS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite import adjustments
 from pnl_backend.ledger.sqlite.history import Ranges
 from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION
@@ -25,6 +27,17 @@ async def history_of(path: Path, *, timezone: str) -> AsyncIterator[Ranges]:
     await readers.open()
     try:
         yield Ranges(readers, Calendar(ZoneInfo(timezone)))
+    finally:
+        await readers.close()
+
+
+async def adjustments_of(path: Path) -> list[Adjustment]:
+    """The adjustments of the ledger at `path`, oldest first; StoreError as above."""
+    _check(path)
+    readers = Readers(path, count=1)
+    await readers.open()
+    try:
+        return [adjustments.adjustment(row) for row in await readers.read(adjustments.ALL)]
     finally:
         await readers.close()
 

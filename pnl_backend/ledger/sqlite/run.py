@@ -138,7 +138,7 @@ class Run:
 
 def forget_account(connection: sqlite3.Connection) -> None:
     """Delete the account's facts, the deals, and whose they are; snapshots and costs stay."""
-    for table in ("positions", "fills", "settlements", "transfers", "deals", "walks", "accounts"):
+    for table in ("positions", "fills", "settlements", "transfers", "transfer_states", "deals", "walks", "accounts"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 

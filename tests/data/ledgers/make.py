@@ -171,9 +171,10 @@ async def write_facts(store: Store, writer: Writer) -> None:
             pending,
             Transfer("deposit", "t-2", Decimal("20.20"), Decimal(0), "returned", BEGIN, BEGIN + 10),
             Transfer("withdrawal", None, Decimal(100), Decimal("1.5"), "applied", None, BEGIN + 99),
-        ]
+        ],
+        BEGIN,
     )
-    await facts.add_transfers([replace(pending, status="applied", finalized_at=BEGIN + 86_400_000)])
+    await facts.add_transfers([replace(pending, status="applied", finalized_at=BEGIN + 86_400_000)], BEGIN)
     costs = writer.account.costs()
     await store.save(CLOSED[0], CLOSED[-1], [row for row in costs if row.day in CLOSED[1:]])
     await facts.add_costs([row for row in costs if row.day in OPEN])

@@ -76,7 +76,7 @@ def test_pages_in_any_order_and_number_give_the_same_ledger(
         for paid in pages(settlements, rng):
             await store.facts.add_settlements(paid)
         for moved in pages([*transfers, *map(under_way, transfers)], rng):
-            await store.facts.add_transfers(moved)
+            await store.facts.add_transfers(moved, 1)
         assert await store.facts.fills(0, END) == sorted(fills, key=lambda f: (f.at, f.fill_id))
         assert await store.facts.settlements(0, END) == sorted(settlements, key=lambda s: (s.at, s.key))
         assert await store.facts.transfers() == sorted(transfers, key=lambda t: (t.created_at, t.key))
