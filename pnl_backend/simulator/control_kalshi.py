@@ -3,6 +3,8 @@
     {"action": "add_account"}                  an empty one; the answer names its user_id
     {"action": "new_key", "user_id": "..."}    another key; the answer holds key_id and private_key_pem
     {"action": "revoke_key", "key_id": "..."}
+    {"action": "open_market", "ticker": "...", "bid": "0.40", "ask": "0.42", "last": "0.41"}   stands still
+    {"action": "quote", "ticker": "...", "bid": "0.40", "ask": "0.42"}   "last" as well
     {"action": "trade", "ticker": "...", "outcome": "yes", "count": "2.5", "yes_price": "0.41"}
     {"action": "determine", "ticker": "...", "result": "scalar", "value": "0.25"}   then   {"action": "settle", ...}
     {"action": "revise", "ticker": "...", "result": "no"}   corrects what a settled market paid
@@ -38,6 +40,8 @@ class KalshiControl:
             "add_account": self._add_account,
             "new_key": self._new_key,
             "revoke_key": lambda command: admin.revoke_key(command["key_id"]),
+            "open_market": lambda command: admin.open_market(command["ticker"], *_prices(command)),
+            "quote": lambda command: admin.quote(command["ticker"], *_prices(command)),
             "trade": self._trade,
             "determine": self._determine,
             "settle": lambda command: admin.settle(command["ticker"]),
@@ -111,6 +115,10 @@ class KalshiControl:
             self._admin.set_rest_lag(float(command["seconds"]))
         else:
             raise ValueError("do is hold, release or lag")
+
+
+def _prices(command: Command) -> list[Decimal]:
+    return [_decimal(command[name]) for name in ("bid", "ask", "last") if name in command]
 
 
 def _decimal(value: Any) -> Decimal:

@@ -151,6 +151,28 @@ class Exchange:
         self.publish(Event("market_position", market, position=held, user_id=account.user_id))
         return fill
 
+    def open_market(self, market: Market) -> None:
+        """List a market; ValueError for a ticker that there is or was, and for prices that cannot be."""
+        _check_prices(market.yes_bid, market.yes_ask, market.last_price)
+        if market.ticker in self.markets or market.ticker in self.archived_markets:
+            raise ValueError(f"there is a market {market.ticker!r} already")
+        market.opened_ts = market.opened_ts or self._clock()
+        self.markets[market.ticker] = market
+        self.publish(Event("ticker", market))
+
+    def quote(self, ticker: str, bid: Decimal, ask: Decimal, last: Decimal | None = None) -> None:
+        """Set the prices of an active market, USD per YES contract; a bid of 0 or an ask of 1 is an empty side.
+
+        ValueError for a market that is not active, and for prices that cannot be.
+        """
+        market = self.market(ticker)
+        shown = market.last_price if last is None else last
+        if market.status != "active":
+            raise ValueError(f"{ticker} is {market.status}")
+        _check_prices(bid, ask, shown)
+        market.yes_bid, market.yes_ask, market.last_price = bid, ask, shown
+        self.publish(Event("ticker", market))
+
     def determine(self, ticker: str, result: Outcome, value: Decimal | None = None) -> Market:
         """Fix a market's outcome without paying it out yet: status `determined`, trading has ended.
 
@@ -216,6 +238,11 @@ class Exchange:
             market = self.markets.pop(ticker, None)
             if market is not None:
                 self.archived_markets[ticker] = market
+
+
+def _check_prices(bid: Decimal, ask: Decimal, last: Decimal) -> None:
+    if not ZERO <= bid < ask <= ONE or not ZERO <= last <= ONE:
+        raise ValueError("a market needs a bid below its ask, and prices from 0 to 1")
 
 
 def settlement_value(result: Outcome, value: Decimal | None) -> Decimal:

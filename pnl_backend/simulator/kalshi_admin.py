@@ -14,7 +14,7 @@ from .account import Account
 from .book import Book
 from .exchange import Exchange
 from .kalshi_auth import Keys
-from .records import LAST_SUBACCOUNT, ZERO, Fill, Outcome, SubaccountTransfer, Transfer
+from .records import LAST_SUBACCOUNT, ZERO, Fill, Market, Outcome, SubaccountTransfer, Transfer
 from .rest_view import Falsified, RestViews
 from .signing import KeyKind, generate
 
@@ -105,6 +105,14 @@ class KalshiAdmin:
             subaccount=_numbered(subaccount),
             rng=self._rng,
         )
+
+    def open_market(self, ticker: str, bid: Decimal, ask: Decimal, last: Decimal = ZERO, *, title: str = "") -> None:
+        """List a market that stands still, at these prices (USD per YES contract)."""
+        self.exchange.open_market(Market(ticker, title or ticker, bid, ask, last, bid, frozen=True))
+
+    def quote(self, ticker: str, bid: Decimal, ask: Decimal, last: Decimal | None = None) -> None:
+        """Set a market's prices; the last one stays without `last`."""
+        self.exchange.quote(ticker, bid, ask, last)
 
     def determine(self, ticker: str, result: Outcome, value: Decimal | None = None) -> None:
         """Fix an outcome without paying it out; `value` is USD per YES contract of a scalar result."""

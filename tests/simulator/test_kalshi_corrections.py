@@ -102,3 +102,23 @@ async def test_one_row_is_shown_wrong_or_not_at_all(caller, path, name, identifi
     await caller.command(action="clear_falsified")
     assert await caller.pages(path, name, **query) == before
     await caller.command(400, action="falsify", list="orders", id="x", fields=None)
+
+
+async def test_a_market_opens_stands_still_and_is_quoted(caller):
+    await caller.command(action="open_market", ticker="KXOWN-1", bid="0.40", ask="0.42", last="0.41")
+    caller.sim.step(50)
+    (row,) = await caller.pages("/markets", "markets", tickers="KXOWN-1")
+    shown = [row[f"{name}_dollars"] for name in ("yes_bid", "yes_ask", "no_bid", "no_ask", "last_price")]
+    assert shown == ["0.4000", "0.4200", "0.5800", "0.6000", "0.4100"]
+    await caller.command(action="quote", ticker="KXOWN-1", bid="0", ask="1")
+    (row,) = await caller.pages("/markets", "markets", tickers="KXOWN-1")
+    assert [row[f"{name}_dollars"] for name in ("yes_bid", "no_bid", "last_price")] == ["0.0000", "0.0000", "0.4100"]
+    for wrong in (
+        {"bid": "0.5", "ask": "0.5"},
+        {"bid": "0.5", "ask": "1.1"},
+        {"bid": "0.1", "ask": "0.2", "last": "2"},
+    ):
+        await caller.command(400, action="quote", ticker="KXOWN-1", **wrong)
+        await caller.command(400, action="open_market", ticker="KXOWN-2", **wrong)
+    await caller.command(400, action="open_market", ticker="KXOWN-1", bid="0.40", ask="0.42")
+    await caller.command(action="open_market", ticker="KXOWN-2", bid="0.40", ask="0.42")
