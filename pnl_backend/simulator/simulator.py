@@ -136,6 +136,11 @@ class Simulator:
         """Requests taken since the start, by upstream and path below its base (`/portfolio/balance`)."""
         return {name: upstream.requests for name, upstream in self._upstreams.items()}
 
+    @property
+    def sent(self) -> dict[str, Counter[str]]:
+        """Bytes of the bodies answered since the start, by upstream and path."""
+        return {name: upstream.sent for name, upstream in self._upstreams.items()}
+
     async def start(self) -> None:
         """Listen and begin to move; OSError, with nothing left open, if a port is taken."""
         try:

@@ -33,6 +33,8 @@ class Upstream:
         self.name = name
         self.base = base
         self.requests: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        """Bytes of the bodies that were answered, by path."""
         self.before_stop: Callable[[], Awaitable[None]] | None = None
         self._host = host
         self._port = port
@@ -96,6 +98,8 @@ class Upstream:
             answer = await self._answer(request, handler)
             if fault is not None:
                 answer = await after(fault, request, answer)
+        if isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            self.sent[path] += len(answer.body)
         if not answer.prepared:
             answer.headers["Date"] = formatdate(self.now(request), usegmt=True)
         return answer
