@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,7 @@ from loguru import logger
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.classic import CLASSIC, KALSHI
 from pnl_backend.domain.day_baseline import DayBaseline
-from pnl_backend.domain.lines import Accounting, AgedOut, Memo
+from pnl_backend.domain.lines import Accounting, Memo
 from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, compute
@@ -54,8 +53,6 @@ class Ledger(Protocol):
     async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
 
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
-
-    def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]: ...
 
 
 class Publisher(Protocol):
@@ -198,7 +195,6 @@ class Aggregator:
             seq=self._seq + 1,
             at=at,
             baseline=self._day.net_pnl,
-            aged_out=self._aged_out(readings[KALSHI].value),
             rules=self._rules,
             memo=self._memo,
             simulated=self._simulated,
@@ -236,15 +232,11 @@ class Aggregator:
         taken = await asyncio.gather(*(source.read(self._patience) for source in self._sources.values()))
         return dict(zip(self._sources, taken, strict=True))
 
-    def _aged_out(self, portfolio: KalshiPortfolio | None) -> AgedOut:
-        if portfolio is None:
-            return AgedOut()
-        return AgedOut(*self._ledger.aged_out({position.ticker for position in portfolio.positions}))
-
     async def _commit(
         self, snapshot: Snapshot, record: Record, reading: Reading[KalshiPortfolio]
     ) -> tuple[Snapshot, Record]:
-        positions = reading.value.positions if reading.value is not None else ()
+        # A kept reading would set markets back that have settled since.
+        positions = reading.value.positions if reading.value is not None and reading.status == "live" else ()
         try:
             while self._backlog:
                 waiting, held = self._backlog[0]

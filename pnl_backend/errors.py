@@ -66,6 +66,10 @@ class UpstreamTimeout(FetchError):
     status = 504
 
 
+class UpstreamNotFound(FetchError):
+    """The upstream has nothing at this address (404)."""
+
+
 class UpstreamRateLimited(FetchError):
     """The upstream limited the rate (429), or is overloaded (529)."""
 

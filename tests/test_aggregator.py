@@ -1,6 +1,7 @@
 """The loop: drift-free ticks, failures told once, a ledger that comes and goes, the turn of the day."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -342,15 +343,36 @@ async def test_a_clock_that_jumps_back_neither_turns_the_day_nor_the_sequence(st
     assert house.aggregator.previous_day is None
 
 
-async def test_markets_that_age_out_still_count(house):
+async def test_closed_markets_count_as_the_reading_has_them(house):
     await house.aggregator.restore()
     house.kalshi.value = KalshiPortfolio(Decimal(100), (position("A", "10", "1"), position("B", "5.25", "0.50")))
     before = await house.aggregator.tick()
-    house.kalshi.value = KalshiPortfolio(Decimal(100), (position("B", "6.25", "0.75"),))
+    closed = house.store.markets.closed_except([("B", 0)])
+    house.kalshi.value = KalshiPortfolio(Decimal(100), (position("B", "6.25", "0.75"),), closed=closed)
     after = await house.aggregator.tick()
     assert before.kalshi.realized_pnl == Decimal("15.25")
     assert after.kalshi.realized_pnl == Decimal("16.25")
     assert after.kalshi.fees == Decimal("1.75")
+
+
+async def test_a_kept_reading_sets_no_market_back(house):
+    await house.aggregator.restore()
+    settled = replace(position("A", "12", "1"), settled=True)
+    house.kalshi.value = KalshiPortfolio(Decimal(100), (settled,))
+    await house.aggregator.tick()
+    now = int(house.wall() * 1000)
+    older = KalshiPortfolio(Decimal(100), (position("A", "10", "1"),))
+    house.kalshi.read = _reads(Reading("kalshi", older, now, now, "redis", "it failed"))
+    await house.aggregator.tick()
+    assert house.store.markets.is_settled(("A", 0))
+    assert house.store.markets.closed_except(()).realized_pnl == 12
+
+
+def _reads(reading):
+    async def read(patience=None):
+        return reading
+
+    return read
 
 
 async def test_sources_that_never_answered_are_named_and_counted_as_zero(house):

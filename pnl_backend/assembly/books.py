@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.assembly.guards import Guards
-from pnl_backend.domain.readings import SourceName
+from pnl_backend.domain.classic import KALSHI
+from pnl_backend.domain.readings import Reading, SourceName
 from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
+from pnl_backend.ledger.history_import import HistoryImport, Importer
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
@@ -25,7 +27,14 @@ class Books:
     """Runs beside the loop; an account that is not configured has no facts to fetch."""
 
     def __init__(
-        self, store: Store, metrics: Metrics, account: Account | None, upkeep: Upkeep, tolerance: Decimal
+        self,
+        store: Store,
+        metrics: Metrics,
+        account: Account | None,
+        upkeep: Upkeep,
+        tolerance: Decimal,
+        *,
+        importer: Importer | None,
     ) -> None:
         self.upkeep = upkeep
         self.keeper = Bookkeeper(
@@ -35,17 +44,22 @@ class Books:
         )
         self.reconciler = Reconciler(
             facts=store.facts,
-            aged_out=store.aged_out,
             latest=self.keeper.latest,
             fetch_soon=self.keeper.fetch_soon,
             publish=metrics.reconciled,
             tolerance=tolerance,
         )
         self.keeper.watchers.append(self.reconciler)
+        self.history = None if importer is None else HistoryImport(KALSHI, importer)
 
     def sources(self, guards: Guards) -> Mapping[SourceName, TappedSource]:
-        """The sources as the loop reads them; every reading goes to the bookkeeper too."""
-        return {guard.source: TappedSource(guard, self.keeper.on_reading) for guard in guards}
+        """The sources as the loop reads them; every reading goes to the bookkeeper and the import too."""
+        return {guard.source: TappedSource(guard, self._on_reading) for guard in guards}
+
+    def _on_reading(self, reading: Reading[Any]) -> None:
+        self.keeper.on_reading(reading)
+        if self.history is not None:
+            self.history.on_reading(reading)
 
     def on_recorded(self, observed: Observed) -> None:
         """Have a fact that nobody knew passed on; a pay-out moves the account as a fill does, a transfer no P&L."""
@@ -66,6 +80,12 @@ class Books:
             return Part("complete" if trades.complete else "unread")
         return Part("importing", detail=f"{progress.what}: {progress.done} rows so far")
 
+    def import_part(self) -> Part:
+        """The import of the account's history as a part of the health report."""
+        if self.history is None:
+            return Part("unconfigured")
+        return Part(self.history.state, ok=self.history.state != "failing", detail=self.history.detail())
+
     def upkeep_part(self) -> Part:
         """Retention and backups as a part of the health report."""
         problem = self.upkeep.problem
@@ -75,10 +95,14 @@ class Books:
     async def kept(self) -> AsyncIterator[None]:
         """Keep the books and the ledger in shape while the block runs."""
         self.keeper.start()
+        if self.history is not None:
+            self.history.start()
         self.upkeep.start()
         try:
             yield
         finally:
+            if self.history is not None:
+                await self.history.stop()
             await self.keeper.stop()
             await self.upkeep.stop()
 

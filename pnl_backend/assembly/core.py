@@ -157,15 +157,18 @@ async def _guards(
         sources = shown_sources(settings)
     session = await stack.enter_async_context(aiohttp.ClientSession())
     client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-    setup = Setup(client, since=since, closed_days=store, by_api_key=bool(settings.agent_rules.api_keys))
+    by_api_key = bool(settings.agent_rules.api_keys)
+    setup = Setup(client, since=since, closed_days=store, by_api_key=by_api_key, markets=store.markets)
     checks = account_checks(sources, store.accounts)
     fetchers = {source.name: source.build(replace(setup, identity=checks[source.name])) for source in sources}
     guards = build_guards(sources, fetchers, cache, settings, checks=checks, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
-    account = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
-    trades = cast(KalshiFetcher, account).history if not isinstance(account, Unconfigured) else None
-    return sources, guards, Books(store, metrics, trades, _upkeep(settings, store), settings.reconciliation_tolerance)
+    found = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
+    account = None if isinstance(found, Unconfigured) else cast(KalshiFetcher, found)
+    trades, importer = (None, None) if account is None else (account.history, account.importer)
+    tolerance = settings.reconciliation_tolerance
+    return sources, guards, Books(store, metrics, trades, _upkeep(settings, store), tolerance, importer=importer)
 
 
 def _upkeep(settings: Settings, store: Store) -> Upkeep:

@@ -30,6 +30,7 @@ def health_of(core: Core, server: engine.Server) -> HealthMonitor:
             **core.breakers.parts(),
             "reconciliation": core.books.part,
             "history": core.books.history_part,
+            "import": core.books.import_part,
             "upkeep": core.books.upkeep_part,
             "integrity": core.integrity,
             "logs": logs_part,

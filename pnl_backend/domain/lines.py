@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
 from pnl_backend.domain.attribution import AgentRules
-from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Progress, SourceName
 
 LineKind = Literal["revenue", "expense"]
@@ -40,14 +39,6 @@ class PublishedLine:
     kind: LineKind
     name: str
     amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class AgedOut:
-    """What the store remembers of markets that the account no longer lists, in USD."""
-
-    realized_pnl: Decimal = ZERO
-    fees: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +80,6 @@ class Moment:
     source: SourceName
     at: int
     rules: AgentRules = field(default_factory=AgentRules)
-    aged_out: AgedOut = field(default_factory=AgedOut)
     memo: Memo = field(default_factory=Memo)
 
 

@@ -20,14 +20,16 @@ SourceStatus = Literal["live", "stale", "degraded"]
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
 MarkSource = Literal["bid", "last", "cost", "settlement"]
 DealStatus = Literal["recognized", "pending", "pipeline"]
+MarketKey = tuple[str, int]
+"""A position's market and subaccount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One Kalshi market. `quantity` in contracts, > 0 YES, < 0 NO; `cost` is the open exposure.
+    """One subaccount's position in one Kalshi market. `quantity` in contracts, > 0 YES, < 0 NO; `cost` is the exposure.
 
     `mark` is the value in USD of one contract of the side held and `mark_source` where it came from; both are
-    None for a flat position.
+    None for a flat position. A `settled` one was paid out and cannot change any more.
     """
 
     ticker: str
@@ -37,6 +39,12 @@ class Position:
     fees: Decimal
     mark: Decimal | None = None
     mark_source: MarkSource | None = None
+    subaccount: int = 0
+    settled: bool = False
+
+    @property
+    def key(self) -> MarketKey:
+        return self.ticker, self.subaccount
 
     @property
     def is_open(self) -> bool:
@@ -72,9 +80,10 @@ class ClosedMarkets:
 class KalshiPortfolio:
     """Balance (cash), the positions that may still change, and the sums of the markets that no longer do.
 
-    No market is both in `positions` and in `closed`. `portfolio_value` is what Kalshi says the positions are worth
-    (USD, cash excluded), None where it is silent. `importing` says how far the first import of the account's history
-    is; None when it is done.
+    No market is both in `positions` and in `closed`; one that settled a moment ago may stand in either.
+    `portfolio_value` is what Kalshi says the positions are worth (USD, cash excluded), None where it is silent.
+    `importing` says how far the import of the account's history is; None when it is done. `notes` say which figures
+    are older than the reading.
     """
 
     balance: Decimal
@@ -82,6 +91,17 @@ class KalshiPortfolio:
     portfolio_value: Decimal | None = None
     closed: ClosedMarkets = ClosedMarkets()
     importing: Progress | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def realized_pnl(self) -> Decimal:
+        """Of every market, before fees."""
+        return sum((position.realized_pnl for position in self.positions), self.closed.realized_pnl)
+
+    @property
+    def fees(self) -> Decimal:
+        """Of every market."""
+        return sum((position.fees for position in self.positions), self.closed.fees)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pnl_backend.domain.ledger_facts import Transfer
-from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Position
 
@@ -48,19 +47,16 @@ class Difference:
         return self.stored - self.upstream
 
 
-def reconcile(
-    portfolio: KalshiPortfolio, *, net_deposits: Decimal, aged_out: AgedOut, adjustments: Decimal = ZERO
-) -> Reconciliation:
-    """`aged_out` is what is remembered of markets that the account no longer lists: it is still in the cash."""
+def reconcile(portfolio: KalshiPortfolio, *, net_deposits: Decimal, adjustments: Decimal = ZERO) -> Reconciliation:
+    """Markets that settled long ago count too: what they brought is still in the cash."""
     held = [position for position in portfolio.positions if position.is_open]
     marked = sum(map(worth, held), ZERO)
     positions_value = _told_value(portfolio, marked)
-    realized = sum((position.realized_pnl for position in portfolio.positions), aged_out.realized_pnl)
     return Reconciliation(
         equity=portfolio.balance + positions_value,
         net_deposits=net_deposits,
-        pnl=realized + sum((position.unrealized_pnl for position in held), ZERO),
-        fees=sum((position.fees for position in portfolio.positions), aged_out.fees),
+        pnl=portfolio.realized_pnl + sum((position.unrealized_pnl for position in held), ZERO),
+        fees=portfolio.fees,
         valuation=positions_value - marked,
         adjustments=adjustments,
     )

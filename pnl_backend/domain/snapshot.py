@@ -16,7 +16,7 @@ from typing import Any, cast
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.breakdown import AgentEntry, AttributedLine, CostEntry, attribute, cost_breakdown
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI, AnthropicFigures, JohnsFigures, KalshiFigures
-from pnl_backend.domain.lines import Accounting, AgedOut, Contribution, Line, LineKind, Memo, Moment, PublishedLine
+from pnl_backend.domain.lines import Accounting, Contribution, Line, LineKind, Memo, Moment, PublishedLine
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
 from pnl_backend.domain.readings import Progress, Reading, Readings, SourceName, SourceStatus, Tier
 
@@ -152,7 +152,6 @@ def compute(
     seq: int,
     at: int,
     baseline: Decimal | None = None,
-    aged_out: AgedOut | None = None,
     rules: AgentRules | None = None,
     memo: Memo | None = None,
     simulated: bool = False,
@@ -163,7 +162,7 @@ def compute(
     `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
     next; it must always be given the same rules.
     """
-    rules, aged_out, memo = rules or AgentRules(), aged_out or AgedOut(), memo or Memo()
+    rules, memo = rules or AgentRules(), memo or Memo()
     components: dict[SourceName, Any] = {}
     states: dict[SourceName, SourceState] = {}
     attributed: list[AttributedLine] = []
@@ -172,7 +171,7 @@ def compute(
     for name, accounting in sources.items():
         reading = readings[name]
         value = accounting.nothing if reading.value is None else reading.value
-        contribution = accounting.contribute(value, Moment(name, at, rules, aged_out, memo))
+        contribution = accounting.contribute(value, Moment(name, at, rules, memo))
         components[name] = contribution.figures
         states[name] = _state(reading, contribution, at, (verified or {}).get(name))
         agent = rules.agent_of(name, accounting.agent)

@@ -8,14 +8,13 @@ between two of these calls causes a difference that ends by itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
 from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
-from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, ZERO, number
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
@@ -31,10 +30,6 @@ AGAIN = 5.0
 State = Literal["unknown", "reconciled", "gap"]
 
 
-AgedOutOf = Callable[[Collection[str]], tuple[Decimal, Decimal]]
-"""Realized profit and fees of the markets in the ledger that are not among the given tickers."""
-
-
 class Reconciler:
     """One of the bookkeeper's watchers.
 
@@ -46,7 +41,6 @@ class Reconciler:
         self,
         *,
         facts: Facts,
-        aged_out: AgedOutOf,
         latest: Callable[[str], Any],
         fetch_soon: Callable[[], None],
         publish: Callable[[float], None],
@@ -55,7 +49,6 @@ class Reconciler:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._facts = facts
-        self._aged_out = aged_out
         self._latest = latest
         self._fetch_soon = fetch_soon
         self._publish = publish
@@ -99,10 +92,11 @@ class Reconciler:
 
     async def on_reading(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
         try:
-            if account is not None and account.value is not None and fetched_at is not None:
+            portfolio = account.value if account is not None and fetched_at is not None else None
+            if account is not None and portfolio is not None and portfolio.importing is None:
                 deposited = net_deposits(await self._facts.transfers())
                 adjusted = await self._facts.adjustments.total(KALSHI, account.as_of)
-                self._compare_equity(account.value, account.as_of, fetched_at, deposited, adjusted)
+                self._compare_equity(portfolio, account.as_of, fetched_at or 0, deposited, adjusted)
             if self._monotonic() >= self._audit_due:
                 await self.audit(with_account=fetched_at is not None)
         except StoreError as error:
@@ -115,8 +109,7 @@ class Reconciler:
     def _compare_equity(
         self, portfolio: KalshiPortfolio, as_of: int, fetched_at: int, deposited: Decimal, adjusted: Decimal
     ) -> None:
-        remembered = AgedOut(*self._aged_out({position.ticker for position in portfolio.positions}))
-        self._found = found = reconcile(portfolio, net_deposits=deposited, aged_out=remembered, adjustments=adjusted)
+        self._found = found = reconcile(portfolio, net_deposits=deposited, adjustments=adjusted)
         self._as_of = as_of
         self._publish(float(found.gap))
         if abs(found.gap) <= self._tolerance:
@@ -163,11 +156,10 @@ class Reconciler:
     async def _fees(self) -> Difference | None:
         """The fees of all fills, and of all positions."""
         portfolio: KalshiPortfolio | None = self._latest(KALSHI)
-        if portfolio is None:
+        if portfolio is None or portfolio.importing is not None:
             return None
         stored = await self._facts.fill_fees()
-        _, aged = self._aged_out({position.ticker for position in portfolio.positions})
-        return Difference("fees", stored, sum((position.fees for position in portfolio.positions), aged))
+        return Difference("fees", stored, portfolio.fees)
 
     async def _costs(self) -> Difference | None:
         """The cost of every day that the reading covers; it covers all once earlier days are imported."""

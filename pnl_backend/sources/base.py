@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,15 +18,19 @@ import aiohttp
 import msgspec
 
 from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Fetched, Tier
-from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.errors import (
+    FetchError,
+    InvalidResponse,
+    UpstreamAuthError,
+    UpstreamNotFound,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+)
 from pnl_backend.sources.body import MAX_BODY, BodyTooLarge, read_text
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _BEGIN = re.compile(r"\s*(\S)")
 Value_co = TypeVar("Value_co", covariant=True)
-Result = TypeVar("Result")
-First = TypeVar("First")
-Second = TypeVar("Second")
 
 
 class Fetcher(Protocol[Value_co]):
@@ -190,24 +194,8 @@ def refused(upstream: Upstream, refusal: Refusal, said: str | None = None, hint:
         return UpstreamRateLimited(message, retry_after=refusal.retry_after, hint=hint)
     if status == 404:
         hint = hint or f"Check {upstream.url_setting}: there is nothing at that address."
+        return UpstreamNotFound(message, retry_after=refusal.retry_after, hint=hint)
     return FetchError(message, retry_after=refusal.retry_after, hint=hint)
-
-
-async def both(first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]) -> tuple[First, Second]:
-    """Two parts of different kinds at once, as `together`."""
-    results: list[Any] = await together(first, second)
-    return results[0], results[1]
-
-
-async def together(*parts: Coroutine[Any, Any, Result]) -> list[Result]:
-    """Run the parts at once; the first failure cancels the rest and is raised as it is."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def describe_problem(error: BaseException) -> str:

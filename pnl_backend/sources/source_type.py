@@ -21,6 +21,7 @@ from pnl_backend.errors import PnLError, UpstreamAuthError
 from pnl_backend.sources.account import AccountIdentity, AnyAccount, host_of
 from pnl_backend.sources.base import ClosedDays, Fetcher, UpstreamClient
 from pnl_backend.sources.codec import Codec
+from pnl_backend.sources.markets import MarketStore
 from pnl_backend.sources.setting import SourceSettings
 
 S = TypeVar("S", bound=SourceSettings)
@@ -57,15 +58,17 @@ class Unconfigured:
 class Setup:
     """What a fetcher is built with, beside its settings.
 
-    `since` is the first day that counts, `closed_days` what is remembered of cost days that cannot change any more;
-    `by_api_key` asks for cost by API key too, for agent rules that name one. `identity` compares the account that
-    answers with the ledger's: a fetch awaits its `confirm` before it writes anything.
+    `since` is the first day that counts, `closed_days` what is remembered of cost days that cannot change any more,
+    `markets` where settled markets are kept (None: in memory, read whole by the first fetch); `by_api_key` asks for
+    cost by API key too, for agent rules that name one. `identity` compares the account that answers with the ledger's:
+    a fetch awaits its `confirm` before it writes anything.
     """
 
     client: UpstreamClient
     since: date
     closed_days: ClosedDays
     by_api_key: bool = False
+    markets: MarketStore | None = None
     identity: AccountIdentity = field(default_factory=AnyAccount)
 
 

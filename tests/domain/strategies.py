@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.readings import (
     AnthropicSpend,
+    ClosedMarkets,
     CostRow,
     Deal,
     KalshiPortfolio,
@@ -40,6 +41,7 @@ portfolios = st.builds(
     balance=positive,
     positions=st.lists(positions(), max_size=12, unique_by=lambda p: p.ticker).map(tuple),
     portfolio_value=st.none() | positive,
+    closed=st.builds(ClosedMarkets, usd, positive, st.integers(0, 10**5)),
 )
 models = st.sampled_from(
     [None, "claude-opus-4-5-20251101", "claude-3-5-sonnet-20241022", "claude-haiku-5-5", "claude-fable-5-1", "other"]

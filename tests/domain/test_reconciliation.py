@@ -1,4 +1,4 @@
-"""Equity against P&L: the formula, Kalshi's two meanings of a portfolio's value, and what aged out."""
+"""Equity against P&L: the formula, Kalshi's two meanings of a portfolio's value, and markets that have closed."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -7,11 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnl_backend.domain.ledger_facts import Transfer
-from pnl_backend.domain.lines import AgedOut
-from pnl_backend.domain.readings import KalshiPortfolio, Position
+from pnl_backend.domain.readings import ClosedMarkets, KalshiPortfolio, Position
 from pnl_backend.domain.reconciliation import Difference, net_deposits, reconcile, worth
 
-NOTHING = AgedOut()
 money = st.decimals(min_value=-(10**6), max_value=10**6, places=4)
 some = st.decimals(min_value=0, max_value=10**5, places=4)
 price = st.decimals(min_value=0, max_value=1, places=4)
@@ -34,7 +32,7 @@ def account(held, deposited):
 
 @given(st.lists(positions, max_size=20), money)
 def test_an_account_whose_cash_follows_from_its_deeds_has_no_gap(held, deposited):
-    found = reconcile(account(held, deposited), net_deposits=deposited, aged_out=NOTHING)
+    found = reconcile(account(held, deposited), net_deposits=deposited)
     assert found.gap == 0
     assert found.valuation == 0
 
@@ -43,17 +41,17 @@ def test_an_account_whose_cash_follows_from_its_deeds_has_no_gap(held, deposited
 def test_money_that_nothing_explains_is_the_gap(held, deposited, amount):
     portfolio = account(held, deposited)
     portfolio = replace(portfolio, balance=portfolio.balance + amount)
-    assert reconcile(portfolio, net_deposits=deposited, aged_out=NOTHING).gap == amount
+    assert reconcile(portfolio, net_deposits=deposited).gap == amount
 
 
 @given(st.lists(positions, min_size=1, max_size=20), money, st.data())
-def test_markets_that_age_out_stay_explained_by_what_is_remembered(held, deposited, data):
+def test_markets_that_are_closed_stay_explained_by_their_sums(held, deposited, data):
     flat = [replace(position, quantity=Decimal(0), cost=Decimal(0)) for position in held]
     whole = account(flat, deposited)
     gone = data.draw(st.integers(0, len(flat)))
-    listed = replace(whole, positions=whole.positions[gone:])
-    remembered = AgedOut(sum(p.realized_pnl for p in flat[:gone]), sum(p.fees for p in flat[:gone]))
-    assert reconcile(listed, net_deposits=deposited, aged_out=remembered).gap == 0
+    closed = ClosedMarkets(sum(p.realized_pnl for p in flat[:gone]), sum(p.fees for p in flat[:gone]), gone)
+    listed = replace(whole, positions=whole.positions[gone:], closed=closed)
+    assert reconcile(listed, net_deposits=deposited).gap == 0
 
 
 HELD = Position("A", Decimal(10), Decimal(4), Decimal(7), Decimal("0.50"), Decimal("0.60"), "bid")
@@ -62,7 +60,7 @@ HELD = Position("A", Decimal(10), Decimal(4), Decimal(7), Decimal("0.50"), Decim
 def test_what_kalshi_says_the_positions_are_worth_counts_and_what_it_values_differently_is_told_apart():
     portfolio = account([HELD], Decimal(100))
     told = replace(portfolio, portfolio_value=Decimal("6.25"))
-    found = reconcile(told, net_deposits=Decimal(100), aged_out=NOTHING)
+    found = reconcile(told, net_deposits=Decimal(100))
     assert found.equity == portfolio.balance + Decimal("6.25")
     assert found.gap == found.valuation == Decimal("0.25")
 
@@ -70,7 +68,7 @@ def test_what_kalshi_says_the_positions_are_worth_counts_and_what_it_values_diff
 def test_a_portfolio_value_with_cash_in_it_is_recognised_by_the_positions():
     portfolio = account([HELD], Decimal(100))
     told = replace(portfolio, portfolio_value=portfolio.balance + 6)
-    found = reconcile(told, net_deposits=Decimal(100), aged_out=NOTHING)
+    found = reconcile(told, net_deposits=Decimal(100))
     assert found.equity == portfolio.balance + 6
     assert found.gap == 0
 

@@ -11,7 +11,6 @@ from msgspec import json, to_builtins
 
 from pnl_backend.domain.attribution import AgentRules, model_family
 from pnl_backend.domain.delta import diff, sums
-from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.money import CENT, apportion, cents, decimal_text, number
 from pnl_backend.domain.readings import (
     AnthropicSpend,
@@ -24,11 +23,10 @@ from pnl_backend.domain.readings import (
 from pnl_backend.domain.snapshot import gross_margin, trend
 from pnl_backend.wire.ledger_feed import ledger
 from pnl_backend.wire.views import breakdown_json, from_record, period_view, snapshot_view, to_record
-from tests.domain.strategies import NOW, portfolios, positive, readings, usd
+from tests.domain.strategies import NOW, portfolios, readings, usd
 from tests.support import snapshots
 from tests.support.snapshots import computed
 
-AGED = st.builds(AgedOut, usd, positive)
 RULES = AgentRules(workspaces={"wrkspc_1": "Scalper", "wrkspc_2": "Robin"}, api_keys={"apikey_1": "Kay"})
 
 
@@ -42,13 +40,13 @@ def half_up(amount):
     return sign * Decimal(int(abs(amount) * 100 + Decimal("0.5"))) / 100
 
 
-@given(readings(), AGED)
-def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_of_lines(taken, aged):
-    shown = snapshot(taken, aged_out=aged)
+@given(readings())
+def test_each_line_is_its_upstream_s_figure_to_the_cent_and_totals_are_the_sums_of_lines(taken):
+    shown = snapshot(taken)
     portfolio = taken["kalshi"].value or KalshiPortfolio(Decimal(0), ())
-    realized = sum((p.realized_pnl for p in portfolio.positions), aged.realized_pnl)
+    realized = sum((p.realized_pnl for p in portfolio.positions), portfolio.closed.realized_pnl)
     unrealized = sum((p.unrealized_pnl for p in portfolio.positions), Decimal(0))
-    fees = sum((p.fees for p in portfolio.positions), aged.fees)
+    fees = sum((p.fees for p in portfolio.positions), portfolio.closed.fees)
     collected = taken["johns"].value.collected if taken["johns"].value else Decimal(0)
     spend = taken["anthropic"].value.total_spend if taken["anthropic"].value else Decimal(0)
 
@@ -129,7 +127,7 @@ def test_the_order_of_positions_and_rows_changes_nothing(taken, random):
         return
     shuffled = list(portfolio.positions)
     random.shuffle(shuffled)
-    other = KalshiPortfolio(portfolio.balance, tuple(shuffled), portfolio.portfolio_value)
+    other = replace(portfolio, positions=tuple(shuffled))
     again = snapshots.taken(
         Reading(
             "kalshi",
@@ -145,9 +143,9 @@ def test_the_order_of_positions_and_rows_changes_nothing(taken, random):
     assert snapshot(taken) == snapshot(again)
 
 
-@given(readings(), AGED)
-def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
-    shown = snapshot(taken, aged_out=aged, rules=RULES, simulated=True, baseline=Decimal("12.34"))
+@given(readings())
+def test_a_record_gives_back_the_snapshot_as_published(taken):
+    shown = snapshot(taken, rules=RULES, simulated=True, baseline=Decimal("12.34"))
     record = to_record(shown)
     assert record.net_cents == record.kalshi_cents + record.revenue_cents - record.costs_cents
     restored = from_record(record)
@@ -157,10 +155,10 @@ def test_a_record_gives_back_the_snapshot_as_published(taken, aged):
     assert to_record(restored) == record
 
 
-@given(readings(), readings(), AGED)
-def test_a_delta_added_to_the_former_sums_gives_the_current_ones(before, after, aged):
+@given(readings(), readings())
+def test_a_delta_added_to_the_former_sums_gives_the_current_ones(before, after):
     old = sums(to_record(computed(before, epoch="e", seq=1, at=NOW)))
-    new = sums(to_record(computed(after, epoch="e", seq=2, at=NOW + 5000, aged_out=aged)))
+    new = sums(to_record(computed(after, epoch="e", seq=2, at=NOW + 5000)))
     delta = diff(old, new)
     assert (delta.prev_seq, delta.seq, delta.at) == (old.seq, new.seq, new.at)
     for name in ("net", "kalshi", "costs", "revenue"):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,18 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield played
 
 
+def complete(answer: Any) -> bool:
+    """Whether every source of a snapshot is live and no history is missing."""
+    return all(one["status"] == "live" and "importing" not in one for one in answer["data"]["sources"].values())
+
+
 @pytest.fixture
 async def server(tmp_path, simulator) -> AsyncIterator[ServerProcess]:
-    """A server on real credentials of the simulator, with fast timings; started, with its first live snapshot."""
+    """A server on real credentials of the simulator, with fast timings; started, with its first complete snapshot."""
     since = (datetime.now(UTC) - timedelta(days=20)).date()
     env = upstream_env(simulator, simulator.credentials()) | {"PNL_SINCE": since.isoformat()}
     process = ServerProcess(tmp_path, **FAST, **env)
     await process.start()
-    await process.until("/api/pnl/current", lambda a: all(s["status"] == "live" for s in a["data"]["sources"].values()))
+    await process.until("/api/pnl/current", complete)
     yield process
     await process.close()

@@ -115,8 +115,10 @@ async def test_a_demo_s_account_begins_anew_and_its_snapshots_stay(tmp_path):
         last = (await server.until("/api/pnl/current", all_live))["data"]
         assert await server.stop() == 0
         with closing(sqlite3.connect(tmp_path / "data" / "pnl-demo.db")) as connection:
-            connection.execute("INSERT INTO positions VALUES ('OLD-MARKET', '5000', '10', 1, '0', '0')")
-            connection.execute("INSERT INTO fills VALUES ('old', 'o', 'OLD-MARKET', 'yes', '1', '0.5', '10', 1, 1)")
+            connection.execute("INSERT INTO positions VALUES ('OLD-MARKET', 0, 1, '5000', '10', '0', '0', 1)")
+            connection.execute(
+                "INSERT INTO fills VALUES ('old', 'o', 'OLD-MARKET', 'yes', '1', '0.5', '10', 1, 1, 0, 0)"
+            )
             connection.execute("INSERT INTO deals VALUES ('old', 1, 'Old', '9000', 'recognized', 1)")
             connection.commit()
         await server.start()

@@ -64,7 +64,6 @@ class Office:
         )
         self.reconciler = Reconciler(
             facts=store.facts,
-            aged_out=store.aged_out,
             latest=self.keeper.latest,
             fetch_soon=self.keeper.fetch_soon,
             publish=self.published.append,
@@ -123,6 +122,11 @@ def lines() -> Any:
 
 def of_subaccount_0(rows: list[Any]) -> list[Any]:
     return [row for row in rows if row.subaccount == 0]
+
+
+def unsettled(simulator: Simulator) -> Any:
+    """A position that may still change."""
+    return next(held for held in of_subaccount_0(list(simulator.world.account.positions.values())) if not held.settled)
 
 
 async def test_everything_that_happened_is_in_the_ledger_once(office: Office, simulator: Simulator) -> None:
@@ -332,7 +336,7 @@ async def test_the_tolerance_of_the_reconciliation_is_a_setting(office: Office, 
 
 async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Simulator, lines: list[str]) -> None:
     await office.look()
-    held = next(iter(of_subaccount_0(list(simulator.world.account.positions.values()))))
+    held = unsettled(simulator)
     simulator.world.account.aged_realized += Decimal("7.50")  # in the cash, and in no list
     for _ in range(5):
         await office.look()
@@ -371,7 +375,7 @@ async def test_the_ledger_is_held_against_its_sources_once_an_hour(
 async def test_fills_that_were_archived_before_are_told_and_no_problem(
     office: Office, simulator: Simulator, lines: list[str]
 ) -> None:
-    held = of_subaccount_0(list(simulator.world.account.positions.values()))[0]
+    held = unsettled(simulator)
     held.fees_paid += 30  # of fills that no list has any more
     for _ in range(3):
         await office.look(3601)

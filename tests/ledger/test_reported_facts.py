@@ -36,10 +36,10 @@ class Books:
         self.keeper = Bookkeeper(account=None, facts=store.facts)
         self.reconciler = Reconciler(
             facts=store.facts,
-            aged_out=store.aged_out,
             latest=self.keeper.latest,
             fetch_soon=self.keeper.fetch_soon,
             publish=lambda _gap: None,
+            tolerance=Decimal(1),
             audit_every=0,
         )
         self.keeper.watchers += [self.reconciler, self]

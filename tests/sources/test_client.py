@@ -20,6 +20,7 @@ from pnl_backend.errors import (
     FetchError,
     InvalidResponse,
     UpstreamAuthError,
+    UpstreamNotFound,
     UpstreamRateLimited,
     UpstreamTimeout,
 )
@@ -121,7 +122,7 @@ async def test_a_redirect_is_not_followed(get, status):
         (400, FetchError),
         (401, UpstreamAuthError),
         (403, UpstreamAuthError),
-        (404, FetchError),
+        (404, UpstreamNotFound),
         (429, UpstreamRateLimited),
         (500, FetchError),
         (503, FetchError),

@@ -1,13 +1,14 @@
 """Readings of the three classic sources, and what clients were sent for them before sources were registered."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from pnl_backend.domain.attribution import AgentRules
-from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.readings import (
     AnthropicSpend,
+    ClosedMarkets,
     CostRow,
     Deal,
     KalshiPortfolio,
@@ -67,7 +68,7 @@ REVENUE = Revenue(
 RULES = AgentRules(workspaces={"wrkspc_1": "Scalper", "wrkspc_2": "Robin"}, api_keys={"apikey_1": "Kay"})
 
 VALUES = {
-    "all": (PORTFOLIO, SPEND, REVENUE),
+    "all": (replace(PORTFOLIO, closed=ClosedMarkets(usd("7.777"), usd("0.555"))), SPEND, REVENUE),
     "nothing": (None, None, None),
     "no_kalshi": (None, SPEND, REVENUE),
     "no_deals": (PORTFOLIO, None, Revenue(usd("7"), usd("3.5"))),
@@ -79,7 +80,7 @@ VALUES = {
     ),
 }
 OPTIONS = {
-    "all": {"rules": RULES, "baseline": usd("1000"), "aged_out": AgedOut(usd("7.777"), usd("0.555"))},
+    "all": {"rules": RULES, "baseline": usd("1000")},
     "no_kalshi": {"baseline": usd("0"), "simulated": True},
 }
 

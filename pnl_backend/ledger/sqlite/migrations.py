@@ -162,6 +162,30 @@ CREATE TRIGGER adjustments_are_final BEFORE UPDATE ON adjustments
 BEGIN SELECT raise(ABORT, 'an adjustment is reversed by another one, never changed'); END;
 """
 
+_SETTLED_MARKETS = (
+    """
+-- A market of each subaccount, and whether it has settled: of those in the file, the ones without an open position
+-- count as settled until a list of the upstream says otherwise.
+DROP VIEW kalshi_trades;
+ALTER TABLE positions RENAME TO former_positions;
+CREATE TABLE positions (
+    ticker TEXT NOT NULL, subaccount INTEGER NOT NULL DEFAULT 0, changed_at INTEGER NOT NULL, realized TEXT NOT NULL,
+    fees TEXT NOT NULL, quantity TEXT NOT NULL DEFAULT '0', cost TEXT NOT NULL DEFAULT '0',
+    settled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (ticker, subaccount)
+) STRICT, WITHOUT ROWID;
+INSERT INTO positions
+SELECT ticker, 0, changed_at, realized, fees, quantity, cost, CAST(quantity AS REAL) = 0 FROM former_positions;
+DROP TABLE former_positions;
+
+-- How far each list of settled markets was read; a cursor is where the next page begins.
+CREATE TABLE imports (
+    name TEXT PRIMARY KEY, cursor TEXT NOT NULL, done INTEGER NOT NULL, began_at INTEGER NOT NULL,
+    saved_at INTEGER NOT NULL, complete_at INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+    + older_names.KALSHI_TRADES
+)
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -182,6 +206,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_WALKS),
     _step(_ACCOUNTS),
     _step(_TRANSFERS),
+    _step(_SETTLED_MARKETS),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

@@ -34,7 +34,7 @@ FROM snapshots AS s JOIN snapshots AS p
 WHERE s.seq > 0 AND (s.net <> p.net OR s.kalshi <> p.kalshi OR s.costs <> p.costs OR s.revenue <> p.revenue);
 """
 
-VIEWS = """
+_SNAPSHOTS = """
 CREATE VIEW pnl_snapshots AS
 SELECT s.at AS timestamp, s.kalshi / 100.0 AS kalshi_pnl, s.costs / 100.0 AS total_costs,
        s.revenue / 100.0 AS total_revenue, s.net / 100.0 AS net_pnl,
@@ -65,6 +65,9 @@ SELECT r.start AS bucket_timestamp,
        r.start + r.span AS created_at
 FROM rollups AS r;
 
+"""
+
+KALSHI_TRADES = """
 -- A row for each market. The ledger keeps no price of an open market, so `current_price` is NULL.
 CREATE VIEW kalshi_trades AS
 SELECT p.ticker AS id, p.ticker AS symbol, iif(CAST(p.quantity AS REAL) < 0, 'sell', 'buy') AS side,
@@ -80,7 +83,9 @@ SELECT i.id, i.symbol, i.side, CAST(i.quantity AS REAL), CAST(i.entry_price AS R
        i.status, CAST(i.realized AS REAL), i.at, i.created_at
 FROM imported_trades AS i
 WHERE NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.ticker IN (i.symbol, i.id));
+"""
 
+_REST = """
 -- A row for each month, of days that are closed and of the one that is running.
 CREATE VIEW anthropic_costs AS
 SELECT substr(c.day, 1, 7) AS id, substr(c.day, 1, 7) AS month, round(sum(CAST(c.amount AS REAL)), 6) AS total_cost,
@@ -101,3 +106,5 @@ UNION ALL
 SELECT i.id, i.name, i.closed_date, CAST(i.amount AS REAL), i.status, i.at, i.created_at
 FROM imported_deals AS i WHERE NOT EXISTS (SELECT 1 FROM deals AS d WHERE d.id = i.id);
 """
+
+VIEWS = _SNAPSHOTS + KALSHI_TRADES + _REST

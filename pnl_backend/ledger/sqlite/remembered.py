@@ -1,68 +1,16 @@
-"""State that the upstreams no longer give: totals of markets that they no longer list, and costs of closed days."""
+"""Costs of closed days, which their upstream no longer gives."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from pnl_backend.domain.corrections import cost_corrections
-from pnl_backend.domain.money import ZERO
-from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Position
+from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow
 from pnl_backend.ledger.sqlite import corrections
-
-Known = tuple[Decimal, Decimal, Decimal, Decimal]
-"""Realized profit, fees, quantity and cost of one market."""
-
-_NOTHING: Known = (ZERO, ZERO, ZERO, ZERO)
-
-
-class Markets:
-    """The last known totals of every market, in memory and on disk; a market with zeros only has no row."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, Known] = {}
-
-    def load(self, connection: sqlite3.Connection) -> None:
-        """Read what the file holds; markets that are only in memory stay."""
-        rows = connection.execute("SELECT ticker, realized, fees, quantity, cost FROM positions").fetchall()
-        for ticker, realized, fees, quantity, cost in rows:
-            self._held[ticker] = Decimal(realized), Decimal(fees), Decimal(quantity), Decimal(cost)
-
-    def forget(self) -> None:
-        """Remove all markets from memory."""
-        self._held.clear()
-
-    def changed(self, positions: Iterable[Position]) -> dict[str, Known]:
-        """The totals of those `positions` that differ from the stored ones; market prices are not stored."""
-        given = {p.ticker: (p.realized_pnl, p.fees, p.quantity, p.cost) for p in positions}
-        return {ticker: known for ticker, known in given.items() if self._held.get(ticker, _NOTHING) != known}
-
-    def write(self, connection: sqlite3.Connection, markets: dict[str, Known], at: int) -> None:
-        """Write markets to disk; after the commit `remember` must be called."""
-        connection.executemany(
-            "INSERT INTO positions (ticker, changed_at, realized, fees, quantity, cost) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (ticker) DO UPDATE SET changed_at = excluded.changed_at, realized = excluded.realized,"
-            " fees = excluded.fees, quantity = excluded.quantity, cost = excluded.cost",
-            [(ticker, at, *map(str, known)) for ticker, known in markets.items()],
-        )
-
-    def write_all(self, connection: sqlite3.Connection, at: int) -> None:
-        """Write all markets in memory to a new file."""
-        self.write(connection, self._held, at)
-
-    def remember(self, markets: dict[str, Known]) -> None:
-        """Store in memory what was committed."""
-        self._held.update(markets)
-
-    def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
-        """Realized profit and fees of the remembered markets that are not among `tickers`."""
-        listed = tickers if isinstance(tickers, set | frozenset | dict) else set(tickers)
-        gone = [known for ticker, known in self._held.items() if ticker not in listed]
-        return sum((known[0] for known in gone), ZERO), sum((known[1] for known in gone), ZERO)
-
 
 COST_DAYS = "SELECT day, confirmed_at, report FROM cost_days ORDER BY day"
 COSTS = "SELECT day, model, workspace_id, amount, api_key_id FROM costs ORDER BY day, rowid"

@@ -13,9 +13,9 @@ from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import numbering, rollups, snapshots, standby
 from pnl_backend.ledger.sqlite.ledger_file import Identity, Synchronous, in_full, new_epoch
+from pnl_backend.ledger.sqlite.markets import HeldMarkets, write_markets
 from pnl_backend.ledger.sqlite.migrations import Progress
 from pnl_backend.ledger.sqlite.numbering import Skips
-from pnl_backend.ledger.sqlite.remembered import Markets
 from pnl_backend.ledger.sqlite.rollups import Calendar
 from pnl_backend.ledger.sqlite.snapshots import Epochs
 
@@ -45,7 +45,7 @@ class Run:
         self.provisional = False
         self.forget_account = False
         self.secret: str | None = None
-        self.markets = Markets()
+        self.markets = HeldMarkets()
         self.epochs = Epochs([])
         self.skips = Skips()
         self.latest: Record | None = None
@@ -91,7 +91,7 @@ class Run:
             raise StoreError("the database file was replaced by another ledger: restart the server to use that one")
         connection.execute("BEGIN IMMEDIATE")
         numbering.mark_running(connection, self._now())
-        self.markets.write_all(connection, self._now())
+        write_markets(connection, self.markets.everything(), self._now())
         gone = self._declare_lost(connection)
         connection.execute("COMMIT")
         self.gone += gone
@@ -138,7 +138,8 @@ class Run:
 
 def forget_account(connection: sqlite3.Connection) -> None:
     """Delete the account's facts, the deals, and whose they are; snapshots and costs stay."""
-    for table in ("positions", "fills", "settlements", "transfers", "transfer_states", "deals", "walks", "accounts"):
+    facts = ("positions", "imports", "fills", "settlements", "transfers", "transfer_states", "deals")
+    for table in (*facts, "walks", "accounts"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 

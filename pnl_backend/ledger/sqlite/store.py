@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +24,7 @@ from pnl_backend.ledger.sqlite.facts import Facts
 from pnl_backend.ledger.sqlite.history import DayClose, Ranges
 from pnl_backend.ledger.sqlite.ledger_file import BUSY_TIMEOUT_MS, Origin, Synchronous
 from pnl_backend.ledger.sqlite.maintenance import REPLAY_ROWS, ProgressLog
+from pnl_backend.ledger.sqlite.markets import KnownMarkets, write_markets
 from pnl_backend.ledger.sqlite.rollups import Calendar
 from pnl_backend.ledger.sqlite.run import Run
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
@@ -74,6 +74,8 @@ class Store:
         )
         self.facts = Facts(self._database)
         self.accounts = Accounts(self._database, self.facts, clock)
+        self.markets = KnownMarkets(self._database, self._run.markets)
+        """The account's markets, and how far its settled ones were read."""
         self._history = Ranges(self._database, Calendar(zone))  # of its own: a calendar belongs to one thread
 
     @classmethod
@@ -141,7 +143,7 @@ class Store:
                 f"snapshot {record.epoch}-{record.seq} does not follow {self.epoch}-{self._run.last_seq} in the ledger"
             )
         self._run.offered = max(self._run.offered, record.seq)
-        changed = self._run.markets.changed(positions)
+        changes = self._run.markets.changes(positions)
 
         def work(connection: sqlite3.Connection) -> None:
             if self._condition.failures:
@@ -151,19 +153,15 @@ class Store:
                 snapshots.note_gap(connection, self._run.last_seq + 1, record.seq - 1, self._now())
             snapshots.insert(connection, record)
             rollups.add(connection, record, self._calendar)
-            self._run.markets.write(connection, changed, record.at)
+            write_markets(connection, changes, record.at)
 
         def stored() -> None:
             self._run.lost += record.seq - self._run.last_seq - 1
             self._run.last_seq = record.seq
             self._run.latest = record
-            self._run.markets.remember(changed)
+            self._run.markets.stored(changes)
 
         await self._database.write(work, stored)
-
-    def aged_out(self, tickers: Collection[str]) -> tuple[Decimal, Decimal]:
-        """Realized profit and fees of the stored markets that are not among `tickers`, those that the account lists."""
-        return self._run.markets.aged_out(tickers)
 
     async def latest(self) -> Record | None:
         """The newest stored snapshot, from memory."""

@@ -23,7 +23,8 @@ from pnl_backend.sources.anthropic.costs import DAY, cost_rows, midnight, read_a
 from pnl_backend.sources.anthropic.days import RememberedDays
 from pnl_backend.sources.anthropic.estimate import estimate
 from pnl_backend.sources.anthropic.identity import KnownCosts
-from pnl_backend.sources.base import ClosedDays, UpstreamClient, both
+from pnl_backend.sources.base import ClosedDays, UpstreamClient
+from pnl_backend.sources.concurrent import both
 
 # analytics/cost knows nothing before this day.
 ANALYTICS_FIRST_DAY = date(2026, 1, 1)

@@ -9,13 +9,12 @@ from pnl_backend.domain.readings import KalshiPortfolio
 
 
 def contribute(portfolio: KalshiPortfolio, moment: Moment) -> Contribution[KalshiFigures]:
-    """Every market that the account lists, and what is remembered of those that it lists no longer."""
-    positions, aged_out = portfolio.positions, moment.aged_out
+    """Every market of the account: those that may still change, and the sums of the others."""
+    del moment
+    positions, closed = portfolio.positions, portfolio.closed
     held = [position for position in positions if position.is_open]
-    closed = portfolio.closed
-    realized = sum((position.realized_pnl for position in positions), aged_out.realized_pnl + closed.realized_pnl)
+    realized, fees = portfolio.realized_pnl, portfolio.fees
     unrealized = sum((position.unrealized_pnl for position in held), ZERO)
-    fees = sum((position.fees for position in positions), aged_out.fees + closed.fees)
     marks: dict[str, int] = {}
     for position in held:
         source = position.mark_source or "cost"
@@ -23,7 +22,7 @@ def contribute(portfolio: KalshiPortfolio, moment: Moment) -> Contribution[Kalsh
     worth = portfolio.portfolio_value
     figures = KalshiFigures(
         balance=cents(portfolio.balance),
-        positions=len(held),
+        positions=len({position.ticker for position in held}),
         realized_pnl=cents(realized),
         unrealized_pnl=cents(unrealized),
         fees=cents(fees),
@@ -31,4 +30,5 @@ def contribute(portfolio: KalshiPortfolio, moment: Moment) -> Contribution[Kalsh
         closed_positions=len(positions) - len(held) + closed.count,
         portfolio_value=None if worth is None else cents(worth),
     )
-    return Contribution(figures, kalshi_lines(realized, unrealized, fees), importing=portfolio.importing)
+    lines = kalshi_lines(realized, unrealized, fees)
+    return Contribution(figures, lines, notes=portfolio.notes, importing=portfolio.importing)

@@ -15,6 +15,7 @@ from pnl_backend.sources.kalshi.signing import Signer
 
 KALSHI = Upstream("Kalshi", "KALSHI_API_URL", "KALSHI_API_KEY and KALSHI_PRIVATE_KEY_PATH")
 
+POSITIONS, HISTORICAL_POSITIONS = "/portfolio/positions", "/historical/positions"
 PAGE_LIMIT = 1000
 # Kalshi accepts 5 s and refuses 30 s; by the Date header's whole seconds, this much is a clock that is wrong.
 _DOUBTFUL_SKEW = 20.0

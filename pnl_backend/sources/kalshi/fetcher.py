@@ -1,36 +1,61 @@
-"""Reads a Kalshi account: balance, every position, and the markets that mark the open ones."""
+"""Reads a Kalshi account: balance, every market that may still change, and the quotes that mark the open ones."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import quote
 
-from pnl_backend.domain.readings import Fetched, KalshiPortfolio
+from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.readings import Fetched, KalshiPortfolio, MarketKey, Position
+from pnl_backend.domain.times import MINUTE_MS
+from pnl_backend.errors import UpstreamNotFound
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
-from pnl_backend.sources.base import UpstreamClient, both, together
-from pnl_backend.sources.fields import dollars, optional_dollars
-from pnl_backend.sources.kalshi.api import KalshiApi, where
-from pnl_backend.sources.kalshi.history import KalshiHistory
+from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.concurrent import both, in_worker, together
+from pnl_backend.sources.fields import dollars, moment, optional_dollars, text
+from pnl_backend.sources.kalshi.api import POSITIONS, KalshiApi, where
+from pnl_backend.sources.kalshi.history import SETTLEMENTS, KalshiHistory
 from pnl_backend.sources.kalshi.identity import KnownFacts
+from pnl_backend.sources.kalshi.importer import MarketImporter
 from pnl_backend.sources.kalshi.positions import Row, mark_positions, read_positions
+from pnl_backend.sources.kalshi.settling import CALLS_AT_ONCE, MOST_AT_ONCE, Settling
 from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.sources.markets import MarketStore, MemoryMarkets
 
-BALANCE, POSITIONS, MARKETS = "/portfolio/balance", "/portfolio/positions", "/markets"
+BALANCE, MARKETS, AS_OF = "/portfolio/balance", "/markets", "/exchange/user_data_timestamp"
 
 # Servers commonly refuse a request line over 8 KiB; a Basic account may make 20 requests a second.
 _TICKERS_LENGTH = 6000
 _TICKERS_COUNT = 1000
-_CALLS_AT_ONCE = 5
+
+_OVERLAP_MS = 5 * MINUTE_MS
+"""Settlements are asked for again for this time before the last fetch: one may be listed late."""
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Subaccount:
+    """What the account says of one subaccount: USD, its unsettled markets, and what settled lately."""
+
+    balance: Decimal
+    portfolio_value: Decimal | None
+    positions: Mapping[MarketKey, Position]
+    paid: frozenset[MarketKey]
 
 
 class KalshiFetcher:
-    """The whole account (subaccount 0), settled markets included.
+    """The account's `subaccounts`, each position exact to the digit; `clock` in s.
 
-    `as_of` is the moment the fetch began by `clock` (s): Kalshi's own `updated_ts` tells when the balance last
-    moved, which on a quiet day is hours before the answer was true. `history` reads what happened on the account.
+    Unsettled markets are read at every fetch. Settled ones are in `markets`, where the `importer` writes them; without
+    `markets` they are kept in memory, and the first fetch reads them all. `history` reads what happened on the
+    account.
+
+    `as_of` is Kalshi's own time up to which its REST API is complete, and never later than the request for it.
     """
 
     def __init__(
@@ -40,36 +65,127 @@ class KalshiFetcher:
         base_url: str,
         signer: Signer,
         identity: AccountIdentity | None = None,
+        markets: MarketStore | None = None,
+        subaccounts: Sequence[int] = (0,),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = KalshiApi(client, base_url=base_url, signer=signer)
+        self._store = MemoryMarkets() if markets is None else markets
+        self._at_once = markets is None
+        self._subaccounts = subaccounts
         self._identity = identity or AnyAccount()
         self._known = KnownFacts(self._api)
-        self.history = KalshiHistory(self._api)
         self._clock = clock
+        self.history = KalshiHistory(self._api)
+        self.importer = MarketImporter(self._api, self._store, subaccounts, clock)
+        self._settling = Settling(self._api)
+        self._last: Mapping[MarketKey, Position] = {}
+        self._settled: dict[MarketKey, Position] = {}
+        self._left_to_importer: set[MarketKey] = set()
+        self._complete_until: int | None = None
 
     async def fetch(self) -> Fetched[KalshiPortfolio]:
-        """One account, exact to the digit; raises FetchError."""
+        """One account; raises FetchError."""
         await self._identity.confirm(recognise=self._known.recognise)
-        as_of = int(self._clock() * 1000)
-        (balance, portfolio_value), rows = await both(
-            self._balance(),
-            self._api.rows(POSITIONS, "market_positions", [("settlement_status", "all"), ("subaccount", "0")]),
+        as_of = await self._as_of()
+        if self._at_once:
+            await self.importer.read_due()
+        parts = await together(*(self._subaccount(number, as_of) for number in self._subaccounts))
+        listed = {key: position for part in parts for key, position in part.positions.items()}
+        unexplained = await self._settle(listed, frozenset().union(*(part.paid for part in parts)))
+        current = {**unexplained, **self._settled, **listed}
+        tickers = {position.ticker for position in current.values() if position.is_open}
+        marked = await in_worker(mark_positions, current.values(), await self._markets(tickers))
+        values = [part.portfolio_value for part in parts]
+        portfolio = KalshiPortfolio(
+            sum((part.balance for part in parts), ZERO),
+            marked,
+            None if None in values else sum((value for value in values if value is not None), ZERO),
+            self._store.closed_except(current.keys()),
+            self.importer.progress(),
+            _notes(unexplained.values()),
         )
-        positions = read_positions(rows)
-        open_tickers = [position.ticker for position in positions.values() if position.is_open]
-        marked = mark_positions(positions.values(), await self._markets(open_tickers))
-        return Fetched(KalshiPortfolio(balance, marked, portfolio_value), as_of)
+        self._last, self._complete_until = unexplained | listed, as_of
+        return Fetched(portfolio, as_of)
 
-    async def _balance(self) -> tuple[Decimal, Decimal | None]:
+    async def _settle(
+        self, listed: Mapping[MarketKey, Position], paid: frozenset[MarketKey]
+    ) -> dict[MarketKey, Position]:
+        """Find the markets that were unsettled and are not `listed` now; the last known rows of those not found.
+
+        What is found stands in the reading until the store has it. More than are worth single calls are left to the
+        importer, and the reading is marked until it has read every list.
+        """
+        store = self._store
+        known = {position.key: position for position in store.unsettled()} | dict(self._last)
+        self._settled = {
+            key: position for key, position in self._settled.items() if key not in listed and not store.is_settled(key)
+        }
+        missing = {
+            key: known.get(key)
+            for key in {*known, *paid}
+            if key not in listed and key not in self._settled and not store.is_settled(key)
+        }
+        await self._settling.find(self._worth_a_call(missing), known, self._settled)
+        return {
+            key: position
+            for key, position in missing.items()
+            if position is not None and key not in self._settled and not store.is_settled(key)
+        }
+
+    def _worth_a_call(self, missing: Collection[MarketKey]) -> Sequence[MarketKey]:
+        """The missing markets that are asked for one by one now; the importer is to find them if they are many."""
+        due = self._settling.due(missing)
+        if len(due) <= MOST_AT_ONCE:
+            return due
+        self._left_to_importer &= set(missing)
+        if not self._left_to_importer.issuperset(due):
+            self._left_to_importer.update(due)
+            if self.importer.progress() is None:
+                self.importer.request()
+        return due[:MOST_AT_ONCE] if self.importer.progress() is None else ()
+
+    async def _as_of(self) -> int:
+        """Up to when Kalshi's data is complete, ms; where that is not served, the moment of this request."""
+        now = int(self._clock() * 1000)
+        try:
+            answer = await self._api.get(AS_OF)
+        except UpstreamNotFound:
+            return now
+        return min(moment(answer, "as_of_time", where(AS_OF)), now)
+
+    async def _subaccount(self, number: int, as_of: int) -> _Subaccount:
+        of = [("subaccount", str(number))]
+        (balance, value), (rows, paid) = await both(
+            self._balance(number),
+            both(
+                self._api.rows(POSITIONS, "market_positions", [("settlement_status", "unsettled"), *of]),
+                self._api.rows(SETTLEMENTS, "settlements", [*of, ("min_ts", str(self._paid_since(as_of) // 1000))]),
+            ),
+        )
+        positions = await in_worker(read_positions, rows, number)
+        tickers = {text(row, "ticker", path) for row, path in paid}
+        return _Subaccount(
+            balance,
+            value,
+            {position.key: position for position in positions.values()},
+            frozenset((ticker, number) for ticker in tickers),
+        )
+
+    def _paid_since(self, as_of: int) -> int:
+        """From when on (ms) settlements are asked for: a market may open and settle between two fetches."""
+        known_until = self._complete_until or self.importer.known_until() or as_of
+        return max(0, min(known_until, as_of) - _OVERLAP_MS)
+
+    async def _balance(self, subaccount: int) -> tuple[Decimal, Decimal | None]:
         """Cash, and what Kalshi says the positions are worth where it says so."""
-        answer = await self._api.get(BALANCE, [("subaccount", "0")])
+        answer = await self._api.get(BALANCE, [("subaccount", str(subaccount))])
         path = where(BALANCE)
         return dollars(answer, "balance", path), optional_dollars(answer, "portfolio_value", path)
 
     async def _markets(self, tickers: Iterable[str]) -> list[Row]:
         """The markets of the tickers, asked for in batches, a few at a time."""
-        places = asyncio.Semaphore(_CALLS_AT_ONCE)
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
 
         async def ask(batch: str) -> list[Row]:
             async with places:
@@ -92,3 +208,13 @@ def _batches(tickers: Iterable[str]) -> Iterator[str]:
         length += cost
     if batch:
         yield ",".join(batch)
+
+
+def _notes(unexplained: Iterable[Position]) -> tuple[str, ...]:
+    """Which markets keep their last known figures, the first few by name."""
+    tickers = sorted({position.ticker for position in unexplained})
+    if not tickers:
+        return ()
+    more = f" and {len(tickers) - _NAMED} more" if len(tickers) > _NAMED else ""
+    named = ", ".join(tickers[:_NAMED])
+    return (f"last known figures of {named}{more}: no longer listed as unsettled, and not yet found as settled",)

@@ -20,15 +20,20 @@ from pnl_backend.sources.fields import (
 
 ONE = Decimal(1)
 _SETTLED = frozenset({"finalized", "settled"})
+_DETERMINED = frozenset({"determined", "amended"})
+"""The outcome is known and not paid out yet; trading has ended."""
 
 Row = tuple[Object, str]
 
 
-def read_positions(rows: Iterable[Row]) -> dict[str, Position]:
-    """Positions by ticker, without marks. A row that paging brought twice counts once; two that differ are refused."""
+def read_positions(rows: Iterable[Row], subaccount: int = 0, *, settled: bool = False) -> dict[str, Position]:
+    """Positions by ticker, without marks. A row that paging brought twice counts once; two that differ are refused.
+
+    Rows of a list of `settled` markets are settled unless a contract is still held, which is paid out later.
+    """
     positions: dict[str, Position] = {}
     for row, path in rows:
-        position = _position(row, path)
+        position = _position(row, path, subaccount, settled=settled)
         if positions.setdefault(position.ticker, position) != position:
             raise InvalidResponse(f"{path}.ticker: {position.ticker!r} comes twice with different figures")
     return positions
@@ -40,14 +45,17 @@ def mark_positions(positions: Iterable[Position], markets: Iterable[Row]) -> tup
     return tuple(_marked(position, found.get(position.ticker)) for position in positions)
 
 
-def _position(row: Object, path: str) -> Position:
+def _position(row: Object, path: str, subaccount: int, *, settled: bool) -> Position:
     """Both generations of fields; the string wins where both are there."""
+    quantity = contracts(row, "position", path)
     return Position(
         ticker=text(row, "ticker", path),
-        quantity=contracts(row, "position", path),
+        quantity=quantity,
         cost=dollars(row, "market_exposure", path),
         realized_pnl=dollars(row, "realized_pnl", path),
         fees=dollars(row, "fees_paid", path),
+        subaccount=subaccount,
+        settled=settled and not quantity,
     )
 
 
@@ -56,18 +64,18 @@ def _marked(position: Position, market: Row | None) -> Position:
         return position
     mark, source = (None, "cost") if market is None else _mark(position, *market)
     p = position
-    return Position(p.ticker, p.quantity, p.cost, p.realized_pnl, p.fees, mark, source)
+    return Position(p.ticker, p.quantity, p.cost, p.realized_pnl, p.fees, mark, source, p.subaccount, p.settled)
 
 
 def _mark(position: Position, market: Object, path: str) -> tuple[Decimal | None, MarkSource]:
-    """Settlement value of a finalized market; else the bid of the side held, else the last price, else cost.
+    """Settlement value of a market whose outcome is known; else the bid of the side held, the last price, the cost.
 
     Prices are of YES; a NO contract is worth one dollar less that. An empty bid or a market without a trade reads 0.
     At cost there is no mark, so that the unrealized P&L is exactly 0.
     """
     yes = position.quantity > 0
-    if optional_text(market, "status", path) in _SETTLED:
-        value = _settlement(market, path)
+    value = _settlement(market, path)
+    if value is not None:
         return (value if yes else ONE - value), "settlement"
     bid = _bid(market, path, "yes" if yes else "no")
     if bid:
@@ -80,11 +88,15 @@ def _mark(position: Position, market: Object, path: str) -> tuple[Decimal | None
     return None, "cost"
 
 
-def _settlement(market: Object, path: str) -> Decimal:
+def _settlement(market: Object, path: str) -> Decimal | None:
+    """What a YES contract is paid, from the moment the outcome is known; None while it is open."""
+    status = optional_text(market, "status", path)
+    if status not in _SETTLED and status not in _DETERMINED:
+        return None
     value = _price(market, "settlement_value", path)
     if value is None:
         value = {"yes": ONE, "no": ZERO}.get(optional_text(market, "result", path) or "")
-    if value is None:
+    if value is None and status in _SETTLED:
         refuse(path, "settlement_value_dollars", "is missing")
     return value
 

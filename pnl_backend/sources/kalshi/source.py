@@ -37,12 +37,19 @@ def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigure
     except (PnLError, ValueError) as error:
         hint = getattr(error, "hint", None)
         return Unconfigured(f"Kalshi's private key cannot be used: {error}", hint=hint, refused=True)
-    return KalshiFetcher(given.client, base_url=settings.kalshi_api_url, signer=signer, identity=given.identity)
+    return KalshiFetcher(
+        given.client,
+        base_url=settings.kalshi_api_url,
+        signer=signer,
+        markets=given.markets,
+        identity=given.identity,
+    )
 
 
 def summary(portfolio: KalshiPortfolio) -> str:
     held = sum(position.is_open for position in portfolio.positions)
-    return f"balance ${portfolio.balance:,.2f}, {held} open of {len(portfolio.positions)} positions"
+    closed = len(portfolio.positions) - held + portfolio.closed.count
+    return f"balance ${portfolio.balance:,.2f}, {held:,} open and {closed:,} closed markets"
 
 
 SOURCE = SourceType(

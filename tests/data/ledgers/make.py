@@ -24,7 +24,6 @@ from pathlib import Path
 from pnl_backend import __version__
 from pnl_backend.cache.sqlite import SQLiteTier
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.domain.lines import AgedOut
 from pnl_backend.domain.readings import (
     AnthropicSpend,
     CostRow,
@@ -135,10 +134,10 @@ class Writer:
         readings = self.account.readings(self.at)
         assert readings["kalshi"].value is not None
         positions = readings["kalshi"].value.positions
-        aged = AgedOut(*store.aged_out({p.ticker for p in positions}))
-        record = to_record(
-            computed(readings, epoch=store.epoch, seq=self.seq, at=self.at, baseline=Decimal(100), aged_out=aged)
-        )
+        closed = store.markets.closed_except({p.key for p in positions})
+        value = replace(readings["kalshi"].value, closed=closed)
+        readings = {**readings, "kalshi": replace(readings["kalshi"], value=value)}
+        record = to_record(computed(readings, epoch=store.epoch, seq=self.seq, at=self.at, baseline=Decimal(100)))
         try:
             await store.append(record, positions=positions)
         except StoreError:

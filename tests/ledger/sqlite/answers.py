@@ -45,7 +45,7 @@ async def answers(store: Store) -> dict[str, Any]:
         "deals": _plain(await facts.deals()),
         "costs": _plain(await facts.costs(*always)),
         "closedDays": sorted(day.isoformat() for day in (await store.load()).days),
-        "agedOut": [str(amount) for amount in store.aged_out(set())],
+        "agedOut": [str(amount) for amount in _all_markets(store)],
         "secret": _sum(await store.secret()),
     }
 
@@ -81,6 +81,11 @@ async def _history(store: Store, resolution: Resolution) -> list[list[float]]:
 async def _replayed(store: Store, seq: int) -> list[int] | None:
     missed = await store.since(store.epoch, seq)
     return None if missed is None else [record.seq for record in missed]
+
+
+def _all_markets(store: Store) -> tuple[Decimal, Decimal]:
+    every = store.markets.closed_except(())
+    return every.realized_pnl, every.fees
 
 
 def _sum(content: bytes) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pnl_backend.domain.readings import CostRow, Position
+from pnl_backend.domain.readings import ClosedMarkets, CostRow, Position
 from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
@@ -172,16 +172,16 @@ async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
     assert types == {"INTEGER", "TEXT", "BLOB"}
 
 
-async def test_markets_that_age_out_are_remembered(open_store: OpenStore, record: MakeRecord) -> None:
+async def test_markets_that_are_not_listed_any_more_are_remembered(open_store: OpenStore, record: MakeRecord) -> None:
     store = await open_store()
     await store.append(record(store), positions=[position("A", "10.123456", "1.5"), position("B", "-4", "0.25")])
-    assert store.aged_out({"A", "B"}) == (Decimal(0), Decimal(0))
-    assert store.aged_out(["B"]) == (Decimal("10.123456"), Decimal("1.5"))
+    assert store.markets.closed_except([("A", 0), ("B", 0)]) == ClosedMarkets()
+    assert store.markets.closed_except([("B", 0)]) == ClosedMarkets(Decimal("10.123456"), Decimal("1.5"), 1)
     await store.append(record(store), positions=[position("B", "-5", "0.5"), position("C", "0")])
     await store.close()
     again = await open_store()
-    assert again.aged_out(()) == (Decimal("5.123456"), Decimal("2.0"))
-    assert again.aged_out({"A": 1}) == (Decimal(-5), Decimal("0.5"))
+    assert again.markets.closed_except(()) == ClosedMarkets(Decimal("5.123456"), Decimal("2.0"), 2)
+    assert again.markets.closed_except({("A", 0): 1}) == ClosedMarkets(Decimal(-5), Decimal("0.5"), 1)
 
 
 async def test_only_changed_totals_are_written(store: Store, record: MakeRecord, path: Path) -> None:

@@ -36,6 +36,13 @@ POSITION = {
 BALANCE = {"balance": 71006, "balance_dollars": "710.0600", "portfolio_value": 400}
 
 
+def nothing_else(path: str) -> web.Response:
+    """What an account without settled markets answers beside its balance, positions and markets."""
+    if path.endswith("user_data_timestamp"):
+        return web.json_response({"msg": "not found"}, status=404)
+    return web.json_response({"settlements" if path.endswith("settlements") else "market_positions": [], "cursor": ""})
+
+
 def fetcher_of(client: UpstreamClient, url: str, keys: Credentials, **options: Any) -> KalshiFetcher:
     signer = Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem, **options)
     return KalshiFetcher(client, base_url=url, signer=signer)
@@ -66,7 +73,10 @@ async def fetch(serve, client: UpstreamClient):
         }
 
         async def answer(request: web.Request) -> web.Response:
-            held = answers[request.path.removeprefix("/trade-api/v2")]
+            path = request.path.removeprefix("/trade-api/v2")
+            if path not in answers or request.query.get("settlement_status") == "settled":
+                return nothing_else(path)
+            held = answers[path]
             return web.json_response(held.pop(0) if len(held) > 1 else held[0])
 
         url = await serve(answer)
@@ -98,16 +108,42 @@ async def test_both_kinds_of_key_read_the_truth_of_a_moving_book(client: Upstrea
         value, truth = (await fetcher.fetch()).value, simulator.truth().kalshi
         assert value.balance == truth.balance
         assert sum(p.is_open for p in value.positions) == truth.positions
-        assert sum(p.realized_pnl for p in value.positions) == truth.realized_pnl - truth.aged_realized_pnl
+        assert value.realized_pnl == truth.realized_pnl
         assert sum(p.unrealized_pnl for p in value.positions) == truth.unrealized_pnl
-        assert sum(p.fees for p in value.positions) == truth.fees - truth.aged_fees
+        assert value.fees == truth.fees
         assert {p.ticker: p.mark_source for p in value.positions if p.is_open} == truth.marks
 
 
-async def test_the_reading_is_of_the_moment_the_fetch_began(client: UpstreamClient, simulator: Simulator):
+async def test_the_reading_is_of_the_time_up_to_which_kalshi_s_data_is_complete(
+    fetcher: KalshiFetcher, simulator: Simulator
+):
+    first = await fetcher.fetch()
+    simulator.kalshi.hold_rest()
+    held = await fetcher.fetch()
+    again = await fetcher.fetch()
+    assert first.as_of < held.as_of == again.as_of
+    simulator.kalshi.release_rest()
+    assert (await fetcher.fetch()).as_of > held.as_of
+
+
+async def test_the_reading_is_never_later_than_its_request(client: UpstreamClient, simulator: Simulator):
     keys = simulator.credentials()
     signer = Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem)
     fetcher = KalshiFetcher(client, base_url=simulator.kalshi_url, signer=signer, clock=lambda: 1_772_058_240.5)
+    assert (await fetcher.fetch()).as_of == 1_772_058_240_500
+
+
+async def test_where_kalshi_does_not_say_when_its_data_is_complete_the_request_s_time_counts(
+    client: UpstreamClient, serve
+):
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("balance"):
+            return web.json_response(BALANCE)
+        return nothing_else(request.path)
+
+    url, keys = await serve(answer), Simulator().credentials()
+    signer = Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem)
+    fetcher = KalshiFetcher(client, base_url=f"{url}/trade-api/v2", signer=signer, clock=lambda: 1_772_058_240.5)
     assert (await fetcher.fetch()).as_of == 1_772_058_240_500
 
 
@@ -131,6 +167,23 @@ async def test_the_reading_is_of_the_moment_the_fetch_began(client: UpstreamClie
             "settlement",
         ),
         ({}, {"status": "finalized", "settlement_value_dollars": None, "result": "yes"}, "1", "settlement"),
+        ({}, {"status": "determined", "result": "yes", "settlement_value_dollars": "1.0000"}, "1", "settlement"),
+        ({}, {"status": "determined", "result": "no"}, "0", "settlement"),
+        (
+            {"position_fp": "-3.00"},
+            {"status": "determined", "result": "no", "settlement_value_dollars": "0.0000"},
+            "1",
+            "settlement",
+        ),
+        (
+            {"position_fp": "-3.00"},
+            {"status": "determined", "result": "scalar", "settlement_value_dollars": "0.2500"},
+            "0.75",
+            "settlement",
+        ),
+        ({}, {"status": "amended", "result": "scalar", "settlement_value_dollars": "0.3000"}, "0.30", "settlement"),
+        ({}, {"status": "determined", "result": "scalar"}, "0.40", "bid"),
+        ({}, {"status": "disputed", "result": "yes", "settlement_value_dollars": "1.0000"}, "0.40", "bid"),
     ],
 )
 async def test_marks(fetch, position, market, mark, source):
@@ -240,6 +293,8 @@ async def test_every_page_is_read(client: UpstreamClient, serve):
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("balance"):
             return web.json_response(BALANCE)
+        if request.query.get("settlement_status") != "unsettled":
+            return nothing_else(request.path)
         limits.add((request.query["limit"], request.query["settlement_status"], request.query["subaccount"]))
         start = int(request.query.get("cursor", 0))
         cursor = str(start + 1000) if start + 1000 < len(rows) else ""
@@ -248,7 +303,7 @@ async def test_every_page_is_read(client: UpstreamClient, serve):
     url = await serve(answer)
     fetched = await fetcher_of(client, f"{url}/trade-api/v2", Simulator().credentials()).fetch()
     assert len(fetched.value.positions) == 2500
-    assert limits == {("1000", "all", "0")}
+    assert limits == {("1000", "unsettled", "0")}
 
 
 async def test_markets_are_asked_for_in_batches_that_fit_a_request_line(client: UpstreamClient, serve):
@@ -258,8 +313,10 @@ async def test_markets_are_asked_for_in_batches_that_fit_a_request_line(client: 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("balance"):
             return web.json_response(BALANCE)
-        if request.path.endswith("positions"):
+        if request.query.get("settlement_status") == "unsettled":
             return web.json_response({"market_positions": rows, "cursor": ""})
+        if not request.path.endswith("/markets"):
+            return nothing_else(request.path)
         asked.append(request.query["tickers"].split(","))
         assert len(request.raw_path) < 7000
         markets = [{**MARKET, "ticker": ticker} for ticker in asked[-1]]

@@ -1,0 +1,145 @@
+"""The account's markets in the ledger: their last known totals in memory and on disk, and how far lists were read.
+
+What cannot be written is kept in memory, counts there, and is written with the next transaction that succeeds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from threading import Lock
+
+from pnl_backend.domain.markets import Known, ListRead, Markets
+from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.readings import ClosedMarkets, MarketKey, Position
+from pnl_backend.ledger.sqlite.database import Database
+
+_NOTHING = Known()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Totals and lists that one transaction writes."""
+
+    markets: dict[MarketKey, Known] = field(default_factory=dict)
+    lists: dict[str, ListRead] = field(default_factory=dict)
+
+
+class HeldMarkets:
+    """The markets of one run. Used by the loop and by the writer's thread, therefore the lock."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._markets = Markets()
+        self._lists: dict[str, ListRead] = {}
+        self._unwritten = Changes()
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Read what the file holds; what is only in memory stays."""
+        rows = connection.execute("SELECT ticker, subaccount, realized, fees, quantity, cost, settled FROM positions")
+        lists = connection.execute("SELECT name, cursor, done, began_at, saved_at, complete_at FROM imports").fetchall()
+        with self._lock:
+            for ticker, subaccount, *amounts, settled in rows:
+                if (ticker, subaccount) not in self._unwritten.markets:
+                    realized, fees, quantity, cost = map(_amount, amounts)
+                    self._markets.put((ticker, subaccount), Known(realized, fees, quantity, cost, bool(settled)))
+            self._lists = {row[0]: ListRead(*row) for row in lists} | self._unwritten.lists
+
+    def forget(self) -> None:
+        """Remove everything from memory."""
+        with self._lock:
+            self._markets.clear()
+            self._lists.clear()
+            self._unwritten = Changes()
+
+    def changes(self, positions: Iterable[Position] = ()) -> Changes:
+        """What differs from the file: what could not be written, and those `positions` that moved; no market prices."""
+        with self._lock:
+            given = {position.key: Known.of(position) for position in positions}
+            moved = {key: known for key, known in given.items() if (self._markets.get(key) or _NOTHING) != known}
+            return Changes(self._unwritten.markets | moved, dict(self._unwritten.lists))
+
+    def everything(self) -> Changes:
+        """All that is in memory, for a new file."""
+        with self._lock:
+            return Changes(dict(self._markets.items()), dict(self._lists))
+
+    def put(self, positions: Iterable[Position], read: ListRead) -> None:
+        """Count these rows of a list from now on; they are written with the next `changes`."""
+        rows = {position.key: Known.of(position) for position in positions}
+        with self._lock:
+            for key, known in rows.items():
+                self._markets.put(key, known)
+            self._lists[read.name] = read
+            self._unwritten.markets.update(rows)
+            self._unwritten.lists[read.name] = read
+
+    def stored(self, changes: Changes) -> None:
+        """The changes were committed."""
+        with self._lock:
+            for key, known in changes.markets.items():
+                waiting = self._unwritten.markets.get(key)
+                if waiting is None or waiting is known:
+                    self._unwritten.markets.pop(key, None)
+                    self._markets.put(key, known)
+            for name, read in changes.lists.items():
+                if self._unwritten.lists.get(name) is read:
+                    del self._unwritten.lists[name]
+
+    def closed_except(self, keys: Collection[MarketKey]) -> ClosedMarkets:
+        with self._lock:
+            return self._markets.closed_except(keys)
+
+    def unsettled(self) -> list[Position]:
+        with self._lock:
+            return list(self._markets.unsettled())
+
+    def is_settled(self, key: MarketKey) -> bool:
+        known = self._markets.get(key)
+        return known is not None and known.settled
+
+    def list_read(self, name: str) -> ListRead | None:
+        return self._lists.get(name)
+
+
+def write_markets(connection: sqlite3.Connection, changes: Changes, at: int) -> None:
+    """Write changes; after the commit `stored` must be called with them."""
+    connection.executemany(
+        "INSERT INTO positions (ticker, subaccount, changed_at, realized, fees, quantity, cost, settled)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, subaccount) DO UPDATE SET"
+        " changed_at = excluded.changed_at, realized = excluded.realized, fees = excluded.fees,"
+        " quantity = excluded.quantity, cost = excluded.cost, settled = excluded.settled",
+        [(*key, at, *map(str, known[:4]), known.settled) for key, known in changes.markets.items()],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO imports (name, cursor, done, began_at, saved_at, complete_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        [(r.name, r.cursor, r.done, r.began_at, r.saved_at, r.complete_at) for r in changes.lists.values()],
+    )
+
+
+class KnownMarkets:
+    """The markets as the source of the account uses them; see `pnl_backend.sources.markets.MarketStore`."""
+
+    def __init__(self, database: Database, held: HeldMarkets) -> None:
+        self._database = database
+        self._held = held
+        self.closed_except = held.closed_except
+        self.unsettled = held.unsettled
+        self.is_settled = held.is_settled
+        self.list_read = held.list_read
+
+    async def save(self, positions: Sequence[Position], read: ListRead) -> None:
+        """Count one page of a list, and write it; StoreError if that must wait, the page counts all the same."""
+        self._held.put(positions, read)
+        changes = self._held.changes()
+        await self._database.write(
+            lambda connection: write_markets(connection, changes, read.saved_at), lambda: self._held.stored(changes)
+        )
+
+
+def _amount(text: str) -> Decimal:
+    """Most amounts of settled markets are zero; one object serves them all."""
+    return ZERO if text == "0" else Decimal(text)

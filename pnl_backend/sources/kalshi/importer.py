@@ -1,0 +1,150 @@
+"""Reads the markets of an account that have settled: all of them once, and again once a day.
+
+Kalshi lists settled markets under `/portfolio/positions`, and those of completed events some months later under
+`/historical/positions` alone. Neither list promises an order, so each pass reads a whole list; what settles between
+two passes is found by the fetcher.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from loguru import logger
+
+from pnl_backend.domain.markets import ListRead
+from pnl_backend.domain.readings import Position, Progress
+from pnl_backend.domain.times import DAY_MS, HOUR_MS
+from pnl_backend.errors import StoreError
+from pnl_backend.sources.concurrent import in_worker
+from pnl_backend.sources.kalshi.api import HISTORICAL_POSITIONS, POSITIONS, KalshiApi, Params
+from pnl_backend.sources.kalshi.positions import Row, read_positions
+from pnl_backend.sources.markets import MarketStore
+
+AGAIN_AFTER_MS = DAY_MS
+"""After this time a list is read again."""
+
+LAPSED_AFTER_MS = 7 * DAY_MS
+"""A list that was last read longer ago than this leaves the account incomplete: settlements go to the archive."""
+
+CURSOR_LASTS_MS = HOUR_MS
+"""An older cursor is not used: Kalshi answers one that it has forgotten as if it made sense."""
+
+_LOG_EVERY_MS = 10_000
+
+
+class MarketImporter:
+    """Writes settled and archived markets of these subaccounts into `store`, page by page; `clock` in s."""
+
+    def __init__(
+        self,
+        api: KalshiApi,
+        store: MarketStore,
+        subaccounts: Sequence[int],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._subaccounts = subaccounts
+        self._clock = clock
+        self._requested_at = 0
+        self._logged_at = 0
+        self._unwritten = False
+
+    def request(self) -> None:
+        """Read every list again from now on: more has settled than is worth asking for one by one."""
+        self._requested_at = self._now()
+
+    def progress(self) -> Progress | None:
+        """What is missing until every market is known, and rows so far; None if nothing is."""
+        now = self._now()
+        for name, _, _ in self._lists():
+            read = self._store.list_read(name)
+            if read is None or read.complete_at is None:
+                return Progress(f"{_words(name)} markets", read.done if read is not None else 0)
+            if read.complete_at < max(self._requested_at, now - LAPSED_AFTER_MS):
+                return Progress(f"{_words(name)} markets", read.done if read.cursor else 0)
+        return None
+
+    def known_until(self) -> int | None:
+        """Every market that settled before this time (ms) is known; None before the first whole pass."""
+        reads = [self._store.list_read(name) for name, _, _ in self._lists()]
+        times = [read.complete_at for read in reads if read is not None and read.complete_at is not None]
+        return min(times) if len(times) == len(reads) else None
+
+    async def read_due(self) -> None:
+        """Read each list that is due, from where the last pass ended; raises FetchError."""
+        first = any(self._first(name) for name, _, _ in self._lists())
+        for name, path, params in self._lists():
+            while self._is_due(name):
+                await self._pass(name, path, params)
+        if first:
+            total = self._store.closed_except(())
+            logger.info("Kalshi: the import is complete, {} markets of the account are known", total.count)
+
+    def _lists(self) -> Iterator[tuple[str, str, Params]]:
+        """Settled ones first: what moves to the archive meanwhile is found there."""
+        for subaccount in self._subaccounts:
+            of: list[tuple[str, str]] = [("subaccount", str(subaccount))]
+            yield f"settled:{subaccount}", POSITIONS, [("settlement_status", "settled"), *of]
+            yield f"archived:{subaccount}", HISTORICAL_POSITIONS, of
+
+    def _first(self, name: str) -> bool:
+        read = self._store.list_read(name)
+        return read is None or read.complete_at is None
+
+    def _is_due(self, name: str) -> bool:
+        read = self._store.list_read(name)
+        if read is None or read.complete_at is None or read.cursor:
+            return True
+        return read.complete_at < max(self._requested_at, self._now() - AGAIN_AFTER_MS)
+
+    async def _pass(self, name: str, path: str, params: Params) -> None:
+        """Read one list to its end; each page is saved with the cursor of the next one."""
+        now, last = self._now(), self._store.list_read(name)
+        complete_at = last.complete_at if last else None
+        read = ListRead(name, "", 0, now, now, complete_at)
+        if last is not None and last.cursor and now - last.saved_at < CURSOR_LASTS_MS:
+            read = last
+        subaccount = int(name.rpartition(":")[2])
+        async for page in self._api.pages(path, "market_positions", params, cursor=read.cursor):
+            positions = await in_worker(_settled, page.rows, subaccount)
+            ended = not page.cursor
+            read = ListRead(
+                name,
+                page.cursor,
+                read.done + len(positions),
+                read.began_at,
+                self._now(),
+                read.began_at if ended else complete_at,
+            )
+            await self._save(positions, read)
+            self._log(read)
+
+    async def _save(self, positions: Sequence[Position], read: ListRead) -> None:
+        try:
+            await self._store.save(positions, read)
+        except StoreError as error:
+            if not self._unwritten:
+                logger.warning("Kalshi: imported markets count, but cannot be written yet: {}", error)
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+    def _log(self, read: ListRead) -> None:
+        if self._first(read.name) and read.saved_at - self._logged_at >= _LOG_EVERY_MS:
+            self._logged_at = read.saved_at
+            logger.info("Kalshi: importing the account's history, {} {} markets so far", read.done, _words(read.name))
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _settled(rows: Sequence[Row], subaccount: int) -> list[Position]:
+    return list(read_positions(rows, subaccount, settled=True).values())
+
+
+def _words(name: str) -> str:
+    """`settled` or `archived`, with the subaccount where it is not the primary one."""
+    kind, _, subaccount = name.partition(":")
+    return kind if subaccount == "0" else f"{kind} (subaccount {subaccount})"

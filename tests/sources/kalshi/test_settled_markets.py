@@ -1,0 +1,283 @@
+"""Settled and archived markets over HTTP and with a real ledger: read once, counted always, exact at every moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pnl_backend.domain.readings import KalshiPortfolio, Progress, Reading
+from pnl_backend.errors import FetchError, StoreError
+from pnl_backend.ledger.sqlite import Store
+from pnl_backend.simulator import Book, Fault, Simulator
+from pnl_backend.simulator.records import Market
+from pnl_backend.simulator.truth import KalshiTruth
+from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.kalshi import importer
+from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
+from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.wire.views import to_record
+from tests.support.snapshots import computed, taken
+
+LISTS = ("/portfolio/positions", "/historical/positions", "/portfolio/settlements")
+
+
+class Desk:
+    """A fetcher on a real ledger; `poll` reads the account and commits its positions, as the server does."""
+
+    def __init__(self, store: Store, simulator: Simulator, client: UpstreamClient) -> None:
+        keys = simulator.credentials()
+        self.store = store
+        self.simulator = simulator
+        self.fetcher = KalshiFetcher(
+            client,
+            base_url=simulator.kalshi_url,
+            signer=Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem),
+            markets=store.markets,
+        )
+
+    async def poll(self, *, commit: bool = True) -> KalshiPortfolio:
+        fetched = await self.fetcher.fetch()
+        if commit:
+            at = int(time.time() * 1000)
+            reading = Reading("kalshi", fetched.value, at, at, "live")
+            nothing = (Reading(name, None, at, at, "fallback") for name in ("anthropic", "johns"))
+            snapshot = computed(taken(reading, *nothing), epoch=self.store.epoch, seq=self.store.last_seq + 1, at=at)
+            await self.store.append(to_record(snapshot), positions=fetched.value.positions)
+        return fetched.value
+
+    async def imported(self) -> None:
+        await self.fetcher.importer.read_due()
+
+    def assert_exact(self, portfolio: KalshiPortfolio) -> None:
+        truth = self.simulator.truth().kalshi
+        assert figures(portfolio) == (truth.balance, truth.realized_pnl, truth.unrealized_pnl, truth.fees)
+        assert portfolio.notes == ()
+        assert portfolio.importing is None
+
+
+def figures(portfolio: KalshiPortfolio) -> tuple[Decimal, ...]:
+    unrealized = sum((position.unrealized_pnl for position in portfolio.positions), Decimal(0))
+    return portfolio.balance, portfolio.realized_pnl, unrealized, portfolio.fees
+
+
+Opened = Callable[[], Any]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, simulator: Simulator, client: UpstreamClient) -> Opened:
+    """Opens the ledger and a fetcher on it, again and again: each is one run of the server."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Desk]:
+        store = await Store.open(tmp_path / "pnl.db", origin="live")
+        try:
+            yield Desk(store, simulator, client)
+        finally:
+            await store.close()
+
+    return opened
+
+
+def held(simulator: Simulator) -> list[str]:
+    """Markets of subaccount 0 in which contracts are held and which can be decided."""
+    markets = simulator.world.exchange.markets
+    return [
+        position.ticker
+        for (subaccount, _), position in simulator.world.account.positions.items()
+        if not subaccount and position.quantity and markets[position.ticker].status == "active"
+    ]
+
+
+def settle(simulator: Simulator, ticker: str, result: Any = "yes", value: Decimal | None = None) -> None:
+    simulator.kalshi.determine(ticker, result, value)
+    simulator.kalshi.settle(ticker)
+
+
+async def test_the_first_reading_waits_for_no_history_and_says_that_it_lacks_it(desk, simulator):
+    simulator.kalshi.archive()
+    async with desk() as run:
+        first = await run.poll()
+        assert simulator.requests["kalshi"]["/historical/positions"] == 0
+        assert first.importing == Progress("settled markets", 0)
+        assert first.closed.count == 0
+        truth: KalshiTruth = simulator.truth().kalshi
+        assert first.realized_pnl != truth.realized_pnl
+        await run.imported()
+        whole = await run.poll()
+        run.assert_exact(whole)
+        assert whole.closed.realized_pnl != 0
+
+
+async def test_what_was_archived_before_the_first_run_counts_after_a_restart_without_being_read_again(desk, simulator):
+    simulator.kalshi.archive()
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+    asked = simulator.requests["kalshi"].copy()
+    async with desk() as run:
+        await run.imported()
+        run.assert_exact(await run.poll())
+    assert simulator.requests["kalshi"]["/historical/positions"] == asked["/historical/positions"]
+
+
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize(("result", "value"), [("yes", None), ("no", None), ("scalar", Decimal("0.37"))])
+async def test_a_market_that_settles_between_two_fetches_is_exact_in_the_next_one(
+    desk, simulator, result, value, archived
+):
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+        for ticker in held(simulator):
+            simulator.kalshi.determine(ticker, result, value)
+            run.assert_exact(await run.poll())
+            simulator.kalshi.settle(ticker)
+            if archived:
+                simulator.kalshi.archive([ticker])
+            run.assert_exact(await run.poll(commit=False))
+            run.assert_exact(await run.poll(commit=False))
+            run.assert_exact(await run.poll())
+
+
+async def test_a_market_that_settles_and_is_archived_while_the_server_is_down_is_exact_in_the_first_fetch(
+    desk, simulator
+):
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+    tickers = held(simulator)
+    for ticker in tickers:
+        settle(simulator, ticker, "no")
+    simulator.kalshi.archive(tickers[::2])
+    async with desk() as run:
+        run.assert_exact(await run.poll())
+
+
+async def test_a_market_that_opens_and_settles_between_two_fetches_is_not_missed(desk, simulator):
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+        price = Decimal("0.41")
+        simulator.world.exchange.markets["NEW-1"] = Market("NEW-1", "New", price, price, price, price)
+        simulator.kalshi.trade("NEW-1", "yes", Decimal(7), price)
+        settle(simulator, "NEW-1")
+        run.assert_exact(await run.poll())
+
+
+async def test_more_markets_than_are_worth_single_calls_are_left_to_the_import_and_the_reading_says_so(
+    desk, simulator, monkeypatch
+):
+    monkeypatch.setattr("pnl_backend.sources.kalshi.fetcher.MOST_AT_ONCE", 2)
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+        for ticker in held(simulator):
+            settle(simulator, ticker)
+        portfolio = await run.poll()
+        assert portfolio.importing is not None
+        truth = simulator.truth().kalshi
+        _, realized, unrealized, fees = figures(portfolio)
+        assert (realized + unrealized, fees) == (truth.pnl, truth.fees), "marked at what they settled at"
+        await run.imported()
+        run.assert_exact(await run.poll())
+
+
+async def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path, client, monkeypatch):
+    monkeypatch.setattr("pnl_backend.sources.kalshi.api.PAGE_LIMIT", 10)
+    monkeypatch.setattr(importer.KalshiApi.pages, "__kwdefaults__", {"limit": 10, "cursor": ""})
+    book = Book.large(time.time(), settled=100, still_open=3, fills=400)
+    async with Simulator(book, step_interval=None, kalshi_rate=None) as simulator:
+        store = await Store.open(tmp_path / "pnl.db", origin="live")
+        run = Desk(store, simulator, client)
+        simulator.kalshi.set_live_days(200)
+        pages = -(-len([p for p in simulator.world.account.positions.values() if p.settled]) // 10)
+        assert pages > 3
+        first = store.markets.save
+        saved = 0
+
+        async def killed(*page: Any) -> None:
+            nonlocal saved
+            if saved == 2:
+                raise KeyboardInterrupt
+            saved += 1
+            await first(*page)
+
+        monkeypatch.setattr(store.markets, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await run.imported()
+        await store.close()
+        asked = simulator.requests["kalshi"]["/portfolio/positions"]
+
+        store = await Store.open(tmp_path / "pnl.db", origin="live")
+        run = Desk(store, simulator, client)
+        portfolio = await run.poll()
+        assert portfolio.importing == Progress("settled markets", 20)
+        await run.imported()
+        assert simulator.requests["kalshi"]["/portfolio/positions"] - asked == 1 + pages - 2
+        run.assert_exact(await run.poll())
+        await store.close()
+
+
+async def test_a_failing_list_keeps_what_was_read_and_the_import_goes_on_later(desk, simulator):
+    async with desk() as run:
+        await run.poll()
+        simulator.set_fault("kalshi", Fault.status(500, path="/historical/positions"))
+        with pytest.raises(FetchError):
+            await run.imported()
+        portfolio = await run.poll()
+        assert portfolio.importing == Progress("archived markets", 0)
+        simulator.clear_faults()
+        await run.imported()
+        run.assert_exact(await run.poll())
+
+
+async def test_a_ledger_that_cannot_be_written_counts_what_was_imported(desk, simulator, monkeypatch):
+    simulator.kalshi.archive()
+    async with desk() as run:
+        await run.poll()
+
+        def full(*_: Any) -> Any:
+            raise StoreError("no space left")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(run.store._database, "_transact", full)
+            await run.imported()
+            run.assert_exact(await run.poll(commit=False))
+        await run.poll()
+    async with desk() as run:
+        run.assert_exact(await run.poll())
+        await run.imported()
+        assert simulator.requests["kalshi"]["/historical/positions"] == 1, "written as soon as it could be"
+
+
+async def test_an_account_that_is_forgotten_is_imported_anew(desk, simulator):
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+        await run.store.forget_account()
+        assert (await run.poll()).importing == Progress("settled markets", 0)
+    async with desk() as run:
+        assert (await run.poll()).importing == Progress("settled markets", 0)
+
+
+async def test_a_poll_of_20000_settled_and_500_open_markets_asks_for_and_keeps_the_open_ones_alone(tmp_path, client):
+    book = Book.large(time.time(), settled=20_000, still_open=500, fills=41_000)
+    async with Simulator(book, step_interval=None, kalshi_rate=None) as simulator:
+        store = await Store.open(tmp_path / "pnl.db", origin="live")
+        run = Desk(store, simulator, client)
+        await run.poll()
+        await run.imported()
+        before = simulator.requests["kalshi"].copy()
+        portfolio = await run.poll()
+        asked = simulator.requests["kalshi"] - before
+        run.assert_exact(portfolio)
+        assert portfolio.closed.count == 20_000
+        assert len(portfolio.positions) == 500
+        assert {path: asked[path] for path in LISTS} == dict(zip(LISTS, (1, 0, 1), strict=True))
+        await store.close()
