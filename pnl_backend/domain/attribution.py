@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 
 from pnl_backend.domain.money import ZERO
-from pnl_backend.domain.readings import CostRow, SourceName
+from pnl_backend.domain.readings import AnthropicSpend, CostRow, CostSum, SourceName
 
 OTHER = "Other"
 
@@ -34,7 +34,7 @@ class AgentRules:
         classic = {"kalshi": self.kalshi, "johns": self.johns, "anthropic": self.anthropic}
         return classic.get(source) or self.sources.get(source, otherwise)
 
-    def spender(self, row: CostRow) -> str:
+    def spender(self, row: CostRow | CostSum) -> str:
         by_key = self.api_keys.get(row.api_key_id) if row.api_key_id else None
         by_workspace = self.workspaces.get(row.workspace_id) if row.workspace_id else None
         return by_key or by_workspace or self.anthropic
@@ -53,7 +53,7 @@ def model_family(model: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpendSums:
-    """Anthropic's rows summed exactly, once for a reading: a year of them takes too long for every tick."""
+    """Anthropic's spend summed exactly, once for a reading; `by_day` has the open days."""
 
     total: Decimal
     by_day: Mapping[date, Decimal]
@@ -61,15 +61,16 @@ class SpendSums:
     by_agent: Mapping[str, Decimal]
 
 
-def summarise(rows: Iterable[CostRow], rules: AgentRules) -> SpendSums:
+def summarise(spend: AnthropicSpend, rules: AgentRules) -> SpendSums:
     total = ZERO
     days: dict[date, Decimal] = {}
     families: dict[str, Decimal] = {}
     agents: dict[str, Decimal] = {}
-    for row in rows:
+    for row in spend.parts:
         family, agent = model_family(row.model), rules.spender(row)
         total += row.amount
-        days[row.day] = days.get(row.day, ZERO) + row.amount
         families[family] = families.get(family, ZERO) + row.amount
         agents[agent] = agents.get(agent, ZERO) + row.amount
+    for row in spend.rows:
+        days[row.day] = days.get(row.day, ZERO) + row.amount
     return SpendSums(total, days, families, agents)

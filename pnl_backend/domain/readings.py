@@ -119,6 +119,16 @@ class CostRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CostSum:
+    """Anthropic's cost of several days for one model, workspace and API key, in USD, as `CostRow`."""
+
+    model: str | None
+    workspace_id: str | None
+    amount: Decimal
+    api_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     """When the upstream last confirmed the cost of a closed day (ms), and the name of the report that did."""
 
@@ -140,8 +150,9 @@ class ClosedCosts:
 
 @dataclass(frozen=True, slots=True)
 class AnthropicSpend:
-    """Cost since `since`, a row for each day, model and workspace; `today` is the UTC day still running.
+    """Cost since `since`: a row for each open day, model and workspace; `today` is the UTC day still running.
 
+    `closed` has the sums of the earlier days, which are over; no day is both in it and in `rows`.
     `estimated` marks a figure priced from usage by our own table; `notes` say what that estimate lacks. `importing`
     says how far the first import of earlier days is; None when it is done.
     """
@@ -152,10 +163,16 @@ class AnthropicSpend:
     estimated: bool = False
     notes: tuple[str, ...] = ()
     importing: Progress | None = None
+    closed: tuple[CostSum, ...] = ()
+
+    @property
+    def parts(self) -> tuple[CostSum | CostRow, ...]:
+        """What the spend consists of: closed days and open ones."""
+        return (*self.closed, *self.rows)
 
     @property
     def total_spend(self) -> Decimal:
-        return sum((row.amount for row in self.rows), ZERO)
+        return sum((part.amount for part in self.parts), ZERO)
 
     @property
     def daily_spend(self) -> Decimal:

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from loguru import logger
 
-from pnl_backend.domain.readings import AnthropicSpend, CostRow, Fetched
+from pnl_backend.domain.readings import AnthropicSpend, Confirmed, CostRow, Fetched, Progress
+from pnl_backend.errors import UpstreamTimeout
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
-from pnl_backend.sources.anthropic.api import (
-    ANALYTICS_COST,
-    COST_REPORT,
-    USAGE_REPORT,
-    AnthropicApi,
-    EndpointRefused,
-    Params,
-    ReportPages,
-)
-from pnl_backend.sources.anthropic.costs import DAY, cost_rows, midnight, read_analytics, read_cost_report
-from pnl_backend.sources.anthropic.days import RememberedDays
-from pnl_backend.sources.anthropic.estimate import estimate
+from pnl_backend.sources.anthropic.api import ANALYTICS_COST, COST_REPORT, AnthropicApi, EndpointRefused, ReportPages
+from pnl_backend.sources.anthropic.costs import DAY
+from pnl_backend.sources.anthropic.days import RememberedDays, Window
 from pnl_backend.sources.anthropic.identity import KnownCosts
+from pnl_backend.sources.anthropic.reports import CostRows, Reports
 from pnl_backend.sources.base import ClosedDays, UpstreamClient
 from pnl_backend.sources.concurrent import both
 
 # analytics/cost knows nothing before this day.
 ANALYTICS_FIRST_DAY = date(2026, 1, 1)
 
+# analytics/cost answers for the last 365 days. One day less, because the limit may be meant to the second, and one
+# more, because our clock may be behind Anthropic's around midnight.
+ANALYTICS_REACH = timedelta(days=363)
+
 # How long (s) a refused report is left alone before it is tried again.
 _REFUSAL_HOLDS = 600.0
 
+# How long (s) a fetch goes on importing earlier days; a third of what a fetch may take by default.
+_IMPORT_TIME = 10.0
+
 OPEN_DAYS_NOTE = "Today is estimated from usage by list price: this key may not read analytics/cost."
-OLDER_DAYS_NOTE = "Days before 2026-01-01 are not counted: this key may not read cost_report."
+
+Ask = Callable[[date, date], Awaitable[CostRows]]
 
 
 class AnthropicFetcher:
     """Cost since `since`, by UTC day, model and workspace (and API key, with `by_api_key`).
 
-    Today and yesterday are open: late usage still changes them. Earlier days are closed and asked for once.
+    Today and yesterday are open: late usage still changes them. Earlier days are closed and come from `closed_days`;
+    the last seven of them are asked for again once a day, because Anthropic revises some. What is not known yet is
+    imported window by window, if need be over several fetches: until then the value says `importing`.
     A key that may not read analytics/cost gets an estimate from the older reports, labelled as one.
-    `clock` gives seconds since the epoch and decides which day it is; `monotonic` when a refused report is tried again.
+    `clock` gives seconds since the epoch and decides which day it is; `monotonic` measures time.
     """
 
     def __init__(
@@ -58,10 +62,10 @@ class AnthropicFetcher:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         pages = ReportPages(client, base_url=base_url, api_key=api_key)
-        self._api = AnthropicApi(pages, identity or AnyAccount(), KnownCosts(pages).recognise)
+        api = AnthropicApi(pages, identity or AnyAccount(), KnownCosts(pages).recognise)
+        self._reports = Reports(api, by_api_key=by_api_key)
         self._since = since
-        self._days = RememberedDays(closed_days)
-        self._by_api_key = by_api_key
+        self._days = RememberedDays(closed_days, best_report=ANALYTICS_COST)
         self._clock = clock
         self._monotonic = monotonic
         self._refused: dict[str, float] = {}
@@ -87,67 +91,92 @@ class AnthropicFetcher:
             raise
 
     async def _billed(self, today: date, now: float) -> Fetched[AnthropicSpend]:
-        """From analytics/cost, with cost_report for the days before it begins."""
-        notes = await self._close_days(today)
+        """From analytics/cost, with cost_report for the days that it does not reach."""
+        importing, notes = await self._close_days(today)
         (yesterdays, earlier), (todays, later) = await both(
-            self._analytics(today - DAY, today - DAY, "1d") if self._since < today else _nothing(),
-            self._analytics(today, today, "1h"),
+            self._reports.analytics(today - DAY, today - DAY, "1d") if self._since < today else _nothing(),
+            self._reports.analytics(today, today, "1h"),
         )
         refreshed = min((at for at in (earlier, later) if at is not None), default=int(now * 1000))
-        spend = self._spend(today, [*yesterdays, *todays], notes, estimated=bool(notes))
+        spend = await self._spend(today, [*yesterdays, *todays], importing, notes, estimated=bool(notes))
         return Fetched(spend, min(refreshed, int(now * 1000)))
 
     async def _estimated(self, today: date, now: float) -> Fetched[AnthropicSpend]:
         """From the older reports: cost for closed days and yesterday, priced usage for today."""
-        for first, last in self._days.missing(self._since, today - 2 * DAY):
-            await self._days.close(first, last, await self._cost_report(first, last))
+        due = self._days.due(self._since, today - 2 * DAY, today=today, report=COST_REPORT)
+        await self._import(due, COST_REPORT, self._reports.cost_report)
+        importing = self._progress(self._since, today)
         yesterdays, (todays, lacking) = await both(
-            self._cost_report(today - DAY, today - DAY) if self._since < today else _no_rows(),
-            self._priced_usage(today),
+            self._reports.cost_report(today - DAY, today - DAY) if self._since < today else _no_rows(),
+            self._reports.priced_usage(today),
         )
-        spend = self._spend(today, [*yesterdays, *todays], [OPEN_DAYS_NOTE, *lacking], estimated=True)
+        notes = [OPEN_DAYS_NOTE, *lacking]
+        spend = await self._spend(today, [*yesterdays, *todays], importing, notes, estimated=True)
         return Fetched(spend, int(now * 1000))
 
-    async def _close_days(self, today: date) -> list[str]:
-        """Fetch and remember every closed day that is not yet known, window by window; notes on what is lacking."""
-        for first, last in self._days.missing(max(self._since, ANALYTICS_FIRST_DAY), today - 2 * DAY):
-            rows, _ = await self._analytics(first, last, "1d")
-            await self._days.close(first, last, rows)
-        older = self._days.missing(self._since, min(ANALYTICS_FIRST_DAY, today - DAY) - DAY)
-        if older and self._may_ask(COST_REPORT):
+    async def _close_days(self, today: date) -> tuple[Progress | None, list[str]]:
+        """Import closed days as far as time allows: what is still to be imported, and notes on what is lacking."""
+        first = max(self._since, ANALYTICS_FIRST_DAY, today - ANALYTICS_REACH)
+        due = self._days.due(first, today - 2 * DAY, today=today, report=ANALYTICS_COST)
+        await self._import(due, ANALYTICS_COST, self._analytics_by_day)
+        beyond = self._days.missing(self._since, min(first, today - DAY) - DAY)
+        if not beyond:
+            return self._progress(first, today), []
+        if self._may_ask(COST_REPORT):
             try:
-                for first, last in older:
-                    await self._days.close(first, last, await self._cost_report(first, last))
+                await self._import(beyond, COST_REPORT, self._reports.cost_report)
             except EndpointRefused as error:
                 self._note_refusal(COST_REPORT, error)
             else:
-                return []
-        return [OLDER_DAYS_NOTE] if older else []
+                return self._progress(self._since, today), []
+        return self._progress(first, today), [beyond_reach_note(beyond)]
 
-    async def _analytics(self, first: date, last: date, width: str) -> tuple[tuple[CostRow, ...], int | None]:
-        groups = ["model", "workspace_id", *(["api_key_id"] if self._by_api_key else [])]
-        params = [*_range(first, last), ("time_bucket_width", width), ("limit", "1000"), *_grouped(groups)]
-        report = await self._api.report(ANALYTICS_COST, params)
-        return cost_rows(read_analytics(report.rows, first, last)), report.refreshed_at
+    async def _import(self, windows: Sequence[Window], report: str, ask: Ask) -> None:
+        """Ask for closed days window by window, until all are known or the time for importing is over.
 
-    async def _cost_report(self, first: date, last: date) -> tuple[CostRow, ...]:
-        params = [*_range(first, last), ("bucket_width", "1d"), ("limit", "31")]
-        report = await self._api.report(COST_REPORT, [*params, *_grouped(["workspace_id", "description"])])
-        return cost_rows(read_cost_report(report.rows, first, last))
+        A window that takes too long is asked for in smaller ones the next time, so that an import always goes on.
+        """
+        deadline = self._monotonic() + _IMPORT_TIME
+        for first, last in windows:
+            if self._monotonic() >= deadline:
+                return
+            try:
+                rows = await ask(first, last)
+            except (asyncio.CancelledError, UpstreamTimeout):
+                self._days.shorten_windows()
+                raise
+            await self._days.close(first, last, rows, Confirmed(int(self._clock() * 1000), report))
+            if len(windows) > 1:
+                logger.info("anthropic: the cost of {} to {} is imported", first, last)
 
-    async def _priced_usage(self, today: date) -> tuple[tuple[CostRow, ...], tuple[str, ...]]:
-        groups = ["model", "workspace_id", "service_tier", "context_window"]
-        groups += ["api_key_id"] if self._by_api_key else []
-        params = [*_range(today, today), ("bucket_width", "1h"), ("limit", "24"), *_grouped(groups)]
-        report = await self._api.report(USAGE_REPORT, params)
-        priced = estimate(report.rows, today)
-        return cost_rows(priced.costs), priced.notes
+    async def _analytics_by_day(self, first: date, last: date) -> CostRows:
+        rows, _ = await self._reports.analytics(first, last, "1d")
+        return rows
 
-    def _spend(
-        self, today: date, open_rows: Iterable[CostRow], notes: Iterable[str], *, estimated: bool
+    def _progress(self, first: date, today: date) -> Progress | None:
+        """How many of the closed days from `first` on are known; None if all are."""
+        unknown = self._days.unknown(first, today - 2 * DAY)
+        total = (today - DAY - first).days
+        return Progress("days of cost", total - unknown, total) if unknown else None
+
+    async def _spend(
+        self,
+        today: date,
+        open_rows: Iterable[CostRow],
+        importing: Progress | None,
+        notes: Iterable[str],
+        *,
+        estimated: bool,
     ) -> AnthropicSpend:
-        closed = self._days.rows(self._since, today - 2 * DAY)
-        return AnthropicSpend(self._since, today, (*closed, *open_rows), estimated=estimated, notes=tuple(notes))
+        return AnthropicSpend(
+            self._since,
+            today,
+            tuple(open_rows),
+            closed=await self._days.sums(self._since, today - 2 * DAY),
+            estimated=estimated,
+            notes=tuple(notes),
+            importing=importing,
+        )
 
     def _may_ask(self, path: str) -> bool:
         refused = self._refused.get(path)
@@ -159,21 +188,17 @@ class AnthropicFetcher:
         self._refused[path] = self._monotonic()
 
 
-def _range(first: date, last: date) -> Params:
-    form = "%Y-%m-%dT%H:%M:%SZ"
-    return [
-        ("starting_at", midnight(first).strftime(form)),
-        ("ending_at", midnight(last + DAY).strftime(form)),
-    ]
+def beyond_reach_note(windows: Sequence[Window]) -> str:
+    """Which days are not counted, and why."""
+    return (
+        f"Days from {windows[0][0]} to {windows[-1][1]} are not counted: analytics/cost does not reach back so far, "
+        "and this key may not read cost_report."
+    )
 
 
-def _grouped(names: Iterable[str]) -> Params:
-    return [("group_by[]", name) for name in names]
-
-
-async def _nothing() -> tuple[tuple[CostRow, ...], int | None]:
+async def _nothing() -> tuple[CostRows, int | None]:
     return (), None
 
 
-async def _no_rows() -> tuple[CostRow, ...]:
+async def _no_rows() -> CostRows:
     return ()

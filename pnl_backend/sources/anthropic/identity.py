@@ -38,7 +38,7 @@ class KnownCosts:
         return []
 
     async def _analytics(self, first: date, last: date) -> Costs:
-        grouped = [("time_bucket_width", "1d"), ("limit", "1000"), ("group_by[]", "model")]
+        grouped = [("time_bucket_width", "1d"), ("order_by", "time"), ("limit", "1000"), ("group_by[]", "model")]
         report = await self._pages.report(ANALYTICS_COST, [*_range(first, last), *grouped])
         return read_analytics(report.rows, first, last)
 
