@@ -9,7 +9,8 @@ import inspect
 import pkgutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ DOCUMENTED_BASES = frozenset({"pydantic", "pydantic_settings", "prometheus_clien
 """Their documentation says how to subclass them: models, settings, collectors."""
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path, ast.parse(path.read_text())
+@cache
+def sources() -> Sequence[tuple[Path, ast.Module]]:
+    """Our modules, parsed once for all tests."""
+    return [(path, ast.parse(path.read_text())) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
 def is_private(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from functools import cache
 from importlib.metadata import packages_distributions, version
 
 import pytest
@@ -12,10 +13,12 @@ import pytest
 from tests.dependencies import scan
 from tests.dependencies.relied_on import DOCUMENTED_MODULES, RELIED_ON, Reliance
 
+distributions = cache(packages_distributions)
+
 
 def installed(reliance: Reliance) -> str:
     package = reliance.owner.partition(".")[0]
-    (distribution, *_) = packages_distributions()[package]
+    (distribution, *_) = distributions()[package]
     return f"{distribution} {version(distribution)}"
 
 
@@ -49,13 +52,25 @@ def test_it_is_used_where_the_list_says(reliance: Reliance) -> None:
 
 def definitions(name: str) -> list[str]:
     """The source of every class and function of ours with a name; of a whole module that sets or uses it."""
-    found: list[str] = []
+    found = [ast.unparse(node) for node in made().get(name, [])]
+    return found + [ast.unparse(tree) for (_, tree), names in zip(scan.sources(), used(), strict=True) if name in names]
+
+
+@cache
+def made() -> dict[str, list[ast.AST]]:
+    """Our classes and functions by name."""
+    found: dict[str, list[ast.AST]] = {}
     for _, tree in scan.sources():
-        nodes = list(ast.walk(tree))
-        made = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        found += [ast.unparse(node) for node in nodes if isinstance(node, made) and node.name == name]
-        found += [ast.unparse(tree)] * any(isinstance(node, ast.Name) and node.id == name for node in nodes)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                found.setdefault(node.name, []).append(node)
     return found
+
+
+@cache
+def used() -> list[set[str]]:
+    """The names that each of our modules uses."""
+    return [{node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} for _, tree in scan.sources()]
 
 
 def test_no_private_name_is_used_beyond_the_list() -> None:
