@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import aiohttp
 
-from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, shown_sources
+from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, account_checks, shown_sources
 from pnl_backend.cache.redis_client import try_out
+from pnl_backend.domain.accounts import Account
+from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import FetchError, StoreError
+from pnl_backend.ingest.account_check import AccountCheck
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.accounts import KnownAccounts
+from pnl_backend.ledger.sqlite.reading import accounts_of
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.settings.model import Settings
 from pnl_backend.settings.text import notices
-from pnl_backend.sources.base import Fetcher, NoClosedDays, UpstreamClient, describe_problem
+from pnl_backend.sources.base import NoClosedDays, UpstreamClient, describe_problem
 from pnl_backend.sources.source_type import Setup, Unconfigured
 
 Status = Literal["ok", "note", "warning", "problem"]
@@ -49,13 +55,7 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
     if settings.demo_mode:
         yield Finding("upstreams", "ok", "DEMO: the built-in simulator replaces every upstream")
         return
-    async with aiohttp.ClientSession() as session:
-        client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)
-        setup = Setup(client, since=datetime.now(UTC).date(), closed_days=NoClosedDays())
-        findings = await asyncio.gather(
-            *(_upstream(source, source.build(setup), settings) for source in shown_sources(settings))
-        )
-    for finding in findings:
+    for finding in (findings := await _upstreams(settings)):
         yield finding
     if not settings.any_source:
         yield Finding("upstreams", "problem", "no source is configured: there would be no figure to show")
@@ -103,10 +103,40 @@ async def _redis(settings: Settings) -> Finding:
     )
 
 
-async def _upstream(source: Source, fetcher: Fetcher[Any] | Unconfigured, settings: Settings) -> Finding:
+async def _upstreams(settings: Settings) -> list[Finding]:
+    """What each source answers, and whether it answers for the account whose facts the ledger holds."""
+    sources = shown_sources(settings)
+    async with AsyncExitStack() as stack:
+        client = UpstreamClient(
+            await stack.enter_async_context(aiohttp.ClientSession()), timeout=settings.fetch_timeout_ms / 1000
+        )
+        setup = Setup(client, since=datetime.now(UTC).date(), closed_days=NoClosedDays())
+        checks: Mapping[str, AccountCheck] = {}
+        with suppress(StoreError):  # there is no ledger yet, or none that can be read
+            checks = account_checks(
+                sources, _Unchanged(await stack.enter_async_context(accounts_of(settings.database)))
+            )
+        return await asyncio.gather(*(_upstream(one, setup, checks.get(one.name), settings) for one in sources))
+
+
+class _Unchanged:
+    """The accounts of a ledger; nothing is noted in it."""
+
+    def __init__(self, accounts: KnownAccounts) -> None:
+        self.account = accounts.account
+        self.evidence = accounts.evidence
+
+    async def note_account(self, source: SourceName, account: Account) -> None:
+        """Leave the ledger as it is."""
+
+
+async def _upstream(source: Source, setup: Setup, check: AccountCheck | None, settings: Settings) -> Finding:
     name = source.type.breaker
+    fetcher = source.build(setup if check is None else replace(setup, identity=check))
     try:
         async with asyncio.timeout(min(CALLS_PER_FETCH * settings.fetch_timeout_ms / 1000, LONGEST_ATTEMPT)):
+            if check is not None and not isinstance(fetcher, Unconfigured):
+                await check.check_host()
             fetched = await fetcher.fetch()
     except TimeoutError:
         return Finding(name, "warning", "did not answer in time; the server asks again by itself")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pnl_backend.commands import ledger_adjust
+from pnl_backend.commands import ledger_adjust, ledger_adopt
 from pnl_backend.commands.common import Subparsers
 
-ACTIONS = (ledger_adjust,)
+ACTIONS = (ledger_adjust, ledger_adopt)
 
 
 def add(subparsers: Subparsers) -> None:

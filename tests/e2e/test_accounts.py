@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pnl_backend.simulator import Book, Simulator
-from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.support.server import FAST, ServerProcess, command, upstream_env
 
 FACTS = ("fills", "settlements", "transfers", "positions", "deals", "cost_days")
 SOURCES = ("kalshi", "anthropic", "johns")
@@ -161,3 +161,83 @@ async def test_a_new_ledger_takes_nothing_from_the_cache_of_another_account(star
     shown = await server.until("/api/pnl/current", is_live("anthropic", "johns"))
     assert shown["data"]["sources"]["kalshi"]["status"] == "degraded"
     assert shown["data"]["components"]["kalshi"]["balance"] == 0
+
+
+async def test_a_moved_host_of_the_same_account_can_be_adopted(start, simulator, tmp_path):
+    server = await start()
+    before = await booked(server)
+    kept = facts(server)
+    moved = {"KALSHI_API_URL": simulator.kalshi_url.replace("127.0.0.1", "localhost")}
+    moved["JOHNS_REVENUE_URL"] = simulator.revenue_url.replace("127.0.0.1", "localhost")
+    moved["ANTHROPIC_API_URL"] = simulator.anthropic_url.replace("127.0.0.1", "localhost")
+    server = await start(**moved)
+    for source in SOURCES:
+        await refused(server, source)
+        code, said = await command(tmp_path, "ledger", "adopt", source, **server.env)
+        assert (code, "in use" in said) == (1, True), "the server runs"
+    assert await server.stop() == 0
+    for source, fact in zip(SOURCES, ("fill ", "its id ", "deal "), strict=True):
+        code, said = await command(tmp_path, "ledger", "adopt", source, **server.env)
+        assert (code, fact in said, len(said.splitlines())) == (0, True, 1), said
+    await server.start()
+    shown = await server.until("/api/pnl/current", is_live())
+    assert shown["data"]["components"]["kalshi"] == before["components"]["kalshi"]
+    assert facts(server) == kept
+
+
+async def test_another_account_is_adopted_by_force_alone_and_its_predecessor_does_not_count(start, simulator, tmp_path):
+    server = await start()
+    await booked(server)
+    server = await start(**other_account(simulator))
+    await refused(server, "kalshi")
+    kept = facts(server)
+    assert await server.stop() == 0
+    snapshots = server.rows("SELECT * FROM snapshots")
+    code, said = await command(tmp_path, "ledger", "adopt", "kalshi", **server.env)
+    assert (code, "AccountChanged" in said, "--force" in said, "set aside" in said) == (1, True, True, True)
+    assert facts(server) == kept
+    code, said = await command(tmp_path, "ledger", "adopt", "kalshi", "--force", **server.env)
+    assert (code, "set aside" in said) == (0, True), said
+    held = {kind for (kind,) in server.rows("SELECT DISTINCT kind FROM set_aside WHERE source = 'kalshi'")}
+    assert held == {"fills", "settlements", "transfers", "positions"}
+    assert server.rows("SELECT count(*) FROM set_aside") == [(sum(len(kept[table]) for table in held),)]
+    assert server.rows("SELECT * FROM snapshots") == snapshots
+    await server.start()
+    truth = simulator.truth(simulator.kalshi.user_ids[1]).kalshi
+    shown = (await server.until("/api/pnl/current", is_live()))["data"]["components"]["kalshi"]
+    assert shown["positions"] == 5
+    assert shown["pnl"] == pytest.approx(float(truth.pnl), abs=0.01)
+    assert shown["fees"] == pytest.approx(float(truth.fees), abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nobody", "there are kalshi, anthropic, johns"), ("kalshi", "there is no ledger")]
+)
+async def test_what_cannot_be_adopted_is_one_line(simulator, tmp_path, name, words):
+    env = upstream_env(simulator, simulator.credentials())
+    code, said = await command(tmp_path, "ledger", "adopt", name, **env)
+    assert (code, words in said, len(said.splitlines())) == (1, True, 1), said
+    assert not list(tmp_path.glob("data/*.db"))
+
+
+async def test_an_account_that_does_not_answer_is_not_adopted(start, simulator, tmp_path):
+    server = await start()
+    await booked(server)
+    assert await server.stop() == 0
+    held = server.rows("SELECT * FROM accounts")
+    await simulator.kill("kalshi")
+    code, said = await command(tmp_path, "ledger", "adopt", "kalshi", "--force", **server.env)
+    assert (code, "cannot be reached" in said, len(said.splitlines())) == (1, True, 1), said
+    assert server.rows("SELECT * FROM accounts") == held
+
+
+async def test_the_check_finds_another_account_and_notes_nothing(start, simulator, tmp_path):
+    server = await start()
+    await booked(server)
+    code, said = await command(tmp_path, "check", **server.env)
+    assert (code, "another account" in said) == (0, False), said
+    held = server.rows("SELECT * FROM accounts")
+    code, said = await command(tmp_path, "check", **(server.env | other_account(simulator)))
+    (line,) = [line for line in said.splitlines() if "another account" in line]
+    assert (code, line.split()[:2], "ledger adopt kalshi" in line) == (1, ["problem", "kalshi"], True)
+    assert server.rows("SELECT * FROM accounts") == held

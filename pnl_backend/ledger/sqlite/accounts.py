@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -9,11 +10,12 @@ from decimal import Decimal
 
 from pnl_backend.domain.accounts import Account, Evidence
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
-from pnl_backend.domain.ledger_facts import Fill
-from pnl_backend.domain.money import ZERO
+from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import SourceName
+from pnl_backend.ledger.sqlite import adjustments, transfers
 from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.facts import Facts, read_fill
+from pnl_backend.ledger.sqlite.facts import read_fill
+from pnl_backend.ledger.sqlite.readers import Reads
 
 _ACCOUNT = "SELECT host, id, name FROM accounts WHERE source = ?"
 _NOTE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)"
@@ -34,8 +36,9 @@ JOIN fills AS f ON f.fill_id = (
 )
 ORDER BY at DESC
 """  # noqa: S608 - constants
+_TRANSFERS = f"SELECT * FROM transfers WHERE id IS NOT NULL ORDER BY created_at DESC LIMIT {_SAMPLE}"  # noqa: S608
 _POSITIONS = f"""
-SELECT ticker, realized, fees FROM positions WHERE realized <> '0' ORDER BY changed_at DESC LIMIT {_SAMPLE}
+SELECT ticker, realized, fees FROM positions WHERE realized <> '0' AND subaccount = 0 ORDER BY changed_at DESC LIMIT {_SAMPLE}
 """  # noqa: S608
 _DEALS = f"SELECT id FROM deals GROUP BY id ORDER BY max(seen_at) DESC LIMIT {_SAMPLE}"  # noqa: S608
 _COSTS = f"""
@@ -43,41 +46,97 @@ SELECT day, amount FROM costs WHERE day IN (SELECT day FROM cost_days ORDER BY d
 """  # noqa: S608
 
 
-class Accounts:
-    """The accounts of one ledger; every method raises StoreError."""
+_FACTS: Mapping[SourceName, Sequence[str]] = {
+    KALSHI: ("fills", "settlements", "transfers", "transfer_states", "positions"),
+    ANTHROPIC: ("costs", "cost_days"),
+    JOHNS: ("deals",),
+}
+"""The tables that hold the facts of each source."""
+_PROGRESS: Mapping[SourceName, Sequence[str]] = {KALSHI: ("walks", "imports")}
+"""The tables that say how far each source's facts were read."""
 
-    def __init__(self, database: Database, facts: Facts, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
-        self._facts = facts
-        self._clock = clock
+
+class KnownAccounts:
+    """The accounts of a ledger that is only read; every method raises StoreError."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
 
     async def account(self, source: SourceName) -> Account | None:
         """The account that the facts of a source are of; None if none was noted yet."""
-        rows = await self._database.read(_ACCOUNT, (source,))
+        rows = await self._reads.read(_ACCOUNT, (source,))
         return Account(*rows[0]) if rows else None
-
-    async def note_account(self, source: SourceName, account: Account) -> None:
-        """Hold from now on that the facts of a source are of this account."""
-        row = (source, account.host, account.id, account.name, int(self._clock() * 1000))
-        await self._database.write(lambda connection: connection.execute(_NOTE, row))
 
     async def evidence(self, source: SourceName) -> Evidence:
         """Facts of a source, if there are any: the newest, and of the fills some of every time."""
         if source == KALSHI:
-            positions = await self._database.read(_POSITIONS)
+            positions = await self._reads.read(_POSITIONS)
             return Evidence(
-                fills=await self._fills(),
-                transfers=tuple([one for one in await self._facts.transfers() if one.id][-_SAMPLE:]),
+                fills=tuple(map(read_fill, await self._reads.read(_FILLS))),
+                transfers=tuple(map(transfers.transfer, await self._reads.read(_TRANSFERS))),
                 positions={ticker: (Decimal(realized), Decimal(fees)) for ticker, realized, fees in positions},
             )
         if source == JOHNS:
-            return Evidence(deals=tuple(deal for (deal,) in await self._database.read(_DEALS)))
+            return Evidence(deals=tuple(deal for (deal,) in await self._reads.read(_DEALS)))
         if source == ANTHROPIC:
-            return Evidence(costs=_by_day(await self._database.read(_COSTS)))
+            return Evidence(costs=_by_day(await self._reads.read(_COSTS)))
         return Evidence()
 
-    async def _fills(self) -> tuple[Fill, ...]:
-        return tuple(map(read_fill, await self._database.read(_FILLS)))
+
+class Accounts(KnownAccounts):
+    """The accounts of a ledger; every method raises StoreError. `clock` gives seconds."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(database)
+        self._database = database
+        self._clock = clock
+
+    async def note_account(self, source: SourceName, account: Account) -> None:
+        """Hold from now on that the facts of a source are of this account."""
+        row = (source, account.host, account.id, account.name, self._now())
+        await self._database.write(lambda connection: connection.execute(_NOTE, row))
+
+    async def replace_account(self, source: SourceName, account: Account) -> int:
+        """Set aside all facts of a source and hold another account; returns the number of facts.
+
+        They are kept in the table `set_aside` and count no more; snapshots stay as they were published.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            now = self._now()
+            held = connection.execute(_ACCOUNT, (source,)).fetchone()
+            moved = sum(
+                _set_aside(connection, source, held and held[2], table, now) for table in _FACTS.get(source, ())
+            )
+            _reverse_adjustments(connection, source, now)
+            for table in _PROGRESS.get(source, ()):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+            connection.execute(_NOTE, (source, account.host, account.id, account.name, now))
+            return moved
+
+        return await self._database.write(work)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _set_aside(connection: sqlite3.Connection, source: SourceName, account: str | None, table: str, at: int) -> int:
+    """Move every row of a table to `set_aside`, as a JSON object; returns their number."""
+    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    fact = ", ".join(f"'{name}', {name}" for name in columns)
+    sql = f"INSERT INTO set_aside SELECT ?, ?, ?, '{table}', json_object({fact}) FROM {table}"  # noqa: S608 - constants
+    connection.execute(sql, (at, source, account))
+    return connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 - constants
+
+
+def _reverse_adjustments(connection: sqlite3.Connection, source: SourceName, noted_at: int) -> None:
+    """Book the opposite of a source's adjustments, which are never deleted."""
+    booked = [adjustments.adjustment(row) for row in connection.execute(adjustments.ALL)]
+    total = sum((one.amount for one in booked if one.account == source), ZERO)
+    if total:
+        reason = "reversed: the account that this was of has been set aside"
+        at = min(one.at for one in booked if one.account == source)
+        connection.execute(adjustments.ADD, (source, exact(-total), "other", reason, at, noted_at))
 
 
 def _by_day(rows: Sequence[Sequence[str]]) -> Mapping[date, Decimal]:

@@ -11,7 +11,7 @@ from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.readers import Row
 
 ALL = "SELECT account, amount, kind, reason, at, noted_at, id FROM adjustments ORDER BY at, id"
-_ADD = "INSERT INTO adjustments (account, amount, kind, reason, at, noted_at) VALUES (?, ?, ?, ?, ?, ?)"
+ADD = "INSERT INTO adjustments (account, amount, kind, reason, at, noted_at) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Adjustments:
@@ -25,7 +25,7 @@ class Adjustments:
         row = (one.account, exact(one.amount), one.kind, one.reason, one.at, one.noted_at)
 
         def work(connection: sqlite3.Connection) -> int:
-            return int(connection.execute(_ADD, row).lastrowid or 0)
+            return int(connection.execute(ADD, row).lastrowid or 0)
 
         return await self._database.write(work)
 

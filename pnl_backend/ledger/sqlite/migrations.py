@@ -186,6 +186,13 @@ CREATE TABLE imports (
     + older_names.KALSHI_TRADES
 )
 
+_SET_ASIDE = """
+-- Facts of an account that the ledger no longer counts, as they were; `account` is its name, NULL if it had none.
+CREATE TABLE set_aside (
+    at INTEGER NOT NULL, source TEXT NOT NULL, account TEXT, kind TEXT NOT NULL, fact TEXT NOT NULL
+) STRICT;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -207,6 +214,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_ACCOUNTS),
     _step(_TRANSFERS),
     _step(_SETTLED_MARKETS),
+    _step(_SET_ASIDE),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import adjustments
+from pnl_backend.ledger.sqlite.accounts import KnownAccounts
 from pnl_backend.ledger.sqlite.history import Ranges
 from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION
@@ -22,22 +23,30 @@ from pnl_backend.ledger.sqlite.rollups import Calendar
 @asynccontextmanager
 async def history_of(path: Path, *, timezone: str) -> AsyncIterator[Ranges]:
     """The ranges of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
-    _check(path)
-    readers = Readers(path, count=1)
-    await readers.open()
-    try:
+    async with _readers(path) as readers:
         yield Ranges(readers, Calendar(ZoneInfo(timezone)))
-    finally:
-        await readers.close()
+
+
+@asynccontextmanager
+async def accounts_of(path: Path) -> AsyncIterator[KnownAccounts]:
+    """The accounts of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
+    async with _readers(path) as readers:
+        yield KnownAccounts(readers)
 
 
 async def adjustments_of(path: Path) -> list[Adjustment]:
     """The adjustments of the ledger at `path`, oldest first; StoreError as above."""
+    async with _readers(path) as readers:
+        return [adjustments.adjustment(row) for row in await readers.read(adjustments.ALL)]
+
+
+@asynccontextmanager
+async def _readers(path: Path) -> AsyncIterator[Readers]:
     _check(path)
     readers = Readers(path, count=1)
     await readers.open()
     try:
-        return [adjustments.adjustment(row) for row in await readers.read(adjustments.ALL)]
+        yield readers
     finally:
         await readers.close()
 

@@ -73,7 +73,7 @@ class Store:
             on_standby=self._run.on_standby,
         )
         self.facts = Facts(self._database)
-        self.accounts = Accounts(self._database, self.facts, clock)
+        self.accounts = Accounts(self._database, clock)
         self.markets = KnownMarkets(self._database, self._run.markets)
         """The account's markets, and how far its settled ones were read."""
         self._history = Ranges(self._database, Calendar(zone))  # of its own: a calendar belongs to one thread
