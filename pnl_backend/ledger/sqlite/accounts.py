@@ -38,7 +38,8 @@ ORDER BY at DESC
 """  # noqa: S608 - constants
 _TRANSFERS = f"SELECT * FROM transfers WHERE id IS NOT NULL ORDER BY created_at DESC LIMIT {_SAMPLE}"  # noqa: S608
 _POSITIONS = f"""
-SELECT ticker, realized, fees FROM positions WHERE realized <> '0' AND subaccount = 0 ORDER BY changed_at DESC LIMIT {_SAMPLE}
+SELECT ticker, realized, fees FROM positions WHERE realized <> '0' AND subaccount = 0
+ORDER BY changed_at DESC LIMIT {_SAMPLE}
 """  # noqa: S608
 _DEALS = f"SELECT id FROM deals GROUP BY id ORDER BY max(seen_at) DESC LIMIT {_SAMPLE}"  # noqa: S608
 _COSTS = f"""
