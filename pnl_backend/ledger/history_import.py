@@ -12,8 +12,11 @@ from loguru import logger
 from pnl_backend.domain.readings import Progress, Reading, SourceName
 from pnl_backend.ledger.periodic_job import PeriodicJob
 
-LOOK_EVERY = 5.0
+LOOK_EVERY = 1.0
 """Seconds between two looks at whether something is due."""
+
+RETRY = 5.0
+"""Seconds until the first attempt after a failure."""
 
 State = Literal["waiting", "importing", "failing", "complete"]
 
@@ -47,7 +50,7 @@ class HistoryImport:
             "settled markets",
             importer.read_due,
             every=LOOK_EVERY,
-            retry=LOOK_EVERY,
+            retry=RETRY,
             on_run=self._ended,
             clock=clock,
             monotonic=monotonic,
@@ -95,7 +98,7 @@ class HistoryImport:
                 await self._job.run_if_due()
             except Exception:
                 logger.exception("the import of settled markets failed, it is tried again")
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(RETRY)
             await asyncio.sleep(max(self._job.due - self._monotonic(), 0.1))
 
     def _ended(self, _seconds: float, code: str | None) -> None:

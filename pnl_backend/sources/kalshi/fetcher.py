@@ -83,6 +83,7 @@ class KalshiFetcher:
         self._settled: dict[MarketKey, Position] = {}
         self._left_to_importer: set[MarketKey] = set()
         self._complete_until: int | None = None
+        self._unexplained_cash: Decimal | None = None
 
     async def fetch(self) -> Fetched[KalshiPortfolio]:
         """One account; raises FetchError."""
@@ -106,6 +107,7 @@ class KalshiFetcher:
             _notes(unexplained.values()),
         )
         self._last, self._complete_until = unexplained | listed, as_of
+        self._look_for_corrections(portfolio)
         return Fetched(portfolio, as_of)
 
     async def _settle(
@@ -144,6 +146,19 @@ class KalshiFetcher:
             if self.importer.progress() is None:
                 self.importer.request()
         return due[:MOST_AT_ONCE] if self.importer.progress() is None else ()
+
+    def _look_for_corrections(self, portfolio: KalshiPortfolio) -> None:
+        """Have settled markets read again when cash moved as no market did: a transfer, or a corrected outcome.
+
+        What moved while no fetch was made is not known, so the first fetch has them read again too.
+        """
+        if portfolio.importing is not None:
+            return
+        spent = sum((position.cost for position in portfolio.positions), ZERO)
+        unexplained = portfolio.balance + spent + portfolio.fees - portfolio.realized_pnl
+        if unexplained != self._unexplained_cash:
+            self.importer.doubt()
+        self._unexplained_cash = unexplained
 
     async def _as_of(self) -> int:
         """Up to when Kalshi's data is complete, ms; where that is not served, the moment of this request."""

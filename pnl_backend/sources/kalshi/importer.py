@@ -1,4 +1,4 @@
-"""Reads the markets of an account that have settled: all of them once, and again once a day.
+"""Reads the markets of an account that have settled: all of them once, again once a day, and when cash says so.
 
 Kalshi lists settled markets under `/portfolio/positions`, and those of completed events some months later under
 `/historical/positions` alone. Neither list promises an order, so each pass reads a whole list; what settles between
@@ -24,6 +24,10 @@ from pnl_backend.sources.markets import MarketStore
 AGAIN_AFTER_MS = DAY_MS
 """After this time a list is read again."""
 
+SOONEST_AGAIN = 5.0
+SHARE = 0.02
+"""A list is read again at the earliest after these seconds, and no more than this share of the time is spent on it."""
+
 LAPSED_AFTER_MS = 7 * DAY_MS
 """A list that was last read longer ago than this leaves the account incomplete: settlements go to the archive."""
 
@@ -42,18 +46,26 @@ class MarketImporter:
         store: MarketStore,
         subaccounts: Sequence[int],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._store = store
         self._subaccounts = subaccounts
         self._clock = clock
+        self._monotonic = monotonic
         self._requested_at = 0
+        self._doubted_at = 0
+        self._next_again = monotonic()
         self._logged_at = 0
         self._unwritten = False
 
     def request(self) -> None:
         """Read every list again from now on: more has settled than is worth asking for one by one."""
         self._requested_at = self._now()
+
+    def doubt(self) -> None:
+        """Read every list again soon: cash moved as no known market did; an outcome was corrected perhaps."""
+        self._doubted_at = self._now()
 
     def progress(self) -> Progress | None:
         """What is missing until every market is known, and rows so far; None if nothing is."""
@@ -75,9 +87,15 @@ class MarketImporter:
     async def read_due(self) -> None:
         """Read each list that is due, from where the last pass ended; raises FetchError."""
         first = any(self._first(name) for name, _, _ in self._lists())
+        began = self._monotonic()
+        read = False
         for name, path, params in self._lists():
             while self._is_due(name):
                 await self._pass(name, path, params)
+                read = True
+        if read:
+            ended = self._monotonic()
+            self._next_again = ended + max(SOONEST_AGAIN, (ended - began) / SHARE)
         if first:
             total = self._store.closed_except(())
             logger.info("Kalshi: the import is complete, {} markets of the account are known", total.count)
@@ -97,7 +115,8 @@ class MarketImporter:
         read = self._store.list_read(name)
         if read is None or read.complete_at is None or read.cursor:
             return True
-        return read.complete_at < max(self._requested_at, self._now() - AGAIN_AFTER_MS)
+        doubted_at = self._doubted_at if self._monotonic() >= self._next_again else 0
+        return read.complete_at < max(self._requested_at, doubted_at, self._now() - AGAIN_AFTER_MS)
 
     async def _pass(self, name: str, path: str, params: Params) -> None:
         """Read one list to its end; each page is saved with the cursor of the next one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -170,6 +171,43 @@ async def test_a_market_that_opens_and_settles_between_two_fetches_is_not_missed
         run.assert_exact(await run.poll())
 
 
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_corrected_outcome_of_a_settled_market_is_found_by_the_cash_that_it_moves(
+    desk, simulator, archived, stopped, monkeypatch
+):
+    monkeypatch.setattr(importer, "SOONEST_AGAIN", 0.0)
+    ticker = held(simulator)[0]
+    async with desk() as run:
+        settle(simulator, ticker)
+        if archived:
+            simulator.kalshi.archive([ticker])
+        for _ in range(2):
+            await run.poll()
+            await run.imported()
+        run.assert_exact(await run.poll())
+        asked = simulator.requests["kalshi"]["/historical/positions"]
+        await run.imported()
+        assert simulator.requests["kalshi"]["/historical/positions"] == asked, "nothing is read again without a reason"
+        if not stopped:
+            simulator.kalshi.revise(ticker, "no")
+            await run.poll()
+            await until_exact(run)
+    if stopped:
+        simulator.kalshi.revise(ticker, "no")
+        async with desk() as run:
+            await run.poll()
+            await until_exact(run)
+
+
+async def until_exact(run: Desk) -> None:
+    """Read what is due until the account is exact; the import waits a little between two passes."""
+    async with asyncio.timeout(20):
+        while (await run.poll()).realized_pnl != run.simulator.truth().kalshi.realized_pnl:
+            await run.imported()
+    run.assert_exact(await run.poll())
+
+
 async def test_more_markets_than_are_worth_single_calls_are_left_to_the_import_and_the_reading_says_so(
     desk, simulator, monkeypatch
 ):
@@ -251,9 +289,8 @@ async def test_a_ledger_that_cannot_be_written_counts_what_was_imported(desk, si
             run.assert_exact(await run.poll(commit=False))
         await run.poll()
     async with desk() as run:
+        assert simulator.requests["kalshi"]["/historical/positions"] == 1
         run.assert_exact(await run.poll())
-        await run.imported()
-        assert simulator.requests["kalshi"]["/historical/positions"] == 1, "written as soon as it could be"
 
 
 async def test_an_account_that_is_forgotten_is_imported_anew(desk, simulator):
