@@ -198,6 +198,7 @@ class Aggregator:
             rules=self._rules,
             memo=self._memo,
             simulated=self._simulated,
+            configured=self._configured,
         )
 
     async def _run(self) -> None:

@@ -1,8 +1,35 @@
-"""A snapshot as the ledger keeps it: what was published, byte for byte, and its four sums in whole cents."""
+"""A snapshot as the ledger keeps it: what was published, byte for byte, its four sums in whole cents, and its marks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What to know of a snapshot's figures; names of sources are sorted.
+
+    `complete`: each source that was configured had given a reading of its whole history; `whole` names the sources
+    that had. `not_live` names those whose figures were not live, `estimated` says whether any figure is an estimate.
+    """
+
+    complete: bool = True
+    whole: tuple[str, ...] = ()
+    not_live: tuple[str, ...] = ()
+    estimated: bool = False
+
+
+UNMARKED = Marks()
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """Why every snapshot up to `to_seq` is no baseline any more, though it stays as it was published; `at` in ms."""
+
+    at: int
+    source: str
+    reason: str
+    to_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +50,6 @@ class Record:
     revenue_cents: int
     data: bytes
     detail: bytes
+    marks: Marks = UNMARKED
+    restated: bool = False
+    """Whether its history was found wrong later: such a snapshot is never compared with."""

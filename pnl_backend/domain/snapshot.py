@@ -19,6 +19,7 @@ from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI, AnthropicFigure
 from pnl_backend.domain.lines import Accounting, Contribution, Line, LineKind, Memo, Moment, PublishedLine
 from pnl_backend.domain.money import HUNDRED, ZERO, cents, percent
 from pnl_backend.domain.readings import Progress, Reading, Readings, SourceName, SourceStatus, Tier
+from pnl_backend.domain.record import Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Snapshot:
 
     `components` are the figures of each source, `lines` what the sources add to the totals. `stored` is False for the
     rare snapshot that had to be published while the ledger could not be written. `exact_net_pnl` is the net P&L before
-    any rounding, in USD; None in ledgers that did not keep it yet.
+    any rounding, in USD; None in ledgers that did not keep it yet. `complete` says whether each source that was
+    configured had given a reading of its whole history.
     """
 
     epoch: str
@@ -79,6 +81,7 @@ class Snapshot:
     simulated: bool = False
     stored: bool = True
     exact_net_pnl: Decimal | None = None
+    complete: bool = True
 
     @property
     def kalshi(self) -> KalshiFigures:
@@ -118,6 +121,21 @@ class Snapshot:
     def degraded(self) -> tuple[SourceName, ...]:
         return tuple(name for name, state in self.sources.items() if state.status == "degraded")
 
+    @property
+    def estimated(self) -> bool:
+        """Whether any source's figures are an estimate."""
+        return any(state.estimated for state in self.sources.values())
+
+    @property
+    def marks(self) -> Marks:
+        """What the ledger keeps to find this snapshot by."""
+        return Marks(
+            self.complete,
+            whole=tuple(sorted(name for name, state in self.sources.items() if state.is_complete)),
+            not_live=tuple(sorted(name for name, state in self.sources.items() if state.status != "live")),
+            estimated=self.estimated,
+        )
+
     def is_complete(self, configured: Set[SourceName]) -> bool:
         """Whether each configured source has given a reading: only such a snapshot is compared with."""
         return configured <= self.sources.keys() and all(self.sources[name].is_complete for name in configured)
@@ -156,11 +174,13 @@ def compute(
     memo: Memo | None = None,
     simulated: bool = False,
     verified: Mapping[SourceName, Verified] | None = None,
+    configured: Set[SourceName] | None = None,
 ) -> Snapshot:
     """One snapshot from one reading of each of the `sources`, in their order; `verified` is added to their states.
 
     `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
-    next; it must always be given the same rules.
+    next; it must always be given the same rules. The snapshot is complete if each of the `configured` sources is, all
+    of them without any; only a complete one has a trend.
     """
     rules, memo = rules or AgentRules(), memo or Memo()
     components: dict[SourceName, Any] = {}
@@ -181,18 +201,21 @@ def compute(
             published.append(rounded)
             attributed.append(AttributedLine(line.kind, line.name, rounded.amount, agent, line.parts, line.by_agent))
     lines = tuple(published)
+    expected = sources.keys() if configured is None else configured
+    complete = expected <= states.keys() and all(states[name].is_complete for name in expected)
     return Snapshot(
         epoch=epoch,
         seq=seq,
         at=at,
         components=components,
         lines=lines,
-        daily_trend=trend(_total(lines, "revenue") - _total(lines, "expense"), baseline),
+        daily_trend=trend(_total(lines, "revenue") - _total(lines, "expense"), baseline if complete else None),
         sources=states,
         costs=cost_breakdown(attributed),
         agents=attribute(attributed),
         simulated=simulated,
         exact_net_pnl=exact,
+        complete=complete,
     )
 
 

@@ -19,6 +19,7 @@ from pnl_backend.stream.limits import KEY_FRAME, KEY_FRAME_SLACK
 from pnl_backend.wire.ledger_feed import DeltaEvent, DeltaMessage, SnapshotEvent, SnapshotMessage, ledger_delta
 from pnl_backend.wire.message import as_model, encode, raw
 from pnl_backend.wire.socket_messages import Since
+from pnl_backend.wire.views import marks_view
 
 Followers = dict[FeedConnection, None]
 
@@ -74,16 +75,17 @@ class LedgerFeed:
         if connection.open:
             self.join(connection)
 
-    @staticmethod
-    async def _step(connection: FeedConnection, held: Publication | None, publication: Publication) -> Publication:
+    async def _step(
+        self, connection: FeedConnection, held: Publication | None, publication: Publication
+    ) -> Publication:
         """Send what changed since `held`, if anything did; what the client then holds."""
         if held is None:
             return publication
         delta = diff(held.sums, publication.sums)
-        if delta.is_empty:
+        if delta.is_empty and _marks(held) == _marks(publication):
             return held
         if await connection.writable():
-            connection.send(_delta_message(delta, publication))
+            connection.send(self._snapshot_of(publication) if delta.is_empty else _delta_message(delta, publication))
         return publication
 
     def leave(self, connection: FeedConnection) -> None:
@@ -104,8 +106,10 @@ class LedgerFeed:
             and now - self._framed < self._key_frame - KEY_FRAME_SLACK
         ):
             delta = diff(previous.sums, publication.sums)
-            if delta.is_empty:
+            if delta.is_empty and _marks(previous) == _marks(publication):
                 return
+            if delta.is_empty:  # only a mark changed, and a delta says that a figure did
+                delta = None
         else:
             self._framed = now
         groups = {held: self._followers.pop(held) for held in list(self._followers) if held < publication.seq}
@@ -136,6 +140,11 @@ class LedgerFeed:
         return self._snapshot[1]
 
 
+def _marks(publication: Publication) -> tuple[object, ...]:
+    """What a message says of its figures beside them; when it changes clients learn it at once."""
+    return marks_view(publication.snapshot)
+
+
 def event_id(publication: Publication) -> str:
     """Where in the sequence an event stands, as event streams name it."""
     return f"{publication.record.epoch}-{publication.seq}"
@@ -150,7 +159,8 @@ def parse_event_id(text: str) -> Since | None:
 
 
 def _delta_message(delta: Delta, publication: Publication) -> Message:
-    return _LedgerMessage(publication, encode(ledger_delta(delta, publication.sums)), DeltaMessage, DeltaEvent)
+    data = encode(ledger_delta(delta, publication.sums, publication.snapshot))
+    return _LedgerMessage(publication, data, DeltaMessage, DeltaEvent)
 
 
 class _LedgerMessage(Message):

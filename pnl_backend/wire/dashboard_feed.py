@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Annotated
 
 from pnl_backend.domain.money import number
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.wire.message import Count, Day, IsoTime, Message
-from pnl_backend.wire.models import AgentEntry, CostEntry
+from pnl_backend.wire.message import UNSET, Always, Count, Day, IsoTime, Message, Meta, Never, UnsetType
+from pnl_backend.wire.models import AgentEntry, Complete, CostEntry, Degraded, Estimated
 from pnl_backend.wire.views import agents_view, costs_view
 
 
@@ -22,6 +23,12 @@ class Trend(Message):
     revenue: float
     expenses: float
     net: float
+    complete: Annotated[
+        Never | UnsetType, Meta(description="Where the totals are not those of a complete snapshot.")
+    ] = UNSET
+    restated: Annotated[
+        Always | UnsetType, Meta(description="The totals were found wrong later, and are shown as they were published.")
+    ] = UNSET
 
 
 class DashboardMessage(Message):
@@ -39,6 +46,9 @@ class DashboardMessage(Message):
     agentAttribution: list[AgentEntry]
     epoch: str
     seq: Count
+    degraded: Degraded
+    estimated: Estimated
+    complete: Complete
 
 
 def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) -> DashboardMessage:
@@ -56,9 +66,20 @@ def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) 
         agentAttribution=agents_view(s.agents),
         epoch=s.epoch,
         seq=s.seq,
+        degraded=list(s.degraded),
+        estimated=s.estimated,
+        complete=s.complete,
     )
 
 
-def trend(day: date, revenue: Decimal, expenses: Decimal) -> Trend:
+def trend(day: date, revenue: Decimal, expenses: Decimal, *, complete: bool = True, restated: bool = False) -> Trend:
     """The totals as they stood at the day's end."""
-    return Trend(day.isoformat(), number(revenue), number(expenses), number(revenue - expenses))
+    net = number(revenue - expenses)
+    return Trend(
+        day.isoformat(),
+        number(revenue),
+        number(expenses),
+        net,
+        UNSET if complete else False,
+        True if restated else UNSET,
+    )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import field
 from msgspec.structs import replace
 
 from pnl_backend.domain.record import Record
@@ -39,6 +40,21 @@ class HistoryRow(Message):
     ] = UNSET
     imported: Annotated[
         Always | UnsetType, Meta(description="In rows that `pnl-backend import` took over, and in no other.")
+    ] = UNSET
+    degraded: Annotated[list[str], Meta(description="Sources that were not live at any time in it.")] = field(
+        default_factory=list
+    )
+    estimated: Annotated[bool, Meta(description="Whether any figure in it is an estimate.")] = False
+    complete: Annotated[
+        bool,
+        Meta(
+            description="Whether the figures are those of complete snapshots, to which each configured source had "
+            "given its whole history; others do not count where there is one. False in imported rows."
+        ),
+    ] = True
+    restated: Annotated[
+        Always | UnsetType,
+        Meta(description="The history was found wrong later and is shown as it was published; see `restatements`."),
     ] = UNSET
 
 

@@ -14,6 +14,7 @@ from pnl_backend.domain.readings import Deal as ClosedDeal
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.wire.message import Count, Message, Meta, Millis, as_model
+from pnl_backend.wire.models import Complete, Degraded, Estimated
 
 
 class LedgerParts(Message):
@@ -60,6 +61,9 @@ class LedgerFigures(Message):
     breakdown: LedgerParts
     components: LedgerCounts
     metadata: LedgerMetadata
+    degraded: Degraded
+    estimated: Estimated
+    complete: Complete
 
 
 class Ledger(LedgerFigures):
@@ -86,6 +90,9 @@ class LedgerDelta(Message):
     breakdown: LedgerParts
     seq: Count
     prevSeq: Count
+    degraded: Degraded
+    estimated: Estimated
+    complete: Complete
 
 
 class SnapshotMessage(Message, tag_field="type", tag="snapshot"):
@@ -130,6 +137,9 @@ def ledger_figures(s: Snapshot, base: Snapshot | None = None) -> LedgerFigures:
         breakdown=_parts(number(trades), number(costs), number(collected)),
         components=LedgerCounts(opened, closed, len(deals), deals),
         metadata=LedgerMetadata(dataPoints=opened + closed + len(s.costs) + len(deals), computedAt=s.at),
+        degraded=list(s.degraded),
+        estimated=s.estimated,
+        complete=s.complete,
     )
 
 
@@ -137,8 +147,8 @@ def ledger(s: Snapshot) -> Ledger:
     return as_model(ledger_figures(s), Ledger, timestamp=s.at, epoch=s.epoch, seq=s.seq)
 
 
-def ledger_delta(d: Delta, after: Sums) -> LedgerDelta:
-    """A delta with the sums that it leads to, so that a client may add it or replace what it holds."""
+def ledger_delta(d: Delta, after: Sums, s: Snapshot) -> LedgerDelta:
+    """A delta with the sums and marks that it leads to, so that a client may add it or replace what it holds."""
     trades, costs, collected = usd(after.kalshi), usd(after.costs), usd(after.revenue)
     return LedgerDelta(
         timestamp=d.at,
@@ -154,6 +164,9 @@ def ledger_delta(d: Delta, after: Sums) -> LedgerDelta:
         breakdown=_parts(trades, costs, collected),
         seq=d.seq,
         prevSeq=d.prev_seq,
+        degraded=list(s.degraded),
+        estimated=s.estimated,
+        complete=s.complete,
     )
 
 

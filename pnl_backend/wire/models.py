@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import field
 
 from pnl_backend.domain.readings import SourceStatus, Tier
-from pnl_backend.wire.message import UNSET, Count, IsoTime, Message, Meta, Millis, UnsetType
+from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType
 
 Period = Literal["all", "mtd", "today"]
 Component = dict[str, Any]
@@ -16,6 +16,12 @@ Component = dict[str, Any]
 
 
 Mark = Literal["account_changed", "importing"]
+
+
+_COMPLETE = "Whether each configured source has given a reading of its whole history; only then is it compared with."
+Degraded = Annotated[list[str], Meta(description="Sources that have given no reading yet: their figures are zeros.")]
+Estimated = Annotated[bool, Meta(description="Whether any source's figures are an estimate.")]
+Complete = Annotated[bool, Meta(description=_COMPLETE)]
 
 
 class Importing(Message):
@@ -89,6 +95,21 @@ class Snapshot(Summary):
     exact: Annotated[
         Exact | UnsetType, Meta(description="The net P&L before rounding; absent where the ledger did not keep it.")
     ] = UNSET
+    estimated: Estimated = False
+    complete: Annotated[
+        bool | UnsetType, Meta(description=f"{_COMPLETE} Absent in history of versions that did not say.")
+    ] = UNSET
+    restated: Annotated[
+        Always | UnsetType,
+        Meta(description="In history only: it was found wrong later, and is shown as it was published."),
+    ] = UNSET
+    since: Annotated[
+        IsoTime | UnsetType,
+        Meta(description="Where a period was asked for: when it begins, or when the ledger does, if that is later."),
+    ] = UNSET
+    partial: Annotated[
+        Always | UnsetType, Meta(description="Where the period began before the first complete snapshot.")
+    ] = UNSET
 
 
 class CostEntry(Message):
@@ -117,3 +138,6 @@ class Breakdown(Message):
     timestamp: IsoTime
     epoch: str
     seq: Count
+    degraded: Degraded
+    estimated: Estimated
+    complete: Complete

@@ -45,6 +45,8 @@ def snapshot_view(s: Snapshot) -> models.Snapshot:
         simulated=s.simulated,
         stored=s.stored,
         exact=_exact(s.exact_net_pnl),
+        estimated=s.estimated,
+        complete=s.complete,
     )
 
 
@@ -53,8 +55,14 @@ def breakdown_json(s: Snapshot) -> bytes:
     summary = models.Summary(
         number(s.total_revenue), number(s.total_expenses), number(s.net_pnl), number(s.gross_margin)
     )
-    made = models.Breakdown(summary, costs_view(s.costs), agents_view(s.agents), iso(s.at), s.epoch, s.seq)
+    costs, agents = costs_view(s.costs), agents_view(s.agents)
+    made = models.Breakdown(summary, costs, agents, iso(s.at), s.epoch, s.seq, *marks_view(s))
     return merged(encode(_components(s)), encode(made))
+
+
+def marks_view(s: Snapshot) -> tuple[list[SourceName], bool, bool]:
+    """The last three fields of every message that shows a snapshot's figures: degraded, estimated, complete."""
+    return list(s.degraded), s.estimated, s.complete
 
 
 def period_view(s: Snapshot, base: Snapshot | None, period: models.Period) -> models.Snapshot:
@@ -100,6 +108,7 @@ def to_record(s: Snapshot) -> Record:
         revenue_cents=_cents(s.collected_revenue),
         data=encode_kept(snapshot_view(s)),
         detail=encode_kept(detail),
+        marks=s.marks,
     )
 
 
@@ -134,6 +143,7 @@ def _restored(record: Record, data: models.Snapshot, detail: Json) -> Snapshot:
         ),
         simulated=data.simulated,
         stored=data.stored,
+        complete=record.marks.complete if isinstance(data.complete, UnsetType) else data.complete,
         exact_net_pnl=None if isinstance(data.exact, UnsetType) else Decimal(data.exact.netPnL),
     )
 

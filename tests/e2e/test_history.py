@@ -28,7 +28,7 @@ def insert(server, first, count):
     with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as ledger:
         ledger.execute(
             "WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
-            " INSERT INTO snapshots SELECT 1000000 + i, ? + i, i, 0, 0, 0 FROM n",
+            " INSERT INTO snapshots SELECT 1000000 + i, ? + i, i, 0, 0, 0, 0 FROM n",
             (first, first + count, LONG_AGO),
         )
 

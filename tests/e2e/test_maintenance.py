@@ -161,7 +161,7 @@ async def test_raw_rows_past_their_time_go_while_the_feed_goes_on(idle, tmp_path
             connection.execute(f"UPDATE {table} SET {column} = -{column} - {old + newer}")
             connection.execute(f"UPDATE {table} SET {column} = -{column}")
         rows = [(seq, begin + seq * 1000, seq, seq, 0, 0) for seq in range(1, old + newer + 1)]
-        connection.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, 0)", rows)
         shown = connection.execute("SELECT data, detail FROM payloads LIMIT 1").fetchone()
         connection.executemany("INSERT INTO payloads VALUES (?, ?, ?)", [(row[0], *shown) for row in rows])
         connection.execute("COMMIT")

@@ -52,6 +52,7 @@ def newest(seq, gross_margin):
         "dailyTrend": 0.0, "components": {"kalshi": kalshi(seq), "anthropic": ANTHROPIC, "johns": JOHNS},
         "timestamp": ISO, "calculatedAt": NOW, "epoch": "k3v9", "seq": seq, "degraded": [], "sources": SOURCES,
         "simulated": False, "stored": True, "exact": {"netPnL": f"{net(seq):.2f}"},
+        "estimated": False, "complete": True,
     }  # fmt: skip
 
 
@@ -65,6 +66,7 @@ async def test_current_is_the_newest_snapshot_in_the_success_form(serve):
     assert envelope == {"success": True, "data": newest(20, 91.75), "timestamp": ISO}
     assert body.keys() == {
         "netPnL", "kalshiPnL", "totalCosts", "totalRevenue", "breakdown", "components", "metadata",
+        "degraded", "estimated", "complete",
     }  # fmt: skip
     assert body["breakdown"] == {"trades": 521.0, "costs": -125.5, "revenue": 1000.0}
     assert (body["netPnL"], body["kalshiPnL"], body["totalCosts"], body["totalRevenue"]) == (1395.5, 521, 125.5, 1000)
@@ -120,6 +122,9 @@ async def test_breakdown(serve):
         "timestamp": ISO,
         "epoch": "k3v9",
         "seq": 20,
+        "degraded": [],
+        "estimated": False,
+        "complete": True,
     }
 
 
@@ -167,6 +172,7 @@ async def test_history_by_range_defaults_to_the_last_hour_in_minutes(serve):
     assert rows[0]["count"] == 60_000 // STEP
     assert set(rows[0]) == {
         "timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count",
+        "degraded", "estimated", "complete",
     }  # fmt: skip
     assert rows[0]["high"] - rows[0]["low"] == pytest.approx(11)
 

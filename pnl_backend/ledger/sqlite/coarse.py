@@ -7,14 +7,18 @@ any of its own, the imported ones are left out.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from functools import reduce
+from typing import Any, NamedTuple
 
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start
+from pnl_backend.ledger.sqlite.marking import union
 from pnl_backend.ledger.sqlite.readers import Reads
 from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
+from pnl_backend.ledger.sqlite.snapshots import RESTATED_TO
 
 WEEK = "1w"
 _DAYS = 7
@@ -37,8 +41,9 @@ COARSE: dict[str, Coarse] = {
     WEEK: Coarse(_DAYS * DAY_MS, DAY_MS),
 }
 
-Row = tuple[int, float, float, float, float, float, float, float, int, int]
-"""start (ms), open, high, low, close, kalshi, costs, revenue (USD), count, first sequence number."""
+Row = tuple[int, float, float, float, float, float, float, float, int, int, int, str, int, int]
+"""start (ms), open, high, low, close, kalshi, costs, revenue (USD), count, first sequence number, and whether it is
+complete, which sources were not live (as `marking` stores them), whether it is estimated and whether it is restated."""
 
 
 class CoarseRanges:
@@ -55,7 +60,7 @@ class CoarseRanges:
         if resolution == WEEK:
             return (await self._weeks(first, self._next_week(last) - 1, most))[::-1]
         parameters = (coarse.span, coarse.span, coarse.fine, first, last + coarse.span - 1, most * coarse.parts, most)
-        return await self._reads.read(_NEWEST, parameters)
+        return await self._reads.read(_NEWEST, parameters, shape=_with_union)
 
     async def chunks(self, resolution: str, start: int, end: int, size: int) -> AsyncIterator[Sequence[Row]]:
         """All intervals, oldest first, about `size` at a time."""
@@ -86,44 +91,63 @@ class CoarseRanges:
     async def _weeks(self, first: int, last: int, most: int) -> list[Row]:
         """Oldest first."""
         days = await self._reads.read(_DAYS_OF, (DAY_MS, first, last, most * _DAYS), shape=_rollup)
+        ((restated_to,),) = await self._reads.read(f"SELECT {RESTATED_TO}")
         weeks: dict[int, list[Rollup]] = {}
         for day in reversed(days):
             weeks.setdefault(self._begin(WEEK, day.start), []).append(day)
-        return [_row(begins, parts) for begins, parts in weeks.items()][-most:]
+        return [_row(begins, parts, restated_to) for begins, parts in weeks.items()][-most:]
 
 
 def _rollup(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> Rollup:
     return Rollup._make(row)
 
 
-def _row(begins: int, parts: list[Rollup]) -> Row:
+def _with_union(_cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+    """A row of `_NEWEST`, whose sets of names are a JSON list."""
+    *figures, sets, estimated, restated = row
+    return (*figures, reduce(union, json.loads(sets)) if sets else "", estimated, restated)
+
+
+def _row(begins: int, parts: list[Rollup], restated_to: int) -> Row:
     own = [part for part in parts if part.first_seq >= 0] or parts
     whole = own[0]
     for part in own[1:]:
         whole = merge(whole, part)
     money = (whole.open, whole.high, whole.low, whole.close, whole.kalshi, whole.costs, whole.revenue)
     opened, high, low, close, kalshi, costs, revenue = (cents / 100 for cents in money)
-    return begins, opened, high, low, close, kalshi, costs, revenue, whole.samples, whole.first_seq
+    marks = whole.complete, whole.not_live, whole.estimated, int(0 < whole.first_seq <= restated_to)
+    return begins, opened, high, low, close, kalshi, costs, revenue, whole.samples, whole.first_seq, *marks
 
 
 _HELD = "SELECT min(start), max(start) FROM rollups WHERE span = ?"
 _DAYS_OF = (
-    "SELECT span, start, first_seq, last_seq, open, high, low, close, kalshi, costs, revenue, count FROM rollups"
+    "SELECT span, start, first_seq, last_seq, open, high, low, close, kalshi, costs, revenue, count,"
+    " complete, not_live, estimated FROM rollups"
     " WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 )
 # With one min() or max() SQLite takes the other columns from the row that has it:
 # https://www.sqlite.org/lang_select.html#bareagg
-_NEWEST = """
+# Counts and marks are those of all its own parts, the figures those of its complete ones, where it has any.
+_NEWEST = f"""
 WITH part AS MATERIALIZED (
-    SELECT start - start % ? AS begins, max(first_seq >= 0) OVER (PARTITION BY start - start % ?) AS own, *
+    SELECT start - start % ? AS begins,
+           max((first_seq >= 0) + complete) OVER (PARTITION BY start - start % ?) AS best, *
     FROM (SELECT * FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?)
 ),
-kept AS MATERIALIZED (SELECT * FROM part WHERE (first_seq >= 0) = own),
+kept AS MATERIALIZED (SELECT * FROM part WHERE (first_seq >= 0) + complete = best),
 opened AS (SELECT begins, min(first_seq) AS first_seq, open FROM kept GROUP BY begins),
 closed AS (SELECT begins, max(last_seq), close, kalshi, costs, revenue FROM kept GROUP BY begins),
-ranged AS (SELECT begins, max(high) AS high, min(low) AS low, sum(count) AS count FROM kept GROUP BY begins)
+ranged AS (
+    SELECT begins, max(high) AS high, min(low) AS low, max(complete) AS complete FROM kept GROUP BY begins
+),
+counted AS (
+    SELECT begins, sum(count) AS count, max(estimated) AS estimated,
+           iif(max(not_live) = '', '', json_group_array(DISTINCT not_live)) AS sets
+    FROM part WHERE (first_seq >= 0) = (best > 0) GROUP BY begins
+)
 SELECT begins, open / 100.0, high / 100.0, low / 100.0, close / 100.0,
-    kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq
-FROM opened JOIN closed USING (begins) JOIN ranged USING (begins)
+    kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq,
+    complete, sets, estimated, first_seq BETWEEN 1 AND {RESTATED_TO}
+FROM opened JOIN closed USING (begins) JOIN ranged USING (begins) JOIN counted USING (begins)
 ORDER BY begins DESC LIMIT ?
-"""
+"""  # noqa: S608 - a constant

@@ -12,6 +12,7 @@ from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite.coarse import COARSE, CoarseRanges
 from pnl_backend.ledger.sqlite.readers import Reads
 from pnl_backend.ledger.sqlite.rollups import Calendar
+from pnl_backend.ledger.sqlite.snapshots import RESTATED_TO
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 from pnl_backend.wire.message import UNSET
 
@@ -27,11 +28,12 @@ LEAST_SEQ = -(1 << 62)
 
 
 class DayClose(NamedTuple):
-    """The totals at the end of a business day, or now for today, in cents."""
+    """The totals at the end of a business day, or now for today, in cents, from its last complete snapshot."""
 
     day: date
     revenue_cents: int
     expenses_cents: int
+    restated: bool = False
 
 
 class Ranges:
@@ -82,8 +84,9 @@ class Ranges:
             after = (rows[-1][0], rows[-1][-1]) if span is None else (rows[-1][0] + 1, LEAST_SEQ)
 
     async def closes(self, days: int, now: int) -> list[DayClose]:
-        """The last `days` business days up to `now`, from the first known one; a day without any repeats the former.
+        """The last `days` business days up to `now`, from the first complete one.
 
+        A day without a complete snapshot repeats the day before.
         Imported days are left out, because their figures are defined differently from today's.
         """
         zone = self._calendar.zone
@@ -95,8 +98,8 @@ class Ranges:
         closes: list[DayClose] = []
         for day in (first + timedelta(days=n) for n in range(days)):
             if day in known:
-                kalshi, costs, revenue = known[day]
-                closes.append(DayClose(day, kalshi + revenue, costs))
+                kalshi, costs, revenue, restated = known[day]
+                closes.append(DayClose(day, kalshi + revenue, costs, bool(restated)))
             elif closes:
                 closes.append(closes[-1]._replace(day=day))
         return closes
@@ -114,34 +117,45 @@ class Ranges:
 
 
 def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    at, net, kalshi, costs, revenue, seq = row
-    return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, imported=_imported(seq))
+    at, net, kalshi, costs, revenue, *marks, seq = row
+    return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, UNSET, *_marks(seq, *marks))
 
 
 def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    start, opened, high, low, close, kalshi, costs, revenue, count, first = row
-    return HistoryRow(start, close, kalshi, costs, revenue, opened, high, low, close, count, imported=_imported(first))
+    start, opened, high, low, close, kalshi, costs, revenue, count, first, *marks = row
+    return HistoryRow(
+        start, close, kalshi, costs, revenue, opened, high, low, close, count, UNSET, *_marks(first, *marks)
+    )
 
 
-def _imported(seq: int) -> Any:
-    return True if seq < 0 else UNSET
+def _marks(seq: int, complete: int, not_live: str, estimated: int, restated: int) -> tuple[Any, ...]:
+    """`imported` and what follows it in a row of history."""
+    if seq < 0:
+        return True, [], False, False
+    names = not_live.split(",") if not_live else []
+    return UNSET, names, bool(estimated), bool(complete), True if restated else UNSET
 
 
+_RESTATED = f"first_seq BETWEEN 1 AND {RESTATED_TO}"
 _CLOSES = (
-    "SELECT start, kalshi, costs, revenue FROM rollups"
-    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 ORDER BY start"
+    f"SELECT start, kalshi, costs, revenue, {_RESTATED} FROM rollups"  # noqa: S608 - constants
+    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 AND complete ORDER BY start"
 )
 _CLOSE_BEFORE = (
-    "SELECT start, kalshi, costs, revenue FROM rollups"
-    " WHERE span = ? AND start < ? AND first_seq > 0 ORDER BY start DESC LIMIT 1"
+    f"SELECT start, kalshi, costs, revenue, {_RESTATED} FROM rollups"  # noqa: S608 - constants
+    " WHERE span = ? AND start < ? AND first_seq > 0 AND complete ORDER BY start DESC LIMIT 1"
 )
 # SQLite converts cents to dollars, without Python's lock; a double holds two decimals of 10^13 exactly.
 _ROLLED = (
-    "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0,"
-    " kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq FROM rollups "
+    "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0, kalshi / 100.0, costs / 100.0,"  # noqa: S608 - constants
+    f" revenue / 100.0, count, first_seq, complete, not_live, estimated, {_RESTATED} FROM rollups "
 )
 _ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 _ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"
-_RAW = "SELECT at, net / 100.0, kalshi / 100.0, costs / 100.0, revenue / 100.0, seq FROM snapshots "
+_RAW = (
+    "SELECT at, net / 100.0, kalshi / 100.0, costs / 100.0, revenue / 100.0, coalesce(m.complete, 0),"  # noqa: S608 - constants
+    f" coalesce(m.not_live, ''), coalesce(m.estimated, 0), seq BETWEEN 1 AND {RESTATED_TO}, seq"
+    " FROM snapshots LEFT JOIN marks AS m ON m.id = marks "
+)
 _RAW_NEWEST = _RAW + "WHERE at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT ?"
 _RAW_NEXT = _RAW + "WHERE at BETWEEN ? AND ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import ledger_file, rollups
+from pnl_backend.ledger.sqlite import catching_up, ledger_file, rollups
 from pnl_backend.ledger.sqlite.migrations import Progress
 from pnl_backend.ledger.sqlite.problems import describe
 from pnl_backend.ledger.sqlite.rollups import Calendar
@@ -171,7 +171,7 @@ def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress
         try:
             ledger_file.identify(connection, path, origin="live", now=now, continued=None, progress=progress)
             calendar = Calendar(ZoneInfo(timezone))
-            rollups.catch_up(connection, calendar, progress)
+            catching_up.catch_up(connection, calendar, progress)
             yield Imports(connection, calendar, int(now * 1000))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
@@ -182,7 +182,7 @@ def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress
         os.close(lock)
 
 
-_ADD_SNAPSHOT = "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_SNAPSHOT = "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
 _SAME_SNAPSHOT = (
     "SELECT (seq, at, net, kalshi, costs, revenue) IS (?1, ?2, ?3, ?4, ?5, ?6) FROM snapshots WHERE seq = ?1"
 )

@@ -16,6 +16,7 @@ from typing import Literal
 from loguru import logger
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite import marking
 from pnl_backend.ledger.sqlite.migrations import VERSION, Progress, migrate
 from pnl_backend.ledger.sqlite.numbering import last_taken
 from pnl_backend.ledger.sqlite.problems import is_unreadable
@@ -152,6 +153,7 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sq
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")
+        marking.register(connection)
     except BaseException:
         connection.close()
         raise

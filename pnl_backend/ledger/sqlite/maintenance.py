@@ -44,9 +44,10 @@ _PARTIAL_LIFE = 86_400
 async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: int, replay_rows: int) -> int:
     """Delete raw snapshots older than `keep_days` whole business days; returns their number.
 
-    Rollups, facts, the first snapshot and the last one of every day stay: periods are measured against them. Imported
-    snapshots stay too, so that a second import does not store them again. New rows use the free space. Batches are
-    short, so that appends can be made in between.
+    Rollups, facts, the first snapshot, the first complete one (after a restatement, too) and the last one of every day,
+    complete if it has any, stay: periods are measured against them. Imported snapshots stay too, so that a second
+    import does not store them again. New rows use the free space. Batches are short, so that appends can be made in
+    between.
     """
     oldest = day_start(business_date(now, calendar.zone) - timedelta(days=keep_days), calendar.zone)
     gone = 0
@@ -62,7 +63,10 @@ def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) 
         "SELECT seq FROM snapshots WHERE at < ? AND seq > 0"
         " AND seq <= (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 1 OFFSET ?)"
         " AND seq <> (SELECT min(seq) FROM snapshots WHERE seq > 0)"
-        " AND seq NOT IN (SELECT last_seq FROM rollups WHERE span = ?) ORDER BY at LIMIT ?",
+        " AND seq NOT IN (SELECT last_seq FROM rollups WHERE span = ?)"
+        " AND seq NOT IN (SELECT coalesce((SELECT s.seq FROM snapshots AS s WHERE s.seq > e.to_seq"
+        " AND s.marks IN (SELECT id FROM marks WHERE complete) ORDER BY s.seq LIMIT 1), 0)"
+        " FROM (SELECT 0 AS to_seq UNION SELECT to_seq FROM restatements) AS e) ORDER BY at LIMIT ?",
         (oldest, replay_rows, DAY_MS, PRUNE_BATCH),
     ).fetchall()
     connection.executemany("DELETE FROM payloads WHERE seq = ?", rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from pnl_backend.ledger.sqlite import older_names
+from pnl_backend.ledger.sqlite import marking, older_names
 
 Progress = Callable[[str, int, int], None]
 """Called during long work: what is being done, how much is done, how much there is."""
@@ -215,6 +215,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_TRANSFERS),
     _step(_SETTLED_MARKETS),
     _step(_SET_ASIDE),
+    _step(marking.TABLES),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

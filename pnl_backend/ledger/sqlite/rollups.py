@@ -1,8 +1,11 @@
-"""Net P&L by 1m, 5m, 1h and 1d: open, high, low, close and count, and the last of the other sums.
+"""Net P&L by 1m, 5m, 1h and 1d: open, high, low, close and count, the last of the other sums, and marks.
 
 Rows are ordered by sequence number, not by time, so a clock that was set back moves no open or close. Minutes, five
 minutes and hours are those of UTC, days those of the business time zone. A rollup is kept with the first and last
 sequence number in it, so that merging is exact, whatever is merged in whatever order.
+
+An interval that holds complete snapshots takes its figures from these alone; without any, from all that it has. It
+counts every snapshot, names every source that was not live in one of them, and is an estimate if one of them is.
 
 Imported snapshots have negative numbers, and their figures follow other definitions: an interval holds either imported
 ones or this server's own, and its own go before.
@@ -17,16 +20,17 @@ from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start, next_day
-from pnl_backend.ledger.sqlite.migrations import Progress
+from pnl_backend.ledger.sqlite import marking
 
 UTC_SPANS = (MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
 
-BATCH = 50_000
-"""Snapshots a transaction while an older ledger is caught up."""
-
 
 class Rollup(NamedTuple):
-    """One interval. `span` is its nominal length in ms (a business day is called 24 hours), `start` its beginning."""
+    """One interval. `span` is its nominal length in ms (a business day is called 24 hours), `start` its beginning.
+
+    `first_seq` and `last_seq` are those of the snapshots that the figures are of: `complete` says whether these are the
+    complete ones. `not_live` is a set of names as `marking` stores it.
+    """
 
     span: int
     start: int
@@ -40,6 +44,9 @@ class Rollup(NamedTuple):
     costs: int
     revenue: int
     samples: int
+    complete: int = 1
+    not_live: str = ""
+    estimated: int = 0
 
 
 ImportedSums = tuple[int, int, int, int, int, int]
@@ -67,9 +74,21 @@ class Calendar:
 
 
 def merge(one: Rollup, other: Rollup) -> Rollup:
-    """Two disjoint parts of an interval as one; their order does not matter. An imported part gives way to our own."""
+    """Two disjoint parts of an interval as one; their order does not matter.
+
+    An imported part gives way to our own; the figures of incomplete snapshots give way to those of complete ones.
+    """
     if (one.first_seq < 0) != (other.first_seq < 0):
         return max(one, other, key=_first_seq)
+    count, not_live = one.samples + other.samples, marking.union(one.not_live, other.not_live)
+    whole = _figures(one, other)
+    return whole._replace(samples=count, not_live=not_live, estimated=one.estimated | other.estimated)
+
+
+def _figures(one: Rollup, other: Rollup) -> Rollup:
+    """The part that has the complete snapshots, or both as one."""
+    if one.complete != other.complete:
+        return max(one, other, key=_complete)
     early = one if one.first_seq < other.first_seq else other
     late = one if one.last_seq > other.last_seq else other
     return one._replace(
@@ -82,12 +101,15 @@ def merge(one: Rollup, other: Rollup) -> Rollup:
         kalshi=late.kalshi,
         costs=late.costs,
         revenue=late.revenue,
-        samples=one.samples + other.samples,
     )
 
 
 def _first_seq(row: Rollup) -> int:
     return row.first_seq
+
+
+def _complete(row: Rollup) -> int:
+    return row.complete
 
 
 def coarser(rows: Iterable[Rollup], spans: Iterable[int], calendar: Calendar) -> list[Rollup]:
@@ -106,10 +128,11 @@ def coarser(rows: Iterable[Rollup], spans: Iterable[int], calendar: Calendar) ->
 def add(connection: sqlite3.Connection, record: Record, calendar: Calendar) -> None:
     """Count one new snapshot in."""
     net, last = record.net_cents, (record.kalshi_cents, record.costs_cents, record.revenue_cents)
-    sums = (record.seq, record.seq, net, net, net, net, *last, 1)
+    marks = (int(record.marks.complete), marking.text_of(record.marks.not_live), int(record.marks.estimated))
+    sums = (record.seq, record.seq, net, net, net, net, *last, 1, *marks)
     rows = [Rollup(span, calendar.start(span, record.at), *sums) for span in (*UTC_SPANS, DAY_MS)]
     connection.executemany(_FORGET_IMPORTED, [row[:2] for row in rows])
-    connection.executemany(_MERGE, rows)
+    connection.executemany(MERGE, rows)
 
 
 def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSums], calendar: Calendar) -> None:
@@ -118,7 +141,7 @@ def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSum
         connection.executemany(
             _MERGE_IMPORTED,
             (
-                Rollup(span, calendar.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1)
+                Rollup(span, calendar.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1, 0)
                 for seq, at, net, kalshi, costs, revenue in snapshots
             ),
         )
@@ -129,57 +152,20 @@ def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) ->
     touched = connection.execute(
         "SELECT DISTINCT at - at % ? FROM snapshots WHERE seq >= ?", (MINUTE_MS, seq)
     ).fetchall()
-    for (minute,) in touched:
+    recount(connection, [minute for (minute,) in touched], calendar, before=seq)
+
+
+def recount(connection: sqlite3.Connection, minutes: Sequence[int], calendar: Calendar, *, before: int) -> None:
+    """Count these minutes again from their snapshots below `before`, and gather what they are part of again."""
+    for minute in minutes:
         connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (MINUTE_MS, minute))
-        for numbers, merge_into in (("seq > 0", _MERGE), ("seq < 0", _MERGE_IMPORTED)):
-            rest = _MINUTES.format(where=f"{numbers} AND at >= ? AND at < ? AND seq < ?")
-            kept = connection.execute(rest, (minute, minute + MINUTE_MS, seq)).fetchall()
+        for numbers, merge_into in (("seq > 0", MERGE), ("seq < 0", _MERGE_IMPORTED)):
+            rest = MINUTES.format(where=f"{numbers} AND at >= ? AND at < ? AND seq < ?")
+            kept = connection.execute(rest, (minute, minute + MINUTE_MS, before)).fetchall()
             connection.executemany(merge_into, kept)
     for span in (5 * MINUTE_MS, HOUR_MS, DAY_MS):
-        for start in {calendar.start(span, minute) for (minute,) in touched}:
+        for start in {calendar.start(span, minute) for minute in minutes}:
             _regather(connection, span, start, calendar)
-
-
-def catch_up(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
-    """Bring the rollups of a file up to its snapshots and to the business time zone.
-
-    In transactions of its own, each of which leaves the file consistent: killed at any point, it goes on there.
-    """
-    meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-    if "rolled_up" in meta:
-        _roll_up(connection, int(meta["rolled_up"]), progress)
-    if meta.get("timezone") != calendar.zone.key:
-        _redo_days(connection, calendar, progress)
-
-
-def _roll_up(connection: sqlite3.Connection, done: int, progress: Progress) -> None:
-    """Count in what was stored before there were rollups; `done` is the last sequence number that is counted."""
-    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots").fetchone()
-    calendar = Calendar(ZoneInfo("UTC"))
-    while done < last:
-        upto = min(done + BATCH, last)
-        connection.execute("BEGIN IMMEDIATE")
-        minutes = connection.execute(_MINUTES.format(where="seq > ? AND seq <= ?"), (done, upto)).fetchall()
-        connection.executemany(_MERGE, coarser(map(Rollup._make, minutes), UTC_SPANS, calendar))
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'rolled_up'", (str(upto),))
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        done = upto
-        progress("Rolling up older snapshots", done, last)
-    connection.execute("DELETE FROM meta WHERE key = 'rolled_up'")
-
-
-def _redo_days(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
-    """Gather the days again: the business time zone is a new one."""
-    minutes = connection.execute("SELECT * FROM rollups WHERE span = ? ORDER BY start", (MINUTE_MS,))
-    days = coarser(map(Rollup._make, minutes), [DAY_MS], calendar)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM rollups WHERE span = ?", (DAY_MS,))
-    connection.executemany(_MERGE, days)
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('timezone', ?)", (calendar.zone.key,))
-    connection.execute("COMMIT")
-    if days:
-        progress(f"Gathering days of {calendar.zone.key}", len(days), len(days))
 
 
 def _regather(connection: sqlite3.Connection, span: int, start: int, calendar: Calendar) -> None:
@@ -189,28 +175,34 @@ def _regather(connection: sqlite3.Connection, span: int, start: int, calendar: C
     ).fetchall()
     connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (span, start))
     gathered = coarser(map(Rollup._make, minutes), [span], calendar)
-    connection.executemany(_MERGE, [row for row in gathered if row.start == start])
+    connection.executemany(MERGE, [row for row in gathered if row.start == start])
 
 
-_MINUTES = """
-SELECT 60000, g.start, g.first_seq, g.last_seq, f.net, g.high, g.low, l.net, l.kalshi, l.costs, l.revenue, g.count
+# A row for each minute and combination of marks, to be merged.
+MINUTES = """
+SELECT 60000, g.start, g.first_seq, g.last_seq, f.net, g.high, g.low, l.net, l.kalshi, l.costs, l.revenue, g.count,
+       coalesce(m.complete, 0), coalesce(m.not_live, ''), coalesce(m.estimated, 0)
 FROM (
-    SELECT at - at % 60000 AS start, min(seq) AS first_seq, max(seq) AS last_seq,
+    SELECT at - at % 60000 AS start, marks, min(seq) AS first_seq, max(seq) AS last_seq,
            max(net) AS high, min(net) AS low, count(*) AS count
-    FROM snapshots WHERE {where} GROUP BY 1
+    FROM snapshots WHERE {where} GROUP BY 1, 2
 ) AS g JOIN snapshots AS f ON f.seq = g.first_seq JOIN snapshots AS l ON l.seq = g.last_seq
+LEFT JOIN marks AS m ON m.id = g.marks
 """
 
-_MERGE = """
-INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (span, start) DO UPDATE SET
-    first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq),
-    open = iif(excluded.first_seq < first_seq, excluded.open, open),
-    high = max(high, excluded.high), low = min(low, excluded.low),
-    close = iif(excluded.last_seq > last_seq, excluded.close, close),
-    kalshi = iif(excluded.last_seq > last_seq, excluded.kalshi, kalshi),
-    costs = iif(excluded.last_seq > last_seq, excluded.costs, costs),
-    revenue = iif(excluded.last_seq > last_seq, excluded.revenue, revenue),
-    count = count + excluded.count
+MERGE = """
+INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (span, start) DO UPDATE SET
+    first_seq = iif((excluded.complete, -excluded.first_seq) > (complete, -first_seq), excluded.first_seq, first_seq),
+    last_seq = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.last_seq, last_seq),
+    open = iif((excluded.complete, -excluded.first_seq) > (complete, -first_seq), excluded.open, open),
+    high = iif((excluded.complete, excluded.high) > (complete, high), excluded.high, high),
+    low = iif((excluded.complete, -excluded.low) > (complete, -low), excluded.low, low),
+    close = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.close, close),
+    kalshi = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.kalshi, kalshi),
+    costs = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.costs, costs),
+    revenue = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.revenue, revenue),
+    count = count + excluded.count, complete = max(complete, excluded.complete),
+    not_live = names_union(not_live, excluded.not_live), estimated = max(estimated, excluded.estimated)
 """
-_MERGE_IMPORTED = _MERGE + "WHERE first_seq < 0"
+_MERGE_IMPORTED = MERGE + "WHERE first_seq < 0"
 _FORGET_IMPORTED = "DELETE FROM rollups WHERE span = ? AND start = ? AND first_seq < 0"

@@ -9,9 +9,9 @@ from datetime import date
 
 from loguru import logger
 
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import numbering, rollups, snapshots, standby
+from pnl_backend.ledger.sqlite import catching_up, marking, numbering, snapshots, standby
 from pnl_backend.ledger.sqlite.ledger_file import Identity, Synchronous, in_full, new_epoch
 from pnl_backend.ledger.sqlite.markets import HeldMarkets, write_markets
 from pnl_backend.ledger.sqlite.migrations import Progress
@@ -55,6 +55,7 @@ class Run:
         """The last number that was to be stored."""
         self.lost = 0
         """Numbers that were left out because their append failed."""
+        self.restatements: tuple[Restatement, ...] = ()
         self.gone = 0
         """Stored snapshots that are not in the file that replaced theirs."""
 
@@ -64,6 +65,11 @@ class Run:
             raise StoreError("the ledger is not open")
         return self.identity
 
+    @property
+    def restated_to(self) -> int:
+        """The last number that is marked as restated; 0 if none is."""
+        return max((each.to_seq for each in self.restatements), default=0)
+
     def continued(self) -> Identity | None:
         if self.identity is None:
             begun = self._first_run
@@ -72,7 +78,7 @@ class Run:
 
     def opened(self, connection: sqlite3.Connection, found: Identity) -> None:
         """Use a file: at the start with any content, later only if this run can continue in it."""
-        rollups.catch_up(connection, self._calendar, self._progress)
+        catching_up.catch_up(connection, self._calendar, self._progress)
         self.epochs = Epochs(connection.execute("SELECT first_seq, epoch FROM epochs").fetchall())
         if self.identity is None:
             self.identity = found
@@ -82,6 +88,7 @@ class Run:
             self.last_seq = self.offered = taken
             rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
             self.latest = self.epochs.record(rows[0]) if rows else None
+            self.restatements = marking.restatements(connection)
             self.markets.load(connection)
             return
         if self.provisional:
@@ -92,6 +99,7 @@ class Run:
         connection.execute("BEGIN IMMEDIATE")
         numbering.mark_running(connection, self._now())
         write_markets(connection, self.markets.everything(), self._now())
+        marking.keep(connection, self.restatements)
         gone = self._declare_lost(connection)
         connection.execute("COMMIT")
         self.gone += gone
@@ -108,6 +116,7 @@ class Run:
         self.skips = Skips.load(connection)
         held = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()
         self.secret = held[0] if held else None
+        self.restatements = marking.restatements(connection)
         self.markets.load(connection)
 
     def _enter_ledger(self, connection: sqlite3.Connection, found: Identity) -> None:

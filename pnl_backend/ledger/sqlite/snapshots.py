@@ -9,27 +9,30 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pnl_backend.domain.record import Record
+from pnl_backend.ledger.sqlite import marking
 
 Row = tuple[Any, ...]
 
+RESTATED_TO = "coalesce((SELECT max(to_seq) FROM restatements), 0)"
+"""The last number that is marked as restated, in SQL."""
 _SELECT = (
-    "SELECT s.seq, s.at, s.net, s.kalshi, s.costs, s.revenue, p.data, p.detail"
-    " FROM snapshots AS s JOIN payloads AS p USING (seq) "
+    "SELECT s.seq, s.at, s.net, s.kalshi, s.costs, s.revenue, p.data, p.detail,"  # noqa: S608 - constants
+    f" m.complete, m.whole, m.not_live, m.estimated, s.seq <= {RESTATED_TO}"
+    " FROM snapshots AS s JOIN payloads AS p USING (seq) LEFT JOIN marks AS m ON m.id = s.marks "
 )
 NEWEST = _SELECT + "WHERE s.seq > 0 ORDER BY s.seq DESC LIMIT ?"
 FROM_SEQ = _SELECT + "WHERE s.seq >= ? ORDER BY s.seq LIMIT ?"
 COUNT = "SELECT count(*), EXISTS (SELECT 1 FROM snapshots WHERE seq = ?1) FROM snapshots WHERE seq > ?1 AND seq <= ?2"
 COMPLETE_WITHIN_MS = 7 * 86_400_000
 """How far back from the last snapshot a complete one is searched, to limit the search on a ledger of years."""
-_COMPLETE = (  # ?1: the sources that must be in it, each with a reading; a source that came later is in no older one
-    "AND NOT EXISTS (SELECT 1 FROM json_each(CAST(p.data AS TEXT), '$.degraded') AS d"
-    " JOIN json_each(?1) AS n ON n.value = d.value)"
-    " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS n WHERE json_type(CAST(p.data AS TEXT), '$.sources') = 'object'"
-    " AND n.value NOT IN (SELECT h.key FROM json_each(CAST(p.data AS TEXT), '$.sources') AS h)) "
+_COMPLETE = (  # ?1: the sources that must be whole in it; a source that came later is in no older one
+    "AND s.marks IN (SELECT c.id FROM marks AS c WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) AS n"
+    " WHERE instr(',' || c.whole || ',', ',' || n.value || ',') = 0)) "
 )
-# Imported snapshots are older than all others and may be many: this bound excludes them from every search.
+# Imported snapshots are older than all others and may be many: this bound excludes them from every search. What was
+# restated is never compared with.
 _OLDEST = "coalesce((SELECT at + 1 FROM snapshots WHERE seq < 0 ORDER BY seq DESC LIMIT 1), 0)"
-_OWN_SINCE = "WHERE +s.seq > 0 AND s.at >= max({since}, " + _OLDEST + ") "
+_OWN_SINCE = "WHERE +s.seq > " + RESTATED_TO + " AND s.at >= max({since}, " + _OLDEST + ") "
 _WITHIN = _OWN_SINCE.format(since="(SELECT max(at) FROM snapshots WHERE at < ?2) - ?3") + "AND s.at < ?2 "  # noqa: S608 - constants
 LAST_COMPLETE_BEFORE = _SELECT + _WITHIN + _COMPLETE + "ORDER BY s.at DESC, s.seq DESC LIMIT 1"
 FIRST_COMPLETE = _SELECT + _OWN_SINCE.format(since="?2") + _COMPLETE + "ORDER BY s.at, s.seq LIMIT 1"
@@ -43,7 +46,8 @@ def names(sources: Iterable[str]) -> str:
 def insert(connection: sqlite3.Connection, record: Record) -> None:
     """Add one snapshot; its sequence number must be new."""
     sums = (record.net_cents, record.kalshi_cents, record.costs_cents, record.revenue_cents)
-    connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", (record.seq, record.at, *sums))
+    marks = marking.number_of(connection, record.marks)
+    connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?)", (record.seq, record.at, *sums, marks))
     connection.execute("INSERT INTO payloads VALUES (?, ?, ?)", (record.seq, record.data, record.detail))
 
 
@@ -73,9 +77,11 @@ class Epochs:
 
     def record(self, row: Row) -> Record:
         """A row of one of the queries above as the Record that was appended."""
-        seq, at, net, kalshi, costs, revenue, data, detail = row
+        seq, at, net, kalshi, costs, revenue, data, detail, *marks, restated = row
         epoch = self._names[bisect_right(self._starts, seq) - 1]
-        return Record(epoch, seq, at, net, kalshi, costs, revenue, data, detail)
+        return Record(
+            epoch, seq, at, net, kalshi, costs, revenue, data, detail, marking.marks_of(*marks), restated=bool(restated)
+        )
 
     def records(self, rows: Sequence[Row]) -> list[Record]:
         """Rows as Records, in the same order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -18,6 +18,7 @@ from pnl_backend.domain.record import Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import integrity, maintenance, numbering, remembered, replay, rollups, run, snapshots
 from pnl_backend.ledger.sqlite.accounts import Accounts
+from pnl_backend.ledger.sqlite.baselines import Baselines
 from pnl_backend.ledger.sqlite.condition import Condition, State
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.facts import Facts
@@ -30,7 +31,7 @@ from pnl_backend.ledger.sqlite.run import Run
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 
 
-class Store:
+class Store(Baselines):
     """The ledger. Opened with `Store.open`, closed with `close`; it recovers when the cause of a failure has ended.
 
     `synchronous` sets the durability: after `append` a snapshot survives kill -9 with either value; with FULL it
@@ -186,18 +187,6 @@ class Store:
         """Whether `(epoch, seq)` and every snapshot after it up to `last` is held."""
         return epoch == self.epoch and await replay.holds(self._database, self._run, seq, last)
 
-    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None:
-        """The last snapshot before an instant to which each of these sources contributed.
-
-        Only the seven days before the last snapshot before that instant are searched.
-        """
-        names = snapshots.names(configured)
-        return await self._one(snapshots.LAST_COMPLETE_BEFORE, names, at_ms, snapshots.COMPLETE_WITHIN_MS)
-
-    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None:
-        """The first snapshot at or after an instant to which each of these sources contributed."""
-        return await self._one(snapshots.FIRST_COMPLETE, snapshots.names(configured), from_ms)
-
     async def history(
         self, start: int, end: int, resolution: Resolution, /, *, limit: int | None = None
     ) -> list[HistoryRow]:
@@ -300,7 +289,3 @@ class Store:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-    async def _one(self, sql: str, *parameters: object) -> Record | None:
-        rows = await self._database.read(sql, parameters)
-        return self._run.epochs.record(rows[0]) if rows else None

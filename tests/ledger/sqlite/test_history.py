@@ -110,7 +110,7 @@ async def test_daily_closes_reach_over_days_without_snapshots(
             at = int((noon + timedelta(minutes=minute)).timestamp() * 1000)
             sums = {"kalshi_cents": noon.day * 100, "revenue_cents": minute, "costs_cents": noon.day}
             await store.append(record(store, at=at, **sums))
-    closes = [(day.isoformat()[5:], revenue, expenses) for day, revenue, expenses in await store.daily_closes(30)]
+    closes = [(day.isoformat()[5:], revenue, expenses) for day, revenue, expenses, _ in await store.daily_closes(30)]
     after = [("03-07", 630, 6), ("03-08", 630, 6), ("03-09", 930, 9)]
     assert closes == [("03-05", 530, 5), ("03-06", 630, 6), *after, ("03-10", 1030, 10)]
     assert [close.day.day for close in await store.daily_closes(3)] == [8, 9, 10]
@@ -138,7 +138,7 @@ async def stuff(store: Store, path: Path, count: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-            " INSERT INTO snapshots SELECT i, ? + i / 10, i, 0, 0, 0 FROM n",
+            " INSERT INTO snapshots SELECT i, ? + i / 10, i, 0, 0, 0, 0 FROM n",
             (count, NOON),
         )
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pnl_backend.domain.record import Marks
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import rollups, snapshots
+from pnl_backend.ledger.sqlite import marking, rollups, snapshots
 from pnl_backend.ledger.sqlite.imported import FIRST_SEQ, ImportedSnapshot, Imports, open_for_import
 from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
 from pnl_backend.wire.message import UNSET
@@ -76,6 +77,7 @@ async def test_forgetting_our_own_brings_the_imported_interval_back(
     await store.append(record(store))
     await store.close()
     with closing(sqlite3.connect(path)) as connection, connection:
+        marking.register(connection)
         rollups.forget_from(connection, 1, Calendar(ZoneInfo("UTC")))
     for span in (60_000, 3_600_000, 86_400_000):
         assert intervals(path, span) == [(NOON - NOON % span, 900, 900, 1)]
@@ -92,7 +94,7 @@ async def test_nothing_is_measured_against_what_was_imported(
     assert await store.first_complete(0, ["kalshi"]) is None
     assert await store.last_complete_before(NOON, ["kalshi"]) is None
     assert await store.daily_closes(30) == []
-    first = record(store, data=b'{"degraded": []}')
+    first = record(store, marks=Marks(whole=("kalshi",)))
     await store.append(first)
     assert await store.first_complete(0, ["kalshi"]) == first
     assert await store.last_complete_before(NOON, ["kalshi"]) is None
@@ -120,7 +122,10 @@ def test_a_ledger_of_the_first_release_takes_an_import_and_answers_older_queries
 def parts(draw: st.DrawFn) -> Rollup:
     first = draw(st.integers(-50, 50).filter(bool))
     last = draw(st.integers(first, -1 if first < 0 else 60))
-    return Rollup(60_000, 0, first, last, *(draw(st.integers(-9, 9)) for _ in range(7)), draw(st.integers(1, 9)))
+    marks = draw(st.integers(0, int(first > 0))), draw(st.sampled_from(["", "a", "b", "a,c"])), draw(st.integers(0, 1))
+    return Rollup(
+        60_000, 0, first, last, *(draw(st.integers(-9, 9)) for _ in range(7)), draw(st.integers(1, 9)), *marks
+    )
 
 
 @given(parts(), parts(), parts())

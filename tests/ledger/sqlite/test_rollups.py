@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pnl_backend.domain.record import Marks
 from pnl_backend.domain.times import business_date
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite.catching_up import catch_up
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import migrate
-from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, UTC_SPANS, Calendar, Rollup, catch_up, coarser, merge
+from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, UTC_SPANS, Calendar, Rollup, coarser, merge
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 from tests.ledger.sqlite.recompute import SPANS, Raw, from_raw, kept, recomputed
 
@@ -24,15 +26,17 @@ UTC = Calendar(ZoneInfo("UTC"))
 
 
 def of(raw: Raw, span: int = MINUTE_MS) -> Rollup:
-    seq, at, net, kalshi, costs, revenue = raw
-    return Rollup(span, UTC.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1)
+    seq, at, net, kalshi, costs, revenue, complete, not_live, estimated = raw
+    marks = int(complete), ",".join(sorted(not_live)), int(estimated)
+    return Rollup(span, UTC.start(span, at), seq, seq, net, net, net, net, kalshi, costs, revenue, 1, *marks)
 
 
 times = st.integers(NOON, NOON + 3 * HOUR_MS)
 sums = st.integers(-(10**9), 10**9)
-raws = st.lists(st.tuples(times, sums, sums, sums, sums), min_size=1, max_size=60).map(
-    lambda rows: [(seq, *row) for seq, row in enumerate(rows, start=1)]
-)
+names = st.frozensets(st.sampled_from(["anthropic", "johns", "kalshi"]))
+raws = st.lists(
+    st.tuples(times, sums, sums, sums, sums, st.booleans(), names, st.booleans()), min_size=1, max_size=60
+).map(lambda rows: [(seq, *row) for seq, row in enumerate(rows, start=1)])
 
 
 @given(raws, st.randoms(use_true_random=False))
@@ -54,7 +58,12 @@ async def fill(store: Store, record: MakeRecord, ats: list[int], rng: random.Ran
     for at in ats:
         net = rng.randrange(-(10**6), 10**6)
         sums = {"net_cents": net, "kalshi_cents": net + 1, "costs_cents": net + 2, "revenue_cents": net + 3}
-        await store.append(record(store, at=at, **sums))
+        await store.append(record(store, at=at, marks=any_marks(rng), **sums))
+
+
+def any_marks(rng: random.Random) -> Marks:
+    not_live = tuple(sorted(rng.sample(["anthropic", "johns", "kalshi"], rng.choice([0, 0, 1, 3]))))
+    return Marks(rng.random() < 0.5, (), not_live, rng.random() < 0.2)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
@@ -124,14 +133,15 @@ async def test_an_older_ledger_is_rolled_up_when_it_is_opened(open_store: OpenSt
 
 
 def test_rolling_up_goes_on_where_it_was_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.rollups.BATCH", 100)
+    monkeypatch.setattr("pnl_backend.ledger.sqlite.catching_up.BATCH", 100)
     older_ledger(path, 950)
     told: list[int] = []
 
-    def killed(_what: str, done: int, _of: int) -> None:
-        told.append(done)
-        if done in {200, 500}:
-            raise KeyboardInterrupt
+    def killed(what: str, done: int, _of: int) -> None:
+        if what == "Rolling up older snapshots":
+            told.append(done)
+            if done in {200, 500}:
+                raise KeyboardInterrupt
 
     for _ in range(3):
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -155,12 +165,13 @@ async def test_a_commit_that_landed_though_it_was_reported_as_failed(
         with pytest.raises(Exception, match="lock"):
             await store.append(landed)
         sums = (landed.net_cents, landed.kalshi_cents, landed.costs_cents, landed.revenue_cents)
-        other.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", (landed.seq, landed.at, *sums))
+        other.execute("INSERT OR IGNORE INTO marks VALUES (1000, 1, 'landed', '', 0)")
+        other.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, 1000)", (landed.seq, landed.at, *sums))
         other.execute("INSERT INTO payloads VALUES (?, ?, ?)", (landed.seq, landed.data, landed.detail))
         for span in SPANS:
-            row = of((landed.seq, landed.at, *sums), span)
+            row = of((landed.seq, landed.at, *sums, True, frozenset(), False), span)
             other.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (span, row.start))
-            other.execute("INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            other.execute("INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         other.execute("COMMIT")
     await fill(store, record, [NOON + n * 20_000 for n in range(51, 60)], random.Random(5))
     assert store.last_seq == 59

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-import orjson
 import pytest
 
 from pnl_backend.domain.readings import ClosedMarkets, CostRow, Position
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Marks, Record, Restatement
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
+from pnl_backend.wire.history import Resolution
+from pnl_backend.wire.message import UNSET
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
+
+RESOLUTIONS: tuple[Resolution, ...] = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 
 
 def position(ticker: str, realized: str, fees: str = "0") -> Position:
@@ -64,8 +68,8 @@ async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapsho
     """However long ago those are; one further back is not worth the search."""
 
     async def add(seq: int, at: int, *degraded: str) -> None:
-        data = orjson.dumps({"seq": seq, "degraded": degraded})
-        await store.append(Record(store.epoch, seq, at, 1, 1, 0, 0, data, b"{}"))
+        marks = Marks(not degraded, tuple(sorted(EVERY - set(degraded))), degraded)
+        await store.append(Record(store.epoch, seq, at, 1, 1, 0, 0, b"{}", b"{}", marks))
 
     async def last(at: int, configured: frozenset[str] = EVERY) -> int | None:
         found = await store.last_complete_before(at, configured)
@@ -84,10 +88,75 @@ async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapsho
     assert await last(NOON + 365 * DAY_MS) is None
 
 
+async def test_restated_snapshots_stay_and_are_no_baselines(open_store: OpenStore, record: MakeRecord) -> None:
+    store = await open_store()
+    whole = Marks(whole=tuple(sorted(EVERY)))
+    for _ in range(3):
+        await store.append(record(store, marks=whole))
+    assert store.restatements == ()
+    made = await store.restate("kalshi", "archived markets were missing", NOON + 1)
+    assert made == Restatement(NOON + 1, "kalshi", "archived markets were missing", 3)
+    assert await store.last_complete_before(NOON + DAY_MS, EVERY) is None
+    assert await store.first_complete(0, EVERY) is None
+    for _ in range(2):
+        await store.append(record(store, marks=whole))
+    for again in (False, True):
+        if again:
+            await store.close()
+            store = await open_store(clock=lambda: (NOON + 60_000) / 1000)
+        assert store.restatements == (made,)
+        assert store.restated_to == 3
+        last, first = await store.last_complete_before(NOON + DAY_MS, EVERY), await store.first_complete(0, EVERY)
+        assert (last and last.seq, first and first.seq) == (5, 4)
+        held = await store.newest(9)
+        assert [(one.seq, one.restated) for one in held] == [(1, True), (2, True), (3, True), (4, False), (5, False)]
+        raw = await store.history(0, NOON + DAY_MS, "raw")
+        assert [row.restated is True for row in raw] == [True, True, True, False, False]
+        for resolution in RESOLUTIONS:
+            (row,) = await store.history(0, NOON + DAY_MS, resolution)
+            assert row.restated is True, "what it opened with was restated"
+            assert row.open == raw[0].netPnL
+    assert [close.restated for close in await store.daily_closes(1)] == [True]
+
+
+async def test_a_restatement_survives_the_loss_of_the_file(store: Store, record: MakeRecord, path: Path) -> None:
+    await store.append(record(store))
+    made = await store.restate("kalshi", "two accounts were summed", NOON)
+    path.unlink()
+    Path(f"{path}-wal").unlink()
+    await store.append(record(store))
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT source, to_seq FROM restatements").fetchall() == [("kalshi", made.to_seq)]
+
+
+async def test_a_restatement_that_cannot_be_stored_marks_nothing(store: Store, record: MakeRecord, path: Path) -> None:
+    await store.append(record(store))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError):
+            await store.restate("kalshi", "archived markets were missing", NOON)
+    assert store.restatements == ()
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+async def test_an_interval_with_restated_snapshots_that_do_not_count_is_not_marked(
+    store: Store, record: MakeRecord, resolution: Resolution
+) -> None:
+    """While the history was imported no snapshot was complete: the figures are those of the complete ones after."""
+    await store.append(record(store, marks=Marks(complete=False, not_live=("johns", "kalshi"))))
+    await store.restate("kalshi", "archived markets were missing", NOON)
+    await store.append(record(store, net_cents=700, marks=Marks(not_live=("anthropic",), estimated=True)))
+    await store.append(record(store, net_cents=900))
+    (row,) = await store.history(0, NOON + DAY_MS, resolution)
+    assert row.restated is UNSET
+    assert (row.open, row.low, row.high, row.close, row.count) == (7, 7, 9, 9, 3)
+    assert (row.degraded, row.estimated, row.complete) == (["anthropic", "johns", "kalshi"], True, True)
+
+
 async def test_the_first_complete_snapshot_from_an_instant(store: Store) -> None:
     for seq, degraded in ((1, []), (2, ["kalshi"]), (3, ["johns"]), (4, [])):
-        data = orjson.dumps({"seq": seq, "degraded": degraded})
-        await store.append(Record(store.epoch, seq, NOON + seq, 1, 1, 0, 0, data, b"{}"))
+        marks = Marks(whole=tuple(sorted(EVERY.difference(degraded))))
+        await store.append(Record(store.epoch, seq, NOON + seq, 1, 1, 0, 0, b"{}", b"{}", marks))
     for start, configured, expected in (
         (0, EVERY, 1),
         (NOON + 1, EVERY, 1),
@@ -165,9 +234,12 @@ async def test_a_closed_ledger_leaves_one_complete_file(store: Store, record: Ma
         await store.probe()
 
 
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
 async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
     with sqlite3.connect(path) as reader:
-        tables = [name for (name,) in reader.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        tables = [name for (name,) in reader.execute(_TABLES)]
         types = {row[2] for table in tables for row in reader.execute(f"PRAGMA table_info({table})")}
     assert types == {"INTEGER", "TEXT", "BLOB"}
 

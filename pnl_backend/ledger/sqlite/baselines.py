@@ -1,0 +1,67 @@
+"""What a period may be compared with: complete snapshots, and none whose history was found wrong later."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from loguru import logger
+
+from pnl_backend.domain.record import Record, Restatement
+from pnl_backend.domain.times import iso
+from pnl_backend.ledger.sqlite import marking, snapshots
+from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sqlite.run import Run
+
+
+class Baselines:
+    """The part of the store that finds and withdraws baselines."""
+
+    _database: Database
+    _run: Run
+
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None:
+        """The last snapshot before an instant in which each of these sources is whole, and that was not restated.
+
+        Only the seven days before the last snapshot before that instant are searched.
+        """
+        names = snapshots.names(configured)
+        return await self._one(snapshots.LAST_COMPLETE_BEFORE, names, at_ms, snapshots.COMPLETE_WITHIN_MS)
+
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None:
+        """The first snapshot at or after an instant in which each of these sources is whole, and not restated."""
+        return await self._one(snapshots.FIRST_COMPLETE, snapshots.names(configured), from_ms)
+
+    @property
+    def restatements(self) -> tuple[Restatement, ...]:
+        """Each reason why older snapshots are no baselines, oldest first."""
+        return self._run.restatements
+
+    @property
+    def restated_to(self) -> int:
+        """The last sequence number that is marked as restated; 0 if none is."""
+        return self._run.restated_to
+
+    async def restate(self, source: str, reason: str, at: int) -> Restatement:
+        """Mark every snapshot so far as restated: it stays as it was published, and nothing is compared with it.
+
+        `source` is the source whose figures were wrong, `reason` says in a few words why, `at` is in ms. StoreError
+        if it could not be stored; nothing is marked then.
+        """
+
+        def work(connection: sqlite3.Connection) -> Restatement:
+            made = Restatement(at, source, reason, self._run.last_seq)
+            marking.restate(connection, made)
+            return made
+
+        made = await self._database.write(work)
+        self._run.restatements = (*self._run.restatements, made)
+        logger.warning(
+            "The history up to {} (snapshot {}) is kept as it was published and marked as restated: {}: {}",
+            iso(at), made.to_seq, source, reason,
+        )  # fmt: skip
+        return made
+
+    async def _one(self, sql: str, *parameters: object) -> Record | None:
+        rows = await self._database.read(sql, parameters)
+        return self._run.epochs.record(rows[0]) if rows else None
