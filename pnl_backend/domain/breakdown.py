@@ -15,7 +15,10 @@ TENTH = Decimal("0.1")
 
 @dataclass(frozen=True, slots=True)
 class CostEntry:
-    """One line of the cost breakdown: USD, and its share of all expenses in percent with one decimal."""
+    """One line of the cost breakdown: USD, and its share of the positive expenses in percent with one decimal.
+
+    A credit has a negative value and a share of 0.
+    """
 
     name: str
     value: Decimal
@@ -50,8 +53,9 @@ class AttributedLine:
 def cost_breakdown(lines: Iterable[AttributedLine]) -> tuple[CostEntry, ...]:
     """Expenses by name, in the order of the lines: values in whole cents that sum to all expenses.
 
-    A line with parts is split into them, the largest first and `Other` last. Percentages have one decimal and sum to
-    100.0 (largest remainder); they are all zero while nothing was spent.
+    A line with parts is split into them, the largest first and `Other` last. Percentages are shares of what was spent
+    before credits: they are within 0 and 100, have one decimal and sum to 100.0 (largest remainder), also where
+    credits exceed the expenses; they are all zero while nothing was spent.
     """
     costs: dict[str, Decimal] = {}
     for line in lines:
@@ -59,10 +63,11 @@ def cost_breakdown(lines: Iterable[AttributedLine]) -> tuple[CostEntry, ...]:
             for name, value in _named_costs(line):
                 costs[name] = costs.get(name, ZERO) + value
     values = list(costs.values())
-    total = sum(values, ZERO)
+    spent = [max(value, ZERO) for value in values]
+    total = sum(spent, ZERO)
     shares = [ZERO] * len(values)
     if total > 0:
-        shares = apportion([value / total * HUNDRED for value in values], HUNDRED, TENTH)
+        shares = apportion([value / total * HUNDRED for value in spent], HUNDRED, TENTH)
     return tuple(CostEntry(n, v, p) for n, v, p in zip(costs, values, shares, strict=True))
 
 

@@ -113,7 +113,10 @@ class Snapshot(Summary):
 
 
 class CostEntry(Message):
-    """What one kind of cost comes to in USD, and its percentage of all costs."""
+    """What one kind of cost comes to in USD, and its percentage of all costs before credits.
+
+    A credit has a negative value and 0 percent.
+    """
 
     name: str
     value: float

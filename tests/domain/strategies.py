@@ -52,7 +52,7 @@ cost_rows = st.builds(
     day=st.integers(0, 60).map(lambda n: SINCE + timedelta(days=n)),
     model=models,
     workspace_id=workspaces,
-    amount=positive,
+    amount=usd,
     api_key_id=st.sampled_from([None, "apikey_1"]),
 )
 spends = st.builds(

@@ -112,7 +112,8 @@ def test_breakdown_and_attribution_sum_to_the_totals(taken):
     shown = snapshot(taken, rules=RULES)
     assert sum(entry.value for entry in shown.costs) == shown.total_expenses
     shares = sum(entry.percentage for entry in shown.costs)
-    assert shares == (100 if shown.total_expenses > 0 else 0)
+    assert shares == (100 if any(entry.value > 0 for entry in shown.costs) else 0)
+    assert all(0 <= entry.percentage <= 100 for entry in shown.costs)
     assert sum(agent.revenue for agent in shown.agents) == shown.total_revenue
     assert sum(agent.expenses for agent in shown.agents) == shown.total_expenses
     assert len({entry.name for entry in shown.costs}) == len(shown.costs)

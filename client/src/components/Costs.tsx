@@ -19,7 +19,7 @@ export function Costs(): ReactElement {
           <li key={name}>
             <p className="cost-line">
               <span>{name}</span>
-              <span className="soft">{format.percent(percentage, 1)}</span>
+              <span className="soft">{value < 0 ? 'credit' : format.percent(percentage, 1)}</span>
               <span>{format.money(value)}</span>
             </p>
             <svg className="lane" aria-hidden="true">

@@ -75,7 +75,7 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
           <button type="button" className={`pill is-${TONES[told.trust]}`} aria-describedby={tip}>
             {told.word}
             <span className="tip" role="tooltip" id={tip}>
-              {[`As of ${told.asOf}`, `Tier: ${tier}`, ...notes].join('\n')}
+              {[`As of ${told.asOf}`, `Tier: ${tier}`].join('\n')}
             </span>
           </button>
         )}
@@ -91,6 +91,13 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
         ))}
       </dl>
       {told?.sentence && <p className={`source-sentence is-${told.trust}`}>{told.sentence}</p>}
+      {notes.length > 0 && (
+        <ul className="source-notes">
+          {notes.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      )}
       {told && (
         <p className="source-foot">
           <span>

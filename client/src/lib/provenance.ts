@@ -53,7 +53,7 @@ export function provenance(
   const sentences: Partial<Record<Trust, string>> = {
     degraded: `${error ? sentence(error) : `${label} has not answered yet.`}${counted ? '' : ' Its figures count as zero.'}${next}`,
     cached: `${label} has not answered for ${ageMs === null ? 'a while' : duration(ageMs)}; showing ${shown}.${why}${next}`,
-    estimate: `${label} is priced from usage until the bill is there.`,
+    estimate: `${label}’s figure is an estimate.`,
   };
   const words: Record<Trust, string> = {
     live: 'Live',

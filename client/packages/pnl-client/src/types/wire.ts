@@ -262,7 +262,7 @@ export interface components {
         };
         /**
          * CostEntry
-         * @description What one kind of cost comes to in USD, and its percentage of all costs.
+         * @description What one kind of cost comes to in USD, and its percentage of all costs before credits. A credit has a negative value and 0 percent.
          */
         CostEntry: {
             name: string;
@@ -464,6 +464,19 @@ export interface components {
              * @constant
              */
             imported?: true;
+        };
+        /**
+         * Importing
+         * @description How far the first import of a source's history is: what is read, and rows so far.
+         */
+        Importing: {
+            what: string;
+            done: number;
+            /**
+             * @description Null where the number of rows is unknown.
+             * @default null
+             */
+            total?: number | null;
         };
         /**
          * JohnsComponent
@@ -783,6 +796,12 @@ export interface components {
              * @default []
              */
             notes?: string[];
+            /** @description Only while the source's history is read for the first time. */
+            importing?: components["schemas"]["Importing"];
+            /** @description What to know of the figures: account_changed while the upstream answers for another account (they are the last good ones), importing while history is read. Absent where there is nothing to know. */
+            marks?: ("account_changed" | "importing")[];
+            /** @description Only where figures are derived a second time. */
+            verified?: components["schemas"]["Verified"];
         };
         /**
          * Sources
@@ -884,6 +903,21 @@ export interface components {
             /** @constant */
             ok: true;
         };
+        /**
+         * Verified
+         * @description Whether figures that were derived a second time agree; null where history does not reach back.
+         */
+        Verified: {
+            /** @description The realized P&L, from fills and settlements alone. */
+            realized: boolean | null;
+            /** @description Cash and positions, from deposits. */
+            equity: boolean | null;
+            /**
+             * @description The larger difference, as decimal text; USD.
+             * @example 0.00
+             */
+            gap: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -930,6 +964,7 @@ export type Health = components['schemas']['Health'];
 export type HealthPart = components['schemas']['HealthPart'];
 export type HealthServices = components['schemas']['HealthServices'];
 export type HistoryRow = components['schemas']['HistoryRow'];
+export type Importing = components['schemas']['Importing'];
 export type JohnsComponent = components['schemas']['JohnsComponent'];
 export type KalshiComponent = components['schemas']['KalshiComponent'];
 export type Ledger = components['schemas']['Ledger'];
@@ -963,5 +998,6 @@ export type TierStats = components['schemas']['TierStats'];
 export type TiersStats = components['schemas']['TiersStats'];
 export type Trend = components['schemas']['Trend'];
 export type UnsubscribeAck = components['schemas']['UnsubscribeAck'];
+export type Verified = components['schemas']['Verified'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;
