@@ -20,6 +20,7 @@ Difference = tuple[str, str, Any, Any]
 """Feed, field, shown, expected."""
 
 SUBSCRIPTIONS = ("subscribe_pnl", "subscribe_components", "subscribe_dashboard")
+HOUR_MS = 3_600_000
 TENTH = Decimal("0.1")
 
 
@@ -67,7 +68,8 @@ class EveryFeed:
         found += _breakdown("breakdown", (await self.get("/api/pnl/breakdown"))["data"], expected)
         (row,) = (await self.get("/api/pnl/history?limit=1"))["data"]["data"]
         found += _snapshot("history", row, expected, baseline)
-        candle = (await self.get("/api/pnl/history?resolution=raw"))["data"]["data"][-1]
+        hour = f"from={current['data']['calculatedAt'] - HOUR_MS}&to={current['data']['calculatedAt'] + HOUR_MS}"
+        candle = (await self.get(f"/api/pnl/history?resolution=raw&{hour}"))["data"]["data"][-1]
         found += _compared("history raw", candle, _candle(expected))
         for event, check in (("pnl_update", _snapshot), ("components_update", _breakdown), ("pnl-update", _dashboard)):
             said = self._listener.of(event)
@@ -77,6 +79,11 @@ class EveryFeed:
         for name in ("websocket", "sse"):
             found += _compared(name, self._held.get(name, {}), _sums(expected))
         return found + list(_dashboard("dashboard", self._held.get("dashboard", {}), expected, baseline))
+
+    async def gap(self) -> Decimal | None:
+        """What the account's equity is off by, in USD; None while it is not known."""
+        found = (await self.get("/health"))["reconciliation"]["gap"]
+        return None if found is None else _exact(found)
 
 
 @asynccontextmanager

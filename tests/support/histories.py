@@ -6,7 +6,7 @@ be (a trade in a market that has settled) does nothing, which keeps every list o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,11 +35,10 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 }
 
 
-def steps(*, days_pass: bool = False, without: Collection[str] = ()) -> st.SearchStrategy[list[Step]]:
+def steps(*, days_pass: bool = False) -> st.SearchStrategy[list[Step]]:
     """Histories of some dozen steps.
 
-    Usage is revised on the two days that are still open; where `days_pass`, on closed ones too. Steps of the
-    names `without` are left out.
+    Usage is revised on the two days that are still open; where `days_pass`, on closed ones too.
     """
     oldest_revision = 5 if days_pass else 1
     market = st.integers(0, MARKETS - 1)
@@ -61,8 +60,10 @@ def steps(*, days_pass: bool = False, without: Collection[str] = ()) -> st.Searc
             st.tuples(st.just("determine"), market, result, milli),
             st.tuples(st.just("settle"), market, result, milli),
             st.tuples(st.just("archive"), market, st.booleans()),
-            st.tuples(st.just("revise"), market, result, milli),
+            *([st.tuples(st.just("revise"), market, result, milli)] if days_pass else []),
             st.tuples(st.just("transfer"), st.sampled_from(["deposit", "withdrawal"]), deal, usd_cents, status),
+            st.tuples(st.just("interest"), st.integers(-200, 500)),
+            st.tuples(st.just("lag"), st.integers(0, 3)),
             st.tuples(st.just("move"), st.integers(1, 3), st.booleans(), usd_cents),
             st.tuples(st.just("usage"), days, model, st.integers(-900_000, 2_000_000), st.integers(0, 300_000)),
             st.tuples(st.just("credit"), days, st.integers(0, len(MODELS)), st.integers(1, 2_000)),
@@ -76,7 +77,7 @@ def steps(*, days_pass: bool = False, without: Collection[str] = ()) -> st.Searc
         ),
         min_size=8,
         max_size=30,
-    ).map(lambda history: [step for step in history if step[0] not in without])
+    )
 
 
 class Played:
@@ -102,8 +103,8 @@ class Played:
         return True
 
     def _market(self, number: int) -> str:
-        """The ticker; two markets belong to one event. It is opened when it is first named."""
-        ticker = f"KXHIST{number // 2}-27JAN01-T{number}"
+        """The ticker of a market, which is opened when it is first named."""
+        ticker = ticker_of(number)
         exchange = self.simulator.kalshi.exchange
         if ticker not in exchange.markets and ticker not in exchange.archived_markets:
             self.simulator.kalshi.open_market(ticker, Decimal("0.40"), Decimal("0.42"))
@@ -152,9 +153,20 @@ class Played:
         return [happened.Revise(ticker, value)]
 
     def _transfer(self, kind: Any, number: int, cents: int, status: Any) -> list[Event]:
-        name, fee = f"{kind}-{number}", cents % 300
+        # Whether a deposit arrives less its fee no document says.
+        name, fee = f"{kind}-{number}", 0 if kind == "deposit" else cents % 300
         self.simulator.kalshi.put_transfer(kind, name, cents, fee_cents=fee, status=status)
         return [happened.Transfer(kind, name, cents, fee, status)]
+
+    def _interest(self, cents: int) -> list[Event]:
+        usd = Decimal(cents) / 100
+        self.simulator.kalshi.adjust(usd)
+        return [happened.Interest(usd)]
+
+    def _lag(self, tenths: int) -> list[Event]:
+        """Let Kalshi's REST stay behind by up to so many tenths of a second."""
+        self.simulator.kalshi.set_rest_lag(tenths / 10)
+        return []
 
     def _move(self, subaccount: int, away: bool, cents: int) -> list[Event]:
         source, target = (0, subaccount) if away else (subaccount, 0)
@@ -192,3 +204,8 @@ class Played:
     def _fault(self, upstream: str, kind: str) -> list[Event]:
         self.simulator.set_fault(upstream, FAULTS[kind]())
         return []
+
+
+def ticker_of(number: int) -> str:
+    """The ticker of a market; two of them belong to one event."""
+    return f"KXHIST{number // 2}-27JAN01-T{number}"

@@ -15,6 +15,14 @@ def shifted(file: Path) -> float:
     return _now() + (float(file.read_text()) if file.exists() else 0.0)
 
 
+def advance(file: Path, seconds: float) -> None:
+    """Let the clock run ahead by so many seconds more."""
+    passed = float(file.read_text()) if file.exists() else 0.0
+    written = file.with_suffix(".new")
+    written.write_text(str(passed + seconds))
+    written.replace(file)
+
+
 def _main() -> int:
     file = Path(os.environ["CLOCK_SHIFT"])
     # Many parts take `time.time` as a default when they are imported, so it is replaced before.
