@@ -64,12 +64,14 @@ class Cost:
     import_cpu: float = 0.0
     import_bytes: int = 0
     import_requests: int = 0
-    import_lag: float = 0.0
+    import_lag_ms: float = 0.0
+    import_busy_ms: float = 0.0
     peak_mb: float = 0.0
     poll_bytes: float = 0.0
     poll_cpu_ms: float = 0.0
     poll_requests: float = 0.0
     poll_lag_ms: float = 0.0
+    poll_busy_ms: float = 0.0
 
 
 class Server:
@@ -105,10 +107,11 @@ class Server:
         assert found is not None
         return int(found[1]) / 1024
 
-    async def worst_lag(self) -> float:
-        """Seconds, since the last time."""
+    async def worst_lag(self) -> tuple[float, float]:
+        """Milliseconds of lag and of being busy, since the last time."""
         self._process.send_signal(signal.SIGUSR1)
-        return float(await asyncio.wait_for(self._lines.get(), 60))
+        lag, busy = (await asyncio.wait_for(self._lines.get(), 60)).split()
+        return 1000 * float(lag), 1000 * float(busy)
 
     def stored_fills(self) -> int:
         """Rows in the ledger's file."""
@@ -188,7 +191,8 @@ async def measure_import(server: Server, simulator: Simulator, session: aiohttp.
     cost.complete_after = time.monotonic() - began
     await until(lambda: server.stored_fills() >= fills, server)
     cost.stored_after = time.monotonic() - began
-    cost.import_cpu, cost.peak_mb, cost.import_lag = server.cpu(), server.peak_mb(), await server.worst_lag()
+    cost.import_cpu, cost.peak_mb = server.cpu(), server.peak_mb()
+    cost.import_lag_ms, cost.import_busy_ms = await server.worst_lag()
     cost.import_bytes = sum(simulator.sent["kalshi"].values())
     cost.import_requests = sum(simulator.requests["kalshi"].values())
     return cost
@@ -209,7 +213,7 @@ async def measure_polls(server: Server, simulator: Simulator, cost: Cost, polls:
     cost.poll_bytes = (simulator.sent["kalshi"].total() - before["sent"]) / done
     cost.poll_requests = (asked.total() - before["asked"]) / done
     cost.poll_cpu_ms = 1000 * (server.cpu() - before["cpu"]) / done
-    cost.poll_lag_ms = 1000 * await server.worst_lag()
+    cost.poll_lag_ms, cost.poll_busy_ms = await server.worst_lag()
     cost.peak_mb = max(cost.peak_mb, server.peak_mb())
 
 
@@ -227,8 +231,8 @@ async def cost_of(size: Size, polls: int) -> Cost:
     return cost
 
 
-IMPORT = "| account | figures complete | every fill stored | CPU | read | requests | worst lag | memory peak |"
-POLL = "| account | read | requests | CPU | worst lag |"
+IMPORT = "| account | figures complete | every fill stored | CPU | read | requests | lag | busy | memory peak |"
+POLL = "| account | read | requests | CPU | lag | busy |"
 
 
 async def measure(polls: int) -> str:
@@ -236,18 +240,18 @@ async def measure(polls: int) -> str:
     for size in SIZES:
         costs[size] = cost = await cost_of(size, polls)
         print(size.name, cost, flush=True)
-    lines = ["## First import\n", IMPORT, "|---" * 8 + "|"]
+    lines = ["## First import\n", IMPORT, "|---" * 9 + "|"]
     for size, cost in costs.items():
         lines.append(
             f"| {size.name} | {cost.complete_after:.1f} s | {cost.stored_after:.1f} s | {cost.import_cpu:.1f} s "
-            f"| {cost.import_bytes / 1e6:.1f} MB | {cost.import_requests:,} | {1000 * cost.import_lag:.0f} ms "
-            f"| {cost.peak_mb:.0f} MB |"
+            f"| {cost.import_bytes / 1e6:.1f} MB | {cost.import_requests:,} | {cost.import_lag_ms:.0f} ms "
+            f"| {cost.import_busy_ms:.0f} ms | {cost.peak_mb:.0f} MB |"
         )
-    lines += ["\n## A poll afterwards\n", POLL, "|---" * 5 + "|"]
+    lines += ["\n## A poll afterwards\n", POLL, "|---" * 6 + "|"]
     for size, cost in costs.items():
         lines.append(
             f"| {size.name} | {cost.poll_bytes / 1e3:.1f} kB | {cost.poll_requests:.1f} | {cost.poll_cpu_ms:.1f} ms "
-            f"| {cost.poll_lag_ms:.1f} ms |"
+            f"| {cost.poll_lag_ms:.0f} ms | {cost.poll_busy_ms:.0f} ms |"
         )
     base, large = costs[BASE], costs[LARGE]
     ratios = [
@@ -255,6 +259,7 @@ async def measure(polls: int) -> str:
         large.poll_requests / base.poll_requests,
         large.poll_cpu_ms / base.poll_cpu_ms,
         large.poll_lag_ms / base.poll_lag_ms,
+        large.poll_busy_ms / base.poll_busy_ms,
     ]
     shown = " | ".join(f"**{ratio:.2f}**" for ratio in ratios)
     lines.append(f"| {LARGE.settled:,} settled against {BASE.settled}, with {LARGE.still_open} open each | {shown} |")
