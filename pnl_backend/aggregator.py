@@ -23,7 +23,7 @@ from pnl_backend.domain.day_baseline import DayBaseline
 from pnl_backend.domain.lines import Accounting, Memo
 from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, SourceName
 from pnl_backend.domain.record import Record
-from pnl_backend.domain.snapshot import Snapshot, compute
+from pnl_backend.domain.snapshot import Snapshot, Verified, compute
 from pnl_backend.errors import StoreError
 from pnl_backend.wire.views import from_record, to_record
 
@@ -81,7 +81,8 @@ class Aggregator:
     """One P&L every `interval` seconds. `patience` is how long a tick waits for a slow source, in seconds.
 
     `sources` are read at each tick and counted by their `accounting`, in its order; both have the same names.
-    A day is measured against a complete snapshot, one with a reading of each of the `configured` sources.
+    `verified()` says by source whether its figures were derived a second time. A day is measured against a complete
+    snapshot, one with a reading of each of the `configured` sources.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Aggregator:
         configured: Set[SourceName] = frozenset(CLASSIC),
         rules: AgentRules | None = None,
         simulated: bool = False,
+        verified: Callable[[], Mapping[SourceName, Verified]] = dict,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -112,6 +114,7 @@ class Aggregator:
         self._day = DayBaseline(zone, configured)
         self._rules = rules or AgentRules()
         self._simulated = simulated
+        self._verified = verified
         self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
@@ -199,6 +202,7 @@ class Aggregator:
             memo=self._memo,
             simulated=self._simulated,
             configured=self._configured,
+            verified=self._verified(),
         )
 
     async def _run(self) -> None:

@@ -11,11 +11,13 @@ from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.assembly.guards import Guards
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.readings import Reading, SourceName
+from pnl_backend.domain.snapshot import Verified
 from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
 from pnl_backend.ledger.history_import import HistoryImport, Importer
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ledger.verifier import Verifier
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
 
@@ -49,7 +51,13 @@ class Books:
             publish=metrics.reconciled,
             tolerance=tolerance,
         )
-        self.keeper.watchers.append(self.reconciler)
+        self.verifier = Verifier(
+            trades=store.facts.trades,
+            is_imported=self._is_imported,
+            equity=self.reconciler.equity,
+            fetch_soon=self.keeper.fetch_soon,
+        )
+        self.keeper.watchers += [self.reconciler, self.verifier]
         self.history = None if importer is None else HistoryImport(KALSHI, importer)
 
     def sources(self, guards: Guards) -> Mapping[SourceName, TappedSource]:
@@ -69,6 +77,18 @@ class Books:
         """The books as a part of the health report."""
         problem = self.reconciler.problem()
         return Part(self.reconciler.state, ok=problem is None, detail=problem)
+
+    def verified(self) -> Mapping[SourceName, Verified]:
+        """By source, whether its figures were derived a second time."""
+        return {} if self.keeper.trades is None else {KALSHI: self.verifier.verified}
+
+    def _is_imported(self) -> bool:
+        return self.keeper.trades is not None and self.keeper.trades.complete
+
+    def verification_part(self) -> Part:
+        """The verification as a part of the health report."""
+        problem = self.verifier.problem()
+        return Part(self.verifier.state, ok=problem is None, detail=problem)
 
     def history_part(self) -> Part:
         """The import of fills and settlements as a part of the health report."""

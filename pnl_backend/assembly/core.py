@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ import aiohttp
 
 from pnl_backend import __version__
 from pnl_backend.aggregator import Aggregator
-from pnl_backend.assembly.adapters import Breakers, TappedSource, TickWatch, TimedLedger, fetch_outcome
+from pnl_backend.assembly.adapters import Breakers, TickWatch, TimedLedger, fetch_outcome
 from pnl_backend.assembly.books import Books
 from pnl_backend.assembly.guards import (
     Guards,
@@ -30,7 +30,6 @@ from pnl_backend.cache.current import Current
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.domain.classic import KALSHI
-from pnl_backend.domain.readings import SourceName
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops.health import Part
@@ -97,7 +96,7 @@ async def open_core(stack: AsyncExitStack, settings: Settings) -> Core:
 
     books.on_recorded(invalidate)
     watch = TickWatch(metrics, recent.unstored)
-    aggregator = _aggregator(settings, sources, books.sources(guards), store=store, hub=hub, watch=watch)
+    aggregator = _aggregator(settings, sources, books, guards, store=store, hub=hub, watch=watch)
     breakers = Breakers(
         guards,
         threshold=settings.circuit_breaker_failure_threshold,
@@ -123,7 +122,8 @@ async def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metric
 def _aggregator(
     settings: Settings,
     sources: Sequence[Source],
-    tapped: Mapping[SourceName, TappedSource],
+    books: Books,
+    guards: Guards,
     *,
     store: Store,
     hub: Hub,
@@ -131,7 +131,7 @@ def _aggregator(
 ) -> Aggregator:
     interval = settings.update_interval_ms / 1000
     return Aggregator(
-        sources=tapped,
+        sources=books.sources(guards),
         accounting=accounting(sources),
         ledger=store,
         publisher=hub,
@@ -141,6 +141,7 @@ def _aggregator(
         configured=configured_sources(settings),
         rules=settings.agent_rules,
         simulated=settings.demo_mode,
+        verified=books.verified,
         observer=watch,
     )
 

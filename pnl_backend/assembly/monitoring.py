@@ -29,6 +29,7 @@ def health_of(core: Core, server: engine.Server) -> HealthMonitor:
         parts={
             **core.breakers.parts(),
             "reconciliation": core.books.part,
+            "verification": core.books.verification_part,
             "history": core.books.history_part,
             "import": core.books.import_part,
             "upkeep": core.books.upkeep_part,

@@ -71,6 +71,11 @@ class Reconciler:
             return "unknown"
         return "gap" if self._gap_reported else "reconciled"
 
+    def equity(self) -> tuple[bool | None, Decimal]:
+        """Whether the equity reconciles, None while that is unknown, and the gap in USD."""
+        gap = ZERO if self._found is None else self._found.gap
+        return {"unknown": None, "reconciled": True, "gap": False}[self.state], gap
+
     def report(self) -> operations.Reconciliation:
         """The public report: the gap and the differences, never the account's own figures."""
         found = self._found

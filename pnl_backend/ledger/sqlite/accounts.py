@@ -14,7 +14,7 @@ from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.ledger.sqlite import adjustments, transfers
 from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.facts import read_fill
+from pnl_backend.ledger.sqlite.fact_rows import read_fill
 from pnl_backend.ledger.sqlite.readers import Reads
 
 _ACCOUNT = "SELECT host, id, name FROM accounts WHERE source = ?"

@@ -14,12 +14,14 @@ from typing import TypeVar
 
 from pnl_backend.domain.corrections import Correction, cost_corrections, cost_ref
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
-from pnl_backend.domain.money import ZERO, exact
+from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow, Deal
 from pnl_backend.ledger.sqlite import corrections, deal_states, remembered, transfers
 from pnl_backend.ledger.sqlite.adjustments import Adjustments
 from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sqlite.fact_rows import fill_row, read_fill, read_settlement, settlement_row
 from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sqlite.trades import Trades
 from pnl_backend.ledger.sqlite.walks import Walks
 
 Fact = TypeVar("Fact")
@@ -31,15 +33,16 @@ class Facts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.walks = Walks(database)
+        self.trades = Trades(database)
         self.adjustments = Adjustments(database)
 
     async def add_fills(self, fills: Iterable[Fill]) -> list[Fill]:
         """Store executions; returns those that are new, or whose time was an estimate and is known now."""
-        return await self._add(_ADD_FILL, fills, _fill_row)
+        return await self._add(_ADD_FILL, fills, fill_row)
 
     async def add_settlements(self, settlements: Iterable[Settlement]) -> list[Settlement]:
         """Store pay-outs; returns the new ones, in the given order."""
-        return await self._add(_ADD_SETTLEMENT, settlements, _settlement_row)
+        return await self._add(_ADD_SETTLEMENT, settlements, settlement_row)
 
     async def add_transfers(self, given: Iterable[Transfer], noted_at: int) -> list[Transfer]:
         """Store the states of deposits and withdrawals at `noted_at` (ms); returns those that are new or have changed.
@@ -103,7 +106,7 @@ class Facts:
     async def settlements(self, start: int, end: int, *, limit: int = 1000) -> list[Settlement]:
         """The newest `limit` pay-outs of `start` to `end` (ms, both included), oldest first."""
         sql = "SELECT * FROM settlements WHERE at BETWEEN ? AND ? ORDER BY at DESC, key DESC LIMIT ?"
-        return [_settlement(row) for row in (await self._database.read(sql, (start, end, limit)))[::-1]]
+        return [read_settlement(row) for row in (await self._database.read(sql, (start, end, limit)))[::-1]]
 
     async def transfers(self) -> list[Transfer]:
         """The last state of every deposit and withdrawal, oldest first."""
@@ -148,57 +151,3 @@ INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fill_id)
 SET at = excluded.at, time_estimated = 0 WHERE time_estimated = 1 AND excluded.time_estimated = 0
 """
 _ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-
-
-def _fill_row(f: Fill) -> Row:
-    sums = map(exact, (f.count, f.yes_price, f.fee))
-    return f.fill_id, f.order_id, f.ticker, f.side, *sums, f.is_taker, f.at, f.subaccount, f.time_estimated
-
-
-def read_fill(row: Row) -> Fill:
-    """A row of the table of fills."""
-    fill_id, order_id, ticker, side, count, yes_price, fee, is_taker, at, subaccount, time_estimated = row
-    return Fill(
-        fill_id=fill_id,
-        order_id=order_id,
-        ticker=ticker,
-        side=side,
-        count=Decimal(count),
-        yes_price=Decimal(yes_price),
-        fee=Decimal(fee),
-        is_taker=bool(is_taker),
-        at=at,
-        subaccount=subaccount,
-        time_estimated=bool(time_estimated),
-    )
-
-
-def _settlement_row(s: Settlement) -> Row:
-    sums = map(exact, (s.yes_count, s.yes_cost, s.no_count, s.no_cost, s.revenue))
-    return (
-        s.key,
-        s.ticker,
-        s.result,
-        *sums,
-        None if s.value is None else exact(s.value),
-        exact(s.fee),
-        s.at,
-        s.subaccount,
-    )
-
-
-def _settlement(row: Row) -> Settlement:
-    _key, ticker, result, yes_count, yes_cost, no_count, no_cost, revenue, value, fee, at, subaccount = row
-    return Settlement(
-        ticker=ticker,
-        result=result,
-        yes_count=Decimal(yes_count),
-        yes_cost=Decimal(yes_cost),
-        no_count=Decimal(no_count),
-        no_cost=Decimal(no_cost),
-        revenue=Decimal(revenue),
-        value=None if value is None else Decimal(value),
-        fee=Decimal(fee),
-        at=at,
-        subaccount=subaccount,
-    )

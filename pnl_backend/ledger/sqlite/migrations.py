@@ -193,6 +193,10 @@ CREATE TABLE set_aside (
 ) STRICT;
 """
 
+_SETTLEMENTS_OF_A_MARKET = """
+CREATE INDEX settlements_ticker ON settlements (ticker);
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -216,6 +220,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_SETTLED_MARKETS),
     _step(_SET_ASIDE),
     _step(marking.TABLES),
+    _step(_SETTLEMENTS_OF_A_MARKET),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

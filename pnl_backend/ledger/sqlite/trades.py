@@ -1,0 +1,50 @@
+"""Fills and settlements by market, and what the account reports of each market."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from pnl_backend.domain.ledger_facts import Fill, Settlement
+from pnl_backend.domain.readings import MarketKey
+from pnl_backend.domain.verification import MarketFigures
+from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sqlite.fact_rows import read_fill, read_settlement
+from pnl_backend.ledger.sqlite.readers import Row
+
+_TICKERS = "SELECT ticker FROM fills UNION SELECT ticker FROM settlements"
+_REPORTED = "SELECT ticker, subaccount, realized, fees, quantity, cost, changed_at FROM positions WHERE changed_at >= ?"
+
+
+class Trades:
+    """Both kinds of fact by market; every method raises StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tickers(self) -> list[str]:
+        """Every market of which there is a fact."""
+        return [ticker for (ticker,) in await self._database.read(_TICKERS)]
+
+    async def fills_of(self, tickers: Collection[str]) -> list[Fill]:
+        """Every fill of these markets."""
+        shape = lambda _cursor, row: read_fill(row)  # noqa: E731 - parsed on the reader's thread
+        return await self._database.read(_of("fills", tickers), tuple(tickers), shape=shape)
+
+    async def settlements_of(self, tickers: Collection[str]) -> list[Settlement]:
+        """Every settlement of these markets."""
+        shape = lambda _cursor, row: read_settlement(row)  # noqa: E731 - parsed on the reader's thread
+        return await self._database.read(_of("settlements", tickers), tuple(tickers), shape=shape)
+
+    async def reported(self, since: int) -> list[tuple[MarketKey, MarketFigures, int]]:
+        """What was last reported of the markets that have changed since then (ms), and when they changed."""
+        return await self._database.read(_REPORTED, (since,), shape=lambda _cursor, row: _reported(row))
+
+
+def _of(table: str, tickers: Collection[str]) -> str:
+    return f"SELECT * FROM {table} WHERE ticker IN ({','.join('?' * len(tickers))})"  # noqa: S608 - a constant and marks
+
+
+def _reported(row: Row) -> tuple[MarketKey, MarketFigures, int]:
+    ticker, subaccount, *amounts, changed_at = row
+    return (ticker, subaccount), MarketFigures(*map(Decimal, amounts)), changed_at

@@ -1,0 +1,219 @@
+"""Verifies the account: each market's figures against its fills and settlements, its equity against its deposits.
+
+Positions and facts come by separate calls, so a market that has just moved differs for a moment. It counts only when
+a later reading shows the same difference and the facts were fetched in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from loguru import logger
+
+from pnl_backend.domain.ledger_facts import Fill, Settlement
+from pnl_backend.domain.money import ZERO, cents
+from pnl_backend.domain.readings import KalshiPortfolio, MarketKey, Reading
+from pnl_backend.domain.snapshot import Verified
+from pnl_backend.domain.verification import Derived, MarketFigures, derive, difference
+from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sqlite.trades import Trades
+
+MARKETS_AT_ONCE = 100
+NAMED = 5
+"""Markets that the log and the health report name."""
+
+_NOTHING, _NO_FACTS = MarketFigures(), Derived()
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A difference as it was first seen, in a reading of `as_of` (ms)."""
+
+    derived: Derived
+    reported: MarketFigures
+    amount: Decimal
+    as_of: int
+
+
+class Verifier:
+    """One of the bookkeeper's watchers.
+
+    `is_imported()` says whether all facts of the account are in the ledger, `equity()` whether the equity reconciles
+    and the gap in USD, `fetch_soon` is called when a market differs. `in_scope` limits the subaccounts (None: all).
+    """
+
+    def __init__(
+        self,
+        *,
+        trades: Trades,
+        is_imported: Callable[[], bool],
+        equity: Callable[[], tuple[bool | None, Decimal]],
+        fetch_soon: Callable[[], None],
+        in_scope: Collection[int] | None = (0,),
+    ) -> None:
+        self._trades = trades
+        self._is_imported = is_imported
+        self._equity = equity
+        self._fetch_soon = fetch_soon
+        self._in_scope = in_scope
+        self._derived: dict[MarketKey, Derived] = {}
+        self._reported: dict[MarketKey, MarketFigures] = {}
+        self._reported_to = 0
+        self._closed: object = None
+        self._stale: set[str] | None = None
+        self._suspects: dict[MarketKey, _Suspect] = {}
+        self._wrong: dict[MarketKey, Decimal] = {}
+        self._incomplete: set[MarketKey] = set()
+        self._realized: bool | None = None
+        self._failed = False
+
+    @property
+    def verified(self) -> Verified:
+        """The result as of the last reading; its gap is rounded to cents."""
+        equity, gap = self._equity()
+        return Verified(self._realized, equity, cents(max(abs(gap), sum(self._wrong.values(), ZERO))))
+
+    @property
+    def state(self) -> Literal["unknown", "verified", "different"]:
+        if self._wrong:
+            return "different"
+        return "unknown" if self._realized is None else "verified"
+
+    def problem(self) -> str | None:
+        """Which markets differ and by how much, in a sentence; None if none does."""
+        if not self._wrong:
+            return None
+        return f"fills and settlements do not give the reported figures of {_named(self._wrong)}"
+
+    async def on_recorded(self, kind: str, names: Sequence[str]) -> None:
+        """Facts of these markets are new: they are derived again at the next reading."""
+        if kind in ("fill", "settlement") and self._stale is not None:
+            self._stale.update(names)
+
+    async def on_reading(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
+        """Compare the markets that have moved."""
+        portfolio = None if account is None else account.value
+        if account is None or portfolio is None:
+            return
+        if not self._is_imported() or portfolio.importing is not None or fetched_at is None:
+            self._realized = None
+            return
+        try:
+            touched = await self._derive() | await self._report(portfolio)
+        except StoreError as error:
+            if not self._failed:
+                logger.warning("The account cannot be verified while the ledger cannot be read: {}", error)
+            self._failed = True
+            return
+        self._failed = False
+        await asyncio.to_thread(self._judge, touched | self._suspects.keys(), account.as_of, fetched_at)
+        self._conclude()
+
+    async def _derive(self) -> set[MarketKey]:
+        """Derive the markets of which there are new facts, all of them the first time; returns those."""
+        stale = await self._trades.tickers() if self._stale is None else sorted(self._stale)
+        waiting, self._stale = set(stale), set()
+        touched: set[MarketKey] = set()
+        try:
+            for start in range(0, len(stale), MARKETS_AT_ONCE):
+                batch = stale[start : start + MARKETS_AT_ONCE]
+                fills = await self._trades.fills_of(batch)
+                settlements = await self._trades.settlements_of(batch)
+                derived = await asyncio.to_thread(_derived, fills, settlements)
+                self._derived.update(derived)
+                touched |= derived.keys()
+                waiting.difference_update(batch)
+        finally:
+            self._stale |= waiting
+        return touched
+
+    async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
+        """Take over what is reported; returns the markets that have changed."""
+        found: dict[MarketKey, MarketFigures] = {}
+        if portfolio.closed != self._closed:
+            rows = await self._trades.reported(self._reported_to)
+            found = {key: figures for key, figures, _at in rows}
+            self._reported_to = max((at for *_, at in rows), default=self._reported_to)
+            self._closed = portfolio.closed
+        for p in portfolio.positions:
+            found[p.key] = MarketFigures(p.realized_pnl, p.fees, p.quantity, p.cost)
+        changed = {key: one for key, one in found.items() if self._reported.get(key, _NOTHING) != one}
+        self._reported.update(changed)
+        return set(changed)
+
+    def _judge(self, keys: Iterable[MarketKey], as_of: int, fetched_at: int) -> None:
+        """Compare these markets; a difference that was the same before the facts were fetched again is one."""
+        for key in keys:
+            derived, reported = self._derived.get(key, _NO_FACTS), self._reported.get(key, _NOTHING)
+            amount = difference(derived, reported) if self._counts(key) else ZERO
+            if not amount:
+                for held in (self._suspects, self._wrong):
+                    held.pop(key, None)
+                self._incomplete.discard(key)
+                continue
+            seen = self._suspects.get(key)
+            if seen is None or (seen.derived, seen.reported) != (derived, reported):
+                self._suspects[key] = _Suspect(derived, reported, amount, as_of)
+            elif as_of > seen.as_of and fetched_at > seen.as_of:
+                self._wrong[key] = amount
+
+    def _counts(self, key: MarketKey) -> bool:
+        return self._in_scope is None or key[1] in self._in_scope
+
+    def _conclude(self) -> None:
+        """The verdict over all markets."""
+        # Where a market has no fill at all, the upstream no longer has old ones, and every other may lack some too.
+        had_incomplete = bool(self._incomplete)
+        truncated = any(not self._derived.get(key, _NO_FACTS).has_fills for key in self._wrong)
+        for key in [key for key in self._wrong if truncated or self._is_paid_out_unseen(key)]:
+            self._incomplete.add(key)
+            del self._wrong[key]
+        before, new = self._realized, self._suspects.keys() - self._wrong.keys() - self._incomplete
+        if self._wrong:
+            self._realized = False
+        elif self._incomplete:
+            self._realized = None
+        elif not new:
+            self._realized = True
+        if new:
+            self._fetch_soon()
+        if self._realized is not before or bool(self._incomplete) is not had_incomplete:
+            self._log(before)
+
+    def _is_paid_out_unseen(self, key: MarketKey) -> bool:
+        """Whether nothing is held any more, and no settlement tells what was paid: archived ones are in no list."""
+        derived, reported = self._derived.get(key, _NO_FACTS), self._reported.get(key, _NOTHING)
+        return derived.has_fills and derived.quantity != 0 and reported.quantity == 0 and not derived.is_paid
+
+    def _log(self, before: bool | None) -> None:
+        if self._realized is False:
+            logger.warning("The account is not verified: {}", self.problem())
+        elif before is False:
+            logger.info("Fills and settlements give the reported figures of all markets again")
+        elif self._incomplete:
+            amounts = {key: self._suspects[key].amount for key in self._incomplete}
+            logger.info("Realized P&L cannot be verified: fills are missing of {}", _named(amounts))
+
+
+def _derived(fills: Iterable[Fill], settlements: Iterable[Settlement]) -> dict[MarketKey, Derived]:
+    facts: defaultdict[MarketKey, tuple[list[Fill], list[Settlement]]] = defaultdict(lambda: ([], []))
+    for fill in fills:
+        facts[fill.ticker, fill.subaccount][0].append(fill)
+    for paid in settlements:
+        facts[paid.ticker, paid.subaccount][1].append(paid)
+    return {key: derive(*both) for key, both in facts.items()}
+
+
+def _named(amounts: dict[MarketKey, Decimal]) -> str:
+    largest = sorted(amounts.items(), key=lambda item: (-item[1], item[0]))
+    named = [
+        f"{ticker}{f' (subaccount {number})' if number else ''} by {amount:.2f} USD"
+        for (ticker, number), amount in largest[:NAMED]
+    ]
+    more = f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""
+    return ", ".join(named) + more
