@@ -106,7 +106,7 @@ RIGHT = Verified(realized=True, equity=True, gap=Decimal(0))
 
 
 def right(found: Verified) -> bool:
-    return (found.realized, found.equity) == (True, True) and found.gap < Decimal("0.01")
+    return (found.realized, found.equity) == (True, True) and found.gap <= Decimal("0.01")
 
 
 async def test_an_account_is_verified_and_stays_so_while_it_trades(open_run: Any, simulator: Simulator) -> None:
@@ -190,7 +190,7 @@ async def test_a_deposit_that_is_wrong_is_found_by_the_equity(
     async with open_run(simulator) as run:
         found = await run.look(3)
         assert (found.realized, found.equity) == (True, False)
-        assert abs(found.gap - 55) < Decimal("0.01")
+        assert abs(found.gap - 55) <= Decimal("0.01")
 
 
 async def test_fills_that_the_upstream_no_longer_has_leave_it_open(
