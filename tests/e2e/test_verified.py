@@ -20,7 +20,7 @@ def agrees(answer: dict[str, Any]) -> bool:
 
 
 async def test_the_verification_is_on_the_wire_and_in_health(server: ServerProcess, simulator: Simulator) -> None:
-    await server.until("/api/pnl/current", lambda answer: agrees(answer))
+    await server.until("/api/pnl/current", agrees)
     health = await server.get("/health")
     assert health["parts"]["verification"]["state"] == "verified"
     assert "johns" not in {name for name, state in (await sources(server)).items() if state.get("verified")}
@@ -32,7 +32,7 @@ async def test_the_verification_is_on_the_wire_and_in_health(server: ServerProce
     assert health["parts"]["verification"]["state"] == "different"
     assert f"{held.ticker} by 7.50 USD" in health["parts"]["verification"]["detail"]
     held.realized_pnl -= Decimal("7.50")
-    await server.until("/api/pnl/current", lambda answer: agrees(answer))
+    await server.until("/api/pnl/current", agrees)
 
 
 async def sources(server: ServerProcess) -> dict[str, Any]:
