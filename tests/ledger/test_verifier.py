@@ -60,10 +60,12 @@ class Run:
         )
         self.keeper.watchers += [reconciler, self.verifier]
 
-    async def look(self, times: int = 1) -> Verified:
+    async def look(self, times: int = 1, *, imports: bool = True) -> Verified:
+        """Without `imports` no settled market is read again, which would put a row right that a test has changed."""
         for _ in range(times):
             self.now += 61.0
-            await self.fetcher.importer.read_due()
+            if imports:
+                await self.fetcher.importer.read_due()
             fetched = await self.fetcher.fetch()
             self.keeper.on_reading(Reading("kalshi", fetched.value, fetched.as_of, fetched.as_of, "live"))
             await self.keeper.round()
@@ -153,7 +155,7 @@ async def test_a_row_that_is_wrong_in_the_ledger_is_found(
         assert connection.execute(BREAKS[what]).rowcount == 1
     connection.close()
     async with open_run(simulator) as run:
-        found = await run.look(3)
+        found = await run.look(3, imports=False)
         assert found.realized is False, what
         assert found.gap >= Decimal("0.01")
         problem = run.verifier.problem() or ""
@@ -238,6 +240,6 @@ def test_random_histories_are_verified_and_any_one_broken_row_is_found(
                 connection.execute(f"{statement}?", (chosen,))
             connection.close()
             async with open_run(simulator, path) as run:
-                assert (await run.look(3)).realized is False, (what, chosen)
+                assert (await run.look(3, imports=False)).realized is False, (what, chosen)
 
     asyncio.run(scenario())
