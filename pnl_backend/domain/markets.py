@@ -49,8 +49,7 @@ class Markets:
     def __init__(self) -> None:
         self._held: dict[MarketKey, Known] = {}
         self._unsettled: dict[MarketKey, Known] = {}
-        self._realized = ZERO
-        self._fees = ZERO
+        self._sums: dict[int, ClosedMarkets] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -63,12 +62,12 @@ class Markets:
 
     def put(self, key: MarketKey, known: Known) -> None:
         """Remember a market in place of what was known of it."""
-        before = self._held.get(key)
-        if before is not None:
-            self._realized -= before.realized
-            self._fees -= before.fees
-        self._realized += known.realized
-        self._fees += known.fees
+        before, sums = self._held.get(key), self._sums.get(key[1], ClosedMarkets())
+        realized, fees = sums.realized_pnl + known.realized, sums.fees + known.fees
+        if before is None:
+            self._sums[key[1]] = ClosedMarkets(realized, fees, sums.count + 1)
+        else:
+            self._sums[key[1]] = ClosedMarkets(realized - before.realized, fees - before.fees, sums.count)
         self._held[key] = known
         if known.settled:
             self._unsettled.pop(key, None)
@@ -78,15 +77,16 @@ class Markets:
     def clear(self) -> None:
         self._held.clear()
         self._unsettled.clear()
-        self._realized = self._fees = ZERO
+        self._sums.clear()
 
-    def closed_except(self, keys: Collection[MarketKey]) -> ClosedMarkets:
-        """The sums of all markets but those of `keys`, each of which may stand in it once; costs what `keys` cost."""
-        given = [known for key in keys if (known := self._held.get(key)) is not None]
+    def closed_except(self, keys: Collection[MarketKey], subaccounts: Collection[int] = (0,)) -> ClosedMarkets:
+        """The sums of all markets of these subaccounts but those of `keys`; costs what `keys` cost."""
+        given = [known for key in keys if key[1] in subaccounts and (known := self._held.get(key)) is not None]
+        sums = [self._sums.get(number, ClosedMarkets()) for number in subaccounts]
         return ClosedMarkets(
-            self._realized - sum((known.realized for known in given), ZERO),
-            self._fees - sum((known.fees for known in given), ZERO),
-            len(self._held) - len(given),
+            sum((one.realized_pnl for one in sums), ZERO) - sum((known.realized for known in given), ZERO),
+            sum((one.fees for one in sums), ZERO) - sum((known.fees for known in given), ZERO),
+            sum(one.count for one in sums) - len(given),
         )
 
     def unsettled(self) -> Iterator[Position]:

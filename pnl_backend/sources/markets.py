@@ -12,8 +12,8 @@ from pnl_backend.domain.readings import ClosedMarkets, MarketKey, Position
 class MarketStore(Protocol):
     """The last known totals of every market of one account, and how far the lists of settled ones were read."""
 
-    def closed_except(self, keys: Collection[MarketKey]) -> ClosedMarkets:
-        """The sums of all markets but those of `keys`."""
+    def closed_except(self, keys: Collection[MarketKey], subaccounts: Collection[int]) -> ClosedMarkets:
+        """The sums of all markets of these subaccounts but those of `keys`."""
 
     def unsettled(self) -> Iterable[Position]:
         """The markets that had not settled when they were last seen."""

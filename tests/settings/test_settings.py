@@ -152,6 +152,8 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(given):
         ("NODE_ENV", "prod", "NODE_ENV: given 'prod', allowed: development, production or test"),
         ("UPDATE_INTERVAL_MS", "1", "UPDATE_INTERVAL_MS: given '1', allowed: whole milliseconds, 20 or more"),
         ("KALSHI_API_URL", "ftp://x", "KALSHI_API_URL: given 'ftp://x', allowed: an http or https URL"),
+        ("KALSHI_SUBACCOUNTS", "0,64", "KALSHI_SUBACCOUNTS: given '0,64', allowed: numbers from 0 to 63 with commas"),
+        ("KALSHI_SUBACCOUNTS", "every", "KALSHI_SUBACCOUNTS: given 'every', allowed: numbers from 0 to 63 with commas"),
         ("REDIS_URL", "localhost", "REDIS_URL: given 'localhost', allowed: a redis, rediss or unix URL"),
         ("BUSINESS_TIMEZONE", "Mars/X", "BUSINESS_TIMEZONE: given 'Mars/X', allowed: an IANA name"),
         ("PNL_SINCE", "yesterday", "PNL_SINCE: given 'yesterday', allowed: YYYY-MM-DD"),

@@ -88,9 +88,9 @@ class HeldMarkets:
                 if self._unwritten.lists.get(name) is read:
                     del self._unwritten.lists[name]
 
-    def closed_except(self, keys: Collection[MarketKey]) -> ClosedMarkets:
+    def closed_except(self, keys: Collection[MarketKey], subaccounts: Collection[int] = (0,)) -> ClosedMarkets:
         with self._lock:
-            return self._markets.closed_except(keys)
+            return self._markets.closed_except(keys, subaccounts)
 
     def unsettled(self) -> list[Position]:
         with self._lock:

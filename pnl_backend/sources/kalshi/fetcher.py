@@ -24,6 +24,7 @@ from pnl_backend.sources.kalshi.importer import MarketImporter
 from pnl_backend.sources.kalshi.positions import Row, mark_positions, read_positions
 from pnl_backend.sources.kalshi.settling import CALLS_AT_ONCE, MOST_AT_ONCE, Settling
 from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.sources.kalshi.subaccounts import PRIMARY, Subaccounts
 from pnl_backend.sources.markets import MarketStore, MemoryMarkets
 
 BALANCE, MARKETS, AS_OF = "/portfolio/balance", "/markets", "/exchange/user_data_timestamp"
@@ -49,7 +50,7 @@ class _Subaccount:
 
 
 class KalshiFetcher:
-    """The account's `subaccounts`, each position exact to the digit; `clock` in s.
+    """The account's `subaccounts` (None: all), each position exact to the digit; `clock` in s.
 
     Unsettled markets are read at every fetch. Settled ones are in `markets`, where the `importer` writes them; without
     `markets` they are kept in memory, and the first fetch reads them all. `history` reads what happened on the
@@ -66,18 +67,18 @@ class KalshiFetcher:
         signer: Signer,
         identity: AccountIdentity | None = None,
         markets: MarketStore | None = None,
-        subaccounts: Sequence[int] = (0,),
+        subaccounts: Sequence[int] | None = PRIMARY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = KalshiApi(client, base_url=base_url, signer=signer)
         self._store = MemoryMarkets() if markets is None else markets
         self._at_once = markets is None
-        self._subaccounts = subaccounts
+        self._subaccounts = Subaccounts(self._api, subaccounts)
         self._identity = identity or AnyAccount()
         self._known = KnownFacts(self._api)
         self._clock = clock
-        self.history = KalshiHistory(self._api)
-        self.importer = MarketImporter(self._api, self._store, subaccounts, clock)
+        self.history = KalshiHistory(self._api, subaccounts=self._subaccounts)
+        self.importer = MarketImporter(self._api, self._store, self._subaccounts, clock)
         self._settling = Settling(self._api)
         self._last: Mapping[MarketKey, Position] = {}
         self._settled: dict[MarketKey, Position] = {}
@@ -89,9 +90,10 @@ class KalshiFetcher:
         """One account; raises FetchError."""
         await self._identity.confirm(recognise=self._known.recognise)
         as_of = await self._as_of()
+        numbers = await self._subaccounts.read()
         if self._at_once:
             await self.importer.read_due()
-        parts = await together(*(self._subaccount(number, as_of) for number in self._subaccounts))
+        parts = await self._parts(numbers, as_of)
         listed = {key: position for part in parts for key, position in part.positions.items()}
         unexplained = await self._settle(listed, frozenset().union(*(part.paid for part in parts)))
         current = {**unexplained, **self._settled, **listed}
@@ -102,7 +104,7 @@ class KalshiFetcher:
             sum((part.balance for part in parts), ZERO),
             marked,
             None if None in values else sum((value for value in values if value is not None), ZERO),
-            self._store.closed_except(current.keys()),
+            self._store.closed_except(current.keys(), numbers),
             self.importer.progress(),
             _notes(unexplained.values()),
         )
@@ -119,7 +121,9 @@ class KalshiFetcher:
         importer, and the reading is marked until it has read every list.
         """
         store = self._store
-        known = {position.key: position for position in store.unsettled()} | dict(self._last)
+        numbers = self._subaccounts.current
+        known = {position.key: position for position in store.unsettled() if position.subaccount in numbers}
+        known.update(self._last)
         self._settled = {
             key: position for key, position in self._settled.items() if key not in listed and not store.is_settled(key)
         }
@@ -168,6 +172,15 @@ class KalshiFetcher:
         except UpstreamNotFound:
             return now
         return min(moment(answer, "as_of_time", where(AS_OF)), now)
+
+    async def _parts(self, numbers: Sequence[int], as_of: int) -> list[_Subaccount]:
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def ask(number: int) -> _Subaccount:
+            async with places:
+                return await self._subaccount(number, as_of)
+
+        return await together(*map(ask, numbers))
 
     async def _subaccount(self, number: int, as_of: int) -> _Subaccount:
         of = [("subaccount", str(number))]

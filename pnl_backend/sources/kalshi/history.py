@@ -7,19 +7,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
-from pnl_backend.domain.ledger_facts import FactList, FactPage, Transfer
+from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Transfer
 from pnl_backend.sources.kalshi.api import KalshiApi, Page
 from pnl_backend.sources.kalshi.facts import read_fills, read_settlements, read_transfers
+from pnl_backend.sources.kalshi.subaccounts import Subaccounts
 
 FILLS, ARCHIVED_FILLS, SETTLEMENTS = "/portfolio/fills", "/historical/fills", "/portfolio/settlements"
+LIVE: tuple[DatedKind, ...] = ("fill", "settlement")
 DEPOSITS, WITHDRAWALS = "/portfolio/deposits", "/portfolio/withdrawals"
 
 
 class KalshiHistory:
-    """The history of the account (subaccount 0); every method raises FetchError. `clock` gives s since the epoch."""
+    """The history of the account's `subaccounts`; every method raises FetchError. `clock` gives s since the epoch."""
 
-    def __init__(self, api: KalshiApi, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, api: KalshiApi, *, subaccounts: Subaccounts | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._api = api
+        self._subaccounts = subaccounts or Subaccounts(api)
         self._clock = clock
 
     async def lists(self) -> Sequence[FactList]:
@@ -27,7 +32,9 @@ class KalshiHistory:
 
         Kalshi has no list of archived settlements.
         """
-        return FactList("fill"), FactList("settlement"), FactList("fill", archived=True)
+        numbers = await self._subaccounts.read()
+        live = [FactList(kind, number) for number in numbers for kind in LIVE]
+        return [*live, *(FactList("fill", number, archived=True) for number in numbers)]
 
     async def pages(
         self, listed: FactList, *, since: int | None = None, until: int | None = None

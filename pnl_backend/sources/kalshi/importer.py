@@ -19,6 +19,7 @@ from pnl_backend.errors import StoreError
 from pnl_backend.sources.concurrent import in_worker
 from pnl_backend.sources.kalshi.api import HISTORICAL_POSITIONS, POSITIONS, KalshiApi, Params
 from pnl_backend.sources.kalshi.positions import Row, read_positions
+from pnl_backend.sources.kalshi.subaccounts import Subaccounts
 from pnl_backend.sources.markets import MarketStore
 
 AGAIN_AFTER_MS = DAY_MS
@@ -38,13 +39,13 @@ _LOG_EVERY_MS = 10_000
 
 
 class MarketImporter:
-    """Writes settled and archived markets of these subaccounts into `store`, page by page; `clock` in s."""
+    """Writes settled and archived markets of the `subaccounts` into `store`, page by page; `clock` in s."""
 
     def __init__(
         self,
         api: KalshiApi,
         store: MarketStore,
-        subaccounts: Sequence[int],
+        subaccounts: Subaccounts,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,12 +98,12 @@ class MarketImporter:
             ended = self._monotonic()
             self._next_again = ended + max(SOONEST_AGAIN, (ended - began) / SHARE)
         if first:
-            total = self._store.closed_except(())
+            total = self._store.closed_except((), self._subaccounts.current)
             logger.info("Kalshi: the import is complete, {} markets of the account are known", total.count)
 
     def _lists(self) -> Iterator[tuple[str, str, Params]]:
         """Settled ones first: what moves to the archive meanwhile is found there."""
-        for subaccount in self._subaccounts:
+        for subaccount in self._subaccounts.current:
             of: list[tuple[str, str]] = [("subaccount", str(subaccount))]
             yield f"settled:{subaccount}", POSITIONS, [("settlement_status", "settled"), *of]
             yield f"archived:{subaccount}", HISTORICAL_POSITIONS, of

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 
 from pnl_backend.sources.account import host_of
+from pnl_backend.sources.kalshi.subaccounts import read_subaccounts
 from pnl_backend.sources.setting import (
     HttpUrl,
     Millis,
@@ -27,6 +28,12 @@ OTHER_NAMES = {"api.elections.kalshi.com": "external-api.kalshi.com"}
 
 ENDED_HOST = "api.kalshi.com"
 """Where the first API of Kalshi was, which the Node server spoke."""
+
+
+def subaccounts(value: str) -> str:
+    """A text that names subaccounts."""
+    read_subaccounts(value)
+    return value
 
 
 class KalshiSettings(SourceSettings):
@@ -51,6 +58,9 @@ class KalshiSettings(SourceSettings):
         allowed="PEM text",
         also="KALSHI_API_SECRET",
         validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
+    )
+    kalshi_subaccounts: Annotated[str, AfterValidator(subaccounts)] = setting(
+        "0", "the subaccounts that count; 0 is the primary one", allowed="numbers from 0 to 63 with commas, or all"
     )
     kalshi_poll_ms: Millis = poll_setting(5000, "Kalshi")
 

@@ -10,6 +10,7 @@ from pnl_backend.sources.kalshi.accounting import contribute
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.settings import KalshiSettings
 from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.sources.kalshi.subaccounts import read_subaccounts
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
 
@@ -42,6 +43,7 @@ def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigure
         base_url=settings.kalshi_api_url,
         signer=signer,
         markets=given.markets,
+        subaccounts=read_subaccounts(settings.kalshi_subaccounts),
         identity=given.identity,
     )
 

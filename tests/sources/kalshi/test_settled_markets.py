@@ -4,100 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pnl_backend.domain.readings import KalshiPortfolio, Progress, Reading
+from pnl_backend.domain.readings import Progress
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Book, Fault, Simulator
 from pnl_backend.simulator.records import Market
 from pnl_backend.simulator.truth import KalshiTruth
-from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.kalshi import importer
-from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
-from pnl_backend.sources.kalshi.signing import Signer
-from pnl_backend.wire.views import to_record
-from tests.support.snapshots import computed, taken
+from tests.sources.kalshi.desk import Desk, figures, held, settle
 
 LISTS = ("/portfolio/positions", "/historical/positions", "/portfolio/settlements")
-
-
-class Desk:
-    """A fetcher on a real ledger; `poll` reads the account and commits its positions, as the server does."""
-
-    def __init__(self, store: Store, simulator: Simulator, client: UpstreamClient) -> None:
-        keys = simulator.credentials()
-        self.store = store
-        self.simulator = simulator
-        self.fetcher = KalshiFetcher(
-            client,
-            base_url=simulator.kalshi_url,
-            signer=Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem),
-            markets=store.markets,
-        )
-
-    async def poll(self, *, commit: bool = True) -> KalshiPortfolio:
-        fetched = await self.fetcher.fetch()
-        if commit:
-            at = int(time.time() * 1000)
-            reading = Reading("kalshi", fetched.value, at, at, "live")
-            nothing = (Reading(name, None, at, at, "fallback") for name in ("anthropic", "johns"))
-            snapshot = computed(taken(reading, *nothing), epoch=self.store.epoch, seq=self.store.last_seq + 1, at=at)
-            await self.store.append(to_record(snapshot), positions=fetched.value.positions)
-        return fetched.value
-
-    async def imported(self) -> None:
-        await self.fetcher.importer.read_due()
-
-    def assert_exact(self, portfolio: KalshiPortfolio) -> None:
-        truth = self.simulator.truth().kalshi
-        assert figures(portfolio) == (truth.balance, truth.realized_pnl, truth.unrealized_pnl, truth.fees)
-        assert portfolio.notes == ()
-        assert portfolio.importing is None
-
-
-def figures(portfolio: KalshiPortfolio) -> tuple[Decimal, ...]:
-    unrealized = sum((position.unrealized_pnl for position in portfolio.positions), Decimal(0))
-    return portfolio.balance, portfolio.realized_pnl, unrealized, portfolio.fees
-
-
-Opened = Callable[[], Any]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, simulator: Simulator, client: UpstreamClient) -> Opened:
-    """Opens the ledger and a fetcher on it, again and again: each is one run of the server."""
-
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Desk]:
-        store = await Store.open(tmp_path / "pnl.db", origin="live")
-        try:
-            yield Desk(store, simulator, client)
-        finally:
-            await store.close()
-
-    return opened
-
-
-def held(simulator: Simulator) -> list[str]:
-    """Markets of subaccount 0 in which contracts are held and which can be decided."""
-    markets = simulator.world.exchange.markets
-    return [
-        position.ticker
-        for (subaccount, _), position in simulator.world.account.positions.items()
-        if not subaccount and position.quantity and markets[position.ticker].status == "active"
-    ]
-
-
-def settle(simulator: Simulator, ticker: str, result: Any = "yes", value: Decimal | None = None) -> None:
-    simulator.kalshi.determine(ticker, result, value)
-    simulator.kalshi.settle(ticker)
 
 
 async def test_the_first_reading_waits_for_no_history_and_says_that_it_lacks_it(desk, simulator):
@@ -177,6 +98,7 @@ async def test_a_corrected_outcome_of_a_settled_market_is_found_by_the_cash_that
     desk, simulator, archived, stopped, monkeypatch
 ):
     monkeypatch.setattr(importer, "SOONEST_AGAIN", 0.0)
+    monkeypatch.setattr(importer, "SHARE", float("inf"))
     ticker = held(simulator)[0]
     async with desk() as run:
         settle(simulator, ticker)
@@ -201,7 +123,7 @@ async def test_a_corrected_outcome_of_a_settled_market_is_found_by_the_cash_that
 
 
 async def until_exact(run: Desk) -> None:
-    """Read what is due until the account is exact; the import waits a little between two passes."""
+    """Read what is due until the account is exact."""
     async with asyncio.timeout(20):
         while (await run.poll()).realized_pnl != run.simulator.truth().kalshi.realized_pnl:
             await run.imported()
