@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import resources
 from typing import Any
@@ -60,10 +61,25 @@ _BY_MODEL: dict[str, dict[str, Decimal]] = {
     model: {kind: Decimal(text) for kind, text in row.items()}
     for model, row in _PRICES["usd_per_million_tokens"].items()
 }
-_UNPUBLISHED = frozenset(_PRICES["not_in_the_published_table"])
+_UNPUBLISHED = frozenset(
+    (model, token_type)
+    for model, kinds in _PRICES["not_in_the_published_table"].items()
+    for _, token_type, kind in _TOKEN_LINES
+    if kind in kinds
+)
+_PUBLISHED_FROM = {
+    model: datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+    for model, day in _PRICES["published_from"].items()
+}
 _BATCH = Decimal(_PRICES["batch_share_of_input_and_output"])
 # $10 a thousand is one cent a search.
 _SEARCH_CENTS = Decimal(_PRICES["usd_per_thousand_web_searches"]) / 10
+
+
+def _is_hidden(line: CostLine, day: int) -> bool:
+    """Whether an estimate of a day from usage and published prices lacks it."""
+    unpublished = (line.model, line.token_type) in _UNPUBLISHED or day < _PUBLISHED_FROM.get(line.model or "", 0)
+    return line.cost_type == "code_execution" or unpublished
 
 
 def models() -> list[str]:
@@ -178,13 +194,13 @@ class Spend:
     def dollars(self, day: int, *, estimated: bool = False) -> Decimal:
         """USD of one UTC day.
 
-        The estimate leaves out code execution and credits, which the usage report does not show, and the tokens of
-        models whose price is in no published table.
+        The estimate leaves out code execution and credits, which the usage report does not show, and tokens whose
+        price is in no published table.
         """
         total = ZERO if estimated else sum((line.cents for line in self.credit_lines(day, DAY)), ZERO)
         for stream, counters in self.bucket(day, DAY, now=day + DAY).items():
             for line in cost_lines(stream, counters):
-                if not (estimated and (line.cost_type == "code_execution" or line.model in _UNPUBLISHED)):
+                if not (estimated and _is_hidden(line, day)):
                     total += line.cents
         return total / 100
 

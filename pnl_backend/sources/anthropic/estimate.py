@@ -29,13 +29,17 @@ Prices = Mapping[str, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class ModelPrices:
-    """USD per million tokens of the versions `oldest` to `newest` of a family; above `long_above` thousand of prompt
-    tokens `long_prices` hold, where there are such."""
+    """USD per million tokens of the versions `oldest` to `newest` of a family, from the day `since` on.
+
+    A kind of token that `prices` lacks has no published price. Above `long_above` thousand of prompt tokens
+    `long_prices` hold, where there are such.
+    """
 
     name: str
     family: str
     oldest: tuple[int, int]
     newest: tuple[int, int]
+    since: date
     prices: Prices
     long_above: int | None
     long_prices: Prices
@@ -51,9 +55,7 @@ class Estimate:
 
 def estimate(buckets: Iterable[Row], day: date) -> Estimate:
     """Price the buckets of `usage_report/messages`, all of them of one UTC day."""
-    costs: dict[CostKey, Decimal] = defaultdict(lambda: ZERO)
-    unpriced: Counter[str] = Counter()
-    notes: set[str] = set()
+    pricing = _Pricing(day)
     seen: set[int] = set()
     for bucket, path in buckets:
         start = bucket_start(bucket, path, day, day)
@@ -61,26 +63,44 @@ def estimate(buckets: Iterable[Row], day: date) -> Estimate:
             raise InvalidResponse(f"{path}.starting_at: the same bucket comes twice")
         seen.add(start)
         for index, row in enumerate(objects(bucket, "results", path)):
-            where = f"{path}.results[{index}]"
-            workspace = optional_text(row, "workspace_id", where)
-            api_key = optional_text(row, "api_key_id", where)
-            searches = _count(_part(row, "server_tool_use", where), "web_search_requests", where)
-            costs[CostKey(day, None, workspace, api_key)] += searches * _WEB_SEARCHES / _THOUSAND
-            model = optional_text(row, "model", where)
-            tokens = _tokens(row, where)
-            prices = _prices(model, optional_text(row, "context_window", where), notes)
-            tier = optional_text(row, "service_tier", where)
-            if prices is None:
-                unpriced[model or "usage without a model"] += sum(tokens.values())
-                continue
-            if tier not in _TIERS_PRICED and any(tokens.values()):
-                notes.add(f"Usage of the service tier {tier!r} is priced as standard.")
-            usd = sum((count * prices[kind] * _share(kind, tier) for kind, count in tokens.items()), ZERO) / _MILLION
-            costs[CostKey(day, model, workspace, api_key)] += usd
-    notes |= {
-        f"{model}: {count} tokens have no price and are not counted." for model, count in unpriced.items() if count
-    }
-    return Estimate(costs, tuple(sorted(notes)))
+            pricing.add(row, f"{path}.results[{index}]")
+    return Estimate(pricing.costs, pricing.notes())
+
+
+class _Pricing:
+    """Sums what the usage of one day costs, and the tokens without a price by model."""
+
+    def __init__(self, day: date) -> None:
+        self.costs: dict[CostKey, Decimal] = defaultdict(lambda: ZERO)
+        self._day = day
+        self._unpriced: Counter[tuple[str, str]] = Counter()
+        self._assumptions: set[str] = set()
+
+    def add(self, row: Object, path: str) -> None:
+        """Price one row, which stands at `path`."""
+        workspace, api_key = optional_text(row, "workspace_id", path), optional_text(row, "api_key_id", path)
+        searches = _count(_part(row, "server_tool_use", path), "web_search_requests", path)
+        self.costs[CostKey(self._day, None, workspace, api_key)] += searches * _WEB_SEARCHES / _THOUSAND
+        model, tier = optional_text(row, "model", path), optional_text(row, "service_tier", path)
+        tokens = _tokens(row, path)
+        prices = _prices(model, self._day, optional_text(row, "context_window", path), self._assumptions)
+        for kind, count in tokens.items():
+            if kind not in prices:
+                what = "cached tokens" if prices else "tokens"
+                self._unpriced[model or "usage without a model", what] += count
+        if prices and tier not in _TIERS_PRICED and any(tokens.values()):
+            self._assumptions.add(f"Usage of the service tier {tier!r} is priced as standard.")
+        priced = (tokens[kind] * usd * _share(kind, tier) for kind, usd in prices.items())
+        self.costs[CostKey(self._day, model, workspace, api_key)] += sum(priced, ZERO) / _MILLION
+
+    def notes(self) -> tuple[str, ...]:
+        """What is assumed, and what has no price."""
+        lacking = {
+            f"{model}: {count} {what} have no price and are not counted."
+            for (model, what), count in self._unpriced.items()
+            if count
+        }
+        return tuple(sorted(self._assumptions | lacking))
 
 
 def _tokens(row: Object, path: str) -> dict[str, int]:
@@ -108,16 +128,19 @@ def _share(kind: str, tier: str | None) -> Decimal:
     return _BATCH if tier == "batch" and kind in {"input", "output"} else Decimal(1)
 
 
-def _prices(model: str | None, window: str | None, notes: set[str]) -> Prices | None:
-    """The prices of a model; None where the table lacks it. Version 5 is 5.0; a date at the end says nothing."""
+def _prices(model: str | None, day: date, window: str | None, notes: set[str]) -> Prices:
+    """The prices of a model on a day by kind of token, empty where the table lacks it.
+
+    Version 5 is 5.0; a date at the end of a model's name says nothing.
+    """
     found = _MODEL.fullmatch(model or "")
     if found is None:
-        return None
+        return {}
     version = int(found["major"]), int(found["minor"] or 0)
     for entry in _TABLE:
-        if entry.family == found["family"] and entry.oldest <= version <= entry.newest:
+        if entry.family == found["family"] and entry.oldest <= version <= entry.newest and entry.since <= day:
             return _by_prompt(entry, window, notes)
-    return None
+    return {}
 
 
 def _by_prompt(entry: ModelPrices, window: str | None, notes: set[str]) -> Prices:
@@ -145,6 +168,7 @@ def _entry(row: Any) -> ModelPrices:
         family=row["family"],
         oldest=(row["from"][0], row["from"][1]),
         newest=(row["to"][0], row["to"][1]),
+        since=date.fromisoformat(row.get("since", "2000-01-01")),
         prices={kind: Decimal(usd) for kind, usd in row["prices"].items()},
         long_above=long.get("above_thousands"),
         long_prices={kind: Decimal(usd) for kind, usd in long.get("prices", {}).items()},

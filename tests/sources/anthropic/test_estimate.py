@@ -115,6 +115,20 @@ def test_a_model_without_a_price_is_named_with_its_tokens(model):
     assert found.notes == (f"{model}: 5000005 tokens have no price and are not counted.",)
 
 
+def test_a_model_with_a_price_in_part_is_priced_and_its_other_tokens_are_named():
+    found = priced(usage("claude-fable-5-2", **FULL))
+    assert sum(found.costs.values()) == 48
+    assert found.notes == ("claude-fable-5-2: 3000000 cached tokens have no price and are not counted.",)
+    assert priced(usage("claude-fable-5-2", uncached_input_tokens=MILLION, output_tokens=1)).notes == ()
+
+
+@pytest.mark.parametrize(("day", "usd"), [(date(2026, 11, 8), 0), (date(2026, 11, 9), 40)])
+def test_a_price_holds_from_its_day_on(day, usd):
+    found = priced(usage("claude-fable-5-2", output_tokens=MILLION), day=day, starts=(f"{day}T05:00:00Z",))
+    assert sum(found.costs.values()) == usd
+    assert bool(found.notes) is (usd == 0)
+
+
 def test_usage_without_a_model_is_named_too():
     assert "usage without a model: 9 tokens" in priced(usage(None, output_tokens=9)).notes[0]
 
