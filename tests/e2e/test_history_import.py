@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pnl_backend.simulator import Book, Fault, Simulator
-from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.support.server import FAST, ServerProcess, command, upstream_env
 
 PAGES = 6
 
@@ -81,3 +81,9 @@ async def test_what_was_published_during_the_import_is_no_baseline_of_the_day(se
     later = await server.until("/api/pnl/current", lambda a: a["data"]["seq"] > whole["data"]["seq"] + 2)
     assert later["data"]["dailyTrend"] == 0, "measured against the first complete snapshot, not against a part"
     assert await server.stop() == 0
+
+
+async def test_the_check_counts_open_and_closed_markets(tmp_path, simulator):
+    code, output = await command(tmp_path, "check", **upstream_env(simulator, simulator.credentials()))
+    assert code == 0, output
+    assert f"5 open and {PAGES * 1000 - 10:,} closed markets" in output

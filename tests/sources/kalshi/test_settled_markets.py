@@ -240,3 +240,18 @@ async def test_a_poll_of_20000_settled_and_500_open_markets_asks_for_and_keeps_t
         assert len(portfolio.positions) == 500
         assert {path: asked[path] for path in LISTS} == dict(zip(LISTS, (1, 0, 1), strict=True))
         await store.close()
+
+
+async def test_unknown_fields_and_missing_optional_ones_refuse_no_row(desk, simulator):
+    optional = ["settlement_value_dollars", "settlement_value", "settlement_ts", "cursor", "portfolio_value"]
+    optional += ["exchange_index", "last_updated_ts", "total_traded_dollars", "event_positions"]
+    for fault in (Fault.extra_fields(), Fault.missing_fields(optional)):
+        simulator.set_fault("kalshi", fault)
+        async with desk() as run:
+            await run.poll()
+            await run.imported()
+            truth = simulator.truth().kalshi
+            portfolio = await run.poll()
+            assert (portfolio.realized_pnl, portfolio.fees) == (truth.realized_pnl, truth.fees)
+            assert portfolio.importing is None
+        simulator.clear_faults()
