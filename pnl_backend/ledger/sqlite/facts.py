@@ -127,7 +127,8 @@ class Facts:
     async def costs(self, day_from: date, day_to: date) -> list[CostRow]:
         """The cost of the days from `day_from` to `day_to`, both included, closed or not."""
         days = day_from.isoformat(), day_to.isoformat()
-        return list(remembered.cost_rows(await self._database.read(remembered.COSTS_BETWEEN, days)))
+        rows = await self._database.read(remembered.COSTS_BETWEEN, days)
+        return list(await asyncio.to_thread(remembered.cost_rows, rows))
 
     async def fill_fees(self) -> Decimal:
         """The exact sum of the fees of all fills, in USD."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sqlite3
 import time
@@ -207,7 +208,9 @@ class Store(Baselines):
     async def load(self) -> ClosedCosts:
         """The closed days, and their costs."""
         days = await self._database.read(remembered.COST_DAYS)
-        return remembered.closed_costs(days, await self._database.read(remembered.CLOSED_COSTS))
+        costs = await self._database.read(remembered.CLOSED_COSTS)
+        # A year of rows by API key would hold the loop.
+        return await asyncio.to_thread(remembered.closed_costs, days, costs)
 
     async def save(
         self, day_from: date, day_to: date, rows: Sequence[CostRow], confirmed: Confirmed | None = None

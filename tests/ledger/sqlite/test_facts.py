@@ -6,20 +6,22 @@ import asyncio
 import random
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from threading import get_ident
+from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sqlite import Store, remembered
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 END = 2 * NOON
@@ -150,6 +152,22 @@ async def test_open_days_cost_what_they_cost_so_far_and_closed_days_stay(store: 
     assert await store.facts.costs(yesterday, today) == [final, more]
     await store.save(today, today, [more])
     assert (await store.load()).rows == (final, more)
+
+
+async def test_a_year_of_costs_is_read_outside_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: set[int] = set()
+    read = remembered.cost_rows
+
+    def spied(rows: Iterable[Sequence[Any]]) -> tuple[CostRow, ...]:
+        readers.add(get_ident())
+        return read(rows)
+
+    day = date(2026, 2, 24)
+    await store.save(day, day, [CostRow(day, "claude", None, Decimal(7))])
+    monkeypatch.setattr(remembered, "cost_rows", spied)
+    assert (await store.load()).rows == tuple(await store.facts.costs(day, day))
+    assert readers
+    assert get_ident() not in readers
 
 
 async def test_the_view_of_deltas_follows_from_the_snapshots(store: Store, record: MakeRecord, path: Path) -> None:
