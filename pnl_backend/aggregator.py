@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -54,6 +54,9 @@ class Ledger(Protocol):
 
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
+    @property
+    def restated_to(self) -> int: ...
+
 
 class Publisher(Protocol):
     """What the loop uses of the hub."""
@@ -82,7 +85,8 @@ class Aggregator:
 
     `sources` are read at each tick and counted by their `accounting`, in its order; both have the same names.
     `verified()` says by source whether its figures were derived a second time. A day is measured against a complete
-    snapshot, one with a reading of each of the `configured` sources.
+    snapshot, one with a reading of each of the `configured` sources. `restates` is given each new snapshot and the last
+    complete one before, and says whether the ledger was restated by it.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Aggregator:
         simulated: bool = False,
         verified: Callable[[], Mapping[SourceName, Verified]] = dict,
         observer: Observer | None = None,
+        restates: Callable[[Snapshot, Snapshot | None], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +117,7 @@ class Aggregator:
         self._patience = patience
         self._configured = configured
         self._day = DayBaseline(zone, configured)
+        self._restates = restates
         self._rules = rules or AgentRules()
         self._simulated = simulated
         self._verified = verified
@@ -130,6 +136,11 @@ class Aggregator:
     def previous_day(self) -> Snapshot | None:
         """The last complete snapshot before the business day began; None where there is none."""
         return self._day.previous
+
+    @property
+    def baseline(self) -> Snapshot | None:
+        """What the business day is measured against: `previous_day`, else the day's first complete snapshot."""
+        return self._day.base
 
     @property
     def running(self) -> bool:
@@ -176,9 +187,13 @@ class Aggregator:
             readings = await self._read()
         at = int(self._clock() * 1000)
         self._day.advance(at)
+        self._day.drop(self._ledger.restated_to)
         with self._stage("compute"):
             snapshot = self._compute(readings, at)
-            record = to_record(snapshot)
+        if self._restates is not None and await self._restates(snapshot, self._day.latest):
+            self._day.drop(self._ledger.restated_to)
+            snapshot = self._compute(readings, at)
+        record = to_record(snapshot)
         with self._stage("commit"):
             snapshot, record = await self._commit(snapshot, record, readings[KALSHI])
         self._seq = snapshot.seq

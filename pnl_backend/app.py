@@ -107,7 +107,7 @@ async def _start_listeners(
             core.hub,
             core.store,
             ZoneInfo(settings.business_timezone),
-            previous_day=lambda: core.aggregator.previous_day,
+            baseline=lambda: core.aggregator.baseline,
             configured=configured_sources(settings),
         ),
         history=core.recent,

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from pnl_backend.aggregator import Source
 from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.day_baseline import comparable
 from pnl_backend.domain.readings import Reading
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.snapshot import Snapshot
-from pnl_backend.domain.times import business_date, iso, month_start
+from pnl_backend.domain.times import business_date, day_start, iso, month_start
 from pnl_backend.errors import NotFound
 from pnl_backend.ingest.guard import Outcome
 from pnl_backend.ops.health import HealthMonitor, Part
@@ -35,6 +36,10 @@ class TimedLedger:
         self._ledger = ledger
         self._observe = observe
         self.export = ledger.export
+
+    @property
+    def restatements(self) -> Sequence[Restatement]:
+        return self._ledger.restatements
 
     async def newest(self, limit: int, /) -> Sequence[Record]:
         with self._timed("newest"):
@@ -111,6 +116,14 @@ def source_part(guard: Guarded) -> Part:
     return Part("failing" if failing else "live", ok=not failing, detail=f"breaker {status.state}" if failing else None)
 
 
+def restatements_part(restatements: Sequence[Restatement]) -> Part:
+    """The published history as a part of the health report: restated is no fault, and it says since when and why."""
+    if not restatements:
+        return Part("as published")
+    last = restatements[-1]
+    return Part("restated", detail=f"up to {iso(last.at)} (snapshot {last.to_seq}): {last.source}: {last.reason}")
+
+
 def store_part(health: Mapping[str, Any]) -> Part:
     waiting = f", {health['unstored']} snapshots are not stored" if health["unstored"] else ""
     lost = f"{health['lost']} stored snapshots are lost, see gaps in the ledger" if health["lost"] else None
@@ -176,12 +189,18 @@ class Past(Protocol):
 
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
+
+    @property
+    def restated_to(self) -> int: ...
+
 
 class Periods:
     """The newest snapshot less the last complete one before a period began: each `configured` source is in both.
 
-    The day's base is the loop's own, which `dailyTrend` is measured against too; the month's is read from the ledger
-    and kept for the month, unless snapshots are waiting to be written, one of which it may be.
+    Without one before, the period begins with the first complete snapshot in it. The day's base is the loop's own,
+    which `dailyTrend` is measured against too; the month's is read from the ledger and kept for the month, unless
+    snapshots are waiting to be written, one of which it may be.
     """
 
     def __init__(
@@ -190,35 +209,38 @@ class Periods:
         store: Past,
         zone: ZoneInfo,
         *,
-        previous_day: Callable[[], Snapshot | None],
+        baseline: Callable[[], Snapshot | None],
         configured: Collection[str] = CLASSIC,
     ) -> None:
+        """`baseline` is what the business day is measured against; None before anything was complete."""
         self._hub = hub
         self._store = store
         self._zone = zone
-        self._previous_day = previous_day
+        self._baseline = baseline
         self._configured = configured
-        self._month: tuple[int, Snapshot | None] | None = None
+        self._month: tuple[tuple[int, int], Snapshot | None] | None = None
 
     async def snapshot(self, period: Period, /) -> tuple[bytes, bytes]:
         """The snapshot and its ledger, both as JSON."""
         newest: Snapshot = self._hub.latest.now
-        base = None
-        if period == "today":
-            base = self._previous_day()
-        elif period == "mtd":
-            base = await self._before_month(newest)
-        return encode(period_view(newest, base, period)), encode(ledger_figures(newest, base))
+        if period == "all":
+            return encode(period_view(newest, None, period)), encode(ledger_figures(newest))
+        today = business_date(newest.at, self._zone)
+        begins = (day_start if period == "today" else month_start)(today, self._zone)
+        found = self._baseline() if period == "today" else await self._of_month(newest, begins)
+        base = comparable(found or newest, newest)
+        return encode(period_view(newest, base, period, begins)), encode(ledger_figures(newest, base))
 
-    async def _before_month(self, newest: Snapshot) -> Snapshot | None:
-        start = month_start(business_date(newest.at, self._zone), self._zone)
-        if self._month is not None and self._month[0] == start:
+    async def _of_month(self, newest: Snapshot, start: int) -> Snapshot | None:
+        key = start, self._store.restated_to
+        if self._month is not None and self._month[0] == key:
             return self._month[1]
-        previous = self._previous_day()
-        if previous is None or previous.at < start:
-            return previous  # nothing complete of this month came before today
+        today = self._baseline()
+        if today is None or today.at < start or today.at >= day_start(business_date(newest.at, self._zone), self._zone):
+            return today  # nothing complete of this month came before today
         record = await self._store.last_complete_before(start, self._configured)
+        record = record or await self._store.first_complete(start, self._configured)
         base = from_record(record) if record else None
         if newest.stored:
-            self._month = (start, base)
+            self._month = (key, base)
         return base

@@ -30,6 +30,7 @@ from pnl_backend.cache.current import Current
 from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.domain.classic import KALSHI
+from pnl_backend.ledger.first_import import FirstImport
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.upkeep import Upkeep
 from pnl_backend.ops.health import Part
@@ -143,6 +144,7 @@ def _aggregator(
         simulated=settings.demo_mode,
         verified=books.verified,
         observer=watch,
+        restates=FirstImport(store).restates,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pnl_backend import engine
-from pnl_backend.assembly.adapters import store_part
+from pnl_backend.assembly.adapters import restatements_part, store_part
 from pnl_backend.assembly.core import Core
 from pnl_backend.ops.health import HealthMonitor
 from pnl_backend.ops.logging import logs_part
@@ -33,6 +33,7 @@ def health_of(core: Core, server: engine.Server) -> HealthMonitor:
             "history": core.books.history_part,
             "import": core.books.import_part,
             "upkeep": core.books.upkeep_part,
+            "restatements": lambda: restatements_part(core.store.restatements),
             "integrity": core.integrity,
             "logs": logs_part,
         },

@@ -20,7 +20,7 @@ from typing import Protocol
 from loguru import logger
 
 from pnl_backend.cache.tiered import TieredCache
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 from pnl_backend.errors import StoreError
 from pnl_backend.wire.history import History, HistoryRow, Resolution, Rows, decoded_rows
@@ -78,6 +78,11 @@ class Recent:
         self._deleting: set[asyncio.Task[None]] = set()
         self._behind = False
         self._incomplete = False
+        self._restated = tuple(ledger.restatements)
+
+    @property
+    def restatements(self) -> Sequence[Restatement]:
+        return self._ledger.restatements
 
     async def warm(self, now: int) -> None:
         """Delete the blocks of an earlier run, maybe of another ledger, and read the last hour before `now` (ms)."""
@@ -97,9 +102,10 @@ class Recent:
     async def publish(self, publication: Publication) -> None:
         """Invalidate the blocks that a snapshot lies in, and read those that are requested again in the background."""
         at = publication.record.at
-        if self._incomplete and not self._behind:
+        restated = tuple(self._ledger.restatements)
+        if (self._incomplete and not self._behind) or restated != self._restated:
             await self._drop_all()
-            self._incomplete = False
+            self._incomplete, self._restated = self._behind, restated
         self._newest_at = max(self._newest_at, at)
         for kind in _KINDS.values():
             self._drop(kind, at - at % kind.span)

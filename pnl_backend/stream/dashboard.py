@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
@@ -38,6 +40,9 @@ class DayClose(Protocol):
     @property
     def expenses_cents(self) -> int: ...
 
+    @property
+    def restated(self) -> bool: ...
+
 
 class Days(Protocol):
     """What the dashboard asks of the store."""
@@ -47,6 +52,9 @@ class Days(Protocol):
     async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
     async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
+
+    @property
+    def restated_to(self) -> int: ...
 
 
 class Dashboard:
@@ -73,6 +81,8 @@ class Dashboard:
         self._configured = configured
         self._today: date | None = None
         self._first: Snapshot | None = None
+        self._complete: Snapshot | None = None
+        self._restated_to = 0
         self._read = False
         self._rows: list[tuple[date, Trend]] = []
         self._newest = Newest()
@@ -84,10 +94,14 @@ class Dashboard:
         if self._today is None or today > self._today:
             self._today = today
             self._read = False
+        if self._days.restated_to != self._restated_to:
+            self._read = False
+            self._first = self._complete = None
         if not self._read:
             await self._read_days(today)
-        if self._first is None and publication.snapshot.is_complete(self._configured):
-            self._first = publication.snapshot
+        if publication.snapshot.is_complete(self._configured):
+            self._first = self._first or publication.snapshot
+            self._complete = publication.snapshot
 
     async def prepare(self, newest: Publication) -> None:
         """Know the days before the first client comes."""
@@ -95,6 +109,8 @@ class Dashboard:
         await self._read_days(self._today)
         first = await self._days.first_complete(day_start(self._today, self._zone), self._configured)
         self._first = from_record(first) if first else None
+        last = await self._days.last_complete_before(newest.record.at + 1, self._configured) if first else None
+        self._complete = from_record(last) if last else None
 
     async def stream_error(self) -> None:
         """Nothing to send."""
@@ -107,7 +123,18 @@ class Dashboard:
     def _message(self, publication: Publication, previous: Snapshot) -> DashboardMessage:
         shown, today = publication.snapshot, self._day(publication)
         before = [row for day, row in self._rows if day < today][1 - DAYS :]
-        return dashboard_message(shown, previous, [*before, trend(today, shown.total_revenue, shown.total_expenses)])
+        return dashboard_message(shown, previous, [*before, self._of_today(shown, today, before)])
+
+    def _of_today(self, shown: Snapshot, today: date, before: Sequence[Trend]) -> Trend:
+        """Today's totals; those of the last complete snapshot while this one lacks a source, else the day before's."""
+        if shown.is_complete(self._configured):
+            return trend(today, shown.total_revenue, shown.total_expenses)
+        last = self._complete
+        if last is not None and business_date(last.at, self._zone) == today:
+            return trend(today, last.total_revenue, last.total_expenses, complete=False)
+        if before:
+            return replace(before[-1], date=today.isoformat(), complete=False)
+        return trend(today, shown.total_revenue, shown.total_expenses, complete=False)
 
     def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - every message is whole
         return self.name
@@ -132,6 +159,7 @@ class Dashboard:
         for day in [close.day for close in closes if close.day < today][-1:]:
             record = await self._days.last_complete_before(day_start(day, self._zone), self._configured)
             self._before[day] = from_record(record) if record else None
+        self._restated_to = self._days.restated_to
         self._read = True
 
 
@@ -174,4 +202,5 @@ class DashboardFeed:
 
 
 def _close(close: DayClose) -> Trend:
-    return trend(close.day, Decimal(close.revenue_cents) / 100, Decimal(close.expenses_cents) / 100)
+    revenue, expenses = Decimal(close.revenue_cents) / 100, Decimal(close.expenses_cents) / 100
+    return trend(close.day, revenue, expenses, restated=close.restated)

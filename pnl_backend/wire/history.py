@@ -11,9 +11,21 @@ import msgspec
 from msgspec import field
 from msgspec.structs import replace
 
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.times import business_date, iso
-from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType, encode, raw
+from pnl_backend.wire.message import (
+    UNSET,
+    Always,
+    Count,
+    IsoTime,
+    Message,
+    Meta,
+    Millis,
+    UnsetType,
+    encode,
+    merged,
+    raw,
+)
 from pnl_backend.wire.models import Snapshot
 
 Resolution = Literal["raw", "1m", "5m", "15m", "1h", "4h", "1d", "1w"]
@@ -60,11 +72,19 @@ class HistoryRow(Message):
 
 Rows = Sequence[HistoryRow]
 COLUMNS = HistoryRow.__struct_fields__[:10]
-"""Those of every row."""
+"""The figures of every row."""
+MARKS = ("degraded", "estimated", "complete", "restated")
+"""The last columns of a file: names parted by spaces, then true or false."""
+_TAIL = 60
+"""Bytes at the end of a snapshot's JSON in which its marks stand."""
 
 
 class History(Protocol):
     """What the ledger remembers; a ledger that cannot be read raises StoreError."""
+
+    @property
+    def restatements(self) -> Sequence[Restatement]:
+        """Each reason why older snapshots are shown as they were published, though they were wrong."""
 
     async def newest(self, limit: int, /) -> Sequence[Record]:
         """The newest `limit` snapshots, oldest first."""
@@ -79,12 +99,24 @@ class History(Protocol):
         """The same rows in batches, however many there are, in flat memory."""
 
 
+class RestatementRow(Message):
+    """History was found wrong: what was published up to `toSeq` stays as it is, and nothing is compared with it."""
+
+    at: IsoTime
+    source: str
+    reason: str
+    toSeq: Count
+
+
 class _History(Message):
     count: Count
     timestamp: IsoTime
     limited: Annotated[
         Always | UnsetType, Meta(description="Where `limit` asked for more than is answered at most.")
     ] = UNSET
+    restatements: Annotated[
+        list[RestatementRow], Meta(description="Why rows are marked as restated, oldest first.")
+    ] = field(default_factory=list)
 
 
 class SnapshotHistory(_History, kw_only=True):
@@ -99,17 +131,35 @@ class RangeHistory(_History, kw_only=True):
     data: list[HistoryRow]
 
 
-def snapshots_json(snapshots: Sequence[bytes], now_ms: int, *, limited: bool) -> bytes:
-    """Snapshots that are JSON already."""
-    rows = raw(b"[" + b",".join(snapshots) + b"]")
-    cut = True if limited else UNSET
-    return encode(SnapshotHistory(count=len(snapshots), data=rows, timestamp=iso(now_ms), limited=cut))
+def snapshots_json(
+    records: Sequence[Record], now_ms: int, *, limited: bool, restatements: Sequence[Restatement] = ()
+) -> bytes:
+    """Snapshots, as they were published; what older ones did not say of themselves is added at their end."""
+    rows = raw(b"[" + b",".join([_marked(record) for record in records]) + b"]")
+    cut, why = True if limited else UNSET, _reasons(restatements)
+    return encode(SnapshotHistory(len(records), iso(now_ms), cut, why, data=rows))
 
 
-def range_json(rows: Rows, now_ms: int, *, limited: bool, days_of: ZoneInfo | None) -> bytes:
+def range_json(
+    rows: Rows, now_ms: int, *, limited: bool, days_of: ZoneInfo | None, restatements: Sequence[Restatement] = ()
+) -> bytes:
     """`days_of` is the business zone, for rows that begin with a business day only."""
-    cut = True if limited else UNSET
-    return encode(RangeHistory(count=len(rows), data=_dated(rows, days_of), timestamp=iso(now_ms), limited=cut))
+    cut, why = True if limited else UNSET, _reasons(restatements)
+    return encode(RangeHistory(len(rows), iso(now_ms), cut, why, data=_dated(rows, days_of)))
+
+
+def _reasons(restatements: Sequence[Restatement]) -> list[RestatementRow]:
+    return [RestatementRow(iso(each.at), each.source, each.reason, each.to_seq) for each in restatements]
+
+
+def _marked(record: Record) -> bytes:
+    """A snapshot's JSON with its marks; it begins with its own fields, of which none has these names."""
+    added: dict[str, bool] = {}
+    if b'"complete":' not in record.data[-_TAIL:]:
+        added = {"estimated": record.marks.estimated, "complete": record.marks.complete}
+    if record.restated:
+        added["restated"] = True
+    return merged(record.data, encode(added)) if added else record.data
 
 
 _DECODER = msgspec.json.Decoder(list[HistoryRow])
@@ -129,7 +179,7 @@ def encoded(
 
 async def _csv(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:
     """A header line, then a line a row; money with two decimals."""
-    head = ",".join(COLUMNS if days_of is None else (*COLUMNS, "date")) + "\r\n"
+    head = ",".join((*COLUMNS, *MARKS) if days_of is None else (*COLUMNS, "date", *MARKS)) + "\r\n"
     async for batch in batches:
         yield (head + "".join([_line(row) for row in _dated(batch, days_of)])).encode()
         head = ""
@@ -140,7 +190,9 @@ async def _csv(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncG
 def _line(row: HistoryRow) -> str:
     money = ",".join([f"{getattr(row, name):.2f}" for name in COLUMNS[1:-1]])
     day = "" if row.date is UNSET else f",{row.date}"
-    return f"{row.timestamp},{money},{row.count}{day}\r\n"
+    flags = [row.estimated, row.complete, row.restated is True]
+    marks = ",".join([" ".join(row.degraded), *("true" if flag else "false" for flag in flags)])
+    return f"{row.timestamp},{money},{row.count}{day},{marks}\r\n"
 
 
 async def _json(batches: AsyncIterator[Rows], days_of: ZoneInfo | None) -> AsyncGenerator[bytes, None]:

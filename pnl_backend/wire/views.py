@@ -65,12 +65,18 @@ def marks_view(s: Snapshot) -> tuple[list[SourceName], bool, bool]:
     return list(s.degraded), s.estimated, s.complete
 
 
-def period_view(s: Snapshot, base: Snapshot | None, period: models.Period) -> models.Snapshot:
+def period_view(
+    s: Snapshot, base: Snapshot | None, period: models.Period, begins: int | None = None
+) -> models.Snapshot:
     """The snapshot less `base`, the last one before the period began; balances, counts and sources stay as they are.
 
-    `dailyTrend` stays the day's trend whatever the period, so that the three periods differ only in what they sum.
+    `begins` is the period's first instant (ms); a base at or after it makes the period partial. `dailyTrend` stays the
+    day's trend whatever the period, so that the three periods differ only in what they sum.
     """
     view = replace(snapshot_view(s), period=period)
+    if begins is not None and base is not None:
+        partial = base.at >= begins
+        view = replace(view, since=iso(base.at if partial else begins), partial=True if partial else UNSET)
     if base is None:
         return view
     revenue, expenses = s.total_revenue - base.total_revenue, s.total_expenses - base.total_expenses

@@ -20,10 +20,12 @@ from pnl_backend.aggregator import Aggregator
 from pnl_backend.assembly.adapters import Periods
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
 from pnl_backend.domain.snapshot import Snapshot, trend
+from pnl_backend.domain.times import day_start
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
+from pnl_backend.wire.json_values import ms_of
 
 HOUR = 3600
 SUMS = {"totalRevenue": "total_revenue", "totalExpenses": "total_expenses", "netPnL": "net_pnl"}
@@ -96,7 +98,7 @@ class Server:
             zone=self.zone,
             clock=wall,
         )
-        self.periods = Periods(self.hub, store, self.zone, previous_day=lambda: self.aggregator.previous_day)
+        self.periods = Periods(self.hub, store, self.zone, baseline=lambda: self.aggregator.baseline)
 
     async def tick(self, collected: Decimal, fees: Decimal = Decimal(0)) -> Shown:
         """A snapshot of these figures, and what each period says of it."""
@@ -176,17 +178,26 @@ def hold(shown: Shown, before: list[Snapshot], zone: ZoneInfo) -> None:
     earlier = [one for one in before if local(one, zone) < now]
     month = [one for one in earlier if local(one, zone) < now.replace(day=1)]
     for period, bases in ((shown.today, earlier), (shown.mtd, month)):
-        base = bases[-1] if bases else None
-        net = shown.snapshot.net_pnl - (base.net_pnl if base else 0)
+        base = bases[-1] if bases else (before or [shown.snapshot])[0]
+        assert period.get("partial", False) == (not bases), "it began before there was anything complete"
+        begins = midnight(shown.snapshot, zone) if period is shown.today else midnight(shown.snapshot, zone, 1)
+        assert ms_of(period["since"]) == (begins if bases else base.at)
+        net = shown.snapshot.net_pnl - base.net_pnl
         assert cents(period["netPnL"]) == net
         for name, attribute in SUMS.items():
-            part = getattr(base, attribute) if base else Decimal(0)
+            part = getattr(base, attribute)
             assert cents(shown.all[name]) == cents(period[name]) + part, "what was before and the period make all"
     assert cents(shown.all["netPnL"]) == shown.snapshot.net_pnl
     first = (before or [shown.snapshot])[0]
     measured = earlier[-1] if earlier else first
     assert shown.snapshot.daily_trend == trend(shown.snapshot.net_pnl, measured.net_pnl)
     assert shown.all["dailyTrend"] == shown.today["dailyTrend"] == shown.mtd["dailyTrend"]
+
+
+def midnight(snapshot: Snapshot, zone: ZoneInfo, day: int | None = None) -> int:
+    """The first instant of the snapshot's business day, or of another day of its month; ms."""
+    of = local(snapshot, zone)
+    return day_start(of if day is None else of.replace(day=day), zone)
 
 
 def local(snapshot: Snapshot, zone: ZoneInfo) -> date:

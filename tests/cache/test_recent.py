@@ -17,7 +17,7 @@ from pnl_backend.cache.fallback import FallbackTier
 from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent
 from pnl_backend.cache.tiered import TieredCache
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.errors import BadRequest, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.wire.history import Resolution
@@ -62,6 +62,10 @@ class House:
             await self.store.append(made)
         await self.recent.publish(Published(made))
         return made
+
+    @property
+    def restatements(self) -> Sequence[Restatement]:
+        return self.store.restatements
 
     async def newest(self, limit: int, /) -> Sequence[Record]:
         return await self.store.newest(limit)

@@ -24,7 +24,7 @@ from pnl_backend.domain.readings import (
     Reading,
     Revenue,
 )
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import NotFound
@@ -76,6 +76,8 @@ class Ledger:
     records: list[Record] = field(default_factory=list)
     fails: Exception | None = None
     breaks_after: int | None = None
+
+    restatements: Sequence[Restatement] = ()
 
     async def newest(self, limit: int) -> Sequence[Record]:
         self._check()

@@ -145,7 +145,9 @@ async def test_history_by_limit_is_the_newest_oldest_first(serve, query, count):
     async with http.get(f"/api/pnl/history{query}", headers=READ) as answer:
         body = await answer.json()
     data = body["data"]
-    assert (data.keys(), data["count"], data["timestamp"]) == ({"count", "data", "timestamp"}, count, ISO)
+    assert (data.keys(), data["count"], data["timestamp"]) == (
+        {"count", "data", "timestamp", "restatements"}, count, ISO,
+    )  # fmt: skip
     numbers = range(121 - count, 121)
     assert [(row["seq"], row["calculatedAt"], row["netPnL"]) for row in data["data"]] == [
         (seq, NOW - (120 - seq) * STEP, net(seq)) for seq in numbers
@@ -157,7 +159,7 @@ async def test_history_by_limit_is_the_newest_oldest_first(serve, query, count):
 async def test_history_of_an_empty_ledger(serve):
     http = await serve(House(records=0))
     async with http.get("/api/pnl/history", headers=READ) as answer:
-        assert (await answer.json())["data"] == {"count": 0, "data": [], "timestamp": ISO}
+        assert (await answer.json())["data"] == {"count": 0, "data": [], "timestamp": ISO, "restatements": []}
 
 
 async def test_history_by_range_defaults_to_the_last_hour_in_minutes(serve):
@@ -283,7 +285,9 @@ async def test_export_as_csv_is_a_download_of_every_row(serve):
     assert [row["netPnL"] for row in rows] == [f"{record.net_cents / 100:.2f}" for record in house.ledger.records]
     assert list(rows[0]) == [
         "timestamp", "netPnL", "kalshiPnL", "costs", "revenue", "open", "high", "low", "close", "count",
+        "degraded", "estimated", "complete", "restated",
     ]  # fmt: skip
+    assert {tuple(row.values())[-4:] for row in rows} == {("", "false", "true", "false")}
 
 
 async def test_export_as_json_is_a_list_of_every_row(serve):

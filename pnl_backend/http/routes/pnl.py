@@ -112,9 +112,11 @@ class PnlRoutes:
         if request.query.keys() & {FROM.name, TO.name, RESOLUTION.name}:
             start, end, resolution = self._range(request)
             rows = await self._ports.history.history(start, end, resolution, limit=limit)
-            return success(range_json(rows, now, limited=limited, days_of=self._days_of(resolution)), now)
+            days_of, restatements = self._days_of(resolution), self._ports.history.restatements
+            return success(range_json(rows, now, limited=limited, days_of=days_of, restatements=restatements), now)
         records = await self._ports.history.newest(limit or DEFAULT_LIMIT)
-        return success(snapshots_json([record.data for record in records], now, limited=limited), now)
+        restatements = self._ports.history.restatements
+        return success(snapshots_json(records, now, limited=limited, restatements=restatements), now)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         start, end, resolution = self._range(request)

@@ -62,6 +62,15 @@ class Baselines:
         )  # fmt: skip
         return made
 
+    async def is_whole(self) -> bool:
+        """Whether this ledger has held the account's whole history since a snapshot that it noted."""
+        return bool(await self._database.read("SELECT 1 FROM meta WHERE key = 'whole'"))
+
+    async def note_whole(self) -> None:
+        """Note that from the next snapshot on it does; StoreError if that cannot be stored."""
+        sql = "INSERT OR IGNORE INTO meta VALUES ('whole', ?)"
+        await self._database.write(lambda connection: connection.execute(sql, (str(self._run.last_seq + 1),)))
+
     async def _one(self, sql: str, *parameters: object) -> Record | None:
         rows = await self._database.read(sql, parameters)
         return self._run.epochs.record(rows[0]) if rows else None
