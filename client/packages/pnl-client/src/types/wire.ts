@@ -51,6 +51,12 @@ export interface components {
             timestamp: string;
             epoch: string;
             seq: number;
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
         };
         /**
          * BreakerConfig
@@ -300,6 +306,12 @@ export interface components {
             agentAttribution: components["schemas"]["AgentEntry"][];
             epoch: string;
             seq: number;
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
         };
         /**
          * Deal
@@ -326,6 +338,12 @@ export interface components {
             breakdown: components["schemas"]["LedgerParts"];
             components: components["schemas"]["LedgerCounts"];
             metadata: components["schemas"]["LedgerMetadata"];
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
             timestamp: number;
             epoch: string;
             seq: number;
@@ -464,6 +482,39 @@ export interface components {
              * @constant
              */
             imported?: true;
+            /**
+             * @description Sources that were not live at any time in it.
+             * @default []
+             */
+            degraded?: string[];
+            /**
+             * @description Whether any figure in it is an estimate.
+             * @default false
+             */
+            estimated?: boolean;
+            /**
+             * @description Whether the figures are those of complete snapshots, to which each configured source had given its whole history; others do not count where there is one. False in imported rows.
+             * @default true
+             */
+            complete?: boolean;
+            /**
+             * @description The history was found wrong later and is shown as it was published; see `restatements`.
+             * @constant
+             */
+            restated?: true;
+        };
+        /**
+         * Importing
+         * @description How far the first import of a source's history is: what is read, and rows so far.
+         */
+        Importing: {
+            what: string;
+            done: number;
+            /**
+             * @description Null where the number of rows is unknown.
+             * @default null
+             */
+            total?: number | null;
         };
         /**
          * Importing
@@ -530,6 +581,12 @@ export interface components {
             breakdown: components["schemas"]["LedgerParts"];
             components: components["schemas"]["LedgerCounts"];
             metadata: components["schemas"]["LedgerMetadata"];
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
             timestamp: number;
             epoch: string;
             seq: number;
@@ -562,6 +619,12 @@ export interface components {
             breakdown: components["schemas"]["LedgerParts"];
             seq: number;
             prevSeq: number;
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
         };
         /**
          * LedgerFigures
@@ -575,6 +638,12 @@ export interface components {
             breakdown: components["schemas"]["LedgerParts"];
             components: components["schemas"]["LedgerCounts"];
             metadata: components["schemas"]["LedgerMetadata"];
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
         };
         /**
          * LedgerMetadata
@@ -638,6 +707,11 @@ export interface components {
              * @constant
              */
             limited?: true;
+            /**
+             * @description Why rows are marked as restated, oldest first.
+             * @default []
+             */
+            restatements?: components["schemas"]["RestatementRow"][];
             data: components["schemas"]["HistoryRow"][];
         };
         /**
@@ -668,6 +742,17 @@ export interface components {
              * @constant
              */
             ok?: false;
+        };
+        /**
+         * RestatementRow
+         * @description History was found wrong: what was published up to `toSeq` stays as it is, and nothing is compared with it.
+         */
+        RestatementRow: {
+            /** @example 2026-02-25T22:24:00.000Z */
+            at: string;
+            source: string;
+            reason: string;
+            toSeq: number;
         };
         /**
          * Since
@@ -712,6 +797,28 @@ export interface components {
             period?: "all" | "mtd" | "today";
             /** @description The net P&L before rounding; absent where the ledger did not keep it. */
             exact?: components["schemas"]["Exact"];
+            /**
+             * @description Whether any source's figures are an estimate.
+             * @default false
+             */
+            estimated?: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. Absent in history of versions that did not say. */
+            complete?: boolean;
+            /**
+             * @description In history only: it was found wrong later, and is shown as it was published.
+             * @constant
+             */
+            restated?: true;
+            /**
+             * @description Where a period was asked for: when it begins, or when the ledger does, if that is later.
+             * @example 2026-02-25T22:24:00.000Z
+             */
+            since?: string;
+            /**
+             * @description Where the period began before the first complete snapshot.
+             * @constant
+             */
+            partial?: true;
         };
         /**
          * SnapshotEvent
@@ -727,6 +834,12 @@ export interface components {
             breakdown: components["schemas"]["LedgerParts"];
             components: components["schemas"]["LedgerCounts"];
             metadata: components["schemas"]["LedgerMetadata"];
+            /** @description Sources that have given no reading yet: their figures are zeros. */
+            degraded: string[];
+            /** @description Whether any source's figures are an estimate. */
+            estimated: boolean;
+            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            complete: boolean;
             timestamp: number;
             epoch: string;
             seq: number;
@@ -745,6 +858,11 @@ export interface components {
              * @constant
              */
             limited?: true;
+            /**
+             * @description Why rows are marked as restated, oldest first.
+             * @default []
+             */
+            restatements?: components["schemas"]["RestatementRow"][];
             data: components["schemas"]["Snapshot"][];
         };
         /**
@@ -897,6 +1015,16 @@ export interface components {
             revenue: number;
             expenses: number;
             net: number;
+            /**
+             * @description Where the totals are not those of a complete snapshot.
+             * @constant
+             */
+            complete?: false;
+            /**
+             * @description The totals were found wrong later, and are shown as they were published.
+             * @constant
+             */
+            restated?: true;
         };
         /** UnsubscribeAck */
         UnsubscribeAck: {
@@ -980,6 +1108,7 @@ export type Probe = components['schemas']['Probe'];
 export type RangeHistory = components['schemas']['RangeHistory'];
 export type Reconciliation = components['schemas']['Reconciliation'];
 export type RefusedAck = components['schemas']['RefusedAck'];
+export type RestatementRow = components['schemas']['RestatementRow'];
 export type Since = components['schemas']['Since'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type SnapshotEvent = components['schemas']['SnapshotEvent'];
