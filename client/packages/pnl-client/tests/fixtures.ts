@@ -34,7 +34,7 @@ export function snapshot(n: number, change: Partial<Snapshot> = {}): Snapshot {
 
 export function breakdown(n: number): Breakdown {
   const { components, totalRevenue, totalExpenses, netPnL, grossMargin, timestamp, epoch, seq } = snapshot(n);
-  return { ...components, summary: { totalRevenue, totalExpenses, netPnL, grossMargin }, costBreakdown: [], agentAttribution: [], timestamp, epoch, seq };
+  return { ...components, summary: { totalRevenue, totalExpenses, netPnL, grossMargin }, costBreakdown: [], agentAttribution: [], timestamp, epoch, seq, degraded: [], estimated: false, complete: true };
 }
 
 export function bucket(timestamp: number, netPnL: number): HistoryRow {

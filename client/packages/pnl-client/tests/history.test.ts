@@ -64,6 +64,9 @@ describe('withLedger', () => {
       breakdown: { trades: 510.1, costs: -126, revenue: 625.6 },
       components: { openTradeCount: 3, closedTradeCount: 9, recentDeals: 0, deals: [] },
       metadata: { dataPoints: 9, computedAt: T0 },
+      degraded: [],
+      estimated: false,
+      complete: true,
       epoch: 'k3v9',
       seq: 12,
     };

@@ -189,6 +189,9 @@ describe('nothing is missed', () => {
       breakdown: { trades: 502, costs: -125.5, revenue: 625.5 },
       components: { openTradeCount: 3, closedTradeCount: 0, recentDeals: 0, deals: [] },
       metadata: { dataPoints: 1, computedAt: T0 },
+      degraded: [],
+      estimated: false,
+      complete: true,
       epoch: 'k3v9',
       seq: 2,
     });

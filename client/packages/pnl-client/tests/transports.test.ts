@@ -29,6 +29,9 @@ const ledger: Ledger = {
   breakdown: { trades: 100.1, costs: -10.05, revenue: 50 },
   components: { openTradeCount: 1, closedTradeCount: 2, recentDeals: 0, deals: [] },
   metadata: { dataPoints: 1, computedAt: 1 },
+  degraded: [],
+  estimated: false,
+  complete: true,
   epoch: 'k3v9',
   seq: 7,
 };

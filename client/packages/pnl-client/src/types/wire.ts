@@ -517,19 +517,6 @@ export interface components {
             total?: number | null;
         };
         /**
-         * Importing
-         * @description How far the first import of a source's history is: what is read, and rows so far.
-         */
-        Importing: {
-            what: string;
-            done: number;
-            /**
-             * @description Null where the number of rows is unknown.
-             * @default null
-             */
-            total?: number | null;
-        };
-        /**
          * JohnsComponent
          * @description Invoiced and collected revenue; USD.
          */
