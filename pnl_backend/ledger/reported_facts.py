@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
+from loguru import logger
+
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, Reading, Revenue
 from pnl_backend.ledger.sqlite.facts import Facts
 
@@ -34,6 +36,9 @@ class ReportedFacts:
         noted_at = None if spend.estimated else reading.fetched_at
         recorded = await self._facts.add_costs(rows, changed, noted_at=noted_at)
         self._costs = days
+        gone = len({*recorded}.difference(spend.rows))
+        if gone and noted_at is not None:
+            logger.info("Anthropic took {} rows of cost of open days away; they are kept as corrections", gone)
         return [row.day.isoformat() for row in recorded]
 
     async def record_deals(self, reading: Reading[Any]) -> list[str]:
@@ -43,6 +48,10 @@ class ReportedFacts:
             return []
         recorded = await self._facts.add_deals(revenue.deals, reading.as_of, complete=True)
         self._deals = revenue.deals
+        listed = {deal.id for deal in revenue.deals}
+        for deal in recorded:
+            if deal.id not in listed:
+                logger.info("John's list lacks the deal {} of {:.2f} USD; it is kept as gone", deal.id, deal.amount)
         return [deal.id for deal in recorded]
 
 

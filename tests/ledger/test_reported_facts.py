@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from loguru import logger
 
 from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.readings import AnthropicSpend, Confirmed, CostRow, Reading, Revenue
@@ -67,6 +68,15 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged, without level and place."""
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
+    yield said
+    logger.remove(sink)
+
+
+@pytest.fixture
 def books(store: Store) -> Books:
     return Books(store)
 
@@ -89,7 +99,7 @@ def spend(*rows: CostRow, **changes: Any) -> AnthropicSpend:
 
 
 async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
-    books: Books, simulator: Simulator, revenue: RevenueFetcher
+    books: Books, simulator: Simulator, revenue: RevenueFetcher, lines: list[str]
 ) -> None:
     simulator.set_deal("d-x", amount=Decimal(700), status="recognized")
     await books.hear("johns", (await revenue.fetch()).value)
@@ -101,6 +111,8 @@ async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
     assert books.differences() == {"collected": 0.0}
     await books.hear("johns", (await revenue.fetch()).value)
     assert len(await books.store.facts.corrections()) == 1, "it is noted once"
+    said = "John's list lacks the deal d-x of 700.00 USD; it is kept as gone"
+    assert [line for line in lines if "d-x" in line] == [said]
 
     simulator.set_deal("d-x", amount=Decimal(700), status="recognized")
     await books.hear("johns", (await revenue.fetch()).value)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow
 from pnl_backend.errors import InvalidResponse
-from pnl_backend.sources.anthropic.api import Row
+from pnl_backend.sources.anthropic.api import Params, Row
 from pnl_backend.sources.fields import (
     Object,
     decimal,
@@ -28,6 +28,13 @@ from pnl_backend.sources.fields import (
 )
 
 DAY = timedelta(days=1)
+
+ANALYTICS_FIRST_DAY = date(2026, 1, 1)
+"""analytics/cost knows nothing before this day."""
+
+ANALYTICS_REACH = timedelta(days=363)
+"""analytics/cost answers for the last 365 days. One day less, because the limit may be meant to the second, and one
+more, because our clock may be behind Anthropic's around midnight."""
 
 
 class CostKey(NamedTuple):
@@ -92,6 +99,17 @@ def days(first: date, last: date) -> list[date]:
 def midnight(day: date) -> datetime:
     """00:00 UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def analytics_reaches(today: date) -> date:
+    """The first day that analytics/cost may be asked for."""
+    return max(ANALYTICS_FIRST_DAY, today - ANALYTICS_REACH)
+
+
+def day_range(first: date, last: date) -> Params:
+    """The parameters that ask for the days `first` to `last`, both included."""
+    ends = ("starting_at", first), ("ending_at", last + DAY)
+    return [(name, midnight(day).strftime("%Y-%m-%dT%H:%M:%SZ")) for name, day in ends]
 
 
 def bucket_start(row: Object, path: str, first: date, last: date) -> int:

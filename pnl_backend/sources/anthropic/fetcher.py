@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from loguru import logger
 
@@ -13,19 +13,12 @@ from pnl_backend.domain.readings import AnthropicSpend, Confirmed, CostRow, Fetc
 from pnl_backend.errors import UpstreamTimeout
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.anthropic.api import ANALYTICS_COST, COST_REPORT, AnthropicApi, EndpointRefused, ReportPages
-from pnl_backend.sources.anthropic.costs import DAY
+from pnl_backend.sources.anthropic.costs import DAY, analytics_reaches
 from pnl_backend.sources.anthropic.days import RememberedDays, Window
 from pnl_backend.sources.anthropic.identity import KnownCosts
 from pnl_backend.sources.anthropic.reports import CostRows, Reports
 from pnl_backend.sources.base import ClosedDays, UpstreamClient
 from pnl_backend.sources.concurrent import both
-
-# analytics/cost knows nothing before this day.
-ANALYTICS_FIRST_DAY = date(2026, 1, 1)
-
-# analytics/cost answers for the last 365 days. One day less, because the limit may be meant to the second, and one
-# more, because our clock may be behind Anthropic's around midnight.
-ANALYTICS_REACH = timedelta(days=363)
 
 # How long (s) a refused report is left alone before it is tried again.
 _REFUSAL_HOLDS = 600.0
@@ -62,7 +55,7 @@ class AnthropicFetcher:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         pages = ReportPages(client, base_url=base_url, api_key=api_key)
-        api = AnthropicApi(pages, identity or AnyAccount(), KnownCosts(pages).recognise)
+        api = AnthropicApi(pages, identity or AnyAccount(), KnownCosts(pages, clock).recognise)
         self._reports = Reports(api, by_api_key=by_api_key)
         self._since = since
         self._days = RememberedDays(closed_days, best_report=ANALYTICS_COST)
@@ -116,7 +109,7 @@ class AnthropicFetcher:
 
     async def _close_days(self, today: date) -> tuple[Progress | None, list[str]]:
         """Import closed days as far as time allows: what is still to be imported, and notes on what is lacking."""
-        first = max(self._since, ANALYTICS_FIRST_DAY, today - ANALYTICS_REACH)
+        first = max(self._since, analytics_reaches(today))
         due = self._days.due(first, today - 2 * DAY, today=today, report=ANALYTICS_COST)
         await self._import(due, ANALYTICS_COST, self._analytics_by_day)
         beyond = self._days.missing(self._since, min(first, today - DAY) - DAY)

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from pnl_backend.domain.accounts import Evidence
 from pnl_backend.domain.money import ZERO
-from pnl_backend.sources.anthropic.api import ANALYTICS_COST, COST_REPORT, EndpointRefused, Params, ReportPages
-from pnl_backend.sources.anthropic.costs import DAY, Costs, midnight, read_analytics, read_cost_report
+from pnl_backend.sources.anthropic.api import ANALYTICS_COST, COST_REPORT, EndpointRefused, ReportPages
+from pnl_backend.sources.anthropic.costs import (
+    DAY,
+    Costs,
+    analytics_reaches,
+    day_range,
+    read_analytics,
+    read_cost_report,
+)
 
 MOST_DAYS = 31
 """The reports answer no longer range."""
 
 
 class KnownCosts:
-    """Asks for the cost of days that the ledger holds as closed; most of them are never revised."""
+    """Asks for the cost of days that the ledger holds as closed; most of them are never revised.
 
-    def __init__(self, pages: ReportPages) -> None:
+    `clock` gives seconds since the epoch.
+    """
+
+    def __init__(self, pages: ReportPages, clock: Callable[[], float]) -> None:
         self._pages = pages
+        self._clock = clock
 
     async def recognise(self, evidence: Evidence) -> Sequence[str]:
         """The days, within the newest 31, that cost this organisation exactly what the ledger holds."""
@@ -27,7 +38,8 @@ class KnownCosts:
             return []
         last = max(evidence.costs)
         first = max(min(evidence.costs), last - (MOST_DAYS - 1) * DAY)
-        for ask in (self._analytics, self._cost_report):
+        reaches = first >= analytics_reaches(datetime.fromtimestamp(self._clock(), UTC).date())
+        for ask in (self._analytics, self._cost_report) if reaches else (self._cost_report,):
             try:
                 costs = _by_day(await ask(first, last))
             except EndpointRefused:
@@ -39,18 +51,13 @@ class KnownCosts:
 
     async def _analytics(self, first: date, last: date) -> Costs:
         grouped = [("time_bucket_width", "1d"), ("order_by", "time"), ("limit", "1000"), ("group_by[]", "model")]
-        report = await self._pages.report(ANALYTICS_COST, [*_range(first, last), *grouped])
+        report = await self._pages.report(ANALYTICS_COST, [*day_range(first, last), *grouped])
         return read_analytics(report.rows, first, last)
 
     async def _cost_report(self, first: date, last: date) -> Costs:
-        params = [*_range(first, last), ("bucket_width", "1d"), ("limit", str(MOST_DAYS))]
+        params = [*day_range(first, last), ("bucket_width", "1d"), ("limit", str(MOST_DAYS))]
         report = await self._pages.report(COST_REPORT, params)
         return read_cost_report(report.rows, first, last)
-
-
-def _range(first: date, last: date) -> Params:
-    ends = ("starting_at", first), ("ending_at", last + DAY)
-    return [(name, midnight(day).strftime("%Y-%m-%dT%H:%M:%SZ")) for name, day in ends]
 
 
 def _by_day(costs: Costs) -> Mapping[date, Decimal]:

@@ -6,9 +6,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from pnl_backend.domain.accounts import Evidence
 from pnl_backend.domain.readings import Confirmed, CostRow
 from pnl_backend.simulator import Simulator
+from pnl_backend.sources.anthropic.api import ReportPages
 from pnl_backend.sources.anthropic.fetcher import AnthropicFetcher
+from pnl_backend.sources.anthropic.identity import KnownCosts
 from tests.sources.anthropic.support import ANALYTICS, COST_REPORT, DAY, Memory
 from tests.sources.support import Clock
 
@@ -21,10 +24,18 @@ EDGES = [
 ]
 
 
+def use(simulator: Simulator, days_ago: int) -> None:
+    simulator.world.use_model(
+        "claude-opus-5-5", input_tokens=0, output_tokens=100_000, days_ago=days_ago, workspace_id="wrkspc_01Default"
+    )
+
+
 async def fetched(client, memory: Memory, at: datetime, *, skew: float = 0.0, kind: str = "admin"):
     """What a fetcher gives at `at` by its own clock, from a simulator whose clock is `skew` seconds ahead."""
     theirs = Clock(at.timestamp() + skew)
     async with Simulator(step_interval=None, clock=theirs) as simulator:
+        for days_ago in (0, 1, 200, *range(360, 370), 500):
+            use(simulator, days_ago)
         fetcher = AnthropicFetcher(
             client,
             base_url=simulator.anthropic_url,
@@ -66,3 +77,18 @@ async def test_days_that_nothing_has_are_named_and_the_figure_is_marked(client, 
     assert (value.estimated, value.importing) == (True, None)
     assert value.total_spend == truth.total_since(first)
     assert min((await memory.load()).days) == first
+
+
+async def test_an_organisation_is_recognised_by_days_beyond_the_reach(client):
+    at = datetime(2027, 6, 30, 12, tzinfo=UTC).timestamp()
+    async with Simulator(step_interval=None, clock=lambda: at) as simulator:
+        for days_ago in (400, 405):
+            use(simulator, days_ago)
+        known = simulator.truth().anthropic.by_day
+        old = [day for day in known if day < date(2026, 6, 30)]
+        key = simulator.credentials().anthropic_key
+        pages = ReportPages(client, base_url=simulator.anthropic_url, api_key=key)
+        evidence = Evidence(costs={day: known[day] for day in old})
+        found = await KnownCosts(pages, lambda: at).recognise(evidence)
+        assert simulator.requests["anthropic"][ANALYTICS] == 0
+    assert len(found) == len(old) == 2
