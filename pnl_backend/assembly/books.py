@@ -50,12 +50,14 @@ class Books:
             fetch_soon=self.keeper.fetch_soon,
             publish=metrics.reconciled,
             tolerance=tolerance,
+            is_imported=self._is_imported,
         )
         self.verifier = Verifier(
             trades=store.facts.trades,
             is_imported=self._is_imported,
             equity=self.reconciler.equity,
             fetch_soon=self.keeper.fetch_soon,
+            outcomes=None if account is None else account.outcomes,
         )
         self.keeper.watchers += [self.reconciler, self.verifier]
         self.history = None if importer is None else HistoryImport(KALSHI, importer)

@@ -53,8 +53,12 @@ class Derived:
     tolerance: Decimal = ROUNDING
 
 
-def derive(fills: Iterable[Fill], settlements: Iterable[Settlement] = ()) -> Derived:
-    """The figures of one market in one subaccount from all its facts, in any order."""
+def derive(fills: Iterable[Fill], settlements: Iterable[Settlement] = (), outcome: Decimal | None = None) -> Derived:
+    """The figures of one market in one subaccount from all its facts, in any order.
+
+    `outcome` is what a YES contract of a market was worth in the end, for one that was paid out and whose settlement
+    the upstream no longer lists.
+    """
     executed = sorted(fills, key=lambda fill: fill.at)
     book = _Book()
     for fill in executed:
@@ -62,6 +66,8 @@ def derive(fills: Iterable[Fill], settlements: Iterable[Settlement] = ()) -> Der
     paid_out = list(settlements)
     for paid in paid_out:
         book.pay(paid)
+    if outcome is not None and not paid_out:
+        book.close(outcome)
     return Derived(
         realized=book.realized,
         fees=sum((fill.fee for fill in executed), ZERO),
@@ -69,7 +75,7 @@ def derive(fills: Iterable[Fill], settlements: Iterable[Settlement] = ()) -> Der
         cost=book.cost,
         cash=book.cash,
         has_fills=bool(executed),
-        is_paid=bool(paid_out),
+        is_paid=bool(paid_out) or outcome is not None,
         ordered=_is_ordered(executed),
         tolerance=book.tolerance,
     )
@@ -119,6 +125,13 @@ class _Book:
         self.cost = ZERO
         if paid.result not in ("yes", "no"):
             self.tolerance += CENT / 2
+
+    def close(self, outcome: Decimal) -> None:
+        """All that is held is paid out at USD `outcome` per YES contract."""
+        revenue = self.quantity * outcome if self.quantity > 0 else -self.quantity * (ONE - outcome)
+        self.realized += revenue - self.cost
+        self.cash += revenue
+        self.quantity = self.cost = ZERO
 
 
 def _is_ordered(fills: Sequence[Fill]) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -28,6 +29,8 @@ Kind = Literal["fill", "settlement", "transfer", "cost", "deal"]
 
 class Account(History, Protocol):
     """The history of the account. Raises FetchError."""
+
+    async def outcomes(self, tickers: Collection[str]) -> Mapping[str, Decimal]: ...
 
     async def deposits(self) -> Sequence[Transfer]: ...
 

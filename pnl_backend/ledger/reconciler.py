@@ -34,7 +34,8 @@ class Reconciler:
     """One of the bookkeeper's watchers.
 
     Differences up to `tolerance` (USD) are no gap. `publish` is called with every gap in USD, `fetch_soon` when one
-    appears. `latest` returns a source's last value, None while it is not live.
+    appears, `is_imported()` says whether all fills are in the ledger. `latest` returns a source's last value, None
+    while it is not live.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Reconciler:
         fetch_soon: Callable[[], None],
         publish: Callable[[float], None],
         tolerance: Decimal,
+        is_imported: Callable[[], bool] = lambda: True,
         audit_every: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,6 +55,7 @@ class Reconciler:
         self._fetch_soon = fetch_soon
         self._publish = publish
         self._tolerance = tolerance
+        self._is_imported = is_imported
         self._audit_every = audit_every
         self._monotonic = monotonic
         self._audit_due = monotonic()
@@ -103,7 +106,7 @@ class Reconciler:
                 adjusted = await self._facts.adjustments.total(KALSHI, account.as_of)
                 self._compare_equity(portfolio, account.as_of, fetched_at or 0, deposited, adjusted)
             if self._monotonic() >= self._audit_due:
-                await self.audit(with_account=fetched_at is not None)
+                await self.audit(with_account=fetched_at is not None and self._is_imported())
         except StoreError as error:
             if not self._failed:
                 logger.warning("The account cannot be reconciled while the ledger cannot be read: {}", error)

@@ -7,8 +7,9 @@ a later reading shows the same difference and the facts were fetched in between.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -20,10 +21,13 @@ from pnl_backend.domain.money import ZERO, cents
 from pnl_backend.domain.readings import KalshiPortfolio, MarketKey, Reading
 from pnl_backend.domain.snapshot import Verified
 from pnl_backend.domain.verification import Derived, MarketFigures, derive, difference
-from pnl_backend.errors import StoreError
+from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite.trades import Trades
 
 MARKETS_AT_ONCE = 100
+ASK_EVERY = 60.0
+"""Seconds between two requests for outcomes."""
+
 NAMED = 5
 """Markets that the log and the health report name."""
 
@@ -44,7 +48,8 @@ class Verifier:
     """One of the bookkeeper's watchers.
 
     `is_imported()` says whether all facts of the account are in the ledger, `equity()` whether the equity reconciles
-    and the gap in USD, `fetch_soon` is called when a market differs. `in_scope` limits the subaccounts (None: all).
+    and the gap in USD, `fetch_soon` is called when a market differs. `outcomes(tickers)` asks the upstream what a YES
+    contract of settled markets was worth; it raises FetchError. `in_scope` limits the subaccounts (None: all).
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class Verifier:
         is_imported: Callable[[], bool],
         equity: Callable[[], tuple[bool | None, Decimal]],
         fetch_soon: Callable[[], None],
+        outcomes: Callable[[Collection[str]], Awaitable[Mapping[str, Decimal]]] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         in_scope: Collection[int] | None = (0,),
     ) -> None:
         self._trades = trades
@@ -61,6 +68,10 @@ class Verifier:
         self._equity = equity
         self._fetch_soon = fetch_soon
         self._in_scope = in_scope
+        self._ask_outcomes = outcomes
+        self._monotonic = monotonic
+        self._outcomes: dict[str, Decimal] = {}
+        self._ask_after = float("-inf")
         self._derived: dict[MarketKey, Derived] = {}
         self._reported: dict[MarketKey, MarketFigures] = {}
         self._reported_to = 0
@@ -105,17 +116,20 @@ class Verifier:
             return
         try:
             touched = await self._derive() | await self._report(portfolio)
+            await asyncio.to_thread(self._judge, touched | self._suspects.keys(), account.as_of, fetched_at)
+            await self._learn_outcomes()
         except StoreError as error:
             if not self._failed:
                 logger.warning("The account cannot be verified while the ledger cannot be read: {}", error)
             self._failed = True
             return
         self._failed = False
-        await asyncio.to_thread(self._judge, touched | self._suspects.keys(), account.as_of, fetched_at)
         self._conclude()
 
     async def _derive(self) -> set[MarketKey]:
         """Derive the markets of which there are new facts, all of them the first time; returns those."""
+        if self._stale is None:
+            self._outcomes = await self._trades.outcomes()
         stale = await self._trades.tickers() if self._stale is None else sorted(self._stale)
         waiting, self._stale = set(stale), set()
         touched: set[MarketKey] = set()
@@ -124,13 +138,29 @@ class Verifier:
                 batch = stale[start : start + MARKETS_AT_ONCE]
                 fills = await self._trades.fills_of(batch)
                 settlements = await self._trades.settlements_of(batch)
-                derived = await asyncio.to_thread(_derived, fills, settlements)
+                derived = await asyncio.to_thread(_derived, fills, settlements, self._outcomes)
                 self._derived.update(derived)
                 touched |= derived.keys()
                 waiting.difference_update(batch)
         finally:
             self._stale |= waiting
         return touched
+
+    async def _learn_outcomes(self) -> None:
+        """Ask for the outcomes of markets that were paid out unseen; they are derived again at the next reading."""
+        unseen = {key[0] for key in self._wrong if self._is_paid_out_unseen(key)}
+        if self._ask_outcomes is None or not unseen or self._monotonic() < self._ask_after:
+            return
+        self._ask_after = self._monotonic() + ASK_EVERY
+        try:
+            found = await self._ask_outcomes(unseen)
+        except FetchError as error:
+            logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen), error)
+            return
+        if found and self._stale is not None:
+            await self._trades.add_outcomes(found)
+            self._outcomes.update(found)
+            self._stale.update(found)
 
     async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
         """Take over what is reported; returns the markets that have changed."""
@@ -200,13 +230,15 @@ class Verifier:
             logger.info("Realized P&L cannot be verified: fills are missing of {}", _named(amounts))
 
 
-def _derived(fills: Iterable[Fill], settlements: Iterable[Settlement]) -> dict[MarketKey, Derived]:
+def _derived(
+    fills: Iterable[Fill], settlements: Iterable[Settlement], outcomes: Mapping[str, Decimal]
+) -> dict[MarketKey, Derived]:
     facts: defaultdict[MarketKey, tuple[list[Fill], list[Settlement]]] = defaultdict(lambda: ([], []))
     for fill in fills:
         facts[fill.ticker, fill.subaccount][0].append(fill)
     for paid in settlements:
         facts[paid.ticker, paid.subaccount][1].append(paid)
-    return {key: derive(*both) for key, both in facts.items()}
+    return {key: derive(*both, outcomes.get(key[0])) for key, both in facts.items()}
 
 
 def _named(amounts: dict[MarketKey, Decimal]) -> str:

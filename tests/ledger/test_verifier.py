@@ -57,6 +57,8 @@ class Run:
             is_imported=lambda: trades.complete,
             equity=reconciler.equity,
             fetch_soon=self.keeper.fetch_soon,
+            outcomes=self.fetcher.history.outcomes,
+            monotonic=lambda: self.now,
         )
         self.keeper.watchers += [reconciler, self.verifier]
 
@@ -207,12 +209,32 @@ async def test_fills_that_the_upstream_no_longer_has_leave_it_open(
     assert [line for line in lines if "Realized P&L cannot be verified: fills are missing of KX" in line]
 
 
+async def test_markets_whose_settlement_was_archived_are_verified_by_their_outcome(
+    open_run: Any, simulator: Simulator, lines: list[str]
+) -> None:
+    scalar = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    simulator.kalshi.determine(scalar, "scalar", Decimal("0.37"))
+    simulator.kalshi.settle(scalar)
+    assert simulator.kalshi.archive()
+    async with open_run(simulator) as run:
+        simulator.set_fault("kalshi", Fault.status(500, path="/historical/markets"))
+        found = await run.look(4)
+        assert (found.realized, run.verifier.problem()) == (None, None)
+        assert [line for line in lines if "settled markets could not be read" in line]
+        simulator.clear_faults()
+        assert right(await run.look(4)), run.verifier.problem()
+        asked = simulator.requests["kalshi"]["/historical/markets"]
+    async with open_run(simulator) as run:
+        assert right(await run.look(2)), "known after a restart"
+        assert simulator.requests["kalshi"]["/historical/markets"] == asked
+
+
 async def test_a_large_account_is_verified(open_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trade_import, "PAUSE", 0.0)
-    book = Book.large(time.time(), settled=0, still_open=200, fills=6000)
+    book = Book.large(time.time(), settled=400, still_open=200, fills=6000)
     async with Simulator(book, step_interval=None, kalshi_rate=None) as simulator, open_run(simulator) as run:
         run.now += 1
-        found = await run.look(2)
+        found = await run.look(5)
         assert found.realized is True, run.verifier.problem()
 
 

@@ -197,6 +197,11 @@ _SETTLEMENTS_OF_A_MARKET = """
 CREATE INDEX settlements_ticker ON settlements (ticker);
 """
 
+_OUTCOMES = """
+-- What a YES contract was worth in USD, of markets that were paid out and whose settlement is in no list any more.
+CREATE TABLE outcomes (ticker TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -221,6 +226,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_SET_ASIDE),
     _step(marking.TABLES),
     _step(_SETTLEMENTS_OF_A_MARKET),
+    _step(_OUTCOMES),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

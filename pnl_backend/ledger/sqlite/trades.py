@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement
+from pnl_backend.domain.money import exact
 from pnl_backend.domain.readings import MarketKey
 from pnl_backend.domain.verification import MarketFigures
 from pnl_backend.ledger.sqlite.database import Database
@@ -39,6 +40,16 @@ class Trades:
     async def reported(self, since: int) -> list[tuple[MarketKey, MarketFigures, int]]:
         """What was last reported of the markets that have changed since then (ms), and when they changed."""
         return await self._database.read(_REPORTED, (since,), shape=lambda _cursor, row: _reported(row))
+
+    async def outcomes(self) -> dict[str, Decimal]:
+        """What a YES contract was worth in the end, by market, as far as it had to be asked for."""
+        return {ticker: Decimal(value) for ticker, value in await self._database.read("SELECT * FROM outcomes")}
+
+    async def add_outcomes(self, outcomes: Mapping[str, Decimal]) -> None:
+        """Store the outcomes of markets."""
+        rows = [(ticker, exact(value)) for ticker, value in outcomes.items()]
+        sql = "INSERT OR REPLACE INTO outcomes VALUES (?, ?)"
+        await self._database.write(lambda connection: connection.executemany(sql, rows))
 
 
 def _of(table: str, tickers: Collection[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError
 from pnl_backend.sources.base import Refusal, Upstream, UpstreamClient, quoted, refused
@@ -16,7 +16,11 @@ from pnl_backend.sources.kalshi.signing import Signer
 KALSHI = Upstream("Kalshi", "KALSHI_API_URL", "KALSHI_API_KEY and KALSHI_PRIVATE_KEY_PATH")
 
 POSITIONS, HISTORICAL_POSITIONS = "/portfolio/positions", "/historical/positions"
+MARKETS, HISTORICAL_MARKETS = "/markets", "/historical/markets"
 PAGE_LIMIT = 1000
+# Servers commonly refuse a request line over 8 KiB.
+_TICKERS_LENGTH = 6000
+_TICKERS_COUNT = 1000
 # Kalshi accepts 5 s and refuses 30 s; by the Date header's whole seconds, this much is a clock that is wrong.
 _DOUBTFUL_SKEW = 20.0
 
@@ -99,6 +103,21 @@ class KalshiApi:
         if code == "header_timestamp_expired" or (skew is not None and abs(skew) > _DOUBTFUL_SKEW):
             return _skewed(skew)
         return refused(KALSHI, refusal, said)
+
+
+def ticker_batches(tickers: Iterable[str]) -> Iterator[str]:
+    """Comma-separated tickers, as many to a batch as fit into a request line."""
+    batch: list[str] = []
+    length = 0
+    for ticker in tickers:
+        cost = len(quote(ticker, safe="")) + 3
+        if batch and (length + cost > _TICKERS_LENGTH or len(batch) == _TICKERS_COUNT):
+            yield ",".join(batch)
+            batch, length = [], 0
+        batch.append(ticker)
+        length += cost
+    if batch:
+        yield ",".join(batch)
 
 
 def where(path: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from urllib.parse import quote
 
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Fetched, KalshiPortfolio, MarketKey, Position
@@ -17,7 +16,7 @@ from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.concurrent import both, in_worker, together
 from pnl_backend.sources.fields import dollars, moment, optional_dollars, text
-from pnl_backend.sources.kalshi.api import POSITIONS, KalshiApi, where
+from pnl_backend.sources.kalshi.api import MARKETS, POSITIONS, KalshiApi, ticker_batches, where
 from pnl_backend.sources.kalshi.history import SETTLEMENTS, KalshiHistory
 from pnl_backend.sources.kalshi.identity import KnownFacts
 from pnl_backend.sources.kalshi.importer import MarketImporter
@@ -27,11 +26,9 @@ from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.kalshi.subaccounts import PRIMARY, Subaccounts
 from pnl_backend.sources.markets import MarketStore, MemoryMarkets
 
-BALANCE, MARKETS, AS_OF = "/portfolio/balance", "/markets", "/exchange/user_data_timestamp"
+BALANCE, AS_OF = "/portfolio/balance", "/exchange/user_data_timestamp"
 
-# Servers commonly refuse a request line over 8 KiB; a Basic account may make 20 requests a second.
-_TICKERS_LENGTH = 6000
-_TICKERS_COUNT = 1000
+# A Basic account may make 20 requests a second.
 
 _OVERLAP_MS = 5 * MINUTE_MS
 """Settlements are asked for again for this time before the last fetch: one may be listed late."""
@@ -219,23 +216,8 @@ class KalshiFetcher:
             async with places:
                 return await self._api.rows(MARKETS, "markets", [("tickers", batch)])
 
-        batches = await together(*map(ask, _batches(sorted(tickers))))
+        batches = await together(*map(ask, ticker_batches(sorted(tickers))))
         return [row for batch in batches for row in batch]
-
-
-def _batches(tickers: Iterable[str]) -> Iterator[str]:
-    """Comma-separated tickers, as many to a batch as fit into a request line."""
-    batch: list[str] = []
-    length = 0
-    for ticker in tickers:
-        cost = len(quote(ticker, safe="")) + 3
-        if batch and (length + cost > _TICKERS_LENGTH or len(batch) == _TICKERS_COUNT):
-            yield ",".join(batch)
-            batch, length = [], 0
-        batch.append(ticker)
-        length += cost
-    if batch:
-        yield ",".join(batch)
 
 
 def _notes(unexplained: Iterable[Position]) -> tuple[str, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from decimal import Decimal
 from functools import partial
 
 from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Transfer
-from pnl_backend.sources.kalshi.api import KalshiApi, Page
+from pnl_backend.sources.fields import text
+from pnl_backend.sources.kalshi.api import HISTORICAL_MARKETS, MARKETS, KalshiApi, Page, ticker_batches
 from pnl_backend.sources.kalshi.facts import read_fills, read_settlements, read_transfers
+from pnl_backend.sources.kalshi.positions import settlement_value
 from pnl_backend.sources.kalshi.subaccounts import Subaccounts
 
 FILLS, ARCHIVED_FILLS, SETTLEMENTS = "/portfolio/fills", "/historical/fills", "/portfolio/settlements"
@@ -51,6 +54,17 @@ class KalshiHistory:
         read: Callable[..., FactPage] = partial(_read, listed, read_at=int(self._clock() * 1000))
         async for page in self._api.pages(path, f"{listed.kind}s", params):
             yield await asyncio.to_thread(read, page)
+
+    async def outcomes(self, tickers: Collection[str]) -> dict[str, Decimal]:
+        """What a YES contract was worth, in USD, of those of the markets that have been settled."""
+        found: dict[str, Decimal] = {}
+        for path in (HISTORICAL_MARKETS, MARKETS):
+            for batch in ticker_batches(sorted(set(tickers) - found.keys())):
+                for row, at in await self._api.rows(path, "markets", [("tickers", batch)]):
+                    value = settlement_value(row, at)
+                    if value is not None:
+                        found[text(row, "ticker", at)] = value
+        return found
 
     async def deposits(self) -> tuple[Transfer, ...]:
         """Every deposit, whatever became of it."""

@@ -74,7 +74,7 @@ def _mark(position: Position, market: Object, path: str) -> tuple[Decimal | None
     At cost there is no mark, so that the unrealized P&L is exactly 0.
     """
     yes = position.quantity > 0
-    value = _settlement(market, path)
+    value = settlement_value(market, path)
     if value is not None:
         return (value if yes else ONE - value), "settlement"
     bid = _bid(market, path, "yes" if yes else "no")
@@ -88,7 +88,7 @@ def _mark(position: Position, market: Object, path: str) -> tuple[Decimal | None
     return None, "cost"
 
 
-def _settlement(market: Object, path: str) -> Decimal | None:
+def settlement_value(market: Object, path: str) -> Decimal | None:
     """What a YES contract is paid, from the moment the outcome is known; None while it is open."""
     status = optional_text(market, "status", path)
     if status not in _SETTLED and status not in _DETERMINED:
