@@ -75,6 +75,7 @@ class Verifier:
         self._derived: dict[MarketKey, Derived] = {}
         self._reported: dict[MarketKey, MarketFigures] = {}
         self._reported_to = 0
+        self._unsettled: set[MarketKey] = set()
         self._closed: object = None
         self._stale: set[str] | None = None
         self._suspects: dict[MarketKey, _Suspect] = {}
@@ -170,6 +171,7 @@ class Verifier:
             found = {key: figures for key, figures, _at in rows}
             self._reported_to = max((at for *_, at in rows), default=self._reported_to)
             self._closed = portfolio.closed
+        self._unsettled = {p.key for p in portfolio.positions if not p.settled}
         for p in portfolio.positions:
             found[p.key] = MarketFigures(p.realized_pnl, p.fees, p.quantity, p.cost)
         changed = {key: one for key, one in found.items() if self._reported.get(key, _NOTHING) != one}
@@ -218,7 +220,8 @@ class Verifier:
     def _is_paid_out_unseen(self, key: MarketKey) -> bool:
         """Whether nothing is held any more, and no settlement tells what was paid: archived ones are in no list."""
         derived, reported = self._derived.get(key, _NO_FACTS), self._reported.get(key, _NOTHING)
-        return derived.has_fills and derived.quantity != 0 and reported.quantity == 0 and not derived.is_paid
+        held = derived.has_fills and derived.quantity != 0
+        return held and reported.quantity == 0 and not derived.is_paid and key not in self._unsettled
 
     def _log(self, before: bool | None) -> None:
         if self._realized is False:
