@@ -15,36 +15,39 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from pnl_backend.simulator import Book, Simulator
 from tests.support.histories import Step, steps
-from tests.support.historysession import InProcess, Killed, Session
+from tests.support.historysession import SUBACCOUNTS, InProcess, Killed, Session
 from tests.support.shifted_server import shifted
 
 EXAMPLES = int(os.environ.get("HISTORIES", "0"))
 
 
-def play(history: Sequence[Step], *, killed: bool = False) -> None:
+def play(history: Sequence[Step], *, subaccounts: str = "0", killed: bool = False) -> None:
     """Play one history from an empty account; AssertionError with the steps where a figure differs.
 
+    `subaccounts` are those that count, as KALSHI_SUBACCOUNTS names them.
     With `killed` the server is a process that is stopped by kill -9, and days may pass.
     """
 
-    async def session() -> None:
+    async def run() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder, shift = Path(name), Path(name) / "shift"
             book = Book(live_days=None)
             book.account.kept_settled = None
             more = {"clock": lambda: shifted(shift)} if killed else {}
             async with Simulator(book, step_interval=None, kalshi_rate=None, **more) as simulator:
-                host = (Killed if killed else InProcess)(folder, simulator)
-                await Session(simulator, host, shift=shift if killed else None).run(history)
+                host = (Killed if killed else InProcess)(folder, simulator, subaccounts)
+                session = Session(simulator, host, subaccounts=subaccounts, shift=shift if killed else None)
+                await session.run(history)
 
     try:
-        asyncio.run(session())
+        asyncio.run(run())
     except AssertionError as error:
         steps_of = "".join(f"    {step!r},\n" for step in history)
-        raise AssertionError(f"{error}\nplay([\n{steps_of}], killed={killed})") from error
+        raise AssertionError(f"{error}\nplay([\n{steps_of}], subaccounts={subaccounts!r}, killed={killed})") from error
 
 
 KNOWN: dict[str, list[Step]] = {
@@ -79,6 +82,17 @@ KNOWN: dict[str, list[Step]] = {
         ("determine", 0, "no", 0),
         ("check",),
         ("settle", 0, "no", 0),
+        ("check",),
+    ],
+    "settled markets are corrected, live and archived": [
+        ("trade", 0, "yes", 1250, 437, True),
+        ("trade", 1, "no", 825, 250, True),
+        ("settle", 0, "yes", 0),
+        ("settle", 1, "yes", 0),
+        ("archive", 1, False),
+        ("check",),
+        ("revise", 0, "no", 0),
+        ("revise", 1, "scalar", 250),
         ("check",),
     ],
     "deals and costs go away and come back": [
@@ -116,18 +130,6 @@ KILLED: dict[str, list[Step]] = {
         ("stop",),
         ("archive", 1, False),
         ("usage", 1, 1, 100_000, 20_000),
-        ("check",),
-    ],
-    "settled markets are corrected, live and archived": [
-        ("trade", 0, "yes", 1250, 437, True),
-        ("trade", 1, "no", 825, 250, True),
-        ("settle", 0, "yes", 0),
-        ("settle", 1, "yes", 0),
-        ("archive", 1, False),
-        ("check",),
-        ("revise", 0, "no", 0),
-        ("check",),
-        ("revise", 1, "scalar", 250),
         ("check",),
     ],
     "closed days are revised and the next day shows it": [
@@ -169,14 +171,14 @@ def examples(count: int) -> Callable[[Any], Any]:
     )
 
 
-@examples(12)
-@given(steps())
-def test_any_history(history):
-    play(history)
+@examples(8)
+@given(steps(), st.sampled_from([*SUBACCOUNTS]))
+def test_any_history(history, subaccounts):
+    play(history, subaccounts=subaccounts)
 
 
 @pytest.mark.skipif(not EXAMPLES, reason="a process for each start: with HISTORIES alone")
 @examples(1)
-@given(steps(days_pass=True))
-def test_any_history_with_kills_and_days(history):
-    play(history, killed=True)
+@given(steps(days_pass=True), st.sampled_from([*SUBACCOUNTS]))
+def test_any_history_with_kills_and_days(history, subaccounts):
+    play(history, subaccounts=subaccounts, killed=True)

@@ -7,10 +7,10 @@ is imported, so that a mistake there is not made here as well. Money is exact in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from tests.support.events import (
     Archive,
@@ -29,8 +29,9 @@ from tests.support.events import (
     Usage,
     UsageGone,
 )
+from tests.support.published import ZERO, Figures, cents
 
-ZERO, ONE, CENT = Decimal(0), Decimal(1), Decimal("0.01")
+ONE = Decimal(1)
 MICRO, FEE_STEP = Decimal("0.000001"), Decimal("0.0001")
 
 USD_PER_MILLION = {"claude-opus-5-5": (4, 20), "claude-sonnet-5-5": (2, 10), "claude-haiku-4-5": (1, 5)}
@@ -40,14 +41,19 @@ FAMILY = {"claude-opus-5-5": "Claude Opus", "claude-sonnet-5-5": "Claude Sonnet"
 
 @dataclass
 class Market:
-    """One market and what the account has and had in it; quantity > 0 is YES, < 0 NO."""
+    """Prices of a market, and its outcome once that is known, in USD per YES contract."""
 
     bid: Decimal = ZERO
     ask: Decimal = ONE
     last: Decimal = ZERO
     value: Decimal | None = None
-    settled: bool = False
-    traded: bool = False
+
+
+@dataclass
+class Holding:
+    """What a subaccount has and had in a market; quantity > 0 is YES, < 0 NO."""
+
+    market: Market
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     realized: Decimal = ZERO
@@ -73,41 +79,38 @@ class Market:
         self.cost += opened * price
         self.quantity += direction * event.count
         self.fees += fee
-        self.last, self.traded = event.yes_price, True
+        self.market.last = event.yes_price
         return closed * (ONE - price) - opened * price - fee
 
     def settle(self) -> Decimal:
         """Pay the holding; the cash that it brings."""
-        assert self.value is not None
+        value = self.market.value
+        assert value is not None
         self.paid_yes, self.paid_no = max(self.quantity, ZERO), max(-self.quantity, ZERO)
-        payout = self.paid_yes * self.value + self.paid_no * (ONE - self.value)
+        payout = self.paid_yes * value + self.paid_no * (ONE - value)
         self.realized += payout - self.cost
         self.quantity = self.cost = ZERO
-        self.settled = True
         return payout
 
-    def revise(self, value: Decimal) -> Decimal:
-        """Pay the settled holding by another outcome; the cash that it brings."""
-        assert self.value is not None
-        more = (self.paid_yes - self.paid_no) * (value - self.value)
-        self.value = value
-        self.realized += more
-        return more
+    def revise(self, more: Decimal) -> Decimal:
+        """Pay the settled holding by an outcome that is so much higher; the cash that it brings."""
+        gain = (self.paid_yes - self.paid_no) * more
+        self.realized += gain
+        return gain
 
     @property
     def unrealized(self) -> Decimal:
         """Worth less cost: by the outcome, else the bid of the side held, else the last price, else 0."""
         if not self.quantity:
             return ZERO
-        yes = self.quantity > 0
-        count = abs(self.quantity)
-        if self.value is not None:
-            return count * (self.value if yes else ONE - self.value) - self.cost
-        bid = self.bid if yes else ONE - self.ask
+        yes, count, market = self.quantity > 0, abs(self.quantity), self.market
+        if market.value is not None:
+            return count * (market.value if yes else ONE - market.value) - self.cost
+        bid = market.bid if yes else ONE - market.ask
         if bid:
             return count * bid - self.cost
-        if self.last:
-            return count * (self.last if yes else ONE - self.last) - self.cost
+        if market.last:
+            return count * (market.last if yes else ONE - market.last) - self.cost
         return ZERO
 
 
@@ -116,12 +119,20 @@ class State:
     """Everything after some events."""
 
     markets: defaultdict[str, Market] = field(default_factory=lambda: defaultdict(Market))
+    held: dict[tuple[int, str], Holding] = field(default_factory=dict)
     transfers: dict[tuple[str, str], Transfer] = field(default_factory=dict)
     cash: defaultdict[int, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
     interest: Decimal = ZERO
     tokens: defaultdict[tuple[date, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     credits: defaultdict[tuple[date, str | None], Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
     deals: dict[str, DealSet] = field(default_factory=dict)
+
+    def holding(self, subaccount: int, market: str) -> Holding:
+        return self.held.setdefault((subaccount, market), Holding(self.markets[market]))
+
+    def everyone(self, market: str) -> list[tuple[int, Holding]]:
+        """The holdings of a market by subaccount."""
+        return [(number, holding) for (number, ticker), holding in self.held.items() if ticker == market]
 
     def spend(self) -> dict[tuple[date, str | None], Decimal]:
         """USD by day and model, credits taken off."""
@@ -155,13 +166,17 @@ def _apply(state: State, event: Event) -> None:
             market = state.markets[event.market]
             market.bid, market.ask, market.last = event.bid, event.ask, event.last
         case Trade():
-            state.cash[0] += state.markets[event.market].trade(event)
+            state.cash[event.subaccount] += state.holding(event.subaccount, event.market).trade(event)
         case Determine():
             state.markets[event.market].value = event.value
         case Settle():
-            state.cash[0] += state.markets[event.market].settle()
+            for number, holding in state.everyone(event.market):
+                state.cash[number] += holding.settle()
         case Revise():
-            state.cash[0] += state.markets[event.market].revise(event.value)
+            market = state.markets[event.market]
+            more, market.value = event.value - (market.value or ZERO), event.value
+            for number, holding in state.everyone(event.market):
+                state.cash[number] += holding.revise(more)
         case Usage():
             state.tokens[event.day, event.model][0] += event.input_tokens
             state.tokens[event.day, event.model][1] += event.output_tokens
@@ -178,67 +193,16 @@ def _apply(state: State, event: Event) -> None:
             pass
 
 
-def cents(value: Decimal) -> Decimal:
-    """To whole cents, half up (away from zero)."""
-    return value.quantize(CENT, ROUND_HALF_UP)
+def figures(events: Sequence[Event], *, since: date, today: date, subaccounts: Container[int] = (0,)) -> Figures:
+    """The figures of `subaccounts` after these events.
 
-
-@dataclass(frozen=True)
-class Figures:
-    """What is published: whole cents of USD, but for `exact_net`, and for the exact parts of `costs`."""
-
-    balance: Decimal
-    positions: int
-    closed_positions: int
-    realized: Decimal
-    unrealized: Decimal
-    fees: Decimal
-    invoiced: Decimal
-    collected: Decimal
-    pipeline: Decimal
-    daily_spend: Decimal
-    total_spend: Decimal
-    exact_net: Decimal
-    costs: dict[str, Decimal]
-    deals: int
-
-    @property
-    def pnl(self) -> Decimal:
-        return self.realized + self.unrealized
-
-    @property
-    def revenue(self) -> Decimal:
-        return self.pnl + self.collected
-
-    @property
-    def expenses(self) -> Decimal:
-        return self.total_spend + self.fees
-
-    @property
-    def net(self) -> Decimal:
-        return self.revenue - self.expenses
-
-    @property
-    def margin(self) -> Decimal:
-        """Percent."""
-        return ZERO if self.revenue <= 0 else cents(100 * self.net / self.revenue)
-
-    def trend(self, baseline: Decimal) -> Decimal:
-        """Percent of change of the net P&L against an earlier one."""
-        if not baseline:
-            return Decimal(100 * ((self.net > 0) - (self.net < 0)))
-        return cents(100 * (self.net - baseline) / abs(baseline))
-
-    def agents(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Revenue and expenses by agent, without rules of its own."""
-        return {"Scalper": (self.pnl, self.fees), "John": (self.collected, ZERO), "Cliff": (ZERO, self.total_spend)}
-
-
-def figures(events: Sequence[Event], *, since: date, today: date) -> Figures:
-    """The figures after these events; spend counts from `since` on, and `today` is the UTC day that runs."""
+    Spend counts from `since` on, and `today` is the UTC day that runs.
+    """
     state = replay(events)
-    held = state.markets.values()
-    exact = {name: sum((getattr(market, name) for market in held), ZERO) for name in ("realized", "unrealized", "fees")}
+    held = [holding for (number, _), holding in state.held.items() if number in subaccounts]
+    exact = {
+        name: sum((getattr(holding, name) for holding in held), ZERO) for name in ("realized", "unrealized", "fees")
+    }
     spent = {key: usd for key, usd in state.spend().items() if key[0] >= since}
     total = sum(spent.values(), ZERO)
     by_status = {
@@ -250,9 +214,9 @@ def figures(events: Sequence[Event], *, since: date, today: date) -> Figures:
         costs["Other" if model is None else FAMILY[model]] += usd
     collected = by_status["recognized"]
     return Figures(
-        balance=cents(balance(state)),
-        positions=sum(market.quantity != 0 for market in held),
-        closed_positions=sum(market.traded and not market.quantity for market in held),
+        balance=cents(balance(state, subaccounts)),
+        positions=sum(holding.quantity != 0 for holding in held),
+        closed_positions=sum(not holding.quantity for holding in held),
         realized=cents(exact["realized"]),
         unrealized=cents(exact["unrealized"]),
         fees=cents(exact["fees"]),
@@ -267,9 +231,9 @@ def figures(events: Sequence[Event], *, since: date, today: date) -> Figures:
     )
 
 
-def balance(state: State, subaccounts: Iterable[int] = (0,)) -> Decimal:
-    """Cash in these subaccounts; transfers and interest come into the primary one (0)."""
-    total = sum((state.cash[number] for number in subaccounts), ZERO)
+def balance(state: State, subaccounts: Container[int]) -> Decimal:
+    """Cash in these subaccounts; transfers and interest come into the primary one (0), which is one of them."""
+    total = sum((cash for number, cash in state.cash.items() if number in subaccounts), ZERO)
     return total + net_deposits(state) + state.interest
 
 
@@ -291,6 +255,7 @@ def spend_by_day(events: Sequence[Event], *, since: date) -> dict[date, Decimal]
     return dict(days)
 
 
-def per_market(events: Sequence[Event]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Realized P&L and fees of each market, exact."""
-    return {name: (market.realized, market.fees) for name, market in replay(events).markets.items()}
+def per_market(events: Sequence[Event], subaccounts: Container[int]) -> dict[Hashable, tuple[Decimal, Decimal]]:
+    """Realized P&L and fees of each of these subaccounts' markets, exact."""
+    held = replay(events).held.items()
+    return {key: (holding.realized, holding.fees) for key, holding in held if key[0] in subaccounts}

@@ -54,6 +54,7 @@ class Trade:
     count: Decimal
     yes_price: Decimal
     is_taker: bool
+    subaccount: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from tests.support.calculator import CENT, Figures
 from tests.support.clients import Listener, listening
 from tests.support.feeds import event_stream, plain_socket
+from tests.support.published import CENT, Figures
 
 Message = dict[str, Any]
 Difference = tuple[str, str, Any, Any]

@@ -50,7 +50,7 @@ def steps(*, days_pass: bool = False) -> st.SearchStrategy[list[Step]]:
     model = st.integers(0, len(MODELS) - 1)
     deal, usd_cents = st.integers(0, 3), st.integers(0, 500_000)
     status = st.sampled_from(["pending", "applied", "returned", "failed"])
-    trade = st.tuples(st.just("trade"), market, side, count, milli, st.booleans())
+    trade = st.tuples(st.just("trade"), market, side, count, milli, st.booleans(), st.sampled_from([0, 0, 1]))
     return st.lists(
         st.one_of(
             trade,
@@ -60,7 +60,7 @@ def steps(*, days_pass: bool = False) -> st.SearchStrategy[list[Step]]:
             st.tuples(st.just("determine"), market, result, milli),
             st.tuples(st.just("settle"), market, result, milli),
             st.tuples(st.just("archive"), market, st.booleans()),
-            *([st.tuples(st.just("revise"), market, result, milli)] if days_pass else []),
+            st.tuples(st.just("revise"), market, result, milli),
             st.tuples(st.just("transfer"), st.sampled_from(["deposit", "withdrawal"]), deal, usd_cents, status),
             st.tuples(st.just("interest"), st.integers(-200, 500)),
             st.tuples(st.just("lag"), st.integers(0, 3)),
@@ -111,10 +111,12 @@ class Played:
             self.events.append(happened.Quote(ticker, Decimal("0.40"), Decimal("0.42"), Decimal(0)))
         return ticker
 
-    def _trade(self, number: int, outcome: Any, hundredths: int, milli: int, is_taker: bool) -> list[Event]:
+    def _trade(
+        self, number: int, outcome: Any, hundredths: int, milli: int, is_taker: bool, subaccount: int = 0
+    ) -> list[Event]:
         ticker, count, price = self._market(number), Decimal(hundredths) / 100, Decimal(milli) / 1000
-        self.simulator.kalshi.trade(ticker, outcome, count, price, is_taker=is_taker)
-        return [happened.Trade(ticker, outcome, count, price, is_taker)]
+        self.simulator.kalshi.trade(ticker, outcome, count, price, is_taker=is_taker, subaccount=subaccount)
+        return [happened.Trade(ticker, outcome, count, price, is_taker, subaccount)]
 
     def _close(self, number: int, milli: int) -> list[Event]:
         """Sell all that is held."""
