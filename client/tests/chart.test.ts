@@ -103,10 +103,10 @@ describe('the waterfall', () => {
 describe('the export', () => {
   it('is the rows that are shown', () => {
     expect(toCsv([bucket(T0, -12.5)])).toBe(
-      'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count\r\n2026-02-25T22:24:00.000Z,-12.5,0,0,-12.5,-12.5,-12.5,-12.5,-12.5,1\r\n',
+      'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,degraded,estimated,complete,restated\r\n2026-02-25T22:24:00.000Z,-12.5,0,0,-12.5,-12.5,-12.5,-12.5,-12.5,1,,false,true,false\r\n',
     );
-    expect(toCsv([bucket(Date.UTC(2026, 1, 24, 15), 1)], 'Asia/Tokyo')).toBe(
-      'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,date\r\n2026-02-24T15:00:00.000Z,1,0,0,1,1,1,1,1,1,2026-02-25\r\n',
+    expect(toCsv([{ ...bucket(Date.UTC(2026, 1, 24, 15), 1), degraded: ['kalshi', 'toy'], complete: false, restated: true }], 'Asia/Tokyo')).toBe(
+      'timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,date,degraded,estimated,complete,restated\r\n2026-02-24T15:00:00.000Z,1,0,0,1,1,1,1,1,1,2026-02-25,kalshi toy,false,false,true\r\n',
     );
     expect(fileName('today', T0, 'csv')).toBe('pnl-today-20260225T222400Z.csv');
   });

@@ -123,7 +123,8 @@ class Dashboard:
     def _message(self, publication: Publication, previous: Snapshot) -> DashboardMessage:
         shown, today = publication.snapshot, self._day(publication)
         before = [row for day, row in self._rows if day < today][1 - DAYS :]
-        return dashboard_message(shown, previous, [*before, self._of_today(shown, today, before)])
+        trends = [*before, self._of_today(shown, today, before)]
+        return dashboard_message(shown, previous, trends, same_day=business_date(previous.at, self._zone) == today)
 
     def _of_today(self, shown: Snapshot, today: date, before: Sequence[Trend]) -> Trend:
         """Today's totals; those of the last complete snapshot while this one lacks a source, else the day before's."""

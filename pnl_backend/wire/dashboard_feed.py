@@ -49,9 +49,14 @@ class DashboardMessage(Message):
     degraded: Degraded
     estimated: Estimated
     complete: Complete
+    since: Annotated[
+        IsoTime | UnsetType, Meta(description="When `previous*` were published, where that is in the day itself.")
+    ] = UNSET
 
 
-def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) -> DashboardMessage:
+def dashboard_message(
+    s: Snapshot, previous: Snapshot, trends: Sequence[Trend], *, same_day: bool = False
+) -> DashboardMessage:
     """Clients compare the sums with those of `previous`, and divide by them."""
     return DashboardMessage(
         timestamp=iso(s.at),
@@ -69,6 +74,7 @@ def dashboard_message(s: Snapshot, previous: Snapshot, trends: Sequence[Trend]) 
         degraded=list(s.degraded),
         estimated=s.estimated,
         complete=s.complete,
+        since=iso(previous.at) if same_day else UNSET,
     )
 
 

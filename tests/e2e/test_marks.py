@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +99,10 @@ async def test_what_was_published_without_the_whole_history_stays_and_is_marked(
                 "/api/pnl/current", lambda a: a["data"]["complete"] and a["data"]["seq"] > 190, timeout=40
             )
             history = (await server.get("/api/pnl/history?limit=1000"))["data"]
-            (why,) = history["restatements"]
-            assert (why["source"], why["toSeq"] >= 184) == ("kalshi", True)
-            assert "archived" in why["reason"] or "no longer lists" in why["reason"]
+            assert [each["source"] for each in history["restatements"]] == ["kalshi", "anthropic", "johns"]
+            why = history["restatements"][0]
+            assert why["toSeq"] == 184
+            assert "another account" in why["reason"]
             for row in history["data"]:
                 assert row.get("restated", False) == (row["seq"] <= why["toSeq"])
                 assert marks(row) is not None
@@ -110,13 +113,42 @@ async def test_what_was_published_without_the_whole_history_stays_and_is_marked(
             today = (await server.get("/api/pnl/current?period=mtd"))["data"]
             assert (today["partial"], today["since"], today["netPnL"]) == (True, first["timestamp"], 0)
             days = (await server.get(f"/api/pnl/history?{EVER}1d"))["data"]
-            assert days["restatements"] == [why]
+            assert days["restatements"] == history["restatements"]
             assert [row.get("restated", False) for row in days["data"]] == [True] * (len(days["data"]) - 1) + [False]
             assert (await exported(server, "1d"))[0]["restated"] == "true"
-            assert "marked as restated" in server.log
-            assert await server.stop() == 0
+        finally:
+            await server.close()
+
+
+async def test_the_first_import_of_the_whole_history_restates_what_lacked_it(tmp_path: Path) -> None:
+    """A ledger as a version left it that knew no archived markets: its figures were less by what these had brought."""
+    async with Simulator(step_interval=None, kalshi_rate=None) as simulator:
+        server = ServerProcess(tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()))
+        try:
             await server.start()
-            again = (await server.get("/api/pnl/history?limit=1"))["data"]
-            assert again["restatements"] == [why], "once"
+            await server.until("/api/pnl/current", lambda a: a["data"]["complete"] and a["data"]["seq"] > 3)
+            assert (await server.get("/api/pnl/history?limit=1000"))["data"]["restatements"] == []
+            assert await server.stop() == 0
+            with closing(sqlite3.connect(tmp_path / "data" / "pnl.db")) as ledger, ledger:
+                (last,) = ledger.execute("SELECT max(seq) FROM snapshots").fetchone()
+                ledger.execute("DELETE FROM meta WHERE key = 'whole'")
+                ledger.execute("DELETE FROM imports")
+                wrong = "json_set(CAST(data AS TEXT), '$.components.kalshi.realizedPnl', 7.0)"
+                ledger.execute(f"UPDATE payloads SET data = CAST({wrong} AS BLOB)")
+            for _ in range(2):
+                await server.start()
+                await server.until("/api/pnl/current", lambda a: a["data"]["complete"] and a["data"]["seq"] > last + 3)
+                history = (await server.get("/api/pnl/history?limit=1000"))["data"]
+                (why,) = history["restatements"]
+                assert (why["source"], why["toSeq"] >= last) == ("kalshi", True)
+                assert "no longer lists" in why["reason"]
+                for row in history["data"]:
+                    assert row.get("restated", False) == (row["seq"] <= why["toSeq"])
+                begun = next(row for row in history["data"] if row["seq"] > why["toSeq"] and row["complete"])
+                assert begun["dailyTrend"] == 0
+                today = (await server.get("/api/pnl/current?period=today"))["data"]
+                assert (today["partial"], today["since"], today["netPnL"]) == (True, begun["timestamp"], 0)
+                assert await server.stop() == 0
+            assert server.log.count("marked as restated") == 1
         finally:
             await server.close()

@@ -25,6 +25,11 @@ export function Figure({ value, className = '' }: FigureProps): ReactElement {
   );
 }
 
+/** Beside a figure that holds an estimate. */
+export function Estimate(): ReactElement {
+  return <small className="soft"> estimate</small>;
+}
+
 /** The element to tint when `value` becomes another. */
 export function useTint(value: number): (element: HTMLSpanElement | null) => void {
   const element = useRef<HTMLSpanElement | null>(null);

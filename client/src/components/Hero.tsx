@@ -4,10 +4,10 @@ import type { ReactElement } from 'react';
 import { hasFigures, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { arrow, duration } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { sourceWord } from '../lib/provenance';
+import { importingSentence, isEstimated, sourceWord } from '../lib/provenance';
 import { useVerdict } from '../lib/useVerdict';
 import { explain, notLive } from '../lib/verdict';
-import { Figure, tone } from './Figure';
+import { Estimate, Figure, tone } from './Figure';
 import { Sparkline } from './Sparkline';
 
 export function Hero(): ReactElement {
@@ -22,6 +22,7 @@ export function Hero(): ReactElement {
           <>
             <p className={`hero-value ${verdict.dim ? 'is-stale' : ''}`} data-testid="net">
               <Figure value={pnl.netPnL} />
+              {isEstimated(pnl.sources) && <Estimate />}
             </p>
             <Change dim={verdict.dim} />
           </>
@@ -37,12 +38,25 @@ export function Hero(): ReactElement {
             {why}
           </p>
         )}
+        <Importing />
         {pnl.calculatedAt !== null && pnl.degraded.length > 0 && (
           <p className="hero-asof is-warn">Not counted, for want of an answer: {pnl.degraded.map(sourceWord).join(', ')}</p>
         )}
       </div>
       <Sparkline />
     </section>
+  );
+}
+
+/** What is still missing from the figures while history is imported. */
+function Importing(): ReactElement | null {
+  const format = useFormatter();
+  const { sources } = usePnLMetrics();
+  const [first] = Object.values(sources).flatMap(({ importing }) => (importing === undefined ? [] : [importing]));
+  return first === undefined ? null : (
+    <p className="hero-asof is-warn" data-testid="importing">
+      {importingSentence(first, format)}
+    </p>
   );
 }
 
@@ -57,7 +71,7 @@ function Change({ dim }: { dim: boolean }): ReactElement {
       {arrow(direction) && <span aria-hidden="true">{arrow(direction)}</span>}
       {change !== null && <span>{format.signedMoney(change)}</span>}
       <span>{change === null ? format.signedPercent(dailyTrend) : `(${format.signedPercent(dailyTrend)})`}</span>
-      <small className="soft">{change === null ? 'since the start' : 'today'}</small>
+      <small className="soft">{baseline === null ? 'since the start' : baseline.since === undefined ? 'today' : `since ${format.minute(Date.parse(baseline.since))}`}</small>
     </p>
   );
 }

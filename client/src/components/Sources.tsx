@@ -4,12 +4,12 @@ import { useId, type ReactElement } from 'react';
 import { furtherSources, knownSnapshot, type BreakerState, type CardRow, type MaybeSnapshot, type Snapshot, type SourceCard, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
 import { duration, type Formatter } from '../lib/format';
 import { useFormatter } from '../lib/preferences';
-import { BREAKER_OF, provenance, SOURCE_NAMES, stateOf, type Trust } from '../lib/provenance';
+import { BREAKER_OF, provenance, SOURCE_NAMES, stateOf, type Trust, verifiedWord } from '../lib/provenance';
 import { useNow } from '../lib/useNow';
 import { breakerWord } from '../lib/words';
-import { Figure } from './Figure';
+import { Estimate, Figure } from './Figure';
 
-const TONES: Record<Trust, string> = { live: 'gain', simulated: 'accent', estimate: 'warn', cached: 'warn', degraded: 'loss' };
+const TONES: Record<Trust, string> = { live: 'gain', simulated: 'accent', estimate: 'warn', importing: 'warn', cached: 'warn', other: 'loss', degraded: 'loss' };
 const ORDER: readonly SourceName[] = ['kalshi', 'anthropic', 'johns'];
 
 export function Sources(): ReactElement {
@@ -66,7 +66,9 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
   const breaker = usePnLStore((state) => (state.system.breakers?.services as Partial<Record<string, BreakerState>> | undefined)?.[service]);
   const known = snapshot !== null && !snapshot.degraded.includes(name);
   const told = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format, title);
-  const { tier, notes = [] } = snapshot ? stateOf(snapshot, name) : {};
+  const state = snapshot ? stateOf(snapshot, name) : null;
+  const { tier, notes = [], estimated } = state ?? {};
+  const verified = state && verifiedWord(state, format);
   return (
     <article className="card source" aria-label={title} data-source={name}>
       <div className="card-head">
@@ -80,7 +82,7 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
           </button>
         )}
       </div>
-      {figures.main !== null && <p className="source-main">{known ? <Figure value={figures.main} /> : '—'}</p>}
+      {figures.main !== null && <p className="source-main">{known ? <Figure value={figures.main} /> : '—'}{known && estimated && <Estimate />}</p>}
       {figures.label && <p>{figures.label}</p>}
       <dl className="pairs">
         {figures.rest.map(([label, value]) => (
@@ -89,6 +91,12 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
             <dd>{known ? value : '—'}</dd>
           </div>
         ))}
+        {verified !== null && (
+          <div className="pair">
+            <dt>Checked twice</dt>
+            <dd data-testid="verified">{verified}</dd>
+          </div>
+        )}
       </dl>
       {told?.sentence && <p className={`source-sentence is-${told.trust}`}>{told.sentence}</p>}
       {notes.length > 0 && (

@@ -7,6 +7,7 @@ import { download, fileName, toCsv } from '../lib/exports';
 import { duration } from '../lib/format';
 import { useDayFormatter, useFormatter, useTimeZone } from '../lib/preferences';
 import { chooseRange, useRange } from '../lib/route';
+import { rowMarks } from '../lib/provenance';
 import { useBusinessZone } from '../lib/useBusinessZone';
 import { useNow } from '../lib/useNow';
 import { useTrend } from '../lib/useTrend';
@@ -40,7 +41,7 @@ export function Trend(): ReactElement {
   };
   const describe = (index: number): string => {
     const row = rowAt(index);
-    return row === undefined ? 'No figures' : `${when(row)}, net ${format.money(row.close)}`;
+    return row === undefined ? 'No figures' : [when(row), `net ${format.money(row.close)}`, ...rowMarks(row)].join(', ');
   };
   const label = WORDS.find(([name]) => name === range)?.[1] ?? range;
   return (
@@ -100,6 +101,11 @@ function Foot({ trend: { rows, span, state, failure }, daily }: { trend: TrendSt
         {state === 'kept' && rows.length > 0 && failure === null && (
           <span className="warn">{connected ? 'The last figures kept here; fetching the range' : 'Only the last figures kept here; the range comes with the next connection'}</span>
         )}
+        {rows.some((row) => row.restated) && (
+          <span className="warn" data-testid="restated">
+            Some figures were found wrong later; they are shown as they were published
+          </span>
+        )}
         {late && <span>Figures begin {daily ? days.date(first.timestamp) : format.dateTime(first.timestamp)}</span>}
       </p>
     </>
@@ -139,6 +145,11 @@ function Readout({ row, when }: { row: HistoryRow | undefined; when: (row: Histo
       <span>
         Costs <b>{format.signedMoney(-row.costs)}</b>
       </span>
+      {rowMarks(row).map((mark) => (
+        <span key={mark} className="warn" data-testid="row-mark">
+          {mark}
+        </span>
+      ))}
     </div>
   );
 }

@@ -4,13 +4,17 @@ import { dateIn, type HistoryRow } from 'pnl-client';
 
 const COLUMNS = ['timestamp', 'netPnL', 'kalshiPnL', 'costs', 'revenue', 'open', 'high', 'low', 'close', 'count'] as const;
 
-/** RFC 4180, times as ISO 8601 UTC. `daysOf`: the rows are days of this zone, and a last column holds their dates. */
+/** Columns at the end: names parted by spaces, then true or false. */
+const MARKS = ['degraded', 'estimated', 'complete', 'restated'] as const;
+
+/** RFC 4180, times as ISO 8601 UTC. `daysOf`: the rows are days of this zone, and a column before the marks holds their dates. */
 export function toCsv(rows: readonly HistoryRow[], daysOf: string | null = null): string {
   const lines = rows.map((row) => {
     const cells = COLUMNS.map((column) => (column === 'timestamp' ? new Date(row.timestamp).toISOString() : String(row[column] ?? '')));
-    return [...cells, ...(daysOf === null ? [] : [dateIn(row.timestamp, daysOf)])].join(',');
+    const marks = [(row.degraded ?? []).join(' '), row.estimated === true, row.complete !== false, row.restated === true].map(String);
+    return [...cells, ...(daysOf === null ? [] : [dateIn(row.timestamp, daysOf)]), ...marks].join(',');
   });
-  return [[...COLUMNS, ...(daysOf === null ? [] : ['date'])].join(','), ...lines, ''].join('\r\n');
+  return [[...COLUMNS, ...(daysOf === null ? [] : ['date']), ...MARKS].join(','), ...lines, ''].join('\r\n');
 }
 
 export function download(name: string, type: string, content: string): void {

@@ -12,12 +12,14 @@ from pnl_backend.domain.accounts import Account, Evidence
 from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
 from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import SourceName
-from pnl_backend.ledger.sqlite import adjustments, transfers
+from pnl_backend.domain.record import Restatement
+from pnl_backend.ledger.sqlite import adjustments, marking, transfers
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.fact_rows import read_fill
 from pnl_backend.ledger.sqlite.readers import Reads
 
 _ACCOUNT = "SELECT host, id, name FROM accounts WHERE source = ?"
+_REPLACED = "another account was adopted in its place; what was published before is of the former one"
 _NOTE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)"
 
 _NEWEST_FILLS = 3
@@ -100,7 +102,8 @@ class Accounts(KnownAccounts):
     async def replace_account(self, source: SourceName, account: Account) -> int:
         """Set aside all facts of a source and hold another account; returns the number of facts.
 
-        They are kept in the table `set_aside` and count no more; snapshots stay as they were published.
+        They are kept in the table `set_aside` and count no more; snapshots stay as they were published, marked as
+        restated.
         """
 
         def work(connection: sqlite3.Connection) -> int:
@@ -113,6 +116,9 @@ class Accounts(KnownAccounts):
             for table in _PROGRESS.get(source, ()):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             connection.execute(_NOTE, (source, account.host, account.id, account.name, now))
+            (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots WHERE seq > 0").fetchone()
+            if last:
+                marking.restate(connection, Restatement(now, source, _REPLACED, last))
             return moved
 
         return await self._database.write(work)

@@ -72,8 +72,8 @@ export function createFigures(context: StoreContext, refresh: Refresh): Figures 
     },
     dashboard: (message) => {
       if (!isDashboardMessage(message)) return;
-      const { previousRevenue, previousExpenses, previousNetPnL } = message;
-      refresh.setBaseline({ previousRevenue, previousExpenses, previousNetPnL });
+      const { previousRevenue, previousExpenses, previousNetPnL, since } = message;
+      refresh.setBaseline({ previousRevenue, previousExpenses, previousNetPnL, ...(since === undefined ? {} : { since }) });
     },
     ledger: (ledger) => (isLedger(ledger) ? acceptLedger(ledger) : set({ error: UNREADABLE })),
     missed: () => catchUp.want(session),

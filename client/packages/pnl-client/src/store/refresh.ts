@@ -32,8 +32,8 @@ export function createRefresh({ get, set, rest, now, keep, note }: StoreContext)
   /** All zeros mean that there is no day before. */
   function setBaseline(baseline: Baseline): void {
     const before = get().baseline;
-    const figures = Object.values(baseline);
-    if (before !== null && Object.values(before).every((figure, i) => figure === figures[i])) return;
+    const figures = [baseline.previousRevenue, baseline.previousExpenses, baseline.previousNetPnL];
+    if (before !== null && before.since === baseline.since && figures.every((figure, i) => figure === [before.previousRevenue, before.previousExpenses, before.previousNetPnL][i])) return;
     set({ baseline: figures.some((figure) => figure !== 0) ? baseline : null });
   }
 
@@ -47,6 +47,7 @@ export function createRefresh({ get, set, rest, now, keep, note }: StoreContext)
         previousRevenue: all.totalRevenue - today.totalRevenue,
         previousExpenses: all.totalExpenses - today.totalExpenses,
         previousNetPnL: all.netPnL - today.netPnL,
+        ...(today.partial && today.since !== undefined ? { since: today.since } : {}),
       });
     } catch (error) {
       note(error);

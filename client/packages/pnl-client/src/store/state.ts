@@ -12,8 +12,8 @@ import type { ServerFacts } from './server.js';
 /** Before the first message there are zeros and no time; `timestamp` null says so. */
 export type MaybeSnapshot = Omit<Snapshot, 'timestamp' | 'calculatedAt'> & { timestamp: string | null; calculatedAt: number | null };
 
-/** Totals at the end of the day before, to measure today's change against. */
-export type Baseline = Pick<DashboardMessage, 'previousRevenue' | 'previousExpenses' | 'previousNetPnL'>;
+/** Totals at the end of the day before, to measure today's change against; `since` where they are of the day itself. */
+export type Baseline = Pick<DashboardMessage, 'previousRevenue' | 'previousExpenses' | 'previousNetPnL' | 'since'>;
 
 export interface SystemState {
   readonly health: Health | null;

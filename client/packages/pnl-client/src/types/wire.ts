@@ -312,6 +312,11 @@ export interface components {
             estimated: boolean;
             /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
             complete: boolean;
+            /**
+             * @description When `previous*` were published, where that is in the day itself.
+             * @example 2026-02-25T22:24:00.000Z
+             */
+            since?: string;
         };
         /**
          * Deal
