@@ -79,6 +79,22 @@ async def test_the_ledger_gives_the_answers_of_the_version_that_wrote_it(written
     assert await cached(data / "pnl-cache.db") == expected["cache"]
 
 
+async def test_its_markets_have_settled_unless_contracts_are_held_and_every_list_is_still_to_be_read(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    data, expected = written
+    with closing(sqlite3.connect(data / "pnl.db")) as connection:
+        before = dict(connection.execute("SELECT ticker, quantity FROM positions"))
+    await opened(data, expected)
+    with closing(sqlite3.connect(data / "pnl.db")) as connection:
+        after = connection.execute("SELECT ticker, subaccount, quantity, settled FROM positions").fetchall()
+        shown = {ticker for (ticker,) in connection.execute("SELECT symbol FROM kalshi_trades")}
+        assert connection.execute("SELECT count(*) FROM imports").fetchone() == (0,)
+    assert {(ticker, 0, quantity, int(float(quantity) == 0)) for ticker, quantity in before.items()} == set(after)
+    assert {settled for *_, settled in after} == {0, 1}
+    assert shown >= before.keys()
+
+
 async def test_the_marks_of_its_snapshots_are_read_from_their_payloads(written: tuple[Path, dict[str, Any]]) -> None:
     data, expected = written
     await opened(data, expected)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from pnl_backend.simulator import Fault, Simulator
+from pnl_backend.sources.base import NoClosedDays
+from pnl_backend.sources.kalshi.settings import KalshiSettings
+from pnl_backend.sources.kalshi.source import SOURCE
+from pnl_backend.sources.source_type import Setup
 from tests.sources.kalshi.desk import held, settle
 
 
@@ -53,3 +58,13 @@ async def test_where_there_is_no_list_of_subaccounts_the_primary_one_counts(desk
         await run.poll()
         await run.imported()
         run.assert_exact(await run.poll())
+
+
+async def test_the_setting_names_the_subaccounts_of_the_account_s_own_fetcher(simulator, client):
+    given = simulator.settings()
+    kalshi = {name: given[name] for name in KalshiSettings.model_fields if name in given}
+    for text, numbers in (("0", [0]), ("3,0", [0, 3]), ("all", simulator.world.account.subaccounts())):
+        settings = KalshiSettings(**kalshi, kalshi_subaccounts=text)
+        fetcher = SOURCE.build(settings, Setup(client, since=date(2026, 1, 1), closed_days=NoClosedDays()))
+        portfolio = (await fetcher.fetch()).value
+        assert portfolio.balance == sum(simulator.world.account.balance(number) for number in numbers)
