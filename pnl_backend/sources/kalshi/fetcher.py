@@ -92,8 +92,8 @@ class KalshiFetcher:
             await self.importer.read_due()
         parts = await self._parts(numbers, as_of)
         listed = {key: position for part in parts for key, position in part.positions.items()}
-        unexplained = await self._settle(listed, frozenset().union(*(part.paid for part in parts)))
-        current = {**unexplained, **self._settled, **listed}
+        unpaid, unexplained = await self._settle(listed, frozenset().union(*(part.paid for part in parts)))
+        current = {**unexplained, **unpaid, **self._settled, **listed}
         tickers = {position.ticker for position in current.values() if position.is_open}
         marked = await in_worker(mark_positions, current.values(), await self._markets(tickers))
         values = [part.portfolio_value for part in parts]
@@ -105,17 +105,18 @@ class KalshiFetcher:
             self.importer.progress(),
             _notes(unexplained.values()),
         )
-        self._last, self._complete_until = unexplained | listed, as_of
+        self._last, self._complete_until = unexplained | unpaid | listed, as_of
         self._look_for_corrections(portfolio)
         return Fetched(portfolio, as_of)
 
     async def _settle(
         self, listed: Mapping[MarketKey, Position], paid: frozenset[MarketKey]
-    ) -> dict[MarketKey, Position]:
-        """Find the markets that were unsettled and are not `listed` now; the last known rows of those not found.
+    ) -> tuple[dict[MarketKey, Position], dict[MarketKey, Position]]:
+        """Find the markets that were unsettled and are not `listed` now.
 
-        What is found stands in the reading until the store has it. More than are worth single calls are left to the
-        importer, and the reading is marked until it has read every list.
+        Settled ones stand in the reading until the store has them. Returned are those that are not paid out yet, and
+        the last known rows of those that were not found. More than are worth single calls are left to the importer, and
+        the reading is marked until it has read every list.
         """
         store = self._store
         numbers = self._subaccounts.current
@@ -129,12 +130,18 @@ class KalshiFetcher:
             for key in {*known, *paid}
             if key not in listed and key not in self._settled and not store.is_settled(key)
         }
-        await self._settling.find(self._worth_a_call(missing), known, self._settled)
-        return {
+        found: dict[MarketKey, Position] = {}
+        try:
+            await self._settling.find(self._worth_a_call(missing), known, found)
+        finally:
+            self._settled.update((key, position) for key, position in found.items() if position.settled)
+        unpaid = {key: position for key, position in found.items() if not position.settled}
+        unexplained = {
             key: position
             for key, position in missing.items()
-            if position is not None and key not in self._settled and not store.is_settled(key)
+            if position is not None and key not in found and not store.is_settled(key)
         }
+        return unpaid, unexplained
 
     def _worth_a_call(self, missing: Collection[MarketKey]) -> Sequence[MarketKey]:
         """The missing markets that are asked for one by one now; the importer is to find them if they are many."""

@@ -116,8 +116,9 @@ class MarketImporter:
         read = self._store.list_read(name)
         if read is None or read.complete_at is None or read.cursor:
             return True
-        doubted_at = self._doubted_at if self._monotonic() >= self._next_again else 0
-        return read.complete_at < max(self._requested_at, doubted_at, self._now() - AGAIN_AFTER_MS)
+        now, doubted_at = self._now(), self._doubted_at if self._monotonic() >= self._next_again else 0
+        # A pass of the future was dated by a clock that has been put back since.
+        return not max(self._requested_at, doubted_at, now - AGAIN_AFTER_MS) <= read.complete_at <= now
 
     async def _pass(self, name: str, path: str, params: Params) -> None:
         """Read one list to its end; each page is saved with the cursor of the next one."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from pnl_backend.domain.readings import Progress
+from pnl_backend.domain.times import DAY_MS
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Book, Fault, Simulator
@@ -255,3 +257,15 @@ async def test_unknown_fields_and_missing_optional_ones_refuse_no_row(desk, simu
             assert (portfolio.realized_pnl, portfolio.fees) == (truth.realized_pnl, truth.fees)
             assert portfolio.importing is None
         simulator.clear_faults()
+
+
+async def test_a_list_that_a_wrong_clock_dated_in_the_future_is_read_again(desk, simulator):
+    async with desk() as run:
+        await run.poll()
+        await run.imported()
+        read = run.store.markets.list_read("settled:0")
+        await run.store.markets.save((), replace(read, complete_at=read.complete_at + 400 * DAY_MS))
+        asked = simulator.requests["kalshi"]["/portfolio/positions"]
+        await run.imported()
+        await run.imported()
+        assert simulator.requests["kalshi"]["/portfolio/positions"] == asked + 1

@@ -44,6 +44,7 @@ class Kalshi:
 
     def __init__(self) -> None:
         self.unsettled: list[Any] = [HELD]
+        self.settled: list[Any] = []
         self.settlements: list[Any] = []
         self.asked: list[str] = []
 
@@ -58,7 +59,7 @@ class Kalshi:
             return web.json_response({"settlements": self.settlements, "cursor": ""})
         if path == "/exchange/user_data_timestamp":
             return web.json_response({"as_of_time": "2026-02-25T03:00:00Z"})
-        rows = self.unsettled if query.get("settlement_status") == "unsettled" else []
+        rows = {"unsettled": self.unsettled, "settled": self.settled}.get(query.get("settlement_status", ""), [])
         return web.json_response({"market_positions": rows, "cursor": ""})
 
 
@@ -83,6 +84,22 @@ async def test_a_market_that_has_a_settlement_alone_is_closed_by_it(kalshi: Kals
         assert (closed.quantity, closed.cost, closed.settled) == (0, 0, True)
         assert (portfolio.realized_pnl, portfolio.fees) == (Decimal("8.25"), Decimal("0.07"))
         assert portfolio.notes == ()
+
+
+async def test_a_market_that_is_listed_as_settled_before_it_is_paid_out_is_asked_for_until_it_is(
+    kalshi: Kalshi, fetcher: KalshiFetcher
+) -> None:
+    await fetcher.fetch()
+    kalshi.unsettled, kalshi.settled = [], [HELD]
+    for _ in range(2):
+        portfolio = (await fetcher.fetch()).value
+        (held,) = portfolio.positions
+        assert (held.quantity, held.settled, held.mark, portfolio.notes) == (10, False, 1, ())
+    paid = {"position_fp": "0.00", "market_exposure_dollars": "0.0000", "realized_pnl_dollars": "8.2500"}
+    kalshi.settled = [{**HELD, **paid}]
+    portfolio = (await fetcher.fetch()).value
+    (closed,) = portfolio.positions
+    assert (closed.quantity, closed.settled, portfolio.realized_pnl) == (0, True, Decimal("8.25"))
 
 
 async def test_a_market_that_nothing_explains_keeps_its_last_row_and_the_reading_says_so(
