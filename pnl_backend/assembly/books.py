@@ -51,6 +51,7 @@ class Books:
             publish=metrics.reconciled,
             tolerance=tolerance,
             is_imported=self._is_imported,
+            moved=lambda: self.keeper.moved,
         )
         self.verifier = Verifier(
             trades=store.facts.trades,
@@ -58,6 +59,7 @@ class Books:
             equity=self.reconciler.equity,
             fetch_soon=self.keeper.fetch_soon,
             outcomes=None if account is None else account.outcomes,
+            in_scope=lambda: self.keeper.trades.subaccounts if self.keeper.trades is not None else frozenset(),
         )
         self.keeper.watchers += [self.reconciler, self.verifier]
         self.history = None if importer is None else HistoryImport(KALSHI, importer)

@@ -17,6 +17,7 @@ from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
 from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from pnl_backend.ledger.periodic_job import PeriodicJob
 from pnl_backend.ledger.reported_facts import ReportedFacts
@@ -31,6 +32,9 @@ class Account(History, Protocol):
     """The history of the account. Raises FetchError."""
 
     async def outcomes(self, tickers: Collection[str]) -> Mapping[str, Decimal]: ...
+
+    async def moved(self) -> Decimal:
+        """USD that came from subaccounts that do not count, less what went there."""
 
     async def deposits(self) -> Sequence[Transfer]: ...
 
@@ -73,6 +77,8 @@ class Bookkeeper:
         self._every = every
         self._clock = clock
         self._monotonic = monotonic
+        self.moved = ZERO
+        """USD that came from subaccounts that do not count, less what went there, as of the last fetch."""
         self._latest_readings: dict[str, Reading[Any]] = {}
         self._known: dict[str, object] = {}
         self._positions: object = None
@@ -180,6 +186,7 @@ class Bookkeeper:
     async def _fetch_transfers(self, account: Account) -> None:
         """Fetch all transfers: a pending one becomes final, and an applied one may be returned, without a new date."""
         fetched = [*await account.deposits(), *await account.withdrawals()]
+        self.moved = await account.moved()
         changed = await self._facts.add_transfers(fetched, int(self._clock() * 1000))
         await self._recorded("transfer", [transfer.key for transfer in changed])
 

@@ -34,7 +34,8 @@ class Reconciler:
     """One of the bookkeeper's watchers.
 
     Differences up to `tolerance` (USD) are no gap. `publish` is called with every gap in USD, `fetch_soon` when one
-    appears, `is_imported()` says whether all fills are in the ledger. `latest` returns a source's last value, None
+    appears, `is_imported()` says whether all fills are in the ledger, `moved()` returns the USD that came from
+    subaccounts that do not count. `latest` returns a source's last value, None
     while it is not live.
     """
 
@@ -47,6 +48,7 @@ class Reconciler:
         publish: Callable[[float], None],
         tolerance: Decimal,
         is_imported: Callable[[], bool] = lambda: True,
+        moved: Callable[[], Decimal] = lambda: ZERO,
         audit_every: float = HOUR,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +58,7 @@ class Reconciler:
         self._publish = publish
         self._tolerance = tolerance
         self._is_imported = is_imported
+        self._moved = moved
         self._audit_every = audit_every
         self._monotonic = monotonic
         self._audit_due = monotonic()
@@ -102,7 +105,7 @@ class Reconciler:
         try:
             portfolio = account.value if account is not None and fetched_at is not None else None
             if account is not None and portfolio is not None and portfolio.importing is None:
-                deposited = net_deposits(await self._facts.transfers())
+                deposited = net_deposits(await self._facts.transfers()) + self._moved()
                 adjusted = await self._facts.adjustments.total(KALSHI, account.as_of)
                 self._compare_equity(portfolio, account.as_of, fetched_at or 0, deposited, adjusted)
             if self._monotonic() >= self._audit_due:

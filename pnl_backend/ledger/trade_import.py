@@ -76,6 +76,8 @@ class TradeImport:
         self._open: dict[str, AsyncGenerator[FactPage, None]] = {}
         self._with_archive = False
         self._logged = float("-inf")
+        self.subaccounts: frozenset[int] = frozenset((0,))
+        """Those that counted at the last run."""
         self.complete = False
         """Whether each list has been read back to its beginning."""
         self.finished = True
@@ -98,7 +100,9 @@ class TradeImport:
         end = self._monotonic() + SLICE
         self.finished, with_archive = False, self._with_archive
         complete = True
-        for listed in await self._history.lists():
+        lists = await self._history.lists()
+        self.subaccounts = frozenset(listed.subaccount for listed in lists)
+        for listed in lists:
             walk = await self._facts.walks.load(listed.name)
             if self._is_due(listed, walk) or (listed.archived and with_archive):
                 walk, at_end = await self._go_on(listed, walk, end)

@@ -49,7 +49,8 @@ class Verifier:
 
     `is_imported()` says whether all facts of the account are in the ledger, `equity()` whether the equity reconciles
     and the gap in USD, `fetch_soon` is called when a market differs. `outcomes(tickers)` asks the upstream what a YES
-    contract of settled markets was worth; it raises FetchError. `in_scope` limits the subaccounts (None: all).
+    contract of settled markets was worth; it raises FetchError. `in_scope()` are the
+    subaccounts that count.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Verifier:
         fetch_soon: Callable[[], None],
         outcomes: Callable[[Collection[str]], Awaitable[Mapping[str, Decimal]]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        in_scope: Collection[int] | None = (0,),
+        in_scope: Callable[[], Collection[int]] = lambda: (0,),
     ) -> None:
         self._trades = trades
         self._is_imported = is_imported
@@ -195,7 +196,7 @@ class Verifier:
                 self._wrong[key] = amount
 
     def _counts(self, key: MarketKey) -> bool:
-        return self._in_scope is None or key[1] in self._in_scope
+        return key[1] in self._in_scope()
 
     def _conclude(self) -> None:
         """The verdict over all markets."""

@@ -68,6 +68,7 @@ class Office:
             fetch_soon=self.keeper.fetch_soon,
             publish=self.published.append,
             tolerance=Decimal(1),
+            moved=lambda: self.keeper.moved,
             monotonic=self.monotonic,
         )
         self.keeper.watchers += [self.reconciler, self]
@@ -293,6 +294,21 @@ async def test_a_deposit_counts_from_applied_to_returned_and_its_states_are_kept
     assert (correction.before, correction.after) == (Decimal(500), Decimal(0))
     assert office.news[-1] == ("transfer", ["deposit:d-9"])
     assert not [line for line in lines if "reconcile" in line]
+
+
+async def test_cash_that_goes_to_another_subaccount_is_no_gap_and_no_withdrawal(
+    office: Office, simulator: Simulator
+) -> None:
+    await office.look()
+    deposited = net_deposits(await office.store.facts.transfers())
+    simulator.kalshi.move_cash(0, 4, 12_300)
+    simulator.kalshi.move_cash(4, 5, 300)
+    simulator.kalshi.move_cash(4, 0, 1_000)
+    for _ in range(3):
+        await office.look(60)
+    assert office.published[-1] == pytest.approx(0, abs=0.01)
+    assert office.reconciler.state == "reconciled"
+    assert net_deposits(await office.store.facts.transfers()) == deposited
 
 
 async def test_a_withdrawal_that_fails_counts_nothing(office: Office, simulator: Simulator) -> None:

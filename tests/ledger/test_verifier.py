@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,16 @@ from pnl_backend.sources.kalshi.signing import Signer
 class Run:
     """One run of the books of a simulated account; `look` gives them a fresh reading and lets them do what is due."""
 
-    def __init__(self, store: Store, simulator: Simulator, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, store: Store, simulator: Simulator, session: aiohttp.ClientSession, subaccounts: Sequence[int] | None
+    ) -> None:
         keys = simulator.credentials()
         self.fetcher = KalshiFetcher(
             UpstreamClient(session, timeout=10),
             base_url=simulator.kalshi_url,
             signer=Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem),
             markets=store.markets,
+            subaccounts=subaccounts,
         )
         self.now = 1000.0
         self.store = store
@@ -59,6 +62,7 @@ class Run:
             fetch_soon=self.keeper.fetch_soon,
             outcomes=self.fetcher.history.outcomes,
             monotonic=lambda: self.now,
+            in_scope=lambda: trades.subaccounts,
         )
         self.keeper.watchers += [reconciler, self.verifier]
 
@@ -80,11 +84,13 @@ def open_run(tmp_path: Path) -> Any:
     from contextlib import asynccontextmanager
 
     @asynccontextmanager
-    async def opened(simulator: Simulator, path: Path = tmp_path / "pnl.db") -> AsyncIterator[Run]:
+    async def opened(
+        simulator: Simulator, path: Path = tmp_path / "pnl.db", subaccounts: Sequence[int] | None = (0,)
+    ) -> AsyncIterator[Run]:
         store = await Store.open(path, origin="live")
         try:
             async with aiohttp.ClientSession() as session:
-                yield Run(store, simulator, session)
+                yield Run(store, simulator, session, subaccounts)
         finally:
             await store.close()
 
@@ -227,6 +233,25 @@ async def test_markets_whose_settlement_was_archived_are_verified_by_their_outco
     async with open_run(simulator) as run:
         assert right(await run.look(2)), "known after a restart"
         assert simulator.requests["kalshi"]["/historical/markets"] == asked
+
+
+@pytest.mark.parametrize("subaccounts", [(0,), (0, 4), None])
+async def test_the_subaccounts_that_count_are_verified_and_no_other(
+    open_run: Any, simulator: Simulator, subaccounts: Sequence[int] | None
+) -> None:
+    ticker = next(m.ticker for m in simulator.world.markets.values() if m.status == "active")
+    for number in (0, 4):
+        simulator.kalshi.trade(ticker, "yes", Decimal(3), Decimal("0.40"), subaccount=number)
+        simulator.kalshi.trade(ticker, "no", Decimal(5), Decimal("0.55"), subaccount=number)
+    async with open_run(simulator, subaccounts=subaccounts) as run:
+        assert (await run.look(2)).realized is True, run.verifier.problem()
+        simulator.world.account.position(ticker, 4).realized_pnl += 2
+        found = await run.look(3)
+        if subaccounts == (0,):
+            assert found.realized is True
+        else:
+            assert found.realized is False
+            assert f"{ticker} (subaccount 4) by 2.00 USD" in (run.verifier.problem() or "")
 
 
 async def test_a_large_account_is_verified(open_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,16 @@ from decimal import Decimal
 from functools import partial
 
 from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Transfer
-from pnl_backend.sources.fields import text
+from pnl_backend.domain.money import HUNDRED, ZERO
+from pnl_backend.errors import UpstreamNotFound
+from pnl_backend.sources.fields import text, whole
 from pnl_backend.sources.kalshi.api import HISTORICAL_MARKETS, MARKETS, KalshiApi, Page, ticker_batches
 from pnl_backend.sources.kalshi.facts import read_fills, read_settlements, read_transfers
 from pnl_backend.sources.kalshi.positions import settlement_value
 from pnl_backend.sources.kalshi.subaccounts import Subaccounts
 
 FILLS, ARCHIVED_FILLS, SETTLEMENTS = "/portfolio/fills", "/historical/fills", "/portfolio/settlements"
+MOVES = "/portfolio/subaccounts/transfers"
 LIVE: tuple[DatedKind, ...] = ("fill", "settlement")
 DEPOSITS, WITHDRAWALS = "/portfolio/deposits", "/portfolio/withdrawals"
 
@@ -65,6 +68,22 @@ class KalshiHistory:
                     if value is not None:
                         found[text(row, "ticker", at)] = value
         return found
+
+    async def moved(self) -> Decimal:
+        """USD that came from subaccounts that do not count into those that do, less what went there."""
+        if self._subaccounts.named is None:
+            return ZERO
+        counted = set(self._subaccounts.named)
+        try:
+            rows = await self._api.rows(MOVES, "transfers")
+        except UpstreamNotFound:
+            return ZERO
+        total = 0
+        for row, path in rows:
+            source, target = (whole(row, f"{end}_subaccount", path, least=0) for end in ("from", "to"))
+            amount = whole(row, "amount_cents", path, least=0)
+            total += amount * ((target in counted) - (source in counted))
+        return total / HUNDRED
 
     async def deposits(self) -> tuple[Transfer, ...]:
         """Every deposit, whatever became of it."""

@@ -18,13 +18,14 @@ class Subaccounts:
 
     def __init__(self, api: KalshiApi, named: Sequence[int] | None = PRIMARY) -> None:
         self._api = api
-        self._named = named
+        self.named = named
+        """Those that the settings name; None for all."""
         self.current: Sequence[int] = PRIMARY if named is None else named
         """Those that counted last."""
 
     async def read(self) -> Sequence[int]:
         """Their numbers, in order; raises FetchError. Where Kalshi has no list of them, the primary one alone."""
-        if self._named is None:
+        if self.named is None:
             try:
                 answer = await self._api.get(BALANCES)
             except UpstreamNotFound:
