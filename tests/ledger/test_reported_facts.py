@@ -51,7 +51,7 @@ class Books:
     async def on_reading(self, account: Any, fetched_at: Any) -> None:
         """The reconciler compares."""
 
-    async def hear(self, source: str, value: Any) -> None:
+    async def read(self, source: str, value: Any) -> None:
         self.at += 1000
         self.keeper.on_reading(Reading(source, value, self.at, self.at, "live"))
         await self.keeper.round()
@@ -102,20 +102,20 @@ async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
     books: Books, simulator: Simulator, revenue: RevenueFetcher, lines: list[str]
 ) -> None:
     simulator.set_deal("d-x", amount=Decimal(700), status="recognized")
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     simulator.world.remove_deal("d-x")
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     assert books.news[-1] == ("deal", ["d-x"])
     assert "d-x" not in {deal.id for deal in await books.store.facts.deals()}
     assert await books.store.facts.corrections() == [Correction("deal", "d-x", Decimal(700), None, 2000)]
     assert books.differences() == {"collected": 0.0}
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     assert len(await books.store.facts.corrections()) == 1, "it is noted once"
     said = "John's list lacks the deal d-x of 700.00 USD; it is kept as gone"
     assert [line for line in lines if "d-x" in line] == [said]
 
     simulator.set_deal("d-x", amount=Decimal(700), status="recognized")
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     assert "d-x" in {deal.id for deal in await books.store.facts.deals()}
     assert books.differences() == {"collected": 0.0}
 
@@ -123,12 +123,12 @@ async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
 async def test_a_list_without_any_deal_says_that_all_have_gone_and_totals_say_nothing(
     books: Books, simulator: Simulator, revenue: RevenueFetcher
 ) -> None:
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     known = await books.store.facts.deals()
-    await books.hear("johns", Revenue(Decimal(5), Decimal(5)))
+    await books.read("johns", Revenue(Decimal(5), Decimal(5)))
     assert (await books.store.facts.deals(), await books.store.facts.corrections()) == (known, [])
     simulator.world.deals.clear()
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     assert await books.store.facts.deals() == []
     assert len(await books.store.facts.corrections()) == len(known)
     assert books.differences() == {"collected": 0.0}
@@ -137,12 +137,12 @@ async def test_a_list_without_any_deal_says_that_all_have_gone_and_totals_say_no
 async def test_a_new_process_sees_what_went_while_it_was_down(
     books: Books, store: Store, simulator: Simulator, revenue: RevenueFetcher
 ) -> None:
-    await books.hear("johns", (await revenue.fetch()).value)
+    await books.read("johns", (await revenue.fetch()).value)
     gone = simulator.world.deals[0].id
     simulator.world.remove_deal(gone)
     again = Books(store)
     again.at = -500_000  # the clock was set back meanwhile
-    await again.hear("johns", (await revenue.fetch()).value)
+    await again.read("johns", (await revenue.fetch()).value)
     assert [correction.ref for correction in await store.facts.corrections()] == [gone]
     assert gone not in {deal.id for deal in await store.facts.deals()}
 
@@ -151,9 +151,9 @@ async def test_a_new_process_sees_what_went_while_it_was_down(
 async def test_a_cost_that_disappears_from_an_open_day_is_removed_and_noted(
     books: Books, store: Store, restart: bool
 ) -> None:
-    await books.hear("anthropic", spend(OPUS, HAIKU))
+    await books.read("anthropic", spend(OPUS, HAIKU))
     books = Books(store) if restart else books
-    await books.hear("anthropic", spend(OPUS))
+    await books.read("anthropic", spend(OPUS))
     assert await store.facts.costs(TODAY, TODAY) == [OPUS]
     (noted,) = await store.facts.corrections()
     assert (noted.kind, noted.ref, noted.before, noted.after) == (
@@ -161,14 +161,14 @@ async def test_a_cost_that_disappears_from_an_open_day_is_removed_and_noted(
     )  # fmt: skip
     assert books.news[-1] == ("cost", ["2026-02-25"])
     assert books.differences() == {"costs": 0.0}
-    await books.hear("anthropic", spend())
+    await books.read("anthropic", spend())
     assert await store.facts.costs(TODAY, TODAY) == []
     assert books.differences() == {"costs": 0.0}
 
 
 async def test_an_estimate_gives_way_to_the_bill_without_a_correction(books: Books, store: Store) -> None:
-    await books.hear("anthropic", spend(OPUS, HAIKU, estimated=True))
-    await books.hear("anthropic", spend(OPUS, estimated=True))
+    await books.read("anthropic", spend(OPUS, HAIKU, estimated=True))
+    await books.read("anthropic", spend(OPUS, estimated=True))
     assert await store.facts.costs(TODAY, TODAY) == [OPUS]
     assert await store.facts.corrections() == []
 
@@ -176,7 +176,7 @@ async def test_an_estimate_gives_way_to_the_bill_without_a_correction(books: Boo
 async def test_days_that_a_reading_does_not_cover_yet_stay_as_they_are(books: Books, store: Store) -> None:
     earlier = CostRow(TODAY - 5 * DAY, "claude-opus-5-5", "ws", Decimal(2))
     await store.facts.add_costs([earlier])
-    await books.hear("anthropic", spend(OPUS))
+    await books.read("anthropic", spend(OPUS))
     assert await store.facts.costs(TODAY - 9 * DAY, TODAY) == [earlier, OPUS]
     assert await store.facts.corrections() == []
 

@@ -1,4 +1,4 @@
-"""Anthropic's organisation reports over HTTP: headers, pages with guards, and errors in words."""
+"""Anthropic's organisation reports over HTTP: headers, pages, and error messages."""
 
 from __future__ import annotations
 

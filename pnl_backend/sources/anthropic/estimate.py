@@ -144,7 +144,7 @@ def _prices(model: str | None, day: date, window: str | None, notes: set[str]) -
 
 
 def _by_prompt(entry: ModelPrices, window: str | None, notes: set[str]) -> Prices:
-    """Usage tells the context window but not the prompt's length: where that leaves it open, say what was taken."""
+    """The report gives the context window, not the prompt's length: a note says what is assumed where both may hold."""
     if entry.long_above is None:
         return entry.prices
     found = _WINDOW.fullmatch(window or "")

@@ -96,9 +96,9 @@ def test_a_missing_part_is_no_usage_of_that_kind():
     assert total(usage(output_tokens=MILLION, server_tool_use=None, cache_creation=None)) == 20
 
 
-def test_haiku_is_dear_above_its_long_prompt_and_says_what_it_assumed_below():
-    dear = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="200k-1M"))
-    assert (sum(dear.costs.values()), dear.notes) == (Decimal("2.50"), ())
+def test_haiku_costs_more_above_its_long_prompt_and_a_note_says_what_is_assumed_below():
+    long = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="200k-1M"))
+    assert (sum(long.costs.values()), long.notes) == (Decimal("2.50"), ())
     cheap = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="0-200k"))
     assert cheap.notes == ("Haiku 5.5 is priced as if every prompt had at most 100k tokens.",)
     sure = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="0-100k"))
