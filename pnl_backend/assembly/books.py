@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any, Literal
+
+from loguru import logger
 
 from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.assembly.guards import Guards
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.readings import Reading, SourceName
 from pnl_backend.domain.snapshot import Verified
+from pnl_backend.errors import StoreError
 from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
 from pnl_backend.ledger.history_import import HistoryImport, Importer
 from pnl_backend.ledger.reconciler import Reconciler
@@ -61,7 +64,7 @@ class Books:
             outcomes=None if account is None else account.outcomes,
             in_scope=lambda: self.keeper.trades.subaccounts if self.keeper.trades is not None else frozenset(),
         )
-        self.keeper.watchers += [self.reconciler, self.verifier]
+        self.keeper.watchers += [self.reconciler, self.verifier, _UnknownFacts(store, self.keeper)]
         self.history = None if importer is None else HistoryImport(KALSHI, importer)
 
     def sources(self, guards: Guards) -> Mapping[SourceName, TappedSource]:
@@ -129,6 +132,28 @@ class Books:
                 await self.history.stop()
             await self.keeper.stop()
             await self.upkeep.stop()
+
+
+class _UnknownFacts:
+    """Sets aside the ledger's facts of another account, once all lists of the account have been read."""
+
+    def __init__(self, store: Store, keeper: Bookkeeper) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._done = False
+
+    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
+        """Nothing to do: facts are judged when all are known."""
+
+    async def on_reading(self, account: object, fetched_at: int | None) -> None:
+        trades = self._keeper.trades
+        if self._done or account is None or fetched_at is None or trades is None or not trades.complete:
+            return
+        with suppress(StoreError):  # it is tried again at the next reading
+            found = await self._store.accounts.set_aside_unknown()
+            self._done = found is not None
+            if found:
+                logger.warning("Set aside {} facts of the ledger that the account does not know", found)
 
 
 class _RecordedFacts:

@@ -74,6 +74,14 @@ class Markets:
         else:
             self._unsettled[key] = known
 
+    def drop(self, key: MarketKey) -> Known | None:
+        """Forget a market; what was known of it."""
+        known = self._held.get(key)
+        if known is not None:
+            self.put(key, Known(settled=True))
+            del self._held[key]
+        return known
+
     def clear(self) -> None:
         self._held.clear()
         self._unsettled.clear()

@@ -25,6 +25,12 @@ class MarketStore(Protocol):
     async def save(self, positions: Sequence[Position], read: ListRead) -> None:
         """Count one page of a list; StoreError if it could not be written, it counts all the same."""
 
+    async def drop_unknown(self, listed: Collection[MarketKey]) -> Collection[MarketKey]:
+        """Drop the markets that the account does not know: neither `listed` now nor in the lists that were saved.
+
+        To be called when every list was read to its end; returns what was dropped. StoreError leaves all as it was.
+        """
+
 
 class MemoryMarkets:
     """Keeps them for as long as the process runs."""
@@ -41,6 +47,10 @@ class MemoryMarkets:
 
     def list_read(self, name: str) -> ListRead | None:
         return self._lists.get(name)
+
+    async def drop_unknown(self, listed: Collection[MarketKey]) -> Collection[MarketKey]:
+        del listed  # everything here was listed
+        return ()
 
     async def save(self, positions: Sequence[Position], read: ListRead) -> None:
         for position in positions:

@@ -1,13 +1,16 @@
 """The ledger holds the facts of one account a source: another account under the same name is refused and not used."""
 
+import shutil
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
 from pnl_backend.simulator import Book, Simulator
-from tests.support.server import FAST, ServerProcess, command, upstream_env
+from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
 
-FACTS = ("fills", "settlements", "transfers", "positions", "deals", "cost_days")
+FACTS = ("fills", "settlements", "transfers", "positions", "deals", "cost_days", "costs")
 SOURCES = ("kalshi", "anthropic", "johns")
 
 
@@ -15,20 +18,40 @@ def is_live(*sources):
     return lambda answer: all(answer["data"]["sources"][name]["status"] == "live" for name in sources or SOURCES)
 
 
+def is_whole(answer):
+    """Every source is live, and nothing is to be said of its figures."""
+    return is_live()(answer) and not any(state.get("marks") for state in answer["data"]["sources"].values())
+
+
 def is_changed(source):
     return lambda answer: "account_changed" in answer["data"]["sources"][source].get("marks", [])
 
 
 def facts(server):
-    """Every fact in the ledger but the costs of the open days."""
-    return {table: server.rows(f"SELECT * FROM {table}") for table in FACTS}
+    """Every fact in the ledger; of the markets not when they were written."""
+    found = {table: server.rows(f"SELECT * FROM {table}") for table in FACTS}
+    found["positions"] = server.rows("SELECT ticker, subaccount, realized, fees, quantity, cost FROM positions")
+    return found
+
+
+async def stopped(server):
+    """The facts of a server that has ended."""
+    assert await server.stop() == 0
+    return facts(server)
+
+
+async def imported(server):
+    """Wait until the account's history is in the ledger."""
+    await server.until(
+        "/health", lambda answer: all(answer["parts"][name]["state"] == "complete" for name in ("history", "import"))
+    )
 
 
 async def booked(server):
-    """Wait until the facts of every source are in the ledger."""
-    await server.until("/api/pnl/current", is_live())
+    """The snapshot once the facts of every source are in the ledger."""
+    await imported(server)
     await server.until("/health", lambda _: all(server.rows(f"SELECT * FROM {table} LIMIT 1") for table in FACTS))
-    return (await server.get("/api/pnl/current"))["data"]
+    return (await server.until("/api/pnl/current", is_whole))["data"]
 
 
 @pytest.fixture
@@ -37,8 +60,8 @@ async def start(tmp_path, simulator):
     servers: list[ServerProcess] = []
 
     async def start(**settings):
-        if servers:
-            assert await servers[-1].stop() == 0
+        for server in servers:
+            await server.close()
         env = {
             **FAST,
             "FETCH_TIMEOUT_MS": "5000",
@@ -74,7 +97,7 @@ async def test_another_account_is_refused_and_the_old_one_comes_back(start, simu
     cache = {"REDIS_URL": redis_server.url} if redis else {}
     server = await start(**cache)
     before = await booked(server)
-    kept = facts(server)
+    kept = await stopped(server)
     server = await start(**other_account(simulator), **cache)
     shown = await refused(server, "kalshi")
     assert shown["components"]["kalshi"] == before["components"]["kalshi"], "the last good values"
@@ -91,7 +114,7 @@ async def test_another_account_is_refused_and_the_old_one_comes_back(start, simu
 
 async def test_an_account_without_anything_is_refused_too(start, simulator):
     server = await start()
-    kept = (await booked(server), facts(server))
+    kept = (await booked(server), await stopped(server))
     user = simulator.kalshi.add_account()
     server = await start(**upstream_env(simulator, simulator.credentials(user_id=user)))
     shown = await refused(server, "kalshi")
@@ -113,13 +136,14 @@ async def test_a_rotated_key_of_the_same_account_works_without_a_word(start, sim
     )
     after = (await server.until("/api/pnl/current", is_live()))["data"]
     assert after["components"]["kalshi"] == before["components"]["kalshi"]
-    assert "account" not in server.log
+    assert "account_changed" not in server.log
+    assert "adopt" not in server.log
 
 
 async def test_a_host_that_moved_is_refused_before_it_is_asked(start, simulator):
     server = await start()
     before = await booked(server)
-    kept = facts(server)
+    kept = await stopped(server)
     async with Simulator(step_interval=None, kalshi_rate=None) as moved:
         server = await start(**upstream_env(moved, moved.credentials()))
         for source in SOURCES:
@@ -132,11 +156,11 @@ async def test_a_host_that_moved_is_refused_before_it_is_asked(start, simulator)
 async def test_another_organisation_is_refused(start, simulator):
     server = await start()
     before = await booked(server)
-    kept = server.rows("SELECT * FROM costs, cost_days")
+    kept = await stopped(server)
     server = await start(ANTHROPIC_API_KEY=simulator.organizations.new_key(simulator.organizations.add()))
     shown = await refused(server, "anthropic")
     assert shown["components"]["anthropic"]["totalSpend"] == before["components"]["anthropic"]["totalSpend"]
-    assert server.rows("SELECT * FROM costs, cost_days") == kept
+    assert facts(server) == kept
     server = await start()
     await server.until("/api/pnl/current", is_live())
 
@@ -144,7 +168,7 @@ async def test_another_organisation_is_refused(start, simulator):
 async def test_other_deals_at_the_same_address_are_refused(start, simulator):
     server = await start()
     before = await booked(server)
-    kept = facts(server)
+    kept = await stopped(server)
     for deal in simulator.world.deals:
         deal.id = f"other-{deal.id}"
     server = await start()
@@ -166,7 +190,7 @@ async def test_a_new_ledger_takes_nothing_from_the_cache_of_another_account(star
 async def test_a_moved_host_of_the_same_account_can_be_adopted(start, simulator, tmp_path):
     server = await start()
     before = await booked(server)
-    kept = facts(server)
+    kept = await stopped(server)
     moved = {"KALSHI_API_URL": simulator.kalshi_url.replace("127.0.0.1", "localhost")}
     moved["JOHNS_REVENUE_URL"] = simulator.revenue_url.replace("127.0.0.1", "localhost")
     moved["ANTHROPIC_API_URL"] = simulator.anthropic_url.replace("127.0.0.1", "localhost")
@@ -190,8 +214,7 @@ async def test_another_account_is_adopted_by_force_alone_and_its_predecessor_doe
     await booked(server)
     server = await start(**other_account(simulator))
     await refused(server, "kalshi")
-    kept = facts(server)
-    assert await server.stop() == 0
+    kept = await stopped(server)
     snapshots = server.rows("SELECT * FROM snapshots")
     code, said = await command(tmp_path, "ledger", "adopt", "kalshi", **server.env)
     assert (code, "AccountChanged" in said, "--force" in said, "set aside" in said) == (1, True, True, True)
@@ -241,3 +264,70 @@ async def test_the_check_finds_another_account_and_notes_nothing(start, simulato
     (line,) = [line for line in said.splitlines() if "another account" in line]
     assert (code, line.split()[:2], "ledger adopt kalshi" in line) == (1, ["problem", "kalshi"], True)
     assert server.rows("SELECT * FROM accounts") == held
+
+
+OLD = ROOT / "tests" / "data" / "ledgers" / "0.1.0" / "pnl.db"
+OLD_FACTS = {"fills": 9, "settlements": 11, "transfers": 8, "positions": 6}
+"""The tables of a ledger of 0.1.0, with their number of columns."""
+
+
+def add_to_old(old, new):
+    """Put the account's facts of a ledger into one of 0.1.0, as if that had counted this account too."""
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("ATTACH ? AS new", (str(new),))
+        for table, count in OLD_FACTS.items():
+            names = [name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})")]
+            assert len(names) == count
+            columns = ", ".join(names)
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        connection.commit()
+
+
+@pytest.fixture
+async def old_ledger(simulator, tmp_path):
+    """A server of today on a ledger of 0.1.0 that counted two accounts: what each of them brought, by table."""
+    env = {**FAST, "FETCH_TIMEOUT_MS": "5000", **upstream_env(simulator, simulator.credentials())}
+    for name in ("ANTHROPIC_API_URL", "ANTHROPIC_API_KEY", "JOHNS_REVENUE_URL", "JOHNS_REVENUE_TOKEN"):
+        del env[name]
+    (tmp_path / "first").mkdir()
+    first = ServerProcess(tmp_path / "first", **env)
+    await first.start()
+    try:
+        await imported(first)
+        await first.until(
+            "/health",
+            lambda _: all(first.rows(f"SELECT * FROM {table} LIMIT 1") for table in OLD_FACTS),
+        )
+        assert await first.stop() == 0
+    finally:
+        await first.close()
+    server = ServerProcess(tmp_path / "second", **env)
+    (server.directory / "data").mkdir(parents=True)
+    old = server.directory / "data" / "pnl.db"
+    shutil.copy(OLD, old)
+    foreign = {table: len(server.rows(f"SELECT * FROM {table}")) for table in OLD_FACTS}
+    ours = {table: len(first.rows(f"SELECT * FROM {table}")) for table in OLD_FACTS}
+    add_to_old(old, first.directory / "data" / "pnl.db")
+    yield server, ours, foreign
+    await server.close()
+
+
+async def test_an_old_ledger_with_two_accounts_counts_the_present_one_alone(old_ledger, simulator):
+    server, ours, foreign = old_ledger
+    stored = "SELECT seq, at, net, kalshi, costs, revenue FROM snapshots"
+    history = server.rows(stored)
+    await server.start()
+    await server.until("/health", lambda _: not server.rows("SELECT * FROM unconfirmed"))
+    shown = await server.until(
+        "/api/pnl/current",
+        lambda answer: is_live("kalshi")(answer) and not answer["data"]["sources"]["kalshi"].get("marks"),
+    )
+    figures, truth = shown["data"]["components"]["kalshi"], simulator.truth().kalshi
+    assert figures["pnl"] == pytest.approx(float(truth.pnl), abs=0.011)
+    assert figures["fees"] == pytest.approx(float(truth.fees), abs=0.006)
+    assert figures["balance"] == pytest.approx(float(truth.balance), abs=0.006)
+    for table in OLD_FACTS:
+        ((count,),) = server.rows(f"SELECT count(*) FROM {table}")
+        ((aside,),) = server.rows("SELECT count(*) FROM set_aside WHERE kind = ?", table)
+        assert (count, aside) == (ours[table], foreign[table]), table
+    assert server.rows(f"{stored} WHERE seq <= ?", history[-1][0]) == history

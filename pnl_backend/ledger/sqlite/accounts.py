@@ -13,7 +13,7 @@ from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
 from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Restatement
-from pnl_backend.ledger.sqlite import adjustments, marking, transfers
+from pnl_backend.ledger.sqlite import adjustments, marking, transfers, unconfirmed
 from pnl_backend.ledger.sqlite.database import Database
 from pnl_backend.ledger.sqlite.fact_rows import read_fill
 from pnl_backend.ledger.sqlite.readers import Reads
@@ -55,7 +55,7 @@ _FACTS: Mapping[SourceName, Sequence[str]] = {
     JOHNS: ("deals",),
 }
 """The tables that hold the facts of each source."""
-_PROGRESS: Mapping[SourceName, Sequence[str]] = {KALSHI: ("walks", "imports")}
+_PROGRESS: Mapping[SourceName, Sequence[str]] = {KALSHI: ("walks", "imports", "unconfirmed")}
 """The tables that say how far each source's facts were read."""
 
 
@@ -109,9 +109,8 @@ class Accounts(KnownAccounts):
         def work(connection: sqlite3.Connection) -> int:
             now = self._now()
             held = connection.execute(_ACCOUNT, (source,)).fetchone()
-            moved = sum(
-                _set_aside(connection, source, held and held[2], table, now) for table in _FACTS.get(source, ())
-            )
+            name = None if held is None else held[2]
+            moved = sum(unconfirmed.set_aside(connection, source, name, table, now) for table in _FACTS.get(source, ()))
             _reverse_adjustments(connection, source, now)
             for table in _PROGRESS.get(source, ()):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
@@ -123,17 +122,20 @@ class Accounts(KnownAccounts):
 
         return await self._database.write(work)
 
+    async def set_aside_unknown(self) -> int | None:
+        """Set aside what the account's complete lists of fills, settlements and transfers have not shown.
+
+        Only facts of the time before accounts were noted; returns their number, None while markets wait to be judged.
+        """
+        waiting = {kind for (kind,) in await self._database.read(unconfirmed.KINDS)}
+        if "positions" in waiting:
+            return None
+        if not waiting:
+            return 0
+        return await self._database.write(lambda connection: unconfirmed.set_aside_facts(connection, self._now()))
+
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _set_aside(connection: sqlite3.Connection, source: SourceName, account: str | None, table: str, at: int) -> int:
-    """Move every row of a table to `set_aside`, as a JSON object; returns their number."""
-    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
-    fact = ", ".join(f"'{name}', {name}" for name in columns)
-    sql = f"INSERT INTO set_aside SELECT ?, ?, ?, '{table}', json_object({fact}) FROM {table}"  # noqa: S608 - constants
-    connection.execute(sql, (at, source, account))
-    return connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 - constants
 
 
 def _reverse_adjustments(connection: sqlite3.Connection, source: SourceName, noted_at: int) -> None:

@@ -6,14 +6,18 @@ What cannot be written is kept in memory, counts there, and is written with the 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from threading import Lock
 
+from loguru import logger
+
 from pnl_backend.domain.markets import Known, ListRead, Markets
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import ClosedMarkets, MarketKey, Position
+from pnl_backend.ledger.sqlite import unconfirmed
 from pnl_backend.ledger.sqlite.database import Database
 
 _NOTHING = Known()
@@ -35,6 +39,7 @@ class HeldMarkets:
         self._markets = Markets()
         self._lists: dict[str, ListRead] = {}
         self._unwritten = Changes()
+        self._dropped: dict[MarketKey, Known] = {}
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Read what the file holds; what is only in memory stays."""
@@ -58,6 +63,7 @@ class HeldMarkets:
         """What differs from the file: what could not be written, and those `positions` that moved; no market prices."""
         with self._lock:
             given = {position.key: Known.of(position) for position in positions}
+            given = {key: known for key, known in given.items() if self._dropped.get(key) != known}
             moved = {key: known for key, known in given.items() if (self._markets.get(key) or _NOTHING) != known}
             return Changes(self._unwritten.markets | moved, dict(self._unwritten.lists))
 
@@ -87,6 +93,15 @@ class HeldMarkets:
             for name, read in changes.lists.items():
                 if self._unwritten.lists.get(name) is read:
                     del self._unwritten.lists[name]
+
+    def drop(self, keys: Iterable[MarketKey]) -> None:
+        """Remove markets that are no longer in the file; a snapshot of an earlier reading does not bring them back."""
+        with self._lock:
+            for key in keys:
+                known = self._markets.drop(key)
+                if known is not None:
+                    self._dropped[key] = known
+                self._unwritten.markets.pop(key, None)
 
     def closed_except(self, keys: Collection[MarketKey], subaccounts: Collection[int] = (0,)) -> ClosedMarkets:
         with self._lock:
@@ -126,6 +141,7 @@ class KnownMarkets:
     def __init__(self, database: Database, held: HeldMarkets) -> None:
         self._database = database
         self._held = held
+        self._all_confirmed = False
         self.closed_except = held.closed_except
         self.unsettled = held.unsettled
         self.is_settled = held.is_settled
@@ -138,6 +154,22 @@ class KnownMarkets:
         await self._database.write(
             lambda connection: write_markets(connection, changes, read.saved_at), lambda: self._held.stored(changes)
         )
+
+    async def drop_unknown(self, listed: Collection[MarketKey]) -> Collection[MarketKey]:
+        """Set aside the markets of the time before accounts were noted that are neither `listed` nor were imported."""
+        if self._all_confirmed:
+            return ()
+        dropped: list[MarketKey] = []
+        if ("positions",) in await self._database.read(unconfirmed.KINDS):
+            at = int(time.time() * 1000)
+            dropped = await self._database.write(
+                lambda connection: unconfirmed.set_aside_markets(connection, listed, at)
+            )
+            self._held.drop(dropped)
+        if dropped:
+            logger.warning("Set aside {} markets of the ledger that the account does not know", len(dropped))
+        self._all_confirmed = True
+        return dropped
 
 
 def _amount(text: str) -> Decimal:

@@ -202,6 +202,26 @@ _OUTCOMES = """
 CREATE TABLE outcomes (ticker TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+_UNCONFIRMED = """
+-- Facts that were stored before the ledger noted accounts, until the account lists them too: it may not know them.
+CREATE TABLE unconfirmed (kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (kind, key)) STRICT, WITHOUT ROWID;
+INSERT INTO unconfirmed SELECT 'positions', ticker || ':' || subaccount FROM positions;
+INSERT INTO unconfirmed SELECT 'fills', fill_id FROM fills;
+INSERT INTO unconfirmed SELECT 'settlements', key FROM settlements;
+INSERT INTO unconfirmed SELECT 'transfers', key FROM transfers;
+
+-- Every list is read again from its beginning.
+DELETE FROM walks;
+DELETE FROM imports;
+
+CREATE TRIGGER positions_confirmed BEFORE INSERT ON positions
+BEGIN DELETE FROM unconfirmed WHERE kind = 'positions' AND key = NEW.ticker || ':' || NEW.subaccount; END;
+CREATE TRIGGER fills_confirmed BEFORE INSERT ON fills
+BEGIN DELETE FROM unconfirmed WHERE kind = 'fills' AND key = NEW.fill_id; END;
+CREATE TRIGGER settlements_confirmed BEFORE INSERT ON settlements
+BEGIN DELETE FROM unconfirmed WHERE kind = 'settlements' AND key = NEW.key; END;
+"""
+
 
 def _step(script: str) -> Callable[[sqlite3.Connection, Progress], None]:
     def run(connection: sqlite3.Connection, _progress: Progress) -> None:
@@ -227,6 +247,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(marking.TABLES),
     _step(_SETTLEMENTS_OF_A_MARKET),
     _step(_OUTCOMES),
+    _step(_UNCONFIRMED),
 )
 """Each step runs in one transaction with its `user_version`; steps are only ever added at the end."""
 

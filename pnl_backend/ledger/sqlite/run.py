@@ -148,7 +148,7 @@ class Run:
 def forget_account(connection: sqlite3.Connection) -> None:
     """Delete the account's facts, the deals, and whose they are; snapshots and costs stay."""
     facts = ("positions", "imports", "fills", "settlements", "transfers", "transfer_states", "deals")
-    for table in (*facts, "walks", "accounts"):
+    for table in (*facts, "walks", "accounts", "unconfirmed"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 

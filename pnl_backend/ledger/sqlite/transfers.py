@@ -9,7 +9,7 @@ from decimal import Decimal
 from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.ledger_facts import Transfer
 from pnl_backend.domain.money import exact
-from pnl_backend.ledger.sqlite import corrections
+from pnl_backend.ledger.sqlite import corrections, unconfirmed
 from pnl_backend.ledger.sqlite.readers import Row
 
 ALL = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
@@ -32,7 +32,9 @@ def store(connection: sqlite3.Connection, given: Iterable[Transfer], noted_at: i
     changes nothing. The state that a change replaces is kept; a change of what had moved money is a correction.
     """
     changed: list[Transfer] = []
-    for new in given:
+    listed = list(given)
+    unconfirmed.confirm_transfers(connection, [transfer.key for transfer in listed])
+    for new in listed:
         row = connection.execute(_KNOWN, (new.key,)).fetchone()
         old = None if row is None else transfer(row)
         if old is not None:

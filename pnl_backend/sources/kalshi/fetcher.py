@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Fetched, KalshiPortfolio, MarketKey, Position
 from pnl_backend.domain.times import MINUTE_MS
-from pnl_backend.errors import UpstreamNotFound
+from pnl_backend.errors import StoreError, UpstreamNotFound
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.concurrent import both, in_worker, together
@@ -92,7 +93,10 @@ class KalshiFetcher:
             await self.importer.read_due()
         parts = await self._parts(numbers, as_of)
         listed = {key: position for part in parts for key, position in part.positions.items()}
-        unpaid, unexplained = await self._settle(listed, frozenset().union(*(part.paid for part in parts)))
+        paid = frozenset().union(*(part.paid for part in parts))
+        importing = self.importer.progress()
+        await self._drop_unknown(listed.keys() | paid)
+        unpaid, unexplained = await self._settle(listed, paid)
         current = {**unexplained, **unpaid, **self._settled, **listed}
         tickers = {position.ticker for position in current.values() if position.is_open}
         marked = await in_worker(mark_positions, current.values(), await self._markets(tickers))
@@ -102,12 +106,20 @@ class KalshiFetcher:
             marked,
             None if None in values else sum((value for value in values if value is not None), ZERO),
             self._store.closed_except(current.keys(), numbers),
-            self.importer.progress(),
+            self.importer.progress() or importing,  # what an import found meanwhile was not looked through here
             _notes(unexplained.values()),
         )
         self._last, self._complete_until = unexplained | unpaid | listed, as_of
         self._look_for_corrections(portfolio)
         return Fetched(portfolio, as_of)
+
+    async def _drop_unknown(self, listed: Collection[MarketKey]) -> None:
+        """Leave out the markets that the ledger has of another account, as soon as every list was read."""
+        if self.importer.known_until() is None:
+            return
+        with suppress(StoreError):  # it is tried again at the next fetch
+            dropped = set(await self._store.drop_unknown(listed))
+            self._last = {key: position for key, position in self._last.items() if key not in dropped}
 
     async def _settle(
         self, listed: Mapping[MarketKey, Position], paid: frozenset[MarketKey]
