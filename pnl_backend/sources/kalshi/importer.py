@@ -7,6 +7,7 @@ two passes is found by the fetcher.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -34,6 +35,9 @@ LAPSED_AFTER_MS = 7 * DAY_MS
 
 CURSOR_LASTS_MS = HOUR_MS
 """An older cursor is not used: Kalshi answers one that it has forgotten as if it made sense."""
+
+PACE = 0.2
+"""Seconds a page takes at least: an account may make 20 requests a second, and the polls need some."""
 
 _LOG_EVERY_MS = 10_000
 
@@ -141,6 +145,8 @@ class MarketImporter:
             )
             await self._save(positions, read)
             self._log(read)
+            if not ended:
+                await asyncio.sleep(PACE)
 
     async def _save(self, positions: Sequence[Position], read: ListRead) -> None:
         try:

@@ -269,3 +269,19 @@ async def test_a_list_that_a_wrong_clock_dated_in_the_future_is_read_again(desk,
         await run.imported()
         await run.imported()
         assert simulator.requests["kalshi"]["/portfolio/positions"] == asked + 1
+
+
+async def test_an_import_leaves_the_polls_their_share_of_the_requests_that_an_account_may_make(
+    tmp_path, client, monkeypatch
+):
+    monkeypatch.setattr(importer.KalshiApi.pages, "__kwdefaults__", {"limit": 10, "cursor": ""})
+    book = Book.large(time.time(), settled=280, still_open=3, fills=600)
+    book.live_days = None
+    async with Simulator(book, step_interval=None) as simulator:
+        store = await Store.open(tmp_path / "pnl.db", origin="live")
+        run = Desk(store, simulator, client)
+        await run.poll()
+        await run.imported()
+        run.assert_exact(await run.poll())
+        assert simulator.requests["kalshi"]["/portfolio/positions"] == 2 + 28
+        await store.close()
