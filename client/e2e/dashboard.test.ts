@@ -128,7 +128,7 @@ describe('a demo server', () => {
     };
     const csv = await exported('CSV');
     const json = await exported('JSON');
-    expect(csv.split('\r\n')[0]).toBe('timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count');
+    expect(csv.split('\r\n')[0]).toBe('timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,degraded,estimated,complete,restated');
     expect(csv.split('\r\n').length).toBeGreaterThan(2);
     expect(JSON.parse(json)).toMatchObject({ range: 'today', businessTimezone: 'UTC', snapshot: { simulated: true }, rows: expect.arrayContaining([expect.objectContaining({ close: expect.any(Number) })]) });
   });

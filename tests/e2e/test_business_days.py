@@ -34,7 +34,7 @@ async def test_daily_rows_and_exports_carry_the_business_day(tmp_path, zone):
                 rows = await answer.json()
             async with http.get("/api/pnl/history?resolution=1h") as answer:
                 hours = (await answer.json())["data"]["data"]
-        assert list(lines[0])[-2:] == ["count", "date"]
+        assert list(lines[0])[-6:] == ["count", "date", "degraded", "estimated", "complete", "restated"]
         assert lines[-1]["date"] == rows[-1]["date"] == row["date"]
         assert all("date" not in hour for hour in hours)
     finally:

@@ -14,6 +14,7 @@ LEDGER = {
 }  # fmt: skip
 DELTA = {
     "timestamp", "netPnLDelta", "kalshiDelta", "costsDelta", "revenueDelta", "changePercent", "seq", "prevSeq",
+    "degraded", "estimated", "complete",
     "netPnL", "kalshiPnL", "totalCosts", "totalRevenue", "breakdown",
 }  # fmt: skip
 

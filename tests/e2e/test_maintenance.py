@@ -110,7 +110,10 @@ async def test_an_export_says_what_the_api_says_while_the_server_runs(idle, tmp_
     code, output = await command(tmp_path, "export", "--from", "2020-01-01", "--out", "rows.csv", **idle.env)
     assert code == 0, output
     head, *lines = (tmp_path / "rows.csv").read_text().splitlines()
-    assert head == "timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count"
+    assert (
+        head
+        == "timestamp,netPnL,kalshiPnL,costs,revenue,open,high,low,close,count,degraded,estimated,complete,restated"
+    )
     assert len(lines) >= 1
     assert not list(tmp_path.glob("*.partial"))
     assert await idle.stop() == 0
