@@ -215,7 +215,7 @@ def figures(events: Sequence[Event], *, since: date, today: date, subaccounts: C
     collected = by_status["recognized"]
     return Figures(
         balance=cents(balance(state, subaccounts)),
-        positions=sum(holding.quantity != 0 for holding in held),
+        positions=len({id(holding.market) for holding in held if holding.quantity}),
         closed_positions=sum(not holding.quantity for holding in held),
         realized=cents(exact["realized"]),
         unrealized=cents(exact["unrealized"]),
@@ -235,6 +235,12 @@ def balance(state: State, subaccounts: Container[int]) -> Decimal:
     """Cash in these subaccounts; transfers and interest come into the primary one (0), which is one of them."""
     total = sum((cash for number, cash in state.cash.items() if number in subaccounts), ZERO)
     return total + net_deposits(state) + state.interest
+
+
+def unexplained(events: Sequence[Event], subaccounts: Container[int]) -> Decimal:
+    """Cash of these subaccounts that comes from no deposit and no trade: interest, and what other subaccounts gave."""
+    state = replay(event for event in events if isinstance(event, CashMove | Interest))
+    return balance(state, subaccounts)
 
 
 def net_deposits(state: State) -> Decimal:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from pnl_backend.app import running
 from pnl_backend.settings.model import Settings
 from pnl_backend.simulator import Simulator
-from tests.support.calculator import figures, per_market, replay, spend_by_day
-from tests.support.events import CashMove, Event
+from tests.support.calculator import figures, per_market, spend_by_day, unexplained
+from tests.support.events import Event
 from tests.support.everyfeed import EveryFeed, every_feed
 from tests.support.histories import Played, Step
 from tests.support.published import Figures, cents
@@ -187,17 +187,16 @@ class Session:
         self._checked = len(self.played.events)
 
     async def _check_gap(self, feeds: EveryFeed) -> None:
-        """Only what no list explains, the interest, is a gap between equity and deposits.
+        """Only what no trade and no deposit explains is a gap between equity and deposits.
 
-        Lists that failed are read again a minute later, which this does not wait for; nor does it for cash that went
-        to a subaccount that does not count.
+        Lists that failed are read again a minute later, which this does not wait for.
         """
-        if self._trade_facts_fail or any(isinstance(event, CashMove) for event in self.played.events):
+        if self._trade_facts_fail:
             return
-        interest, deadline = replay(self.played.events).interest, time.monotonic() + PATIENCE
-        while (gap := await feeds.gap()) is None or abs(gap - interest) > ROUNDING:
+        due, deadline = unexplained(self.played.events, self._subaccounts), time.monotonic() + PATIENCE
+        while (gap := await feeds.gap()) is None or abs(gap - due) > ROUNDING:
             if time.monotonic() > deadline:
-                raise AssertionError(f"the account's equity is off by {gap}, not by {interest}")
+                raise AssertionError(f"the account's equity is off by {gap}, not by {due}")
             await asyncio.sleep(0.02)
 
     async def _find_baseline(self, feeds: EveryFeed) -> None:
