@@ -22,6 +22,8 @@ Step = tuple[Any, ...]
 MARKETS = 5
 MODELS = sorted(USD_PER_MILLION)
 RESULTS = {"yes": Decimal(1), "no": Decimal(0)}
+NEXT_STATUSES = {"pending": ("applied", "failed"), "applied": ("returned",)}
+"""What may become of a transfer."""
 FAULTS: dict[str, Callable[[], Fault]] = {
     "slow": lambda: Fault.slow(0.15),
     "slow positions": lambda: Fault.slow(0.3, path="/portfolio/positions"),
@@ -157,6 +159,11 @@ class Played:
     def _transfer(self, kind: Any, number: int, cents: int, status: Any) -> list[Event]:
         # Whether a deposit arrives less its fee no document says.
         name, fee = f"{kind}-{number}", 0 if kind == "deposit" else cents % 300
+        for known in self.simulator.kalshi.account().transfers:
+            if (known.kind, known.id) == (kind, name):
+                cents, fee = known.amount_cents, known.fee_cents
+                if status not in NEXT_STATUSES.get(known.status, ()):
+                    return []
         self.simulator.kalshi.put_transfer(kind, name, cents, fee_cents=fee, status=status)
         return [happened.Transfer(kind, name, cents, fee, status)]
 

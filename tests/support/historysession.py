@@ -146,9 +146,10 @@ class Session:
 
     async def _start(self) -> None:
         if self._feeds is None:
+            self._trade_facts_fail = "kalshi" in self._simulator.faults.in_force()
             url = await self._host.start(self._since)
             self._feeds = await self._connected.enter_async_context(every_feed(url))
-            self._begun, self._read, self._trade_facts_fail = True, 0, False
+            self._begun, self._read = True, 0
 
     async def _stop(self) -> None:
         if self._feeds is not None:
