@@ -166,12 +166,15 @@ class Verifier:
 
     async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
         """Take over what is reported; returns the markets that have changed."""
-        found: dict[MarketKey, MarketFigures] = {}
+        rows: list[tuple[MarketKey, MarketFigures, int]] = []
         if portfolio.closed != self._closed:
             rows = await self._trades.reported(self._reported_to)
-            found = {key: figures for key, figures, _at in rows}
-            self._reported_to = max((at for *_, at in rows), default=self._reported_to)
             self._closed = portfolio.closed
+        return await asyncio.to_thread(self._take, portfolio, rows)
+
+    def _take(self, portfolio: KalshiPortfolio, rows: Sequence[tuple[MarketKey, MarketFigures, int]]) -> set[MarketKey]:
+        found = {key: figures for key, figures, _at in rows}
+        self._reported_to = max((at for *_, at in rows), default=self._reported_to)
         self._unsettled = {p.key for p in portfolio.positions if not p.settled}
         for p in portfolio.positions:
             found[p.key] = MarketFigures(p.realized_pnl, p.fees, p.quantity, p.cost)
