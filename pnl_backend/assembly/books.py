@@ -61,7 +61,7 @@ class Books:
             is_imported=self._is_imported,
             equity=self.reconciler.equity,
             fetch_soon=self.keeper.fetch_soon,
-            outcomes=None if account is None else account.outcomes,
+            upstream=account,
             in_scope=lambda: self.keeper.trades.subaccounts if self.keeper.trades is not None else frozenset(),
         )
         self.keeper.watchers += [self.reconciler, self.verifier, _UnknownFacts(store, self.keeper)]

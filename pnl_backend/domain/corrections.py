@@ -10,14 +10,15 @@ from typing import Literal
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow
 
-CorrectionKind = Literal["cost", "deal", "transfer"]
+CorrectionKind = Literal["cost", "deal", "transfer", "settlement"]
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
     """One amount in USD before and after, noted at `at` (ms); None where there was, or is no longer, such a fact.
 
-    `ref` names the fact: a deal's id, a transfer's key (of what it changed the balance by), or a cost's day, model,
+    `ref` names the fact: a deal's id, a transfer's key (of what it changed the balance by), a settlement's key
+    (of its revenue), or a cost's day, model,
     workspace and API key, joined by slashes (`-`: none).
     """
 

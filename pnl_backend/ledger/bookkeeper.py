@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
-from pnl_backend.domain.ledger_facts import Transfer
+from pnl_backend.domain.ledger_facts import Settlement, Transfer
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from pnl_backend.ledger.periodic_job import PeriodicJob
@@ -32,6 +32,8 @@ class Account(History, Protocol):
     """The history of the account. Raises FetchError."""
 
     async def outcomes(self, tickers: Collection[str]) -> Mapping[str, Decimal]: ...
+
+    async def settlements_of(self, ticker: str, subaccount: int) -> Sequence[Settlement]: ...
 
     async def moved(self) -> Decimal:
         """USD that came from subaccounts that do not count, less what went there."""

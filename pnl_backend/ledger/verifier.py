@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Protocol
 
 from loguru import logger
 
@@ -28,10 +28,23 @@ MARKETS_AT_ONCE = 100
 ASK_EVERY = 60.0
 """Seconds between two requests for outcomes."""
 
+ASKED_AT_ONCE = 10
+"""Markets whose settlements are asked for again in one request each."""
+
 NAMED = 5
 """Markets that the log and the health report name."""
 
 _NOTHING, _NO_FACTS = MarketFigures(), Derived()
+
+
+class Upstream(Protocol):
+    """What is asked for again; both methods raise FetchError."""
+
+    async def outcomes(self, tickers: Collection[str]) -> Mapping[str, Decimal]:
+        """What a YES contract was worth, in USD, of those of the markets that have been settled."""
+
+    async def settlements_of(self, ticker: str, subaccount: int) -> Sequence[Settlement]:
+        """The settlements of one market as they are listed now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +61,8 @@ class Verifier:
     """One of the bookkeeper's watchers.
 
     `is_imported()` says whether all facts of the account are in the ledger, `equity()` whether the equity reconciles
-    and the gap in USD, `fetch_soon` is called when a market differs. `outcomes(tickers)` asks the upstream what a YES
-    contract of settled markets was worth; it raises FetchError. `in_scope()` are the
-    subaccounts that count.
+    and the gap in USD, `fetch_soon` is called when a market differs. `upstream` is asked for
+    outcomes and corrected settlements of markets that differ. `in_scope()` are the subaccounts that count.
     """
 
     def __init__(
@@ -60,7 +72,7 @@ class Verifier:
         is_imported: Callable[[], bool],
         equity: Callable[[], tuple[bool | None, Decimal]],
         fetch_soon: Callable[[], None],
-        outcomes: Callable[[Collection[str]], Awaitable[Mapping[str, Decimal]]] | None = None,
+        upstream: Upstream | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         in_scope: Callable[[], Collection[int]] = lambda: (0,),
     ) -> None:
@@ -69,7 +81,7 @@ class Verifier:
         self._equity = equity
         self._fetch_soon = fetch_soon
         self._in_scope = in_scope
-        self._ask_outcomes = outcomes
+        self._upstream = upstream
         self._monotonic = monotonic
         self._outcomes: dict[str, Decimal] = {}
         self._ask_after = float("-inf")
@@ -119,7 +131,7 @@ class Verifier:
         try:
             touched = await self._derive() | await self._report(portfolio)
             await asyncio.to_thread(self._judge, touched | self._suspects.keys(), account.as_of, fetched_at)
-            await self._learn_outcomes()
+            await self._learn_outcomes(account.as_of)
         except StoreError as error:
             if not self._failed:
                 logger.warning("The account cannot be verified while the ledger cannot be read: {}", error)
@@ -148,21 +160,28 @@ class Verifier:
             self._stale |= waiting
         return touched
 
-    async def _learn_outcomes(self) -> None:
-        """Ask for the outcomes of markets that were paid out unseen; they are derived again at the next reading."""
+    async def _learn_outcomes(self, as_of: int) -> None:
+        """Ask for the outcomes of markets that were paid out unseen, and whether settlements were corrected.
+
+        What is learned is derived again at the next reading.
+        """
         unseen = {key[0] for key in self._wrong if self._is_paid_out_unseen(key)}
-        if self._ask_outcomes is None or not unseen or self._monotonic() < self._ask_after:
+        paid = [key for key in self._wrong if self._derived.get(key, _NO_FACTS).is_paid][:ASKED_AT_ONCE]
+        if self._upstream is None or not (unseen or paid) or self._monotonic() < self._ask_after:
             return
         self._ask_after = self._monotonic() + ASK_EVERY
         try:
-            found = await self._ask_outcomes(unseen)
+            found = await self._upstream.outcomes(unseen) if unseen else {}
+            listed = [one for key in paid for one in await self._upstream.settlements_of(*key)]
         except FetchError as error:
-            logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen), error)
+            logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen) + len(paid), error)
             return
-        if found and self._stale is not None:
+        corrected = await self._trades.correct(listed, as_of) if listed else []
+        if found:
             await self._trades.add_outcomes(found)
             self._outcomes.update(found)
-            self._stale.update(found)
+        if self._stale is not None:
+            self._stale.update(found, corrected)
 
     async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
         """Take over what is reported; returns the markets that have changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -60,7 +61,7 @@ class Run:
             is_imported=lambda: trades.complete,
             equity=reconciler.equity,
             fetch_soon=self.keeper.fetch_soon,
-            outcomes=self.fetcher.history.outcomes,
+            upstream=self.fetcher.history,
             monotonic=lambda: self.now,
             in_scope=lambda: trades.subaccounts,
         )
@@ -235,6 +236,28 @@ async def test_markets_whose_settlement_was_archived_are_verified_by_their_outco
         assert simulator.requests["kalshi"]["/historical/markets"] == asked
 
 
+async def test_an_outcome_that_is_corrected_is_a_correction_and_no_difference(
+    open_run: Any, simulator: Simulator
+) -> None:
+    ticker = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    simulator.kalshi.determine(ticker, "yes")
+    simulator.kalshi.settle(ticker)
+    async with open_run(simulator) as run:
+        assert right(await run.look(2))
+        (before,) = [one for one in await run.store.facts.trades.settlements_of([ticker]) if one.ticker == ticker]
+        simulator.kalshi.revise(ticker, "no")
+        run.fetcher.importer.request()
+        for _ in range(8):
+            await run.look()
+            run.now += 61
+        assert right(run.verifier.verified), run.verifier.problem()
+        (after,) = await run.store.facts.trades.settlements_of([ticker])
+        assert after.result == "no"
+        (noted,) = await run.store.facts.corrections()
+        assert (noted.kind, noted.ref) == ("settlement", before.key)
+        assert (noted.before, noted.after) == (before.revenue, after.revenue)
+
+
 @pytest.mark.parametrize("subaccounts", [(0,), (0, 4), None])
 async def test_the_subaccounts_that_count_are_verified_and_no_other(
     open_run: Any, simulator: Simulator, subaccounts: Sequence[int] | None
@@ -268,8 +291,6 @@ async def test_a_large_account_is_verified(open_run: Any, monkeypatch: pytest.Mo
 def test_random_histories_are_verified_and_any_one_broken_row_is_found(
     tmp_path_factory: pytest.TempPathFactory, open_run: Any, seed: int, steps: int, what: str, pick: int
 ) -> None:
-    import asyncio
-
     path = tmp_path_factory.mktemp("ledger") / "pnl.db"
 
     async def scenario() -> None:

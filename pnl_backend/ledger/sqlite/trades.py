@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
+from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.ledger_facts import Fill, Settlement
 from pnl_backend.domain.money import exact
 from pnl_backend.domain.readings import MarketKey
 from pnl_backend.domain.verification import MarketFigures
+from pnl_backend.ledger.sqlite import corrections
 from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.fact_rows import read_fill, read_settlement
+from pnl_backend.ledger.sqlite.fact_rows import read_fill, read_settlement, settlement_row
 from pnl_backend.ledger.sqlite.readers import Row
 
 _TICKERS = "SELECT ticker FROM fills UNION SELECT ticker FROM settlements"
 _REPORTED = "SELECT ticker, subaccount, realized, fees, quantity, cost, changed_at FROM positions WHERE changed_at >= ?"
+_PUT_SETTLEMENT = "INSERT OR REPLACE INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Trades:
@@ -40,6 +44,23 @@ class Trades:
     async def reported(self, since: int) -> list[tuple[MarketKey, MarketFigures, int]]:
         """What was last reported of the markets that have changed since then (ms), and when they changed."""
         return await self._database.read(_REPORTED, (since,), shape=lambda _cursor, row: _reported(row))
+
+    async def correct(self, settlements: Sequence[Settlement], noted_at: int) -> list[str]:
+        """Replace settlements that the upstream has corrected, each noted as a correction; returns their markets."""
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            changed: list[str] = []
+            for new in settlements:
+                row = connection.execute("SELECT * FROM settlements WHERE key = ?", (new.key,)).fetchone()
+                old = None if row is None else read_settlement(row)
+                if old is None or old == new:
+                    continue
+                connection.execute(_PUT_SETTLEMENT, settlement_row(new))
+                corrections.note(connection, [Correction("settlement", new.key, old.revenue, new.revenue, noted_at)])
+                changed.append(new.ticker)
+            return changed
+
+        return await self._database.write(work)
 
     async def outcomes(self) -> dict[str, Decimal]:
         """What a YES contract was worth in the end, by market, as far as it had to be asked for."""

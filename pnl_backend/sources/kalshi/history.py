@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from decimal import Decimal
 from functools import partial
 
-from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Transfer
+from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Settlement, Transfer
 from pnl_backend.domain.money import HUNDRED, ZERO
 from pnl_backend.errors import UpstreamNotFound
 from pnl_backend.sources.fields import text, whole
@@ -57,6 +57,11 @@ class KalshiHistory:
         read: Callable[..., FactPage] = partial(_read, listed, read_at=int(self._clock() * 1000))
         async for page in self._api.pages(path, f"{listed.kind}s", params):
             yield await asyncio.to_thread(read, page)
+
+    async def settlements_of(self, ticker: str, subaccount: int) -> tuple[Settlement, ...]:
+        """The settlements of one market as they are listed now: an outcome may have been corrected."""
+        rows = await self._api.rows(SETTLEMENTS, "settlements", [("ticker", ticker), ("subaccount", str(subaccount))])
+        return tuple(one for one in read_settlements(rows, subaccount=subaccount) if one.ticker == ticker)
 
     async def outcomes(self, tickers: Collection[str]) -> dict[str, Decimal]:
         """What a YES contract was worth, in USD, of those of the markets that have been settled."""
