@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -12,7 +13,9 @@ import aiohttp
 import pytest
 
 from pnl_backend.domain.readings import Fetched
+from pnl_backend.errors import AccountChanged
 from pnl_backend.simulator import Simulator
+from pnl_backend.sources.account import AccountIdentity
 from pnl_backend.sources.anthropic.source import SOURCE as ANTHROPIC
 from pnl_backend.sources.kalshi.source import SOURCE as KALSHI
 from pnl_backend.sources.revenue.source import SOURCE as REVENUE
@@ -84,7 +87,25 @@ def twice(bill, moment):
     return replace(found, lines=tuple(replace(line, parts={"all": line.amount + 1}) for line in found.lines))
 
 
+class Catching(HostingFetcher):
+    """Goes on whoever answers."""
+
+    identity: AccountIdentity
+
+    async def fetch(self) -> Fetched[Bill]:
+        with suppress(AccountChanged):
+            await self.identity.confirm()
+        return await super().fetch()
+
+
+def catching(settings, setup):
+    built = Catching(setup.client, settings.hosting_url, settings.hosting_token.get_secret_value())
+    built.identity = setup.identity
+    return built
+
+
 FAULTY = {
+    "test_an_account_swapped_under_the_same_name_is_refused": {"build": catching},
     "test_an_answer_is_read_and_survives_the_cache_to_the_digit": {"build": careless},
     "test_a_clock_that_is_off_moves_no_reading_into_the_future": {"build": careless},
     "test_a_rate_limit_is_told_with_its_pause": {"build": careless},

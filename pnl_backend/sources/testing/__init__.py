@@ -24,7 +24,15 @@ import aiohttp
 
 from pnl_backend.domain.lines import Contribution, Moment
 from pnl_backend.domain.money import ZERO
-from pnl_backend.errors import FetchError, InvalidResponse, UpstreamAuthError, UpstreamRateLimited, UpstreamTimeout
+from pnl_backend.errors import (
+    AccountChanged,
+    FetchError,
+    InvalidResponse,
+    UpstreamAuthError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+)
+from pnl_backend.sources.account import Recognise
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.source_type import SimulatedPart, SourceType, check_type
 from pnl_backend.sources.testing import stub as faults
@@ -117,6 +125,21 @@ class SourceConformance:
                 assert failure.retryable
                 assert still.value == other.value, "one instance's outage is not the other's"
                 assert (await first.fetch()).value == one.value
+
+        _run(check())
+
+    def test_an_account_swapped_under_the_same_name_is_refused(self) -> None:
+        """The host identifies the account, and a refusal of its identity ends the fetch of a type that asks for it."""
+
+        async def check() -> None:
+            refusing = _Refusing()
+            async with self._instance(identity=refusing) as one:
+                assert one.host, "the first setting with a URL, or `host` in the declaration, says where the account is"
+                try:
+                    await one.fetch()
+                except AccountChanged:
+                    return
+                assert not refusing.asked, "the refusal of an account must not be caught"
 
         _run(check())
 
@@ -233,6 +256,18 @@ class SourceConformance:
 
     def _instance(self, **client: Any) -> AbstractAsyncContextManager[Instance]:
         return instance_of(self.source, self.played(), **client)
+
+
+class _Refusing:
+    """The identity of an account that is not the ledger's."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    async def confirm(self, account: str | None = None, recognise: Recognise | None = None) -> None:
+        del account, recognise
+        self.asked = True
+        raise AccountChanged("another account")
 
 
 async def _refused_or_unread(one: Instance, healthy: Any, path: str, place: Place, wrong: Any) -> None:

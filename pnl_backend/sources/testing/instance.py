@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from pnl_backend.domain.readings import Fetched
 from pnl_backend.errors import FetchError
+from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import Fetcher, NoClosedDays, UpstreamClient
 from pnl_backend.sources.source_type import Setup, SimulatedPart, SourceType, Unconfigured
 from pnl_backend.sources.testing.stub import Fault, Stub, stubbed
@@ -26,6 +27,7 @@ class Instance:
     fetcher: Fetcher[Any]
     stub: Stub
     secrets: tuple[str, ...]
+    host: str
 
     async def fetch(self, fault: Fault | None = None) -> Fetched[Any]:
         self.stub.fault = fault
@@ -44,7 +46,12 @@ class Instance:
 
 @asynccontextmanager
 async def instance_of(
-    source: SourceType[Any, Any, Any], part: SimulatedPart, *, timeout: float = 10.0, **client: Any
+    source: SourceType[Any, Any, Any],
+    part: SimulatedPart,
+    *,
+    timeout: float = 10.0,
+    identity: AccountIdentity | None = None,
+    **client: Any,
 ) -> AsyncIterator[Instance]:
     """The source as its declaration builds it; `timeout` (s) and `client` are those of its HTTP client."""
     await part.start()
@@ -55,15 +62,15 @@ async def instance_of(
         async with stubbed(origin) as stub, aiohttp.ClientSession() as session:
             moved = {name: stub.moved(value) if _is_url(value) else value for name, value in given.items()}
             settings = source.settings(**moved)
-            built = source.build(settings, setup_of(UpstreamClient(session, timeout=timeout, **client)))
+            built = source.build(settings, setup_of(UpstreamClient(session, timeout=timeout, **client), identity))
             assert not isinstance(built, Unconfigured), "the played upstream's settings do not configure the source"
-            yield Instance(built, stub, _secrets(settings))
+            yield Instance(built, stub, _secrets(settings), source.host_of(settings))
     finally:
         await part.close()
 
 
-def setup_of(client: UpstreamClient) -> Setup:
-    return Setup(client, since=datetime.now(UTC).date(), closed_days=NoClosedDays())
+def setup_of(client: UpstreamClient, identity: AccountIdentity | None = None) -> Setup:
+    return Setup(client, since=datetime.now(UTC).date(), closed_days=NoClosedDays(), identity=identity or AnyAccount())
 
 
 def _is_url(value: object) -> bool:
