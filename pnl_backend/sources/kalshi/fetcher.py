@@ -12,7 +12,7 @@ from decimal import Decimal
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Fetched, KalshiPortfolio, MarketKey, Position
 from pnl_backend.domain.times import MINUTE_MS
-from pnl_backend.errors import StoreError, UpstreamNotFound
+from pnl_backend.errors import FetchError, StoreError, UpstreamNotFound
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.concurrent import both, in_worker, together
@@ -51,8 +51,9 @@ class KalshiFetcher:
     """The account's `subaccounts` (None: all), each position exact to the digit; `clock` in s.
 
     Unsettled markets are read at every fetch. Settled ones are in `markets`, where the `importer` writes them; without
-    `markets` they are kept in memory, and the first fetch reads them all. `history` reads what happened on the
-    account.
+    `markets` they are kept in memory, and the first fetch reads them all. With them it reads as many as it can within
+    `first_import` seconds, so that the first figure of a small account is complete. `history` reads what happened on
+    the account.
 
     `as_of` is Kalshi's own time up to which its REST API is complete, and never later than the request for it.
     """
@@ -66,11 +67,13 @@ class KalshiFetcher:
         identity: AccountIdentity | None = None,
         markets: MarketStore | None = None,
         subaccounts: Sequence[int] | None = PRIMARY,
+        first_import: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = KalshiApi(client, base_url=base_url, signer=signer)
         self._store = MemoryMarkets() if markets is None else markets
         self._at_once = markets is None
+        self._first_import = first_import
         self._subaccounts = Subaccounts(self._api, subaccounts)
         self._identity = identity or AnyAccount()
         self._known = KnownFacts(self._api)
@@ -89,8 +92,7 @@ class KalshiFetcher:
         await self._identity.confirm(recognise=self._known.recognise)
         as_of = await self._as_of()
         numbers = await self._subaccounts.read()
-        if self._at_once:
-            await self.importer.read_due()
+        await self._import()
         parts = await self._parts(numbers, as_of)
         listed = {key: position for part in parts for key, position in part.positions.items()}
         paid = frozenset().union(*(part.paid for part in parts))
@@ -120,6 +122,17 @@ class KalshiFetcher:
         with suppress(StoreError):  # it is tried again at the next fetch
             dropped = set(await self._store.drop_unknown(listed))
             self._last = {key: position for key, position in self._last.items() if key not in dropped}
+
+    async def _import(self) -> None:
+        """Read the settled markets: all that are due, or what the first fetch may wait for."""
+        if self._at_once:
+            await self.importer.read_due()
+            return
+        patience, self._first_import = self._first_import, 0.0
+        if patience and self.importer.progress() is not None:
+            with suppress(TimeoutError, FetchError):  # the importer's own task goes on, and says what fails
+                async with asyncio.timeout(patience):
+                    await self.importer.read_due()
 
     async def _settle(
         self, listed: Mapping[MarketKey, Position], paid: frozenset[MarketKey]

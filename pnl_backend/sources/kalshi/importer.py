@@ -63,6 +63,7 @@ class MarketImporter:
         self._next_again = monotonic()
         self._logged_at = 0
         self._unwritten = False
+        self._reading = asyncio.Lock()
 
     def request(self) -> None:
         """Read every list again from now on: more has settled than is worth asking for one by one."""
@@ -90,7 +91,11 @@ class MarketImporter:
         return min(times) if len(times) == len(reads) else None
 
     async def read_due(self) -> None:
-        """Read each list that is due, from where the last pass ended; raises FetchError."""
+        """Read each list that is due, from where the last pass ended; one caller at a time. Raises FetchError."""
+        async with self._reading:
+            await self._read_due()
+
+    async def _read_due(self) -> None:
         first = any(self._first(name) for name, _, _ in self._lists())
         began = self._monotonic()
         read = False

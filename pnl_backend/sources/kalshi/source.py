@@ -13,6 +13,9 @@ from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.kalshi.subaccounts import read_subaccounts
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
+FIRST_IMPORT = 0.75
+"""Seconds; half of what the first tick waits for a slow source, so that the rest of the fetch fits in too."""
+
 
 def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigured:
     key_id, pem = settings.kalshi_api_key, settings.kalshi_pem
@@ -45,6 +48,7 @@ def build(settings: KalshiSettings, given: Setup) -> KalshiFetcher | Unconfigure
         markets=given.markets,
         subaccounts=read_subaccounts(settings.kalshi_subaccounts),
         identity=given.identity,
+        first_import=FIRST_IMPORT,
     )
 
 

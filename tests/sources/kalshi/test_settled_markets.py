@@ -38,6 +38,23 @@ async def test_the_first_reading_waits_for_no_history_and_says_that_it_lacks_it(
         assert whole.closed.realized_pnl != 0
 
 
+async def test_the_first_reading_of_a_small_account_is_complete(desk, simulator):
+    simulator.kalshi.archive()
+    async with desk(first_import=30.0) as run:
+        run.assert_exact(await run.poll())
+
+
+async def test_the_first_reading_waits_for_a_slow_history_only_so_long(desk, simulator):
+    simulator.kalshi.archive()
+    simulator.faults.set("kalshi", Fault.slow(30.0, path="/historical/positions"))
+    async with desk(first_import=0.2) as run:
+        assert (await run.poll()).importing is not None
+        assert (await run.poll()).importing is not None
+        simulator.faults.clear("kalshi")
+        await run.imported()
+        run.assert_exact(await run.poll())
+
+
 async def test_what_was_archived_before_the_first_run_counts_after_a_restart_without_being_read_again(desk, simulator):
     simulator.kalshi.archive()
     async with desk() as run:
