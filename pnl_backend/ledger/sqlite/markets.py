@@ -73,13 +73,14 @@ class HeldMarkets:
             return Changes(dict(self._markets.items()), dict(self._lists))
 
     def put(self, positions: Iterable[Position], read: ListRead) -> None:
-        """Count these rows of a list from now on; they are written with the next `changes`."""
+        """Count these rows of a list from now on; those that differ are written with the next `changes`."""
         rows = {position.key: Known.of(position) for position in positions}
         with self._lock:
-            for key, known in rows.items():
+            changed = {key: known for key, known in rows.items() if self._markets.get(key) != known}
+            for key, known in changed.items():
                 self._markets.put(key, known)
             self._lists[read.name] = read
-            self._unwritten.markets.update(rows)
+            self._unwritten.markets.update(changed)
             self._unwritten.lists[read.name] = read
 
     def stored(self, changes: Changes) -> None:
