@@ -72,11 +72,11 @@ class HeldMarkets:
         with self._lock:
             return Changes(dict(self._markets.items()), dict(self._lists))
 
-    def put(self, positions: Iterable[Position], read: ListRead) -> None:
-        """Count these rows of a list from now on; those that differ are written with the next `changes`."""
+    def put(self, positions: Iterable[Position], read: ListRead, *, whole: bool) -> None:
+        """Count these rows of a list from now on; with the next `changes` all are written, or those that differ."""
         rows = {position.key: Known.of(position) for position in positions}
         with self._lock:
-            changed = {key: known for key, known in rows.items() if self._markets.get(key) != known}
+            changed = {key: known for key, known in rows.items() if whole or self._markets.get(key) != known}
             for key, known in changed.items():
                 self._markets.put(key, known)
             self._lists[read.name] = read
@@ -150,7 +150,7 @@ class KnownMarkets:
 
     async def save(self, positions: Sequence[Position], read: ListRead) -> None:
         """Count one page of a list, and write it; StoreError if that must wait, the page counts all the same."""
-        self._held.put(positions, read)
+        self._held.put(positions, read, whole=not self._all_confirmed)
         changes = self._held.changes()
         await self._database.write(
             lambda connection: write_markets(connection, changes, read.saved_at), lambda: self._held.stored(changes)
