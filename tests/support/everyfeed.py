@@ -85,6 +85,11 @@ class EveryFeed:
         found = (await self.get("/health"))["reconciliation"]["gap"]
         return None if found is None else _exact(found)
 
+    async def verified(self) -> Message:
+        """What the server says of the figures that it has derived a second time."""
+        current = await self.get("/api/pnl/current")
+        return current["data"]["sources"]["kalshi"]["verified"] or {"realized": None, "equity": None}
+
 
 @asynccontextmanager
 async def every_feed(url: str) -> AsyncIterator[EveryFeed]:

@@ -182,13 +182,13 @@ class Session:
                 lines = [f"  {feed}: {field} is {shown!r}, not {due}" for feed, field, shown, due in differing]
                 raise AssertionError("\n".join([f"{len(lines)} figures differ:", *lines[:SHOWN]]))
             await asyncio.sleep(0.02)
-        await self._check_gap(self._feeds)
+        await self._check_books(self._feeds)
         await self._find_baseline(self._feeds)
         self._check_updates(self._feeds)
         self._checked = len(self.played.events)
 
-    async def _check_gap(self, feeds: EveryFeed) -> None:
-        """Only what no trade and no deposit explains is a gap between equity and deposits.
+    async def _check_books(self, feeds: EveryFeed) -> None:
+        """Only what no trade and no deposit explains is a gap; realized P&L is what fills and settlements give.
 
         Lists that failed are read again a minute later, which this does not wait for.
         """
@@ -198,6 +198,11 @@ class Session:
         while (gap := await feeds.gap()) is None or abs(gap - due) > ROUNDING:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the account's equity is off by {gap}, not by {due}")
+            await asyncio.sleep(0.02)
+        # It is None for as long as not every outcome is known; a market that moves differs for a moment.
+        while (verified := await feeds.verified())["realized"] is False or verified["equity"] is (abs(due) > ROUNDING):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it says {verified} where the equity is off by {due}")
             await asyncio.sleep(0.02)
 
     async def _find_baseline(self, feeds: EveryFeed) -> None:
