@@ -19,14 +19,15 @@ from pnl_backend.ops.metrics import Metrics
 EVERY = 0.005
 SAYS = b"worst loop lag: "
 
-worst = busiest = used = 0.0
+worst = busiest = 0.0
+used: float | None = None
 observe = Metrics.loop_lag
 
 
 def noted(self: Metrics, seconds: float) -> None:
     global worst, busiest, used
     before, used = used, time.thread_time()
-    worst, busiest = max(worst, seconds), max(busiest, used - before)
+    worst, busiest = max(worst, seconds), max(busiest, used - (used if before is None else before))
     observe(self, seconds)
 
 

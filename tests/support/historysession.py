@@ -30,6 +30,8 @@ DAYS = 20
 DAY = 86_400
 SUBACCOUNTS = {"0": range(1), "0,1": range(2), "all": range(64)}
 """The values of KALSHI_SUBACCOUNTS that are played, and which subaccounts they mean."""
+TOLERANCE = Decimal("0.05")
+"""USD of difference from which on the server is to say that the equity does not reconcile."""
 ROUNDING = Decimal("0.02")
 """USD: Kalshi tells the worth of positions in whole cents, and the gap is rounded as well."""
 SHOWN = 12
@@ -42,6 +44,7 @@ FAST = {
     "fetch_timeout_ms": 1000,
     "circuit_breaker_reset_timeout": 200,
     "rate_limit_per_minute": 0,
+    "reconciliation_tolerance": TOLERANCE,
 }
 
 
@@ -200,7 +203,11 @@ class Session:
                 raise AssertionError(f"the account's equity is off by {gap}, not by {due}")
             await asyncio.sleep(0.02)
         # It is None for as long as not every outcome is known; a market that moves differs for a moment.
-        while (verified := await feeds.verified())["realized"] is False or verified["equity"] is (abs(due) > ROUNDING):
+        reconciles = abs(due) < TOLERANCE
+        unsure = abs(abs(due) - TOLERANCE) <= ROUNDING
+        while (verified := await feeds.verified())["realized"] is False or not (
+            unsure or verified["equity"] is reconciles
+        ):
             if time.monotonic() > deadline:
                 raise AssertionError(f"it says {verified} where the equity is off by {due}")
             await asyncio.sleep(0.02)
