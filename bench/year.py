@@ -37,6 +37,8 @@ DAY = 86_400_000
 BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 DATA, DETAIL = 920, 920
 """Bytes of a demo snapshot's two documents."""
+HEAD = b'{"degraded":[],"sources":{"kalshi":{},"anthropic":{},"johns":{}},"rest":"'
+"""What a migration reads of a snapshot's document."""
 
 ASKED = 200
 RANGES: tuple[tuple[Resolution, str, int], ...] = (
@@ -66,7 +68,7 @@ def rows(count: int) -> Iterator[tuple[int, int, int, int, int, int]]:
 def generate(path: Path, count: int) -> float:
     """Write the raw rows; seconds."""
     began = time.monotonic()
-    blob = random.Random(2).randbytes(1 << 16)
+    blob = random.Random(2).randbytes(1 << 15).hex().encode()
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("PRAGMA journal_mode = OFF")
         file.execute("PRAGMA synchronous = OFF")
@@ -77,13 +79,18 @@ def generate(path: Path, count: int) -> float:
         file.execute("INSERT INTO epochs VALUES (1, 'bench')")
         file.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", rows(count))
         documents = (
-            (seq, blob[seq % 60_000 : seq % 60_000 + DATA], blob[seq % 50_000 : seq % 50_000 + DETAIL])
+            (seq, document(blob[seq % 60_000 :]), blob[seq % 50_000 : seq % 50_000 + DETAIL])
             for seq in range(1, count + 1)
         )
         file.executemany("INSERT INTO payloads VALUES (?, ?, ?)", documents)
         file.execute("COMMIT")
     os.sync()  # what is still to be written would be measured otherwise
     return time.monotonic() - began
+
+
+def document(filling: bytes) -> bytes:
+    """A complete snapshot's document of `DATA` bytes."""
+    return HEAD + filling[: DATA - len(HEAD) - 2] + b'"}'
 
 
 async def timed(ask: Callable[[], Awaitable[object]], times: int = ASKED) -> list[list[float]]:
@@ -132,7 +139,7 @@ async def ask(store: Store, days: int) -> list[str]:
 
     async def append() -> None:
         seq = store.last_seq + 1
-        await store.append(Record(epoch, seq, BEGIN + seq * STEP, seq, seq, 0, 0, b"x" * DATA, b"y" * DETAIL))
+        await store.append(Record(epoch, seq, BEGIN + seq * STEP, seq, seq, 0, 0, document(b"x" * DATA), b"y" * DETAIL))
 
     lines.append(line("insert, synchronous=FULL", await timed(append, 2000), "5"))
     return lines

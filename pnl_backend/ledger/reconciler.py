@@ -67,6 +67,7 @@ class Reconciler:
         self._suspected_at: int | None = None
         self._gap_reported = False
         self._differences: tuple[Difference, ...] = ()
+        self._wrong: frozenset[str] = frozenset()
         self._differing: frozenset[str] = frozenset()
         self._archived: Decimal | None = None
         self._failed = False
@@ -135,19 +136,26 @@ class Reconciler:
             logger.warning("The account does not reconcile: {}", _words(found))
 
     async def audit(self, *, with_account: bool) -> None:
-        """Compare the ledger's facts with the sources' present totals; raises StoreError."""
+        """Compare the ledger's facts with the sources' present totals; raises StoreError.
+
+        What differs is compared again soon, and counts only when it differs then too.
+        """
         fees, costs, collected = (
             await self._fees() if with_account else None,
             await self._costs(),
             await self._collected(),
         )
         whole = fees is not None and costs is not None
-        self._audit_due = self._monotonic() + (self._audit_every if whole else min(AGAIN, self._audit_every))
         found = [one for one in (fees, costs, collected) if one is not None]
         self._differences = tuple(found)
         if fees is not None and self._archived is None:
             self._archived = self._archived_fees(fees)
-        differing = {one.name: one for one in found if self._is_wrong(one)}
+        wrong = {one.name: one for one in found if self._is_wrong(one)}
+        # A reading that came while the facts of the one before were written differs once.
+        differing = {name: one for name, one in wrong.items() if name in self._wrong}
+        settled = whole and wrong.keys() == differing.keys()
+        self._audit_due = self._monotonic() + (self._audit_every if settled else min(AGAIN, self._audit_every))
+        self._wrong = frozenset(wrong)
         for name in sorted(differing.keys() - self._differing):
             logger.warning("The ledger differs from its source: {}", _differs(differing[name]))
         for name in sorted(self._differing - differing.keys()):

@@ -85,7 +85,10 @@ async def test_what_rest_serves_comes_from_memory_and_stands_in_redis_as_json(tm
         for family in ("current", "breakdown", "1m"):
             counted = keys[family]
             assert counted["hits"] > counted["misses"], (family, counted)
-        shown = json.loads(await other.get("pnl:current"))
+        async with asyncio.timeout(10):
+            while (held := await other.get("pnl:current")) is None:  # noqa: ASYNC110 - a key in Redis sets no event
+                await asyncio.sleep(0.05)
+        shown = json.loads(held)
         served = (await server.get("/api/pnl/current"))["data"]
         assert shown.keys() == served.keys()
         assert shown["epoch"] == served["epoch"]

@@ -400,4 +400,6 @@ async def test_fills_that_were_archived_before_are_told_and_no_problem(
     assert len([line for line in lines if "had been archived before this ledger began" in line]) == 1
     held.fees_paid += 5
     await office.look(3601)
+    assert office.reconciler.problem() is None, "a difference counts when it is seen twice"
+    await office.look(6)
     assert "(-35.00 USD)" in (office.reconciler.problem() or "")
