@@ -13,14 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-import signal
-import sqlite3
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,13 +23,12 @@ from typing import Any
 
 import aiohttp
 
-from bench.lagging import SAYS
+from bench.server_process import Server, environment, served
 from pnl_backend.simulator import Book, Simulator
 
 RESULTS = Path(__file__).parent / "results"
 POLLS = 60
 PATIENCE = 900.0
-TICK = os.sysconf("SC_CLK_TCK")
 BALANCE = "/portfolio/balance"
 
 
@@ -57,10 +51,11 @@ BASE, LARGE = SIZES[1:]
 
 @dataclass
 class Cost:
-    """Of the import: seconds until the figures were complete and until every fill was stored, and what was read."""
+    """Of the import: seconds until figures were complete, every fill stored and all verified, and what was read."""
 
     complete_after: float = 0.0
     stored_after: float = 0.0
+    verified_after: float = 0.0
     import_cpu: float = 0.0
     import_bytes: int = 0
     import_requests: int = 0
@@ -72,89 +67,6 @@ class Cost:
     poll_requests: float = 0.0
     poll_lag_ms: float = 0.0
     poll_busy_ms: float = 0.0
-
-
-class Server:
-    """The server's process, measured from outside."""
-
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
-        self._process = process
-        self._folder = folder
-        self._lines: asyncio.Queue[bytes] = asyncio.Queue()
-        self.log = b""
-        self.url = ""
-
-    async def read(self) -> None:
-        """Pass on what the server prints, until it ends."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            if b"accesslog" not in line:
-                self.log = (self.log + line)[-20_000:]
-            if found := re.search(rb"P&L server ready: (\S+)", line):
-                self.url = found[1].decode()
-            if line.startswith(SAYS):
-                self._lines.put_nowait(line.removeprefix(SAYS))
-
-    def cpu(self) -> float:
-        """Seconds of user and system time so far."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / TICK
-
-    def peak_mb(self) -> float:
-        """The most resident memory so far."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
-
-    async def worst_lag(self) -> tuple[float, float]:
-        """Milliseconds of lag and of being busy, since the last time."""
-        self._process.send_signal(signal.SIGUSR1)
-        lag, busy = (await asyncio.wait_for(self._lines.get(), 60)).split()
-        return 1000 * float(lag), 1000 * float(busy)
-
-    def stored_fills(self) -> int:
-        """Rows in the ledger's file."""
-        with contextlib.suppress(sqlite3.OperationalError):
-            path = self._folder / "data" / "pnl.db"
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-                return int(ledger.execute("SELECT count(*) FROM fills").fetchone()[0])
-        return 0
-
-
-@contextlib.asynccontextmanager
-async def served(env: dict[str, str]) -> AsyncIterator[Server]:
-    """The server on core 0, in a directory of its own; it may not be ready yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", "0", sys.executable, "-m", "bench.lagging",
-            cwd=folder, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(RESULTS.parents[1]), "PORT": "0", **env},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        server = Server(process, Path(folder))
-        reader = asyncio.create_task(server.read())
-        try:
-            yield server
-        finally:
-            process.terminate()
-            await process.wait()
-            await reader
-
-
-def environment(simulator: Simulator) -> dict[str, str]:
-    given = simulator.credentials()
-    return {
-        "KALSHI_API_URL": simulator.kalshi_url,
-        "KALSHI_API_KEY": given.kalshi_key_id,
-        "KALSHI_PRIVATE_KEY": given.kalshi_private_key_pem.replace("\n", "\\n"),
-        "ANTHROPIC_API_URL": simulator.anthropic_url,
-        "ANTHROPIC_API_KEY": given.anthropic_key,
-        "JOHNS_REVENUE_URL": simulator.revenue_url,
-        "JOHNS_REVENUE_TOKEN": given.revenue_token,
-        "UPDATE_INTERVAL_MS": "1000",
-        "KALSHI_POLL_MS": "1000",
-        "RATE_LIMIT_PER_MINUTE": "0",
-    }
 
 
 async def until(holds: Callable[[], bool], server: Server) -> None:
@@ -183,6 +95,18 @@ async def until_complete(server: Server, simulator: Simulator, session: aiohttp.
     raise RuntimeError(f"{shown} never became {wanted}:\n{server.log.decode(errors='replace')}")
 
 
+async def until_verified(server: Server, session: aiohttp.ClientSession) -> None:
+    """Wait until realized P&L was derived a second time; RuntimeError with the server's log after PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        async with session.get(f"{server.url}/api/pnl/current") as answer:
+            verified = (await answer.json())["data"]["sources"]["kalshi"]["verified"]
+        if verified is not None and verified["realized"] is not None:
+            return
+        await asyncio.sleep(0.5)
+    raise RuntimeError(f"never verified:\n{server.log.decode(errors='replace')}")
+
+
 async def measure_import(server: Server, simulator: Simulator, session: aiohttp.ClientSession, fills: int) -> Cost:
     began = time.monotonic()
     cost = Cost()
@@ -191,6 +115,8 @@ async def measure_import(server: Server, simulator: Simulator, session: aiohttp.
     cost.complete_after = time.monotonic() - began
     await until(lambda: server.stored_fills() >= fills, server)
     cost.stored_after = time.monotonic() - began
+    await until_verified(server, session)
+    cost.verified_after = time.monotonic() - began
     cost.import_cpu, cost.peak_mb = server.cpu(), server.peak_mb()
     cost.import_lag_ms, cost.import_busy_ms = await server.worst_lag()
     cost.import_bytes = sum(simulator.sent["kalshi"].values())
@@ -231,7 +157,9 @@ async def cost_of(size: Size, polls: int) -> Cost:
     return cost
 
 
-IMPORT = "| account | figures complete | every fill stored | CPU | read | requests | lag | busy | memory peak |"
+IMPORT = (
+    "| account | figures complete | every fill stored | verified | CPU | read | requests | lag | busy | memory peak |"
+)
 POLL = "| account | read | requests | CPU | lag | busy |"
 
 
@@ -240,10 +168,11 @@ async def measure(polls: int) -> str:
     for size in SIZES:
         costs[size] = cost = await cost_of(size, polls)
         print(size.name, cost, flush=True)
-    lines = ["## First import\n", IMPORT, "|---" * 9 + "|"]
+    lines = ["## First import\n", IMPORT, "|---" * 10 + "|"]
     for size, cost in costs.items():
         lines.append(
-            f"| {size.name} | {cost.complete_after:.1f} s | {cost.stored_after:.1f} s | {cost.import_cpu:.1f} s "
+            f"| {size.name} | {cost.complete_after:.1f} s | {cost.stored_after:.1f} s "
+            f"| {cost.verified_after:.1f} s | {cost.import_cpu:.1f} s "
             f"| {cost.import_bytes / 1e6:.1f} MB | {cost.import_requests:,} | {cost.import_lag_ms:.0f} ms "
             f"| {cost.import_busy_ms:.0f} ms | {cost.peak_mb:.0f} MB |"
         )

@@ -68,6 +68,9 @@ def check(words: list[str], folder: Path) -> None:
             assert all((folder / name).exists() for name in files), words
         case [".venv/bin/python", "-m", "bench", *names]:
             assert set(names) <= set(measurements()), words
+        case [".venv/bin/python", "-m", "pytest", *files]:
+            assert files, words
+            assert all((folder / name).exists() for name in files), words
         case [program] if "/" in program:
             assert (folder / program).is_file(), words
         case _:
