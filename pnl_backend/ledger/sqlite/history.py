@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, LAST_NAMED_DAY, MINUTE_MS, business_date, day_start
@@ -117,20 +118,21 @@ class Ranges:
 
 
 def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    at, net, kalshi, costs, revenue, *marks, seq = row
-    return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, UNSET, *_marks(seq, *marks))
+    at, net, kalshi, costs, revenue, complete, not_live, estimated, restated, seq = row
+    marks = _marks(seq < 0, complete, not_live, estimated, restated)
+    return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, UNSET, *marks)
 
 
 def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
-    start, opened, high, low, close, kalshi, costs, revenue, count, first, *marks = row
-    return HistoryRow(
-        start, close, kalshi, costs, revenue, opened, high, low, close, count, UNSET, *_marks(first, *marks)
-    )
+    start, opened, high, low, close, kalshi, costs, revenue, count, first, *given = row
+    marks = _marks(first < 0, *given)
+    return HistoryRow(start, close, kalshi, costs, revenue, opened, high, low, close, count, UNSET, *marks)
 
 
-def _marks(seq: int, complete: int, not_live: str, estimated: int, restated: int) -> tuple[Any, ...]:
-    """`imported` and what follows it in a row of history."""
-    if seq < 0:
+@lru_cache(maxsize=1024)
+def _marks(imported: bool, complete: int, not_live: str, estimated: int, restated: int) -> tuple[Any, ...]:
+    """`imported` and what follows it in a row of history; nearly all rows have the same."""
+    if imported:
         return True, [], False, False
     names = not_live.split(",") if not_live else []
     return UNSET, names, bool(estimated), bool(complete), True if restated else UNSET
