@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -20,21 +19,26 @@ from pnl_backend.domain.ledger_facts import Fill, Settlement
 from pnl_backend.domain.money import ZERO, cents
 from pnl_backend.domain.readings import KalshiPortfolio, MarketKey, Reading
 from pnl_backend.domain.snapshot import Verified
-from pnl_backend.domain.verification import Derived, MarketFigures, derive, difference
+from pnl_backend.domain.verification import Derived, MarketFigures, derive
 from pnl_backend.errors import FetchError, StoreError
+from pnl_backend.ledger.market_differences import Differences, named
 from pnl_backend.ledger.sqlite.trades import Trades
 
 MARKETS_AT_ONCE = 100
 ASK_EVERY = 60.0
-"""Seconds between two requests for outcomes."""
+"""Seconds between two requests for what is not known yet."""
+
+OUTCOMES_AT_ONCE = 1000
+"""Markets whose outcomes are asked for together, in some ten requests: a basic account may make 20 a second."""
+
+NEXT_OUTCOMES = 2.0
+"""Seconds until the outcomes of the next markets are asked for."""
+
+ASK_AGAIN = 3600.0
+"""Seconds after which an outcome that the upstream did not know is asked for again."""
 
 ASKED_AT_ONCE = 10
 """Markets whose settlements are asked for again in one request each."""
-
-NAMED = 5
-"""Markets that the log and the health report name."""
-
-_NOTHING, _NO_FACTS = MarketFigures(), Derived()
 
 
 class Upstream(Protocol):
@@ -45,16 +49,6 @@ class Upstream(Protocol):
 
     async def settlements_of(self, ticker: str, subaccount: int) -> Sequence[Settlement]:
         """The settlements of one market as they are listed now."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A difference as it was first seen, in a reading of `as_of` (ms)."""
-
-    derived: Derived
-    reported: MarketFigures
-    amount: Decimal
-    as_of: int
 
 
 class Verifier:
@@ -85,15 +79,13 @@ class Verifier:
         self._monotonic = monotonic
         self._outcomes: dict[str, Decimal] = {}
         self._ask_after = float("-inf")
-        self._derived: dict[MarketKey, Derived] = {}
-        self._reported: dict[MarketKey, MarketFigures] = {}
+        self._asked: dict[str, float] = {}
+        """When the outcome of a market was asked for, by the monotonic clock."""
         self._reported_to = 0
-        self._unsettled: set[MarketKey] = set()
         self._closed: object = None
         self._stale: set[str] | None = None
-        self._suspects: dict[MarketKey, _Suspect] = {}
-        self._wrong: dict[MarketKey, Decimal] = {}
-        self._incomplete: set[MarketKey] = set()
+        self._differences = Differences()
+        self._had_incomplete = False
         self._realized: bool | None = None
         self._failed = False
 
@@ -101,19 +93,19 @@ class Verifier:
     def verified(self) -> Verified:
         """The result as of the last reading; its gap is rounded to cents."""
         equity, gap = self._equity()
-        return Verified(self._realized, equity, cents(max(abs(gap), sum(self._wrong.values(), ZERO))))
+        return Verified(self._realized, equity, cents(max(abs(gap), sum(self._differences.wrong.values(), ZERO))))
 
     @property
     def state(self) -> Literal["unknown", "verified", "different"]:
-        if self._wrong:
+        if self._differences.wrong:
             return "different"
         return "unknown" if self._realized is None else "verified"
 
     def problem(self) -> str | None:
         """Which markets differ and by how much, in a sentence; None if none does."""
-        if not self._wrong:
+        if not self._differences.wrong:
             return None
-        return f"fills and settlements do not give the reported figures of {_named(self._wrong)}"
+        return f"fills and settlements do not give the reported figures of {named(self._differences.wrong)}"
 
     async def on_recorded(self, kind: str, names: Sequence[str]) -> None:
         """Facts of these markets are new: they are derived again at the next reading."""
@@ -130,7 +122,9 @@ class Verifier:
             return
         try:
             touched = await self._derive() | await self._report(portfolio)
-            await asyncio.to_thread(self._judge, touched | self._suspects.keys(), account.as_of, fetched_at)
+            await asyncio.to_thread(
+                self._differences.judge, touched, self._in_scope(), as_of=account.as_of, fetched_at=fetched_at
+            )
             await self._learn_outcomes(account.as_of)
         except StoreError as error:
             if not self._failed:
@@ -153,7 +147,7 @@ class Verifier:
                 fills = await self._trades.fills_of(batch)
                 settlements = await self._trades.settlements_of(batch)
                 derived = await asyncio.to_thread(_derived, fills, settlements, self._outcomes)
-                self._derived.update(derived)
+                self._differences.derived.update(derived)
                 touched |= derived.keys()
                 waiting.difference_update(batch)
         finally:
@@ -165,23 +159,36 @@ class Verifier:
 
         What is learned is derived again at the next reading.
         """
-        unseen = {key[0] for key in self._wrong if self._is_paid_out_unseen(key)}
-        paid = [key for key in self._wrong if self._derived.get(key, _NO_FACTS).is_paid][:ASKED_AT_ONCE]
-        if self._upstream is None or not (unseen or paid) or self._monotonic() < self._ask_after:
+        now = self._monotonic()
+        if self._upstream is None or now < self._ask_after:
             return
-        self._ask_after = self._monotonic() + ASK_EVERY
+        unknown = await asyncio.to_thread(self._to_ask, now)
+        unseen = unknown[:OUTCOMES_AT_ONCE]
+        paid = [key for key in self._differences.wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
+        if not (unseen or paid):
+            return
+        self._ask_after = now + (NEXT_OUTCOMES if len(unknown) > len(unseen) else ASK_EVERY)
         try:
             found = await self._upstream.outcomes(unseen) if unseen else {}
             listed = [one for key in paid for one in await self._upstream.settlements_of(*key)]
         except FetchError as error:
+            self._ask_after = now + ASK_EVERY
             logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen) + len(paid), error)
             return
+        self._asked.update(dict.fromkeys(unseen, now))
         corrected = await self._trades.correct(listed, as_of) if listed else []
         if found:
             await self._trades.add_outcomes(found)
             self._outcomes.update(found)
         if self._stale is not None:
             self._stale.update(found, corrected)
+
+    def _to_ask(self, now: float) -> list[str]:
+        """The markets whose outcome is unknown and was not asked for lately."""
+        never = float("-inf")
+        return sorted(
+            {ticker for ticker, _ in self._differences.unseen if now >= self._asked.get(ticker, never) + ASK_AGAIN}
+        )
 
     async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
         """Take over what is reported; returns the markets that have changed."""
@@ -194,66 +201,33 @@ class Verifier:
     def _take(self, portfolio: KalshiPortfolio, rows: Sequence[tuple[MarketKey, MarketFigures, int]]) -> set[MarketKey]:
         found = {key: figures for key, figures, _at in rows}
         self._reported_to = max((at for *_, at in rows), default=self._reported_to)
-        self._unsettled = {p.key for p in portfolio.positions if not p.settled}
         for p in portfolio.positions:
             found[p.key] = MarketFigures(p.realized_pnl, p.fees, p.quantity, p.cost)
-        changed = {key: one for key, one in found.items() if self._reported.get(key, _NOTHING) != one}
-        self._reported.update(changed)
-        return set(changed)
-
-    def _judge(self, keys: Iterable[MarketKey], as_of: int, fetched_at: int) -> None:
-        """Compare these markets; a difference that was the same before the facts were fetched again is one."""
-        for key in keys:
-            derived, reported = self._derived.get(key, _NO_FACTS), self._reported.get(key, _NOTHING)
-            amount = difference(derived, reported) if self._counts(key) else ZERO
-            if not amount:
-                for held in (self._suspects, self._wrong):
-                    held.pop(key, None)
-                self._incomplete.discard(key)
-                continue
-            seen = self._suspects.get(key)
-            if seen is None or (seen.derived, seen.reported) != (derived, reported):
-                self._suspects[key] = _Suspect(derived, reported, amount, as_of)
-            elif as_of > seen.as_of and fetched_at > seen.as_of:
-                self._wrong[key] = amount
-
-    def _counts(self, key: MarketKey) -> bool:
-        return key[1] in self._in_scope()
+        return self._differences.take(found, {p.key for p in portfolio.positions if not p.settled})
 
     def _conclude(self) -> None:
         """The verdict over all markets."""
-        # Where a market has no fill at all, the upstream no longer has old ones, and every other may lack some too.
-        had_incomplete = bool(self._incomplete)
-        truncated = any(not self._derived.get(key, _NO_FACTS).has_fills for key in self._wrong)
-        for key in [key for key in self._wrong if truncated or self._is_paid_out_unseen(key)]:
-            self._incomplete.add(key)
-            del self._wrong[key]
-        before, new = self._realized, self._suspects.keys() - self._wrong.keys() - self._incomplete
-        if self._wrong:
+        before, incomplete = self._realized, self._differences.has_incomplete
+        if self._differences.wrong:
             self._realized = False
-        elif self._incomplete:
+        elif incomplete:
             self._realized = None
-        elif not new:
+        elif not self._differences.suspects:
             self._realized = True
-        if new:
+        if self._differences.suspects:
             self._fetch_soon()
-        if self._realized is not before or bool(self._incomplete) is not had_incomplete:
+        if self._realized is not before or incomplete is not self._had_incomplete:
             self._log(before)
-
-    def _is_paid_out_unseen(self, key: MarketKey) -> bool:
-        """Whether nothing is held any more, and no settlement tells what was paid: archived ones are in no list."""
-        derived, reported = self._derived.get(key, _NO_FACTS), self._reported.get(key, _NOTHING)
-        held = derived.has_fills and derived.quantity != 0
-        return held and reported.quantity == 0 and not derived.is_paid and key not in self._unsettled
+        self._had_incomplete = incomplete
 
     def _log(self, before: bool | None) -> None:
         if self._realized is False:
             logger.warning("The account is not verified: {}", self.problem())
         elif before is False:
             logger.info("Fills and settlements give the reported figures of all markets again")
-        elif self._incomplete:
-            amounts = {key: self._suspects[key].amount for key in self._incomplete}
-            logger.info("Realized P&L cannot be verified: fills are missing of {}", _named(amounts))
+        elif incomplete := self._differences.incomplete:
+            missing = "fills" if self._differences.lacks_fills else "outcomes"
+            logger.info("Realized P&L cannot be verified: {} are missing of {}", missing, named(incomplete))
 
 
 def _derived(
@@ -265,13 +239,3 @@ def _derived(
     for paid in settlements:
         facts[paid.ticker, paid.subaccount][1].append(paid)
     return {key: derive(*both, outcomes.get(key[0])) for key, both in facts.items()}
-
-
-def _named(amounts: dict[MarketKey, Decimal]) -> str:
-    largest = sorted(amounts.items(), key=lambda item: (-item[1], item[0]))
-    named = [
-        f"{ticker}{f' (subaccount {number})' if number else ''} by {amount:.2f} USD"
-        for (ticker, number), amount in largest[:NAMED]
-    ]
-    more = f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""
-    return ", ".join(named) + more

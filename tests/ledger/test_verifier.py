@@ -18,7 +18,7 @@ from loguru import logger
 
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.snapshot import Verified
-from pnl_backend.ledger import trade_import
+from pnl_backend.ledger import trade_import, verifier
 from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
@@ -236,6 +236,32 @@ async def test_markets_whose_settlement_was_archived_are_verified_by_their_outco
     async with open_run(simulator) as run:
         assert right(await run.look(2)), "known after a restart"
         assert simulator.requests["kalshi"]["/historical/markets"] == asked
+
+
+async def test_outcomes_are_asked_for_in_batches_and_each_is_kept(
+    open_run: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier, "OUTCOMES_AT_ONCE", 2)
+    held = [p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount]
+    active = [one for one in held if simulator.world.exchange.markets[one].status == "active"][:5]
+    for ticker in active:
+        simulator.kalshi.determine(ticker, "yes")
+        simulator.kalshi.settle(ticker)
+    assert simulator.kalshi.archive()
+    async with open_run(simulator) as run:
+        await run.look(3)
+        known = len(await run.store.facts.trades.outcomes())
+        assert 0 < known < len(active)
+        simulator.set_fault("kalshi", Fault.status(429, path="/historical/markets", times=1))
+        await run.look()
+        assert len(await run.store.facts.trades.outcomes()) == known, "one batch failed, the one before is kept"
+        found = run.verifier.verified
+        for _ in range(20):
+            found = await run.look()
+            if found.realized:
+                break
+        assert right(found), run.verifier.problem()
+        assert len(await run.store.facts.trades.outcomes()) >= len(active)
 
 
 async def test_an_outcome_that_is_corrected_is_a_correction_and_no_difference(
