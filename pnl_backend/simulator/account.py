@@ -191,12 +191,11 @@ class Account:
         return sorted(gone)
 
     def net_deposits(self) -> Decimal:
-        """USD in minus USD out, applied transfers alone; a fee is taken from the account too."""
+        """USD in minus USD out, of applied transfers: a deposit arrives whole, a withdrawal costs its fee besides."""
         total = 0
         for row in self.transfers:
             if row.status == "applied":
-                sign = 1 if row.kind == "deposit" else -1
-                total += sign * row.amount_cents - row.fee_cents
+                total += row.amount_cents if row.kind == "deposit" else -row.amount_cents - row.fee_cents
         return Decimal(total) / 100
 
     def balance(self, subaccount: int = 0) -> Decimal:

@@ -284,7 +284,7 @@ async def test_a_deposit_counts_from_applied_to_returned_and_its_states_are_kept
     await office.look()
     before = net_deposits(await facts.transfers())
     for status, counted in (("pending", 0), ("applied", 500), ("returned", 0)):
-        simulator.kalshi.put_transfer("deposit", "d-9", 50_000, status=status)  # type: ignore[arg-type]
+        simulator.kalshi.put_transfer("deposit", "d-9", 50_000, fee_cents=200, status=status)  # type: ignore[arg-type]
         await office.look(60)
         assert net_deposits(await facts.transfers()) == before + counted
         assert office.published[-1] == pytest.approx(0, abs=0.01)
