@@ -254,7 +254,7 @@ async def test_a_near_name_is_named_beside_what_is_missing_without_it(tmp_path):
 
 @pytest.mark.parametrize("field", sorted(account_fields()))
 async def test_any_name_of_a_source_keeps_the_demo_from_starting_by_itself(tmp_path, field):
-    value = "http://127.0.0.1:9" if field.endswith("_url") else "given"
+    value = "http://127.0.0.1:9" if field.endswith("_url") else "3" if field == "kalshi_subaccounts" else "given"
     if field == "kalshi_ws_url":
         value = "ws://127.0.0.1:9"
     if field == "kalshi_private_key_path":
