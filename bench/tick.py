@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,29 +118,32 @@ async def reading_cost(simulator: Simulator, given: Any) -> float:
         client = UpstreamClient(session, timeout=30)
         signer = Signer.from_pem(given.kalshi_key_id, given.kalshi_private_key_pem)
         fetcher = KalshiFetcher(client, base_url=simulator.kalshi_url, signer=signer)
-        answers: list[str] = []
+        answers: dict[object, str] = {}
         read = client.get_json
 
         async def keep(*args: Any, **kwargs: Any) -> Any:
             answer = await read(*args, **kwargs)
-            answers.append(json.dumps(answer, default=float))
+            answers[asked(*args, **kwargs)] = json.dumps(answer, default=float)
             return answer
 
         client.get_json = keep  # type: ignore[method-assign]  # records the answers, which `again` returns
         await fetcher.fetch()
-        replay = iter(())
 
-        async def again(*_: Any, **__: Any) -> Any:
-            return parse_json(next(replay))
+        async def again(*args: Any, **kwargs: Any) -> Any:
+            return parse_json(answers[asked(*args, **kwargs)])
 
         client.get_json = again  # type: ignore[method-assign]  # returns the recorded answers
         costs = []
         for _ in range(10):
-            replay = iter(answers)
             began = time.process_time()
             await fetcher.fetch()
             costs.append(1000 * (time.process_time() - began))
     return statistics.median(costs)
+
+
+def asked(_upstream: object, url: str, *, params: Iterable[tuple[str, str]] = (), **_: object) -> object:
+    """A request, but for the time from which settlements are wanted."""
+    return url, tuple(pair for pair in params if pair[0] != "min_ts")
 
 
 async def start_cost() -> float:
