@@ -6,6 +6,7 @@ confirmed when a later reading shows the same one and the facts were fetched in 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -119,10 +120,11 @@ class Differences:
 
 def named(amounts: Mapping[MarketKey, Decimal]) -> str:
     """The largest few by name and amount, and how many more there are."""
-    largest = sorted(amounts.items(), key=lambda item: (-item[1], item[0]))
+    # Not sorted: there may be 10,000, and this runs in the event loop.
+    largest = heapq.nsmallest(NAMED, amounts.items(), key=lambda item: (-item[1], item[0]))
     named = [
         f"{ticker}{f' (subaccount {number})' if number else ''} by {amount:.2f} USD"
-        for (ticker, number), amount in largest[:NAMED]
+        for (ticker, number), amount in largest
     ]
-    more = f" and {len(largest) - NAMED} more" if len(largest) > NAMED else ""
+    more = f" and {len(amounts) - NAMED} more" if len(amounts) > NAMED else ""
     return ", ".join(named) + more
