@@ -81,7 +81,11 @@ async def test_the_bare_ledger_of_a_period(tmp_path, simulator, period):
     server = ServerProcess(tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()))
     await server.start()
     try:
-        answer = await server.get(f"/api/pnl/current?period={period}")
+        # The first tick waits for no source longer than half an interval: until all are live, deals may be missing.
+        answer = await server.until(
+            f"/api/pnl/current?period={period}",
+            lambda a: all(s["status"] == "live" for s in a["data"]["sources"].values()),
+        )
         holds(answer, answer["data"])
     finally:
         await server.close()
