@@ -331,3 +331,10 @@ async def test_an_old_ledger_with_two_accounts_counts_the_present_one_alone(old_
         ((aside,),) = server.rows("SELECT count(*) FROM set_aside WHERE kind = ?", table)
         assert (count, aside) == (ours[table], foreign[table]), table
     assert server.rows(f"{stored} WHERE seq <= ?", history[-1][0]) == history
+    first, last = history[0][1], history[-1][1]
+    path = f"/api/pnl/history?from={first}&to={last}&resolution=1h"
+    answer = await server.until(path, lambda answer: answer["data"]["restatements"])
+    assert [one["source"] for one in answer["data"]["restatements"]] == ["kalshi"]
+    rows = [row for row in answer["data"]["data"] if not row.get("imported")]
+    assert rows
+    assert all(row["restated"] for row in rows)
