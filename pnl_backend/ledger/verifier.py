@@ -78,7 +78,7 @@ class Verifier:
         self._upstream = upstream
         self._monotonic = monotonic
         self._outcomes: dict[str, Decimal] = {}
-        self._ask_after = float("-inf")
+        self._ask_after = self._read_again_after = float("-inf")
         self._asked: dict[str, float] = {}
         """When the outcome of a market was asked for, by the monotonic clock."""
         self._reported_to = 0
@@ -160,19 +160,24 @@ class Verifier:
         What is learned is derived again at the next reading.
         """
         now = self._monotonic()
-        if self._upstream is None or now < self._ask_after:
+        if self._upstream is None:
             return
-        unknown = await asyncio.to_thread(self._to_ask, now)
+        unknown = await asyncio.to_thread(self._to_ask, now) if now >= self._ask_after else []
         unseen = unknown[:OUTCOMES_AT_ONCE]
-        paid = [key for key in self._differences.wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
+        paid: list[MarketKey] = []
+        if now >= self._read_again_after:
+            paid = [key for key in self._differences.wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
         if not (unseen or paid):
             return
-        self._ask_after = now + (NEXT_OUTCOMES if len(unknown) > len(unseen) else ASK_EVERY)
+        if unseen:
+            self._ask_after = now + (NEXT_OUTCOMES if len(unknown) > len(unseen) else ASK_EVERY)
+        if paid:
+            self._read_again_after = now + ASK_EVERY
         try:
             found = await self._upstream.outcomes(unseen) if unseen else {}
             listed = [one for key in paid for one in await self._upstream.settlements_of(*key)]
         except FetchError as error:
-            self._ask_after = now + ASK_EVERY
+            self._ask_after = self._read_again_after = now + ASK_EVERY
             logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen) + len(paid), error)
             return
         self._asked.update(dict.fromkeys(unseen, now))
