@@ -28,6 +28,9 @@ MARKETS_AT_ONCE = 100
 ASK_EVERY = 60.0
 """Seconds between two requests for what is not known yet."""
 
+READ_AGAIN_EVERY = 5.0
+"""Seconds between two looks at whether the markets that differ were corrected."""
+
 OUTCOMES_AT_ONCE = 1000
 """Markets whose outcomes are asked for together, in some ten requests: a basic account may make 20 a second."""
 
@@ -165,16 +168,19 @@ class Verifier:
         unknown = await asyncio.to_thread(self._to_ask, now) if now >= self._ask_after else []
         unseen = unknown[:OUTCOMES_AT_ONCE]
         paid: list[MarketKey] = []
+        known: list[str] = []
         if now >= self._read_again_after:
-            paid = [key for key in self._differences.wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
-        if not (unseen or paid):
+            wrong = self._differences.wrong
+            paid = [key for key in wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
+            known = [ticker for ticker, _ in wrong if ticker in self._outcomes][:ASKED_AT_ONCE]  # corrected perhaps
+        if not (unseen or paid or known):
             return
         if unseen:
             self._ask_after = now + (NEXT_OUTCOMES if len(unknown) > len(unseen) else ASK_EVERY)
-        if paid:
-            self._read_again_after = now + ASK_EVERY
+        if paid or known:
+            self._read_again_after = now + READ_AGAIN_EVERY
         try:
-            found = await self._upstream.outcomes(unseen) if unseen else {}
+            found = await self._upstream.outcomes({*unseen, *known}) if unseen or known else {}
             listed = [one for key in paid for one in await self._upstream.settlements_of(*key)]
         except FetchError as error:
             self._ask_after = self._read_again_after = now + ASK_EVERY
