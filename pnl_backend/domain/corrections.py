@@ -18,7 +18,7 @@ class Correction:
     """One amount in USD before and after, noted at `at` (ms); None where there was, or is no longer, such a fact.
 
     `ref` names the fact: a deal's id, a transfer's key (of what it changed the balance by), a settlement's key
-    (of its revenue), or a cost's day, model,
+    (of its revenue), the ticker of an archived market (of what a YES contract was worth), or a cost's day, model,
     workspace and API key, joined by slashes (`-`: none).
     """
 

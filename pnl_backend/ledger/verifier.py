@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal
 
 from loguru import logger
 
@@ -20,38 +20,12 @@ from pnl_backend.domain.money import ZERO, cents
 from pnl_backend.domain.readings import KalshiPortfolio, MarketKey, Reading
 from pnl_backend.domain.snapshot import Verified
 from pnl_backend.domain.verification import Derived, MarketFigures, derive
-from pnl_backend.errors import FetchError, StoreError
+from pnl_backend.errors import StoreError
+from pnl_backend.ledger.inquiries import Inquiries, Upstream
 from pnl_backend.ledger.market_differences import Differences, named
 from pnl_backend.ledger.sqlite.trades import Trades
 
 MARKETS_AT_ONCE = 100
-ASK_EVERY = 60.0
-"""Seconds between two requests for what is not known yet."""
-
-READ_AGAIN_EVERY = 5.0
-"""Seconds between two looks at whether the markets that differ were corrected."""
-
-OUTCOMES_AT_ONCE = 1000
-"""Markets whose outcomes are asked for together, in some ten requests: a basic account may make 20 a second."""
-
-NEXT_OUTCOMES = 2.0
-"""Seconds until the outcomes of the next markets are asked for."""
-
-ASK_AGAIN = 3600.0
-"""Seconds after which an outcome that the upstream did not know is asked for again."""
-
-ASKED_AT_ONCE = 10
-"""Markets whose settlements are asked for again in one request each."""
-
-
-class Upstream(Protocol):
-    """What is asked for again; both methods raise FetchError."""
-
-    async def outcomes(self, tickers: Collection[str]) -> Mapping[str, Decimal]:
-        """What a YES contract was worth, in USD, of those of the markets that have been settled."""
-
-    async def settlements_of(self, ticker: str, subaccount: int) -> Sequence[Settlement]:
-        """The settlements of one market as they are listed now."""
 
 
 class Verifier:
@@ -78,12 +52,7 @@ class Verifier:
         self._equity = equity
         self._fetch_soon = fetch_soon
         self._in_scope = in_scope
-        self._upstream = upstream
-        self._monotonic = monotonic
-        self._outcomes: dict[str, Decimal] = {}
-        self._ask_after = self._read_again_after = float("-inf")
-        self._asked: dict[str, float] = {}
-        """When the outcome of a market was asked for, by the monotonic clock."""
+        self._inquiries = None if upstream is None else Inquiries(trades, upstream, monotonic=monotonic)
         self._reported_to = 0
         self._closed: object = None
         self._stale: set[str] | None = None
@@ -100,7 +69,7 @@ class Verifier:
 
     @property
     def state(self) -> Literal["unknown", "verified", "different"]:
-        if self._differences.wrong:
+        if self._realized is False:
             return "different"
         return "unknown" if self._realized is None else "verified"
 
@@ -128,7 +97,7 @@ class Verifier:
             await asyncio.to_thread(
                 self._differences.judge, touched, self._in_scope(), as_of=account.as_of, fetched_at=fetched_at
             )
-            await self._learn_outcomes(account.as_of)
+            await self._inquire(account.as_of)
         except StoreError as error:
             if not self._failed:
                 logger.warning("The account cannot be verified while the ledger cannot be read: {}", error)
@@ -139,8 +108,9 @@ class Verifier:
 
     async def _derive(self) -> set[MarketKey]:
         """Derive the markets of which there are new facts, all of them the first time; returns those."""
-        if self._stale is None:
-            self._outcomes = await self._trades.outcomes()
+        if self._stale is None and self._inquiries is not None:
+            await self._inquiries.load()
+        outcomes = {} if self._inquiries is None else self._inquiries.outcomes
         stale = await self._trades.tickers() if self._stale is None else sorted(self._stale)
         waiting, self._stale = set(stale), set()
         touched: set[MarketKey] = set()
@@ -149,7 +119,7 @@ class Verifier:
                 batch = stale[start : start + MARKETS_AT_ONCE]
                 fills = await self._trades.fills_of(batch)
                 settlements = await self._trades.settlements_of(batch)
-                derived = await asyncio.to_thread(_derived, fills, settlements, self._outcomes)
+                derived = await asyncio.to_thread(_derived, fills, settlements, outcomes)
                 self._differences.derived.update(derived)
                 touched |= derived.keys()
                 waiting.difference_update(batch)
@@ -157,49 +127,10 @@ class Verifier:
             self._stale |= waiting
         return touched
 
-    async def _learn_outcomes(self, as_of: int) -> None:
-        """Ask for the outcomes of markets that were paid out unseen, and whether settlements were corrected.
-
-        What is learned is derived again at the next reading.
-        """
-        now = self._monotonic()
-        if self._upstream is None:
-            return
-        unknown = await asyncio.to_thread(self._to_ask, now) if now >= self._ask_after else []
-        unseen = unknown[:OUTCOMES_AT_ONCE]
-        paid: list[MarketKey] = []
-        known: list[str] = []
-        if now >= self._read_again_after:
-            wrong = self._differences.wrong
-            paid = [key for key in wrong if self._differences.is_paid(key)][:ASKED_AT_ONCE]
-            known = [ticker for ticker, _ in wrong if ticker in self._outcomes][:ASKED_AT_ONCE]  # corrected perhaps
-        if not (unseen or paid or known):
-            return
-        if unseen:
-            self._ask_after = now + (NEXT_OUTCOMES if len(unknown) > len(unseen) else ASK_EVERY)
-        if paid or known:
-            self._read_again_after = now + READ_AGAIN_EVERY
-        try:
-            found = await self._upstream.outcomes({*unseen, *known}) if unseen or known else {}
-            listed = [one for key in paid for one in await self._upstream.settlements_of(*key)]
-        except FetchError as error:
-            self._ask_after = self._read_again_after = now + ASK_EVERY
-            logger.warning("The outcomes of {} settled markets could not be read: {}", len(unseen) + len(paid), error)
-            return
-        self._asked.update(dict.fromkeys(unseen, now))
-        corrected = await self._trades.correct(listed, as_of) if listed else []
-        if found:
-            await self._trades.add_outcomes(found)
-            self._outcomes.update(found)
-        if self._stale is not None:
-            self._stale.update(found, corrected)
-
-    def _to_ask(self, now: float) -> list[str]:
-        """The markets whose outcome is unknown and was not asked for lately."""
-        never = float("-inf")
-        return sorted(
-            {ticker for ticker, _ in self._differences.unseen if now >= self._asked.get(ticker, never) + ASK_AGAIN}
-        )
+    async def _inquire(self, as_of: int) -> None:
+        """Ask the upstream about what differs; what is learned is derived again at the next reading."""
+        if self._inquiries is not None and self._stale is not None:
+            self._stale |= await self._inquiries.ask(self._differences, as_of)
 
     async def _report(self, portfolio: KalshiPortfolio) -> set[MarketKey]:
         """Take over what is reported; returns the markets that have changed."""

@@ -18,7 +18,7 @@ from loguru import logger
 
 from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.snapshot import Verified
-from pnl_backend.ledger import trade_import, verifier
+from pnl_backend.ledger import inquiries, trade_import
 from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
@@ -70,7 +70,7 @@ class Run:
     async def look(self, times: int = 1, *, imports: bool = True) -> Verified:
         """Without `imports` nothing is read again that would put a row right which a test has changed."""
         if not imports:
-            self.verifier._upstream = None
+            self.verifier._inquiries = None
         for _ in range(times):
             self.now += 61.0
             if imports:
@@ -229,7 +229,7 @@ async def test_markets_whose_settlement_was_archived_are_verified_by_their_outco
         simulator.set_fault("kalshi", Fault.status(500, path="/historical/markets"))
         found = await run.look(4)
         assert (found.realized, run.verifier.problem()) == (None, None)
-        assert [line for line in lines if "settled markets could not be read" in line]
+        assert [line for line in lines if "Settled markets that differ could not be read again" in line]
         simulator.clear_faults()
         assert right(await run.look(4)), run.verifier.problem()
         asked = simulator.requests["kalshi"]["/historical/markets"]
@@ -241,7 +241,7 @@ async def test_markets_whose_settlement_was_archived_are_verified_by_their_outco
 async def test_outcomes_are_asked_for_in_batches_and_each_is_kept(
     open_run: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "OUTCOMES_AT_ONCE", 2)
+    monkeypatch.setattr(inquiries, "OUTCOMES_AT_ONCE", 2)
     held = [p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount]
     active = [one for one in held if simulator.world.exchange.markets[one].status == "active"][:5]
     for ticker in active:
@@ -284,6 +284,27 @@ async def test_an_outcome_that_is_corrected_is_a_correction_and_no_difference(
         (noted,) = await run.store.facts.corrections()
         assert (noted.kind, noted.ref) == ("settlement", before.key)
         assert (noted.before, noted.after) == (before.revenue, after.revenue)
+
+
+async def test_the_outcome_of_an_archived_market_that_is_corrected_is_a_correction_and_no_difference(
+    open_run: Any, simulator: Simulator
+) -> None:
+    ticker = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    simulator.kalshi.determine(ticker, "yes")
+    simulator.kalshi.settle(ticker)
+    assert simulator.kalshi.archive()
+    async with open_run(simulator) as run:
+        assert right(await run.look(4)), run.verifier.problem()
+        assert (await run.store.facts.trades.outcomes())[ticker] == 1
+        simulator.kalshi.revise(ticker, "no")
+        run.fetcher.importer.request()
+        found = run.verifier.verified
+        for _ in range(8):
+            found = await run.look()
+        assert right(found), run.verifier.problem()
+        assert (await run.store.facts.trades.outcomes())[ticker] == 0
+        (noted,) = await run.store.facts.corrections()
+        assert (noted.kind, noted.ref, noted.before, noted.after) == ("settlement", ticker, 1, 0)
 
 
 @pytest.mark.parametrize("subaccounts", [(0,), (0, 4), None])

@@ -66,11 +66,18 @@ class Trades:
         """What a YES contract was worth in the end, by market, as far as it had to be asked for."""
         return {ticker: Decimal(value) for ticker, value in await self._database.read("SELECT * FROM outcomes")}
 
-    async def add_outcomes(self, outcomes: Mapping[str, Decimal]) -> None:
-        """Store the outcomes of markets."""
-        rows = [(ticker, exact(value)) for ticker, value in outcomes.items()]
-        sql = "INSERT OR REPLACE INTO outcomes VALUES (?, ?)"
-        await self._database.write(lambda connection: connection.executemany(sql, rows))
+    async def add_outcomes(self, outcomes: Mapping[str, Decimal], noted_at: int) -> None:
+        """Store the outcomes of markets; one that replaces another is noted as a correction at `noted_at` (ms)."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for ticker, value in outcomes.items():
+                held = connection.execute("SELECT value FROM outcomes WHERE ticker = ?", (ticker,)).fetchone()
+                before = None if held is None else Decimal(held[0])
+                if before is not None and before != value:
+                    corrections.note(connection, [Correction("settlement", ticker, before, value, noted_at)])
+                connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", (ticker, exact(value)))
+
+        await self._database.write(work)
 
 
 def _of(table: str, tickers: Collection[str]) -> str:
