@@ -11,7 +11,7 @@
  * Prints one JSON line {"ev":"ready",...} when all N are ready, and one {"ev":"done",...} when
  * every connection has seen --broadcasts messages (or after --timeout seconds from ready). With --skip, one
  * {"ev":"warm",...} line comes when everybody has had the warm-up broadcasts.
- * Options: --skip K (leave the first K broadcasts out of the latencies: warm-up), --window (handshakes in flight), --path, --event, --sub, --apikey, --deflate (offer
+ * Options: --port P[,P...] (the connections are spread over several servers), --skip K (leave the first K broadcasts out of the latencies: warm-up), --window (handshakes in flight), --path, --event, --sub, --apikey, --deflate (offer
  * permessage-deflate like a browser; compressed frames are counted by order, not inflated).
  */
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@
 enum { ST_CONNECTING, ST_HTTP, ST_EIO_OPEN, ST_SIO_CONNECT, ST_SUBSCRIBING, ST_READY, ST_DEAD };
 typedef struct { int fd; int st; int skipped; uint32_t nmsg; uint32_t plen; uint32_t pcap; unsigned char *part; } Conn;
 
-static int port = 9000, n = 100, broadcasts = 20, skip = 0, window = 64, use_deflate = 0;
+static int ports[64] = {9000}, nports = 1, n = 100, broadcasts = 20, skip = 0, window = 64, use_deflate = 0;
 static double timeout_s = 60;
 static const char *path = "/socket.io/?EIO=4&transport=websocket", *event = "pnl_update",
                   *sub = "subscribe_pnl", *apikey = "k";
@@ -43,6 +43,7 @@ static uint64_t *first_at, *last_at, *sent_at, *cnt, *lat;
 static uint64_t nlat, nmsgs, nbytes, npings, ninitial;
 static char prefix[128]; static int prefix_len;
 
+static int port_of(const Conn *c) { return ports[(c - conns) % nports]; }
 static inline uint64_t now_ns(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1000000000ull + t.tv_nsec; }
 static void fail(Conn *c, const char *why) {
   if (c->st == ST_DEAD) return;
@@ -62,7 +63,7 @@ static void open_one(void) {
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd < 0) { perror("socket"); exit(1); }
   int one = 1; setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+  struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port_of(c)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
   c->st = ST_CONNECTING;
   struct epoll_event e = { .events = EPOLLOUT, .data.ptr = c };
   int r = connect(c->fd, (struct sockaddr *)&a, sizeof a);
@@ -137,7 +138,7 @@ static void on_event(Conn *c, uint32_t ev) {
     if (err) { errno = err; fail(c, "connect"); return; }
     char req[512]; int l = snprintf(req, sizeof req,
       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, port,
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, port_of(c),
       use_deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
     c->st = ST_HTTP;
     struct epoll_event e = { .events = EPOLLIN, .data.ptr = c }; epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e);
@@ -152,7 +153,8 @@ static double cpu_s(void) { struct rusage r; getrusage(RUSAGE_SELF, &r); return 
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
 #define OPT(s) (!strcmp(argv[i], s) && i + 1 < argc)
-    if (OPT("--port")) port = atoi(argv[++i]); else if (OPT("--n")) n = atoi(argv[++i]);
+    if (OPT("--port")) { nports = 0; for (char *p = strtok(argv[++i], ","); p && nports < 64; p = strtok(NULL, ",")) ports[nports++] = atoi(p); }
+    else if (OPT("--n")) n = atoi(argv[++i]);
     else if (OPT("--broadcasts")) broadcasts = atoi(argv[++i]); else if (OPT("--window")) window = atoi(argv[++i]);
     else if (OPT("--skip")) skip = atoi(argv[++i]);
     else if (OPT("--timeout")) timeout_s = atof(argv[++i]); else if (OPT("--path")) path = argv[++i];

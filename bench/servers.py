@@ -32,6 +32,7 @@ class Kind:
 PRODUCT = Kind("ours", (sys.executable, "-m", "bench.product"))
 ENGINE = Kind("engine alone", (sys.executable, "-m", "bench.fanout_harness"))
 NODE = Kind("Node", ("node", str(HERE / "node" / "server.js")))
+BUN = Kind("Bun", (str(HERE / "node" / "node_modules" / ".bin" / "bun"), str(HERE / "node" / "bun.js")))
 
 
 @dataclass
@@ -117,12 +118,12 @@ def _wait(port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
 
 
 def build() -> Path:
-    """The load client, compiled, and Node's packages at their locked versions."""
+    """The load client, compiled, and the packages of Node and Bun at their locked versions."""
     folder = HERE / "build"
     folder.mkdir(exist_ok=True)
     client = folder / "loadclient"
     subprocess.run(["gcc", "-O2", "-o", client, HERE / "loadclient.c"], check=True)
-    if not (HERE / "node" / "node_modules" / "socket.io").exists():
+    if not Path(BUN.command[0]).exists():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=HERE / "node", check=True)
     return client
 
@@ -131,6 +132,11 @@ def need(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise SystemExit(f"this measurement needs {', '.join(missing)}")
+
+
+def version(kind: Kind) -> str:
+    """Of the program that runs a server."""
+    return subprocess.run([kind.command[0], "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def take_sample(where: Path) -> Path:
