@@ -6,7 +6,7 @@ from typing import Protocol
 from loguru import logger
 
 from pnl_backend.engine.config import EngineConfig
-from pnl_backend.engine.limits import CLOSE_TIMEOUT
+from pnl_backend.engine.limits import CLOSE_TIMEOUT, EXCESS_TIMEOUT
 from pnl_backend.engine.net.process import descriptor_share
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines
@@ -42,6 +42,8 @@ class PendingConnections:
     """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
 
     Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
+    Beyond the cap of one address that is after a second, because thousands of clients behind one address that come back
+    at once all connect before the first of them has sent its head.
     """
 
     def __init__(self, shared: SharedState) -> None:
@@ -50,6 +52,8 @@ class PendingConnections:
         """Until aiohttp or the engine has the request."""
         self.lingering = Deadlines[PendingConnection](shared.timers, CLOSE_TIMEOUT, self.close)
         """Refused connections whose peer has not ended its half."""
+        self._excess = Deadlines[PendingConnection](shared.timers, EXCESS_TIMEOUT, self._excess_overdue)
+        """Those that came while their group of addresses was at its cap."""
         self._waiting: OrderedDict[PendingConnection, None] = OrderedDict()
         """Those whose head has not arrived, and the lingering ones."""
         self._by_group: dict[str, OrderedDict[PendingConnection, None]] = {}
@@ -87,12 +91,16 @@ class PendingConnections:
         if accepted.group is not None:
             same = self._by_group.setdefault(accepted.group, OrderedDict())
             same[accepted] = None
-            self._reduce(same, descriptor_share(self.config.max_unfinished_per_ip, part=4))
-        self._reduce(self._waiting, descriptor_share(self.config.max_unfinished, part=2))
+            if len(same) > self._group_cap():
+                self._excess.add(accepted)
+        cap = descriptor_share(self.config.max_unfinished, part=2)
+        while len(self._waiting) > cap:
+            self._displace(next(iter(self._waiting)))
 
     def received(self, accepted: PendingConnection) -> None:
         """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
         self._waiting.pop(accepted, None)
+        self._excess.discard(accepted)
         same = None if accepted.group is None else self._by_group.get(accepted.group)
         if accepted.group is not None and same is not None:
             same.pop(accepted, None)
@@ -122,6 +130,16 @@ class PendingConnections:
         self.shared.counters.head_timeouts += 1
         self.close(accepted)
 
+    def _excess_overdue(self, accepted: PendingConnection) -> None:
+        """The oldest of the group makes room, if the group is still beyond its cap."""
+        same = None if accepted.group is None else self._by_group.get(accepted.group)
+        while same and len(same) > self._group_cap():
+            if self._displace(next(iter(same))):
+                return
+
+    def _group_cap(self) -> int:
+        return descriptor_share(self.config.max_unfinished_per_ip, part=4)
+
     def make_room(self) -> bool:
         """Free a descriptor: the oldest connection without a head is closed, or else the one idle longest."""
         for connections in (self._waiting, self._idle):
@@ -143,10 +161,6 @@ class PendingConnections:
         for waiting in (self.unfinished, self.lingering):
             while (accepted := waiting.oldest()) is not None:
                 self.close(accepted)
-
-    def _reduce(self, connections: OrderedDict[PendingConnection, None], cap: int) -> None:
-        while len(connections) > cap:
-            self._displace(next(iter(connections)))
 
     def _displace(self, accepted: PendingConnection) -> bool:
         """Close a connection that waits, unless what it needs has arrived and was only not read yet."""
