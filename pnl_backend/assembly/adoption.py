@@ -10,7 +10,7 @@ from dataclasses import replace
 from pnl_backend.assembly.guards import Source
 from pnl_backend.domain.accounts import Account, Evidence
 from pnl_backend.errors import AccountChanged
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.protocol import Ledger
 from pnl_backend.sources.account import Recognise
 from pnl_backend.sources.source_type import Setup
 
@@ -34,7 +34,7 @@ class _Witness:
         raise _Answered
 
 
-async def adopt(store: Store, source: Source, setup: Setup, *, force: bool) -> str:
+async def adopt(store: Ledger, source: Source, setup: Setup, *, force: bool) -> str:
     """Have the ledger hold the account that answers now; returns what was done, in a sentence.
 
     AccountChanged if that account knows none of the ledger's facts; with `force` these facts are set aside then. The

@@ -17,9 +17,9 @@ from pnl_backend.domain.snapshot import Verified
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
 from pnl_backend.ledger.history_import import HistoryImport, Importer
+from pnl_backend.ledger.protocol import Ledger
 from pnl_backend.ledger.reconciler import Reconciler
-from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ledger.upkeep import Upkeep
 from pnl_backend.ledger.verifier import Verifier
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
@@ -33,7 +33,7 @@ class Books:
 
     def __init__(
         self,
-        store: Store,
+        store: Ledger,
         metrics: Metrics,
         account: Account | None,
         upkeep: Upkeep,
@@ -137,7 +137,7 @@ class Books:
 class _UnknownFacts:
     """Sets aside the ledger's facts of another account, once all lists of the account have been read."""
 
-    def __init__(self, store: Store, keeper: Bookkeeper) -> None:
+    def __init__(self, store: Ledger, keeper: Bookkeeper) -> None:
         self._store = store
         self._keeper = keeper
         self._done = False

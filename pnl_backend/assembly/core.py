@@ -31,8 +31,8 @@ from pnl_backend.cache.recent import Recent
 from pnl_backend.cache.tiered import TieredCache, open_cache
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.ledger.first_import import FirstImport
-from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ledger.protocol import Ledger
+from pnl_backend.ledger.upkeep import Upkeep
 from pnl_backend.ops.health import Part
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.settings.model import Settings
@@ -56,7 +56,7 @@ class Core:
     """The open parts that computing and storing need; transports read from them."""
 
     settings: Settings
-    store: Store
+    store: Ledger
     cache: TieredCache
     guards: Guards
     current: Current
@@ -126,7 +126,7 @@ def _aggregator(
     books: Books,
     guards: Guards,
     *,
-    store: Store,
+    store: Ledger,
     hub: Hub,
     watch: TickWatch,
 ) -> Aggregator:
@@ -149,7 +149,7 @@ def _aggregator(
 
 
 async def _guards(
-    stack: AsyncExitStack, settings: Settings, store: Store, cache: TieredCache, metrics: Metrics
+    stack: AsyncExitStack, settings: Settings, store: Ledger, cache: TieredCache, metrics: Metrics
 ) -> tuple[list[Source], Guards, Books]:
     since = settings.pnl_since or store.first_run
     if settings.demo_mode:
@@ -174,7 +174,7 @@ async def _guards(
     return sources, guards, Books(store, metrics, trades, _upkeep(settings, store), tolerance, importer=importer)
 
 
-def _upkeep(settings: Settings, store: Store) -> Upkeep:
+def _upkeep(settings: Settings, store: Ledger) -> Upkeep:
     return Upkeep(
         store,
         path=settings.database,

@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from pnl_backend.ledger.protocol import Ledger
+from pnl_backend.ledger.sql.identity import Origin
 from pnl_backend.ledger.sqlite import Store, integrity, maintenance
-from pnl_backend.ledger.sqlite.ledger_file import Origin, Synchronous
+from pnl_backend.ledger.sqlite.ledger_file import Synchronous
 from pnl_backend.ops.health import Part
 
 
 @asynccontextmanager
 async def opened_ledger(
     path: Path, *, backup_dir: Path | None, origin: Origin, synchronous: Synchronous, timezone: str
-) -> AsyncIterator[tuple[Store, Callable[[], Part]]]:
+) -> AsyncIterator[tuple[Ledger, Callable[[], Part]]]:
     """The open ledger, and what the health report says about its integrity; closed when the block ends."""
     backups = maintenance.backups(path, backup_dir) if backup_dir else []
     found = await asyncio.to_thread(integrity.inspect, path, backups=backups, now=time.time())

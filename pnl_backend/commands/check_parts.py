@@ -18,8 +18,8 @@ from pnl_backend.domain.accounts import Account
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ingest.account_check import AccountCheck
+from pnl_backend.ledger.sql.accounts import KnownAccounts
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.accounts import KnownAccounts
 from pnl_backend.ledger.sqlite.reading import accounts_of
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.settings.model import Settings

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from pnl_backend.commands.common import Progress, Subparsers, load_settings
+from pnl_backend.ledger.sql.identity import Origin
 from pnl_backend.ledger.sqlite import maintenance
-from pnl_backend.ledger.sqlite.ledger_file import Origin
 
 
 def add(subparsers: Subparsers) -> None:

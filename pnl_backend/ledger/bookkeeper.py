@@ -21,7 +21,7 @@ from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from pnl_backend.ledger.periodic_job import PeriodicJob
 from pnl_backend.ledger.reported_facts import ReportedFacts
-from pnl_backend.ledger.sqlite.facts import Facts
+from pnl_backend.ledger.sql.facts import Facts
 from pnl_backend.ledger.trade_import import History, TradeImport
 
 EVERY = 60.0

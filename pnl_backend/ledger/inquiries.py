@@ -17,7 +17,7 @@ from pnl_backend.domain.ledger_facts import Settlement
 from pnl_backend.domain.readings import MarketKey
 from pnl_backend.errors import FetchError
 from pnl_backend.ledger.market_differences import Differences
-from pnl_backend.ledger.sqlite.trades import Trades
+from pnl_backend.ledger.sql.trades import Trades
 
 ASK_EVERY = 60.0
 """Seconds until a request is repeated after a failure, and the longest pause between two looks for corrections."""

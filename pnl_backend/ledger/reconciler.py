@@ -20,7 +20,7 @@ from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Reading
 from pnl_backend.domain.reconciliation import Difference, Reconciliation, net_deposits, reconcile
 from pnl_backend.domain.times import iso
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite.facts import Facts
+from pnl_backend.ledger.sql.facts import Facts
 from pnl_backend.wire import operations
 
 HOUR = 3600.0

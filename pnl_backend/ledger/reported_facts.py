@@ -9,7 +9,7 @@ from typing import Any
 from loguru import logger
 
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, Deal, Reading, Revenue
-from pnl_backend.ledger.sqlite.facts import Facts
+from pnl_backend.ledger.sql.facts import Facts
 
 _DAY = timedelta(days=1)
 

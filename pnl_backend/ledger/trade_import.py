@@ -18,7 +18,7 @@ from loguru import logger
 from pnl_backend.domain.ledger_facts import DatedKind, FactList, FactPage, Fill, Settlement, Walk
 from pnl_backend.domain.readings import Progress
 from pnl_backend.domain.times import HOUR_MS, iso
-from pnl_backend.ledger.sqlite.facts import Facts
+from pnl_backend.ledger.sql.facts import Facts
 
 OVERLAP_MS = HOUR_MS
 """A list is read again for this time beyond what is known, because an upstream may publish a fact late."""

@@ -23,7 +23,7 @@ from pnl_backend.domain.verification import Derived, MarketFigures, derive
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.inquiries import Inquiries, Upstream
 from pnl_backend.ledger.market_differences import Differences, named
-from pnl_backend.ledger.sqlite.trades import Trades
+from pnl_backend.ledger.sql.trades import Trades
 
 MARKETS_AT_ONCE = 100
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from pnl_backend.domain.times import DAY_MS
-from pnl_backend.ledger.sqlite.history import MOST_ROWS
+from pnl_backend.ledger.sql.history import MOST_ROWS
 from tests.support.server import ServerProcess
 
 LONG_AGO = 1_600_000_000_000

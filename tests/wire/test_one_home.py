@@ -14,7 +14,6 @@ ELSEWHERE = {
     "engine/engineio/packets.py": "the handshake of Engine.IO",
     "engine/socketio/packets.py": "offsets and values of other applications: the engine knows no message of ours",
     "engine/feeds/event_stream.py": "the engine's own refusals",
-    "ledger/sqlite/snapshots.py": "names of sources as SQLite's json_each reads them",
     "ops/logging.py": "log lines",
     "ops/redaction.py": "how a secret looks inside JSON",
     "sources/body.py": "how bytes that are not UTF-8 look in an error",

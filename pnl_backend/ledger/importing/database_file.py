@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pnl_backend.errors import ImportFileError
+from pnl_backend.ledger.sql.connection import Progress
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID, NODE_TABLES
 from pnl_backend.ledger.sqlite.maintenance import CHECK_STEPS
-from pnl_backend.ledger.sqlite.migrations import VERSION, Progress
+from pnl_backend.ledger.sqlite.migrations import VERSION
 from pnl_backend.ledger.sqlite.problems import is_unreadable
 
 MAGIC = b"SQLite format 3\x00"

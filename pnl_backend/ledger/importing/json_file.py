@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pnl_backend.errors import ImportFileError
-from pnl_backend.ledger.sqlite.migrations import Progress
+from pnl_backend.ledger.sql.connection import Progress
 
 PIECE = 1 << 16
 LONGEST_VALUE = 1 << 22

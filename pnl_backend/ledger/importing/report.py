@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from pnl_backend.ledger.sqlite.imported import Added
+from pnl_backend.ledger.sql.imported import Added
 
 
 class Tally:

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from pnl_backend.domain.times import LAST_NAMED_DAY
-from pnl_backend.ledger.sqlite.imported import ImportedCost, ImportedDeal, ImportedSnapshot, ImportedTrade
+from pnl_backend.ledger.sql.imported import ImportedCost, ImportedDeal, ImportedSnapshot, ImportedTrade
 
 Raw = Mapping[str, Any]
 

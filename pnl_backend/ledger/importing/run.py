@@ -13,8 +13,9 @@ from pnl_backend.errors import ImportFileError
 from pnl_backend.ledger.importing import database_file, json_file
 from pnl_backend.ledger.importing.report import Tally
 from pnl_backend.ledger.importing.rows import RowError, cost_of, deal_of, snapshot_of, trade_of
-from pnl_backend.ledger.sqlite.imported import ImportedSnapshot, Imports, open_for_import
-from pnl_backend.ledger.sqlite.migrations import Progress
+from pnl_backend.ledger.sql.connection import Progress
+from pnl_backend.ledger.sql.imported import ImportedSnapshot, Imports
+from pnl_backend.ledger.sqlite.importing import open_for_import
 
 T = TypeVar("T")
 Kind = Literal["database", "json", "settings"]

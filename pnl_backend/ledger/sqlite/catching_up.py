@@ -5,14 +5,13 @@ In transactions of its own, each of which leaves the file consistent: killed at 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from pnl_backend.domain.times import DAY_MS, MINUTE_MS
-from pnl_backend.ledger.sqlite import marking, rollups
-from pnl_backend.ledger.sqlite.migrations import Progress
-from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup
+from pnl_backend.ledger.sql import business_days, rollups
+from pnl_backend.ledger.sql.connection import Connection, Progress
+from pnl_backend.ledger.sql.rollups import Calendar, Rollup
+from pnl_backend.ledger.sqlite import older_marks
 
 BATCH = 50_000
 """Snapshots a transaction while an older ledger is caught up."""
@@ -20,12 +19,11 @@ MARKED_AT_ONCE = 5000
 """Snapshots a transaction while those of an older ledger are marked: their payloads are read, 2 kB each."""
 
 
-def catch_up(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
+def catch_up(connection: Connection, calendar: Calendar, progress: Progress) -> None:
     """Bring the rollups of a file up to its snapshots and to the business time zone.
 
     In transactions of its own, each of which leaves the file consistent: killed at any point, it goes on there.
     """
-    marking.register(connection)
     meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     if "marked" in meta:
         if int(meta.get("rolled_up", 0)):  # what was rolled up so far was rolled up without marks
@@ -40,27 +38,26 @@ def catch_up(connection: sqlite3.Connection, calendar: Calendar, progress: Progr
         _count_again(connection, int(meta["recounted"]), calendar, progress)
     if "rolled_up" in meta:
         _roll_up(connection, int(meta["rolled_up"]), progress)
-    if meta.get("timezone") != calendar.zone.key:
-        _redo_days(connection, calendar, progress)
+    business_days.follow_zone(connection, calendar, progress)
 
 
-def _mark(connection: sqlite3.Connection, done: int, progress: Progress) -> None:
+def _mark(connection: Connection, done: int, progress: Progress) -> None:
     """Mark the snapshots of an older version; `done` is the last number that is marked."""
 
     def mark(after: int, upto: int) -> None:
-        marking.mark_older(connection, after, upto)
+        older_marks.mark_older(connection, after, upto)
         connection.execute("UPDATE meta SET value = ? WHERE key = 'marked'", (str(upto),))
 
     _in_batches(connection, done, MARKED_AT_ONCE, mark, lambda *how: progress("Marking older snapshots", *how))
     connection.execute("UPDATE meta SET (key, value) = ('recounted', '0') WHERE key = 'marked'")
 
 
-def _count_again(connection: sqlite3.Connection, done: int, calendar: Calendar, progress: Progress) -> None:
+def _count_again(connection: Connection, done: int, calendar: Calendar, progress: Progress) -> None:
     """Roll up again what was rolled up without marks; `done` is the last number that is looked at."""
     end = 1 << 62
 
     def count(after: int, upto: int) -> None:
-        rollups.recount(connection, marking.minutes_to_count_again(connection, after, upto), calendar, before=end)
+        rollups.recount(connection, older_marks.minutes_to_count_again(connection, after, upto), calendar, before=end)
         connection.execute("UPDATE meta SET value = ? WHERE key = 'recounted'", (str(upto),))
 
     _in_batches(connection, done, BATCH, count, lambda *how: progress("Rolling up what was marked", *how))
@@ -68,7 +65,7 @@ def _count_again(connection: sqlite3.Connection, done: int, calendar: Calendar, 
 
 
 def _in_batches(
-    connection: sqlite3.Connection,
+    connection: Connection,
     done: int,
     size: int,
     work: Callable[[int, int], None],
@@ -86,7 +83,7 @@ def _in_batches(
         progress(done, last)
 
 
-def _roll_up(connection: sqlite3.Connection, done: int, progress: Progress) -> None:
+def _roll_up(connection: Connection, done: int, progress: Progress) -> None:
     """Count in what was stored before there were rollups; `done` is the last sequence number that is counted."""
     calendar = Calendar(ZoneInfo("UTC"))
 
@@ -97,16 +94,3 @@ def _roll_up(connection: sqlite3.Connection, done: int, progress: Progress) -> N
 
     _in_batches(connection, done, BATCH, roll_up, lambda *how: progress("Rolling up older snapshots", *how))
     connection.execute("DELETE FROM meta WHERE key = 'rolled_up'")
-
-
-def _redo_days(connection: sqlite3.Connection, calendar: Calendar, progress: Progress) -> None:
-    """Gather the days again: the business time zone is a new one."""
-    minutes = connection.execute("SELECT * FROM rollups WHERE span = ? ORDER BY start", (MINUTE_MS,))
-    days = rollups.coarser(map(Rollup._make, minutes), [DAY_MS], calendar)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM rollups WHERE span = ?", (DAY_MS,))
-    connection.executemany(rollups.MERGE, days)
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('timezone', ?)", (calendar.zone.key,))
-    connection.execute("COMMIT")
-    if days:
-        progress(f"Gathering days of {calendar.zone.key}", len(days), len(days))

@@ -18,22 +18,18 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sql.connection import Connection, Progress, Shape, Work, nothing
+from pnl_backend.ledger.sql.identity import Identity, Origin
 from pnl_backend.ledger.sqlite import ledger_file
-from pnl_backend.ledger.sqlite.ledger_file import Identity, Origin, Synchronous
-from pnl_backend.ledger.sqlite.migrations import Progress
+from pnl_backend.ledger.sqlite.ledger_file import Synchronous
 from pnl_backend.ledger.sqlite.problems import describe, is_harmless
-from pnl_backend.ledger.sqlite.readers import Readers, Shape
+from pnl_backend.ledger.sqlite.readers import Readers
 from pnl_backend.ledger.sqlite.standby import Standby, may_pass
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
 CHECKPOINT_EVERY = 200
 """Transactions between two checkpoints: the log stays below a few MB, and no append waits for a long checkpoint."""
-
-
-def _nothing() -> None:
-    """Default of `stored`."""
 
 
 class Database:
@@ -55,9 +51,9 @@ class Database:
         clock: Callable[[], float],
         progress: Progress,
         continued: Callable[[], Identity | None],
-        opened: Callable[[sqlite3.Connection, Identity], None],
+        opened: Callable[[Connection, Identity], None],
         on_write: Callable[[StoreError | None], None],
-        on_standby: Callable[[sqlite3.Connection, Identity], None],
+        on_standby: Callable[[Connection, Identity], None],
     ) -> None:
         self._on_standby = on_standby
         self._standby: Standby | None = None
@@ -93,7 +89,7 @@ class Database:
             self._thread.shutdown()
             raise
 
-    async def write(self, work: Work[T], stored: Callable[[], None] = _nothing) -> T:
+    async def write(self, work: Work[T], stored: Callable[[], None] = nothing) -> T:
         """Run `work` in one transaction on the writer's thread; it is durable when this returns.
 
         `stored` runs on that thread after the commit. A cancelled caller waits until the transaction has ended.
@@ -110,7 +106,9 @@ class Database:
             self._thread.submit(self._checkpoint)
         return result
 
-    async def read(self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None) -> list[Any]:
+    async def read(
+        self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[Any] | None = None
+    ) -> list[Any]:
         """Rows of one query from a reader; StoreError when the file cannot be read."""
         return await self._readers.read(sql, parameters, shape=shape)
 

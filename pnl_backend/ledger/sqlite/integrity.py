@@ -16,6 +16,8 @@ from typing import Literal
 
 from loguru import logger
 
+from pnl_backend.ledger.sql.connection import Connection
+from pnl_backend.ledger.sql.numbering import put_meta
 from pnl_backend.ledger.sqlite import ledger_file
 
 CHECK_SECONDS = 3.0
@@ -126,9 +128,9 @@ def last_good(backups: Sequence[Path]) -> Path | None:
     return None
 
 
-def note(connection: sqlite3.Connection, problem: str) -> None:
+def note(connection: Connection, problem: str) -> None:
     """Have the next start rename this ledger, even if its own check ends before it reaches the damage."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_NOTE, problem))
+    put_meta(connection, _NOTE, problem)
 
 
 def _look_for_note(connection: sqlite3.Connection) -> None:

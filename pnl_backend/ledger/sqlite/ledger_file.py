@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from loguru import logger
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import marking
-from pnl_backend.ledger.sqlite.migrations import VERSION, Progress, migrate
-from pnl_backend.ledger.sqlite.numbering import last_taken
+from pnl_backend.ledger.sql.connection import Connection, Progress, transaction
+from pnl_backend.ledger.sql.identity import (
+    Identity,
+    Origin,
+    establish,
+    new_identity,
+    read_identity,
+    refuse_other_origin,
+)
+from pnl_backend.ledger.sqlite import functions
+from pnl_backend.ledger.sqlite.migrations import VERSION, migrate
 from pnl_backend.ledger.sqlite.problems import is_unreadable
 
-Origin = Literal["live", "demo"]
 Synchronous = Literal["FULL", "NORMAL"]
 
 BUSY_TIMEOUT_MS = 1000
@@ -39,17 +44,6 @@ NODE_TABLES = ("pnl_snapshots", "kalshi_trades", "anthropic_costs", "john_revenu
 """Tables of the Node server's database."""
 
 _NODE_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?, ?)"
-
-_EPOCH_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Identifies a ledger; `last_seq` is the last number that is taken, 0 if it is empty."""
-
-    epoch: str
-    last_seq: int
-    first_run: date
 
 
 def hold(path: Path) -> int:
@@ -153,7 +147,7 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sq
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")
-        marking.register(connection)
+        functions.register(connection)
     except BaseException:
         connection.close()
         raise
@@ -163,17 +157,12 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout_ms: int) -> sq
 
 
 @contextmanager
-def in_full(connection: sqlite3.Connection, synchronous: Synchronous) -> Iterator[None]:
+def in_full(connection: Connection, synchronous: Synchronous) -> Iterator[None]:
     """One transaction that survives a power cut, whatever `synchronous` the others use."""
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        with transaction(connection):
+            yield
     finally:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
 
@@ -212,25 +201,11 @@ def identify(
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     if connection.execute("PRAGMA user_version").fetchone() != (0,):
-        (held,) = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone() or (origin,)
-        if held != origin:
-            raise StoreError(f"{path} holds {held} figures, this server is {origin}: set DB_PATH to another file")
+        refuse_other_origin(connection, origin, str(path), "DB_PATH to another file")
     migrate(connection, progress)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        fresh = Identity(new_epoch(), 0, datetime.fromtimestamp(now, UTC).date()) if continued is None else continued
-        first = [("origin", origin), ("first_run", fresh.first_run.isoformat())]
-        connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", first)
-        if connection.execute("SELECT count(*) FROM epochs").fetchone() == (0,):
-            connection.execute("INSERT INTO epochs VALUES (?, ?)", (fresh.last_seq + 1, fresh.epoch))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    (first_run,) = connection.execute("SELECT value FROM meta WHERE key = 'first_run'").fetchone()
-    first_seq, epoch = connection.execute("SELECT * FROM epochs ORDER BY first_seq DESC LIMIT 1").fetchone()
-    return Identity(epoch, max(first_seq - 1, last_taken(connection)), date.fromisoformat(first_run))
+    with transaction(connection):
+        establish(connection, origin, new_identity(now) if continued is None else continued)
+    return read_identity(connection)
 
 
 def _which(path: str, least: int = 0) -> tuple[int, int] | None:
@@ -239,7 +214,3 @@ def _which(path: str, least: int = 0) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_size >= least else None
-
-
-def new_epoch() -> str:
-    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(8))

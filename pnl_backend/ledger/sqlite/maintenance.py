@@ -1,4 +1,4 @@
-"""Maintenance of the ledger: old raw rows are deleted, backups are made, verified and restored.
+"""Maintenance of the ledger: backups are made, verified and restored.
 
 Everything here is safe while the server runs, except `restore`, which locks the ledger. A backup is one complete
 SQLite file, which `sqlite3` can open too.
@@ -11,27 +11,19 @@ import os
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-from loguru import logger
-
-from pnl_backend.domain.times import DAY_MS, business_date, day_start
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sql.connection import Progress
+from pnl_backend.ledger.sql.identity import PUT_EPOCH, Origin, new_epoch
+from pnl_backend.ledger.sql.numbering import end_run, last_taken
 from pnl_backend.ledger.sqlite import ledger_file
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.migrations import Progress, migrate
-from pnl_backend.ledger.sqlite.numbering import end_run, last_taken
+from pnl_backend.ledger.sqlite.migrations import migrate
 from pnl_backend.ledger.sqlite.problems import describe
-from pnl_backend.ledger.sqlite.rollups import Calendar
 
-REPLAY_ROWS = 5000
-"""The newest snapshots that are never deleted, because clients may request their replay."""
-
-PRUNE_BATCH = 500
 COPY_PAGES = 2500
 """Pages in one step of a copy, about 10 MB."""
 CHECK_STEPS = 1_000_000
@@ -39,39 +31,6 @@ CHECK_STEPS = 1_000_000
 
 _PARTIAL_LIFE = 86_400
 """Seconds after which an unfinished backup counts as abandoned."""
-
-
-async def prune(database: Database, calendar: Calendar, *, keep_days: int, now: int, replay_rows: int) -> int:
-    """Delete raw snapshots older than `keep_days` whole business days; returns their number.
-
-    Rollups, facts, the first snapshot, the first complete one (after a restatement, too) and the last one of every day,
-    complete if it has any, stay: periods are measured against them. Imported snapshots stay too, so that a second
-    import does not store them again. New rows use the free space. Batches are short, so that appends can be made in
-    between.
-    """
-    oldest = day_start(business_date(now, calendar.zone) - timedelta(days=keep_days), calendar.zone)
-    gone = 0
-    while True:
-        batch = await database.write(lambda connection: _prune_batch(connection, oldest, replay_rows))
-        gone += batch
-        if batch < PRUNE_BATCH:
-            return gone
-
-
-def _prune_batch(connection: sqlite3.Connection, oldest: int, replay_rows: int) -> int:
-    rows = connection.execute(
-        "SELECT seq FROM snapshots WHERE at < ? AND seq > 0"
-        " AND seq <= (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 1 OFFSET ?)"
-        " AND seq <> (SELECT min(seq) FROM snapshots WHERE seq > 0)"
-        " AND seq NOT IN (SELECT last_seq FROM rollups WHERE span = ?)"
-        " AND seq NOT IN (SELECT coalesce((SELECT s.seq FROM snapshots AS s WHERE s.seq > e.to_seq"
-        " AND s.marks IN (SELECT id FROM marks WHERE complete) ORDER BY s.seq LIMIT 1), 0)"
-        " FROM (SELECT 0 AS to_seq UNION SELECT to_seq FROM restatements) AS e) ORDER BY at LIMIT ?",
-        (oldest, replay_rows, DAY_MS, PRUNE_BATCH),
-    ).fetchall()
-    connection.executemany("DELETE FROM payloads WHERE seq = ?", rows)
-    connection.executemany("DELETE FROM snapshots WHERE seq = ?", rows)
-    return len(rows)
 
 
 async def backup_beside(path: Path, directory: Path, *, keep_days: int, now: float, progress: Progress) -> Path:
@@ -158,13 +117,11 @@ def verify(file: Path, progress: Progress) -> int:
         if connection.execute("PRAGMA user_version").fetchone() == (0,):
             raise StoreError(f"{file} is empty")
         progress("Checking", 1, 1)
-        (last,) = connection.execute("SELECT max(coalesce(max(seq), 0), 0) FROM snapshots").fetchone()
+        (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM snapshots WHERE seq > 0").fetchone()
         return int(last)
 
 
-def restore(
-    file: Path, path: Path, *, now: float, progress: Progress, origin: ledger_file.Origin | None = None
-) -> Path | None:
+def restore(file: Path, path: Path, *, now: float, progress: Progress, origin: Origin | None = None) -> Path | None:
     """Replace the ledger by a backup; returns where the former ledger is kept, None if there was none.
 
     StoreError if the file is damaged, not ours, newer or not of `origin`, or if a server uses the ledger. Clients may
@@ -193,8 +150,8 @@ def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | N
         with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
             migrate(connection, progress)
             begun = connection.execute("SELECT max(first_seq) - 1 FROM epochs").fetchone()
-            epoch = max(last_taken(connection), *begun) + 1, ledger_file.new_epoch()
-            connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", epoch)
+            epoch = max(last_taken(connection), *begun) + 1, new_epoch()
+            connection.execute(PUT_EPOCH, epoch)
             end_run(connection)  # nothing was ever published under the new epoch
         with partial.open("rb") as copied:
             os.fsync(copied.fileno())
@@ -211,7 +168,7 @@ def _restore(file: Path, path: Path, now: float, progress: Progress) -> Path | N
     return aside if aside.exists() else None
 
 
-def _refuse_other_origin(file: Path, origin: ledger_file.Origin) -> None:
+def _refuse_other_origin(file: Path, origin: Origin) -> None:
     with closing(sqlite3.connect(_read_only(file), uri=True)) as connection:
         (held,) = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone() or (origin,)
     if held != origin:
@@ -252,18 +209,3 @@ def _plainly(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise describe(error, path) from error
-
-
-class ProgressLog:
-    """Logs the progress of long work, at most once in `every` seconds for each kind, and always at its end."""
-
-    def __init__(self, every: float = 5.0) -> None:
-        self._every = every
-        self._logged_at: dict[str, float] = {}
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        now = time.monotonic()
-        if done < of and now - self._logged_at.setdefault(what, now) < self._every:
-            return
-        self._logged_at[what] = now
-        logger.info("{}: {} of {} ({} %)", what, done, of, 100 * done // max(of, 1))

@@ -9,10 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from pnl_backend.ledger.sqlite import marking, older_names
-
-Progress = Callable[[str, int, int], None]
-"""Called during long work: what is being done, how much is done, how much there is."""
+from pnl_backend.ledger.sql.connection import Progress
+from pnl_backend.ledger.sqlite import older_names
 
 _LEDGER = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -193,6 +191,31 @@ CREATE TABLE set_aside (
 ) STRICT;
 """
 
+_MARKS = """
+-- What to know of a snapshot's figures; each combination stands here once. Names are sorted and parted by commas.
+CREATE TABLE marks (
+    id INTEGER PRIMARY KEY, complete INTEGER NOT NULL, whole TEXT NOT NULL, not_live TEXT NOT NULL,
+    estimated INTEGER NOT NULL, UNIQUE (complete, whole, not_live, estimated)
+) STRICT;
+
+-- 0 is no row of `marks`: an imported snapshot, or one whose payload is not read yet.
+ALTER TABLE snapshots ADD COLUMN marks INTEGER NOT NULL DEFAULT 0;
+
+-- An interval with any complete snapshot consists of these; `complete` says whether it does.
+ALTER TABLE rollups ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE rollups ADD COLUMN not_live TEXT NOT NULL DEFAULT '';
+ALTER TABLE rollups ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+UPDATE rollups SET complete = 0 WHERE first_seq < 0;
+
+-- Snapshots up to `to_seq` stay as they were published, and nothing is compared with them.
+CREATE TABLE restatements (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, to_seq INTEGER NOT NULL
+) STRICT;
+
+-- Marked in batches after this, from the payloads, up to the sequence number that stands here.
+INSERT INTO meta VALUES ('marked', '0');
+"""
+
 _SETTLEMENTS_OF_A_MARKET = """
 CREATE INDEX settlements_ticker ON settlements (ticker);
 """
@@ -244,7 +267,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection, Progress], None], ...] = (
     _step(_TRANSFERS),
     _step(_SETTLED_MARKETS),
     _step(_SET_ASIDE),
-    _step(marking.TABLES),
+    _step(_MARKS),
     _step(_SETTLEMENTS_OF_A_MARKET),
     _step(_OUTCOMES),
     _step(_UNCONFIRMED),

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
 import aiosqlite
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sql.connection import Shape
 from pnl_backend.ledger.sqlite.ledger_file import BUSY_TIMEOUT_MS
 from pnl_backend.ledger.sqlite.problems import describe
-
-T = TypeVar("T")
-Row = tuple[Any, ...]
-Shape = Callable[[sqlite3.Cursor, Row], T]
-"""Makes a row of the result, on the reader's thread."""
-
-
-class Reads(Protocol):
-    """Runs queries."""
-
-    async def read(
-        self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None
-    ) -> list[Any]: ...
 
 
 class Readers:
@@ -56,7 +44,9 @@ class Readers:
             self._slots.put_nowait(connection)
         self._open = True
 
-    async def read(self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[T] | None = None) -> list[Any]:
+    async def read(
+        self, sql: str, parameters: tuple[object, ...] = (), *, shape: Shape[Any] | None = None
+    ) -> list[Any]:
         """Rows of one query, as tuples or as `shape` makes them; StoreError when the file cannot be read."""
         if not self._open:
             raise StoreError(f"{self.path} is closed")

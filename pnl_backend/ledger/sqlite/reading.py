@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import adjustments
-from pnl_backend.ledger.sqlite.accounts import KnownAccounts
-from pnl_backend.ledger.sqlite.history import Ranges
+from pnl_backend.ledger.sql import adjustments
+from pnl_backend.ledger.sql.accounts import KnownAccounts
+from pnl_backend.ledger.sql.history import Ranges
+from pnl_backend.ledger.sql.rollups import Calendar
 from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION
 from pnl_backend.ledger.sqlite.problems import describe
 from pnl_backend.ledger.sqlite.readers import Readers
-from pnl_backend.ledger.sqlite.rollups import Calendar
 
 
 @asynccontextmanager

@@ -13,9 +13,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite.ledger_file import Identity, new_epoch, refuse_foreign
+from pnl_backend.ledger.sql.identity import Identity, new_epoch
+from pnl_backend.ledger.sql.numbering import last_taken
+from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION, migrate
-from pnl_backend.ledger.sqlite.numbering import last_taken
 
 _ERRNOS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _CODES = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
@@ -60,13 +61,6 @@ class Standby:
         held = self.connection.execute("SELECT value FROM meta WHERE key = 'first_run'").fetchone()
         first_run = date.fromisoformat(held[0]) if held else datetime.fromtimestamp(now, UTC).date()
         return Identity(new_epoch(), last, first_run)
-
-
-def enter(connection: sqlite3.Connection, run: Identity, secret: str | None) -> None:
-    """Store the epoch of a run after the last snapshot of a ledger that can be written now; within a transaction."""
-    connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (run.last_seq + 1, run.epoch))
-    if secret is not None:
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
 
 
 def _is_readable(uri: str, path: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.times import DAY_MS
-from pnl_backend.ledger.sqlite.rollups import UTC_SPANS, Calendar, Rollup
+from pnl_backend.ledger.sql.rollups import UTC_SPANS, Calendar, Rollup
 
 SPANS = (*UTC_SPANS, DAY_MS)
 Rollups = dict[tuple[int, int], Rollup]

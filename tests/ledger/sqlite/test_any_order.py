@@ -114,5 +114,5 @@ async def run(path: Path, deeds: list[str]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(deeds)
 def test_any_order_of_deeds(deeds: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as place, patch("pnl_backend.ledger.sqlite.numbering.LEAST_SKIP", LEAST_SKIP):
+    with tempfile.TemporaryDirectory() as place, patch("pnl_backend.ledger.sql.numbering.LEAST_SKIP", LEAST_SKIP):
         asyncio.run(run(Path(place) / "pnl.db", deeds))

@@ -97,7 +97,7 @@ def test_a_range_is_what_its_snapshots_make(
 async def test_an_export_of_many_parts_neither_repeats_nor_skips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.history.CHUNK", 3)
+    monkeypatch.setattr("pnl_backend.ledger.sql.history.CHUNK", 3)
     store = await Store.open(tmp_path / "pnl.db", origin="live", synchronous="NORMAL", timezone=str(ZONE))
     records = []
     for n in range(400):

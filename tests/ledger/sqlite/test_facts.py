@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.ledger.sqlite import Store, remembered
+from pnl_backend.ledger.sql import remembered
+from pnl_backend.ledger.sqlite import Store
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 END = 2 * NOON

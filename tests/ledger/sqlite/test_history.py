@@ -13,8 +13,8 @@ import pytest
 
 from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.errors import BadRequest
+from pnl_backend.ledger.sql.history import CHUNK, MOST_ROWS
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.history import CHUNK, MOST_ROWS
 from pnl_backend.wire.history import HistoryRow, Resolution
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
@@ -158,7 +158,7 @@ async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: St
 
 
 async def test_an_export_of_rollups_equals_the_history(hour: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.history.CHUNK", 7)
+    monkeypatch.setattr("pnl_backend.ledger.sql.history.CHUNK", 7)
     for resolution in ("raw", "1m", "5m", "1h", "1d"):
         exported = [row async for chunk in hour.export(NOON, END, resolution) for row in chunk]
         assert exported == await hour.history(NOON, END, resolution)

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.record import Marks
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import marking, rollups, snapshots
-from pnl_backend.ledger.sqlite.imported import FIRST_SEQ, ImportedSnapshot, Imports, open_for_import
-from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
+from pnl_backend.ledger.sql import rollups, snapshots
+from pnl_backend.ledger.sql.imported import FIRST_SEQ, ImportedSnapshot, Imports
+from pnl_backend.ledger.sql.rollups import Calendar, Rollup, merge
+from pnl_backend.ledger.sqlite import functions
+from pnl_backend.ledger.sqlite.importing import open_for_import
 from pnl_backend.wire.message import UNSET
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
@@ -77,7 +79,7 @@ async def test_forgetting_our_own_brings_the_imported_interval_back(
     await store.append(record(store))
     await store.close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        marking.register(connection)
+        functions.register(connection)
         rollups.forget_from(connection, 1, Calendar(ZoneInfo("UTC")))
     for span in (60_000, 3_600_000, 86_400_000):
         assert intervals(path, span) == [(NOON - NOON % span, 900, 900, 1)]
@@ -146,8 +148,8 @@ def test_no_search_for_our_own_looks_at_the_imported_ones(path: Path) -> None:
     with closing(sqlite3.connect(path)) as reader:
         for sql, parameters in (
             (snapshots.NEWEST, (100,)),
-            (snapshots.LAST_COMPLETE_BEFORE, (sources, NOON, snapshots.COMPLETE_WITHIN_MS)),
-            (snapshots.FIRST_COMPLETE, (sources, 0)),
+            (snapshots.last_complete_before(1), (NOON, snapshots.COMPLETE_WITHIN_MS, *sources)),
+            (snapshots.first_complete(1), (0, *sources)),
         ):
             thousands: list[None] = []
             reader.set_progress_handler(lambda: thousands.append(None), 1000)  # noqa: B023 - of this turn

@@ -16,7 +16,7 @@ from loguru import logger
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store, maintenance
 from pnl_backend.ledger.sqlite.migrations import VERSION
-from pnl_backend.ledger.sqlite.upkeep import Upkeep
+from pnl_backend.ledger.upkeep import Upkeep
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 from tests.ledger.sqlite.recompute import kept
 
@@ -45,7 +45,7 @@ def back_up(path: Path, place: Path, now: float = NOON / 1000, keep_days: int = 
 async def test_old_raw_rows_go_and_what_is_measured_against_stays(
     open_store: OpenStore, record: MakeRecord, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.maintenance.PRUNE_BATCH", 7)
+    monkeypatch.setattr("pnl_backend.ledger.sql.retention.PRUNE_BATCH", 7)
     hours = 24 * 10
     store = await open_store(clock=lambda: NOON / 1000 + hours * 3600)
     await fill(store, record, hours, step=3_600_000)
@@ -78,7 +78,7 @@ async def test_what_clients_may_ask_to_be_replayed_is_never_let_go(
 async def test_appends_go_on_while_rows_are_let_go(
     open_store: OpenStore, record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.maintenance.PRUNE_BATCH", 5)
+    monkeypatch.setattr("pnl_backend.ledger.sql.retention.PRUNE_BATCH", 5)
     store = await open_store(clock=lambda: NOON / 1000 + 1000 * DAY)
     await fill(store, record, 400)
     pruning = asyncio.create_task(store.prune(1, replay_rows=10))
@@ -124,7 +124,7 @@ async def test_a_backup_that_is_cancelled_leaves_nothing_behind(
             loop.call_soon_threadsafe(told.set)
             go_on.wait(30)
 
-    monkeypatch.setattr("pnl_backend.ledger.sqlite.maintenance.ProgressLog.__call__", hold_up)
+    monkeypatch.setattr("pnl_backend.ledger.sql.progress.ProgressLog.__call__", hold_up)
     task = asyncio.create_task(store.backup(place, keep_days=1))
     await told.wait()
     task.cancel()

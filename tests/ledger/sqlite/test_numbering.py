@@ -10,8 +10,8 @@ import pytest
 
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.sql.numbering import LEAST_SKIP, Skips
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.numbering import LEAST_SKIP, Skips
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.record import Marks
 from pnl_backend.domain.times import business_date
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sql.rollups import HOUR_MS, MINUTE_MS, UTC_SPANS, Calendar, Rollup, coarser, merge
+from pnl_backend.ledger.sqlite import Store, functions
 from pnl_backend.ledger.sqlite.catching_up import catch_up
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import migrate
-from pnl_backend.ledger.sqlite.rollups import HOUR_MS, MINUTE_MS, UTC_SPANS, Calendar, Rollup, coarser, merge
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 from tests.ledger.sqlite.recompute import SPANS, Raw, from_raw, kept, recomputed
 
@@ -147,6 +147,7 @@ def test_rolling_up_goes_on_where_it_was_killed(path: Path, monkeypatch: pytest.
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             migrate(connection, killed)
             try:
+                functions.register(connection)
                 catch_up(connection, UTC, killed)
             except KeyboardInterrupt:
                 continue

@@ -6,7 +6,6 @@ Facts may come in any order and more than once. They stay after the upstream has
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -16,13 +15,12 @@ from pnl_backend.domain.corrections import Correction, cost_corrections, cost_re
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow, Deal
-from pnl_backend.ledger.sqlite import corrections, deal_states, remembered, transfers
-from pnl_backend.ledger.sqlite.adjustments import Adjustments
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.fact_rows import fill_row, read_fill, read_settlement, settlement_row
-from pnl_backend.ledger.sqlite.readers import Row
-from pnl_backend.ledger.sqlite.trades import Trades
-from pnl_backend.ledger.sqlite.walks import Walks
+from pnl_backend.ledger.sql import corrections, deal_states, remembered, transfers
+from pnl_backend.ledger.sql.adjustments import Adjustments
+from pnl_backend.ledger.sql.connection import Connection, Database, Row
+from pnl_backend.ledger.sql.fact_rows import fill_row, read_fill, read_settlement, settlement_row
+from pnl_backend.ledger.sql.trades import Trades
+from pnl_backend.ledger.sql.walks import Walks
 
 Fact = TypeVar("Fact")
 
@@ -62,7 +60,7 @@ class Facts:
         """
         given = list(deals)
 
-        def work(connection: sqlite3.Connection) -> list[Deal]:
+        def work(connection: Connection) -> list[Deal]:
             return deal_states.store(connection, given, seen_at, complete=complete)
 
         return await self._database.write(work) if given or complete else []
@@ -77,7 +75,7 @@ class Facts:
         """
         covered = {*days, *(row.day for row in rows)}
 
-        def work(connection: sqlite3.Connection) -> list[CostRow]:
+        def work(connection: Connection) -> list[CostRow]:
             still_open = covered - remembered.closed_days(connection)
             given = [row for row in rows if row.day in still_open]
             stored = remembered.costs_between(connection, min(covered), max(covered))
@@ -141,7 +139,7 @@ class Facts:
         if not given:
             return []
 
-        def work(connection: sqlite3.Connection) -> list[Fact]:
+        def work(connection: Connection) -> list[Fact]:
             return [fact for fact in given if connection.execute(insert, row(fact)).rowcount]
 
         return await self._database.write(work)
@@ -149,6 +147,6 @@ class Facts:
 
 _ADD_FILL = """
 INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fill_id) DO UPDATE
-SET at = excluded.at, time_estimated = 0 WHERE time_estimated = 1 AND excluded.time_estimated = 0
+SET at = excluded.at, time_estimated = 0 WHERE fills.time_estimated = 1 AND excluded.time_estimated = 0
 """
 _ADD_SETTLEMENT = "INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"

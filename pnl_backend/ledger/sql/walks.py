@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from pnl_backend.domain.ledger_facts import Walk
-from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sql.connection import Connection, Database
 
 _SAVE = """
 INSERT INTO walks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
@@ -29,7 +27,7 @@ class Walks:
     async def save(self, walk: Walk) -> None:
         row = (walk.name, walk.complete_to, walk.top, walk.bottom, walk.rows, walk.finished_at)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(_SAVE, row)
 
         await self._database.write(work)

@@ -13,14 +13,14 @@ ones or this server's own, and its own go before.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start, next_day
-from pnl_backend.ledger.sqlite import marking
+from pnl_backend.ledger.sql import marking
+from pnl_backend.ledger.sql.connection import Connection
 
 UTC_SPANS = (MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
 
@@ -125,7 +125,7 @@ def coarser(rows: Iterable[Rollup], spans: Iterable[int], calendar: Calendar) ->
     return list(merged.values())
 
 
-def add(connection: sqlite3.Connection, record: Record, calendar: Calendar) -> None:
+def add(connection: Connection, record: Record, calendar: Calendar) -> None:
     """Count one new snapshot in."""
     net, last = record.net_cents, (record.kalshi_cents, record.costs_cents, record.revenue_cents)
     marks = (int(record.marks.complete), marking.text_of(record.marks.not_live), int(record.marks.estimated))
@@ -135,7 +135,7 @@ def add(connection: sqlite3.Connection, record: Record, calendar: Calendar) -> N
     connection.executemany(MERGE, rows)
 
 
-def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSums], calendar: Calendar) -> None:
+def add_imported(connection: Connection, snapshots: Sequence[ImportedSums], calendar: Calendar) -> None:
     """Count imported snapshots in, except into intervals that hold snapshots of our own."""
     for span in (*UTC_SPANS, DAY_MS):
         connection.executemany(
@@ -147,7 +147,7 @@ def add_imported(connection: sqlite3.Connection, snapshots: Sequence[ImportedSum
         )
 
 
-def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) -> None:
+def forget_from(connection: Connection, seq: int, calendar: Calendar) -> None:
     """Count the snapshots from `seq` on out again; call it while they are still held."""
     touched = connection.execute(
         "SELECT DISTINCT at - at % ? FROM snapshots WHERE seq >= ?", (MINUTE_MS, seq)
@@ -155,7 +155,7 @@ def forget_from(connection: sqlite3.Connection, seq: int, calendar: Calendar) ->
     recount(connection, [minute for (minute,) in touched], calendar, before=seq)
 
 
-def recount(connection: sqlite3.Connection, minutes: Sequence[int], calendar: Calendar, *, before: int) -> None:
+def recount(connection: Connection, minutes: Sequence[int], calendar: Calendar, *, before: int) -> None:
     """Count these minutes again from their snapshots below `before`, and gather what they are part of again."""
     for minute in minutes:
         connection.execute("DELETE FROM rollups WHERE span = ? AND start = ?", (MINUTE_MS, minute))
@@ -168,7 +168,7 @@ def recount(connection: sqlite3.Connection, minutes: Sequence[int], calendar: Ca
             _regather(connection, span, start, calendar)
 
 
-def _regather(connection: sqlite3.Connection, span: int, start: int, calendar: Calendar) -> None:
+def _regather(connection: Connection, span: int, start: int, calendar: Calendar) -> None:
     minutes = connection.execute(
         "SELECT * FROM rollups WHERE span = ? AND start >= ? AND start < ?",
         (MINUTE_MS, start, start + span + 2 * HOUR_MS),  # a business day can be longer than 24 hours
@@ -190,19 +190,32 @@ FROM (
 LEFT JOIN marks AS m ON m.id = g.marks
 """
 
-MERGE = """
-INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (span, start) DO UPDATE SET
-    first_seq = iif((excluded.complete, -excluded.first_seq) > (complete, -first_seq), excluded.first_seq, first_seq),
-    last_seq = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.last_seq, last_seq),
-    open = iif((excluded.complete, -excluded.first_seq) > (complete, -first_seq), excluded.open, open),
-    high = iif((excluded.complete, excluded.high) > (complete, high), excluded.high, high),
-    low = iif((excluded.complete, -excluded.low) > (complete, -low), excluded.low, low),
-    close = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.close, close),
-    kalshi = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.kalshi, kalshi),
-    costs = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.costs, costs),
-    revenue = iif((excluded.complete, excluded.last_seq) > (complete, last_seq), excluded.revenue, revenue),
-    count = count + excluded.count, complete = max(complete, excluded.complete),
-    not_live = names_union(not_live, excluded.not_live), estimated = max(estimated, excluded.estimated)
-"""
-_MERGE_IMPORTED = MERGE + "WHERE first_seq < 0"
+
+def _later(column: str, by: str, sign: str = "") -> str:
+    """Keep the value of the part that is complete, else of the one whose `by` is the greater."""
+    return (
+        f"{column} = CASE WHEN (excluded.complete, {sign}excluded.{by}) > (rollups.complete, {sign}rollups.{by})"
+        f" THEN excluded.{column} ELSE rollups.{column} END"
+    )
+
+
+def _larger(column: str) -> str:
+    greater = f"excluded.{column} > rollups.{column}"
+    return f"{column} = CASE WHEN {greater} THEN excluded.{column} ELSE rollups.{column} END"
+
+
+_MERGED = (
+    *(_later(column, "first_seq", "-") for column in ("first_seq", "open")),
+    _later("high", "high"),
+    _later("low", "low", "-"),
+    *(_later(column, "last_seq") for column in ("last_seq", "close", "kalshi", "costs", "revenue")),
+    *(_larger(column) for column in ("complete", "estimated")),
+    "count = rollups.count + excluded.count",
+    "not_live = names_union(rollups.not_live, excluded.not_live)",
+)
+MERGE = (
+    "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+    f" ON CONFLICT (span, start) DO UPDATE SET {', '.join(_MERGED)}"
+)
+_MERGE_IMPORTED = MERGE + " WHERE rollups.first_seq < 0"
 _FORGET_IMPORTED = "DELETE FROM rollups WHERE span = ? AND start = ? AND first_seq < 0"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pnl_backend.domain.record import Record
-from pnl_backend.ledger.sqlite import snapshots
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.run import Run
+from pnl_backend.ledger.sql import snapshots
+from pnl_backend.ledger.sql.connection import Database
+from pnl_backend.ledger.sql.run import Run
 
 
 async def page(database: Database, run: Run, seq: int, limit: int) -> list[Record] | None:

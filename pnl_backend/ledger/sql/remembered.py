@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -10,7 +9,8 @@ from typing import Any
 
 from pnl_backend.domain.corrections import cost_corrections
 from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow
-from pnl_backend.ledger.sqlite import corrections
+from pnl_backend.ledger.sql import corrections
+from pnl_backend.ledger.sql.connection import Connection
 
 COST_DAYS = "SELECT day, confirmed_at, report FROM cost_days ORDER BY day"
 COSTS = "SELECT day, model, workspace_id, amount, api_key_id FROM costs ORDER BY day, rowid"
@@ -35,7 +35,7 @@ def closed_costs(days: Iterable[Sequence[Any]], costs: Iterable[Sequence[Any]]) 
 
 
 def save_days(
-    connection: sqlite3.Connection,
+    connection: Connection,
     day_from: date,
     day_to: date,
     rows: Sequence[CostRow],
@@ -62,17 +62,17 @@ def save_days(
     )
 
 
-def closed_days(connection: sqlite3.Connection) -> set[date]:
+def closed_days(connection: Connection) -> set[date]:
     """The days that are closed."""
     return {date.fromisoformat(day) for day, _at, _report in connection.execute(COST_DAYS)}
 
 
-def costs_between(connection: sqlite3.Connection, day_from: date, day_to: date) -> tuple[CostRow, ...]:
+def costs_between(connection: Connection, day_from: date, day_to: date) -> tuple[CostRow, ...]:
     """The rows of the days from `day_from` to `day_to`, both included."""
     return cost_rows(connection.execute(COSTS_BETWEEN, (day_from.isoformat(), day_to.isoformat())))
 
 
-def replace_costs(connection: sqlite3.Connection, days: Iterable[date], rows: Iterable[CostRow]) -> None:
+def replace_costs(connection: Connection, days: Iterable[date], rows: Iterable[CostRow]) -> None:
     """Replace all rows of these days by `rows`."""
     connection.executemany("DELETE FROM costs WHERE day = ?", [(day.isoformat(),) for day in days])
     connection.executemany(

@@ -6,19 +6,13 @@ the same number in every import. Imported rows are never published, replayed or 
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import catching_up, ledger_file, rollups
-from pnl_backend.ledger.sqlite.migrations import Progress
-from pnl_backend.ledger.sqlite.problems import describe
-from pnl_backend.ledger.sqlite.rollups import Calendar
+from pnl_backend.ledger.sql import rollups
+from pnl_backend.ledger.sql.connection import Connection, nothing, transaction
+from pnl_backend.ledger.sql.rollups import Calendar
 
 EPOCH = "imported-snapshots"
 FIRST_SEQ = -(1 << 53)
@@ -91,12 +85,18 @@ class Added(NamedTuple):
 
 
 class Imports:
-    """The ledger, open for an import alone. `before` is the first instant (ms) whose snapshots are not taken."""
+    """The ledger, open for an import alone. `before` is the first instant (ms) whose snapshots are not taken.
 
-    def __init__(self, connection: sqlite3.Connection, calendar: Calendar, now: int) -> None:
+    `finish` is called after each transaction.
+    """
+
+    def __init__(
+        self, connection: Connection, calendar: Calendar, now: int, finish: Callable[[], None] = nothing
+    ) -> None:
         self._connection = connection
         self._calendar = calendar
         self._now = now
+        self._finish = finish
         (first,) = connection.execute("SELECT min(at) FROM snapshots WHERE seq > 0").fetchone()
         self.has_own = first is not None
         self.before: int = now if first is None else min(first, now)
@@ -106,15 +106,16 @@ class Imports:
         late = [row for row in batch if row.at >= self.before]
         if late:
             raise StoreError(f"a snapshot of {late[0].at} is not older than the ledger's own")
-        with self._transaction():
-            self._connection.execute("INSERT OR IGNORE INTO epochs VALUES (?, ?)", (FIRST_SEQ, EPOCH))
+        with transaction(self._connection):
+            self._connection.execute("INSERT INTO epochs VALUES (?, ?) ON CONFLICT DO NOTHING", (FIRST_SEQ, EPOCH))
             rows = [(FIRST_SEQ + row.at, *row[:5]) for row in batch]
             new = [row for row in rows if self._connection.execute(_ADD_SNAPSHOT, row).rowcount]
             numbers = {row[0] for row in new}
             more = [(FIRST_SEQ + s.at, s.trades, self._now) for s in batch if FIRST_SEQ + s.at in numbers]
-            self._connection.executemany("INSERT OR IGNORE INTO imported_snapshots VALUES (?, ?, ?)", more)
+            self._connection.executemany("INSERT INTO imported_snapshots VALUES (?, ?, ?) ON CONFLICT DO NOTHING", more)
             rollups.add_imported(self._connection, new, self._calendar)
-            other = [row for row in rows if self._connection.execute(_SAME_SNAPSHOT, row).fetchone() == (0,)]
+            other = [row for row in rows if self._connection.execute(_OF_SNAPSHOT, row[:1]).fetchone() != row]
+        self._finish()
         return Added(len(new), len(batch) - len(new) - len(other), len(other))
 
     def add_facts(self, batch: Sequence[ImportedFact]) -> Added:
@@ -122,16 +123,18 @@ class Imports:
         table, fields = _TABLES[type(batch[0])], batch[0]._fields
         others = ", ".join(fields[1:])
         changed = ", ".join(f"excluded.{name}" for name in fields[1:])
+        differs = " OR ".join(_DIFFERS.format(f"{table}.{name}", f"excluded.{name}") for name in fields[1:])
         places = ", ".join("?" for _ in (*fields, "taken_at"))
         insert = (
             f"INSERT INTO {table} ({', '.join(fields)}, taken_at) VALUES ({places})"  # noqa: S608 - constants
-            f" ON CONFLICT (id) DO UPDATE SET ({others}) = ({changed}) WHERE ({others}) IS NOT ({changed})"
+            f" ON CONFLICT (id) DO UPDATE SET ({others}) = ({changed}) WHERE {differs}"
         )
         count = f"SELECT count(*) FROM {table}"  # noqa: S608 - constants
-        with self._transaction():
+        with transaction(self._connection):
             (before,) = self._connection.execute(count).fetchone()
             written = self._connection.executemany(insert, [(*row, self._now) for row in batch]).rowcount
             (after,) = self._connection.execute(count).fetchone()
+        self._finish()
         new = after - before
         return Added(new, len(batch) - written, written - new)
 
@@ -142,47 +145,7 @@ class Imports:
         ).fetchone()
         return count, first, last
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # keeps the log short
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
-
-@contextmanager
-def open_for_import(path: Path, *, timezone: str, now: float, progress: Progress) -> Iterator[Imports]:
-    """The live ledger at `path`, locked for this process; created if missing and migrated if older.
-
-    StoreError while a server runs on it, and for a file that is not ours, newer, of the demo or damaged.
-    """
-    try:
-        lock = ledger_file.hold(path)
-    except OSError as error:
-        raise describe(error, path) from error
-    try:
-        ledger_file.create(path)
-        connection = ledger_file.connect(path, synchronous="NORMAL", busy_timeout_ms=ledger_file.BUSY_TIMEOUT_MS)
-        try:
-            ledger_file.identify(connection, path, origin="live", now=now, continued=None, progress=progress)
-            calendar = Calendar(ZoneInfo(timezone))
-            catching_up.catch_up(connection, calendar, progress)
-            yield Imports(connection, calendar, int(now * 1000))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            connection.close()
-    except (sqlite3.Error, OSError) as error:
-        raise describe(error, path) from error
-    finally:
-        os.close(lock)
-
-
+_DIFFERS = "coalesce({0} <> {1}, ({0} IS NULL) <> ({1} IS NULL))"
 _ADD_SNAPSHOT = "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
-_SAME_SNAPSHOT = (
-    "SELECT (seq, at, net, kalshi, costs, revenue) IS (?1, ?2, ?3, ?4, ?5, ?6) FROM snapshots WHERE seq = ?1"
-)
+_OF_SNAPSHOT = "SELECT seq, at, net, kalshi, costs, revenue FROM snapshots WHERE seq = ?"

@@ -5,7 +5,6 @@ What cannot be written is kept in memory, counts there, and is written with the 
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from loguru import logger
 from pnl_backend.domain.markets import Known, ListRead, Markets
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import ClosedMarkets, MarketKey, Position
-from pnl_backend.ledger.sqlite import unconfirmed
-from pnl_backend.ledger.sqlite.database import Database
+from pnl_backend.ledger.sql import unconfirmed
+from pnl_backend.ledger.sql.connection import Connection, Database
 
 _NOTHING = Known()
 
@@ -41,7 +40,7 @@ class HeldMarkets:
         self._unwritten = Changes()
         self._dropped: dict[MarketKey, Known] = {}
 
-    def load(self, connection: sqlite3.Connection) -> None:
+    def load(self, connection: Connection) -> None:
         """Read what the file holds; what is only in memory stays."""
         rows = connection.execute("SELECT ticker, subaccount, realized, fees, quantity, cost, settled FROM positions")
         lists = connection.execute("SELECT name, cursor, done, began_at, saved_at, complete_at FROM imports").fetchall()
@@ -120,7 +119,7 @@ class HeldMarkets:
         return self._lists.get(name)
 
 
-def write_markets(connection: sqlite3.Connection, changes: Changes, at: int) -> None:
+def write_markets(connection: Connection, changes: Changes, at: int) -> None:
     """Write changes; after the commit `stored` must be called with them."""
     connection.executemany(
         "INSERT INTO positions (ticker, subaccount, changed_at, realized, fees, quantity, cost, settled)"
@@ -130,8 +129,9 @@ def write_markets(connection: sqlite3.Connection, changes: Changes, at: int) -> 
         [(*key, at, *map(str, known[:4]), known.settled) for key, known in changes.markets.items()],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO imports (name, cursor, done, began_at, saved_at, complete_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO imports (name, cursor, done, began_at, saved_at, complete_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, done = excluded.done,"
+        " began_at = excluded.began_at, saved_at = excluded.saved_at, complete_at = excluded.complete_at",
         [(r.name, r.cursor, r.done, r.began_at, r.saved_at, r.complete_at) for r in changes.lists.values()],
     )
 

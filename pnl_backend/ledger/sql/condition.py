@@ -8,7 +8,6 @@ from typing import Literal, TypedDict
 from loguru import logger
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite.ledger_file import Synchronous
 
 
 class State(TypedDict):
@@ -22,7 +21,7 @@ class State(TypedDict):
     error: str | None
     unstored: int
     lost: int
-    synchronous: Synchronous
+    synchronous: str
 
 
 class Condition:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
@@ -11,14 +10,20 @@ from pnl_backend.domain.ledger_facts import Fill, Settlement
 from pnl_backend.domain.money import exact
 from pnl_backend.domain.readings import MarketKey
 from pnl_backend.domain.verification import MarketFigures
-from pnl_backend.ledger.sqlite import corrections
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.fact_rows import read_fill, read_settlement, settlement_row
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql import corrections
+from pnl_backend.ledger.sql.connection import Connection, Database, Row
+from pnl_backend.ledger.sql.fact_rows import read_fill, read_settlement, settlement_row
 
 _TICKERS = "SELECT ticker FROM fills UNION SELECT ticker FROM settlements"
 _REPORTED = "SELECT ticker, subaccount, realized, fees, quantity, cost, changed_at FROM positions WHERE changed_at >= ?"
-_PUT_SETTLEMENT = "INSERT OR REPLACE INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_OUTCOME = "INSERT INTO outcomes VALUES (?, ?) ON CONFLICT (ticker) DO UPDATE SET value = excluded.value"
+_PUT_SETTLEMENT = (
+    "INSERT INTO settlements (key, ticker, result, yes_count, yes_cost, no_count, no_cost, revenue, value, fee, at,"
+    " subaccount) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET ticker = excluded.ticker,"
+    " result = excluded.result, yes_count = excluded.yes_count, yes_cost = excluded.yes_cost,"
+    " no_count = excluded.no_count, no_cost = excluded.no_cost, revenue = excluded.revenue, value = excluded.value,"
+    " fee = excluded.fee, at = excluded.at, subaccount = excluded.subaccount"
+)
 
 
 class Trades:
@@ -48,7 +53,7 @@ class Trades:
     async def correct(self, settlements: Sequence[Settlement], noted_at: int) -> list[str]:
         """Replace settlements that the upstream has corrected, each noted as a correction; returns their markets."""
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: Connection) -> list[str]:
             changed: list[str] = []
             for new in settlements:
                 row = connection.execute("SELECT * FROM settlements WHERE key = ?", (new.key,)).fetchone()
@@ -69,13 +74,13 @@ class Trades:
     async def add_outcomes(self, outcomes: Mapping[str, Decimal], noted_at: int) -> None:
         """Store the outcomes of markets; one that replaces another is noted as a correction at `noted_at` (ms)."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for ticker, value in outcomes.items():
                 held = connection.execute("SELECT value FROM outcomes WHERE ticker = ?", (ticker,)).fetchone()
                 before = None if held is None else Decimal(held[0])
                 if before is not None and before != value:
                     corrections.note(connection, [Correction("settlement", ticker, before, value, noted_at)])
-                connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", (ticker, exact(value)))
+                connection.execute(_PUT_OUTCOME, (ticker, exact(value)))
 
         await self._database.write(work)
 

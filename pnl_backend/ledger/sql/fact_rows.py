@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pnl_backend.domain.ledger_facts import Fill, Settlement
 from pnl_backend.domain.money import exact
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql.connection import Row
 
 
 def fill_row(f: Fill) -> Row:

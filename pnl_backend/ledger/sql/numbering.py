@@ -8,12 +8,12 @@ published. A skip is not a gap: no stored snapshot is missing, and a replay cont
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
 from loguru import logger
 
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
+from pnl_backend.ledger.sql.connection import Connection
 
 LEAST_SKIP = 100_000
 """Numbers that are skipped at least: half an hour of the shortest interval, five days of five-second ticks.
@@ -25,10 +25,10 @@ This constant covers a clock that was set back meanwhile.
 _RUNNING = "running"
 
 
-def begin_run(connection: sqlite3.Connection, last_seq: int, now: int) -> int:
+def begin_run(connection: Connection, last_seq: int, now: int, *, skips: bool = True) -> int:
     """Mark the ledger as in use since `now` (ms); the last number that is taken, `last_seq` or the end of a skip."""
     held = connection.execute("SELECT value FROM meta WHERE key = ?", (_RUNNING,)).fetchone()
-    if held is not None:
+    if held is not None and skips:
         (stored_at,) = connection.execute(
             "SELECT at FROM snapshots WHERE seq > 0 ORDER BY seq DESC LIMIT 1"
         ).fetchone() or (0,)
@@ -43,20 +43,28 @@ def begin_run(connection: sqlite3.Connection, last_seq: int, now: int) -> int:
     return last_seq
 
 
-def mark_running(connection: sqlite3.Connection, now: int) -> None:
+def mark_running(connection: Connection, now: int) -> None:
     """Note that a run uses the ledger."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_RUNNING, str(now)))
+    put_meta(connection, _RUNNING, str(now))
 
 
-def end_run(connection: sqlite3.Connection) -> None:
+def put_meta(connection: Connection, key: str, value: str) -> None:
+    """Store a value of the ledger itself."""
+    connection.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+    )
+
+
+def end_run(connection: Connection) -> None:
     """Note that every published snapshot is stored: the next start skips no number."""
     connection.execute("DELETE FROM meta WHERE key = ?", (_RUNNING,))
 
 
-def last_taken(connection: sqlite3.Connection) -> int:
+def last_taken(connection: Connection) -> int:
     """The highest number that is stored or skipped; 0 before the first."""
     (last,) = connection.execute(
-        "SELECT max((SELECT coalesce(max(seq), 0) FROM snapshots), (SELECT coalesce(max(last_seq), 0) FROM skips))"
+        "SELECT max(taken) FROM (SELECT coalesce(max(seq), 0) AS taken FROM snapshots"
+        " UNION ALL SELECT coalesce(max(last_seq), 0) FROM skips) AS both"
     ).fetchone()
     return int(last)
 
@@ -68,7 +76,7 @@ class Skips:
         self._ranges = list(rows)
 
     @classmethod
-    def load(cls, connection: sqlite3.Connection) -> Skips:
+    def load(cls, connection: Connection) -> Skips:
         return cls(connection.execute("SELECT first_seq, last_seq FROM skips").fetchall())
 
     def between(self, after: int, upto: int) -> int:
@@ -80,7 +88,7 @@ class Skips:
         return any(last == seq for _, last in self._ranges)
 
 
-def _skip(connection: sqlite3.Connection, first: int, last: int, now: int) -> None:
+def _skip(connection: Connection, first: int, last: int, now: int) -> None:
     """Store a skip; one that follows another directly is merged with it."""
     joined = connection.execute("UPDATE skips SET last_seq = ? WHERE last_seq = ?", (last, first - 1)).rowcount
     if not joined:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from functools import lru_cache
@@ -10,10 +9,10 @@ from typing import Any, NamedTuple, get_args
 
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, LAST_NAMED_DAY, MINUTE_MS, business_date, day_start
 from pnl_backend.errors import BadRequest
-from pnl_backend.ledger.sqlite.coarse import COARSE, CoarseRanges
-from pnl_backend.ledger.sqlite.readers import Reads
-from pnl_backend.ledger.sqlite.rollups import Calendar
-from pnl_backend.ledger.sqlite.snapshots import RESTATED_TO
+from pnl_backend.ledger.sql.coarse import COARSE, CoarseRanges, dollars
+from pnl_backend.ledger.sql.connection import Reads
+from pnl_backend.ledger.sql.rollups import Calendar
+from pnl_backend.ledger.sql.snapshots import RESTATED_TO
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 from pnl_backend.wire.message import UNSET
 
@@ -117,13 +116,13 @@ class Ranges:
         return span, start if span is None else self._calendar.start(span, start)
 
 
-def _raw(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+def _raw(_cursor: object, row: tuple[Any, ...]) -> HistoryRow:
     at, net, kalshi, costs, revenue, complete, not_live, estimated, restated, seq = row
     marks = _marks(seq < 0, complete, not_live, estimated, restated)
     return HistoryRow(at, net, kalshi, costs, revenue, net, net, net, net, 1, UNSET, *marks)
 
 
-def _rolled(_cursor: sqlite3.Cursor | None, row: tuple[Any, ...]) -> HistoryRow:
+def _rolled(_cursor: object, row: tuple[Any, ...]) -> HistoryRow:
     start, opened, high, low, close, kalshi, costs, revenue, count, first, *given = row
     marks = _marks(first < 0, *given)
     return HistoryRow(start, close, kalshi, costs, revenue, opened, high, low, close, count, UNSET, *marks)
@@ -141,21 +140,21 @@ def _marks(imported: bool, complete: int, not_live: str, estimated: int, restate
 _RESTATED = f"first_seq BETWEEN 1 AND {RESTATED_TO}"
 _CLOSES = (
     f"SELECT start, kalshi, costs, revenue, {_RESTATED} FROM rollups"  # noqa: S608 - constants
-    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 AND complete ORDER BY start"
+    " WHERE span = ? AND start BETWEEN ? AND ? AND first_seq > 0 AND complete = 1 ORDER BY start"
 )
 _CLOSE_BEFORE = (
     f"SELECT start, kalshi, costs, revenue, {_RESTATED} FROM rollups"  # noqa: S608 - constants
-    " WHERE span = ? AND start < ? AND first_seq > 0 AND complete ORDER BY start DESC LIMIT 1"
+    " WHERE span = ? AND start < ? AND first_seq > 0 AND complete = 1 ORDER BY start DESC LIMIT 1"
 )
-# SQLite converts cents to dollars, without Python's lock; a double holds two decimals of 10^13 exactly.
+# The database converts cents to dollars, without Python's lock; a double holds two decimals of 10^13 exactly.
 _ROLLED = (
-    "SELECT start, open / 100.0, high / 100.0, low / 100.0, close / 100.0, kalshi / 100.0, costs / 100.0,"  # noqa: S608 - constants
-    f" revenue / 100.0, count, first_seq, complete, not_live, estimated, {_RESTATED} FROM rollups "
+    f"SELECT start, {dollars('open', 'high', 'low', 'close', 'kalshi', 'costs', 'revenue')},"  # noqa: S608 - constants
+    f" count, first_seq, complete, not_live, estimated, {_RESTATED} FROM rollups "
 )
 _ROLLED_NEWEST = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 _ROLLED_NEXT = _ROLLED + "WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start LIMIT ?"
 _RAW = (
-    "SELECT at, net / 100.0, kalshi / 100.0, costs / 100.0, revenue / 100.0, coalesce(m.complete, 0),"  # noqa: S608 - constants
+    f"SELECT at, {dollars('net', 'kalshi', 'costs', 'revenue')}, coalesce(m.complete, 0),"  # noqa: S608 - constants
     f" coalesce(m.not_live, ''), coalesce(m.estimated, 0), seq BETWEEN 1 AND {RESTATED_TO}, seq"
     " FROM snapshots LEFT JOIN marks AS m ON m.id = marks "
 )

@@ -7,21 +7,23 @@ any of its own, the imported ones are left out.
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from functools import reduce
 from typing import Any, NamedTuple
 
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, day_start
-from pnl_backend.ledger.sqlite.marking import union
-from pnl_backend.ledger.sqlite.readers import Reads
-from pnl_backend.ledger.sqlite.rollups import Calendar, Rollup, merge
-from pnl_backend.ledger.sqlite.snapshots import RESTATED_TO
+from pnl_backend.ledger.sql.connection import Reads
+from pnl_backend.ledger.sql.marking import names_of, text_of
+from pnl_backend.ledger.sql.rollups import Calendar, Rollup, merge
+from pnl_backend.ledger.sql.snapshots import RESTATED_TO
 
 WEEK = "1w"
 _DAYS = 7
+
+
+def dollars(*columns: str) -> str:
+    """Columns of cents as USD, in SQL. The divisor is a double in both databases."""
+    return ", ".join(f"{column} / CAST(100 AS DOUBLE PRECISION)" for column in columns)
 
 
 class Coarse(NamedTuple):
@@ -60,7 +62,7 @@ class CoarseRanges:
         if resolution == WEEK:
             return (await self._weeks(first, self._next_week(last) - 1, most))[::-1]
         parameters = (coarse.span, coarse.span, coarse.fine, first, last + coarse.span - 1, most * coarse.parts, most)
-        return await self._reads.read(_NEWEST, parameters, shape=_with_union)
+        return await self._reads.read(NEWEST, parameters, shape=_with_union)
 
     async def chunks(self, resolution: str, start: int, end: int, size: int) -> AsyncIterator[Sequence[Row]]:
         """All intervals, oldest first, about `size` at a time."""
@@ -98,14 +100,14 @@ class CoarseRanges:
         return [_row(begins, parts, restated_to) for begins, parts in weeks.items()][-most:]
 
 
-def _rollup(_cursor: sqlite3.Cursor, row: tuple[int, ...]) -> Rollup:
+def _rollup(_cursor: object, row: tuple[int, ...]) -> Rollup:
     return Rollup._make(row)
 
 
-def _with_union(_cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
-    """A row of `_NEWEST`, whose sets of names are a JSON list."""
+def _with_union(_cursor: object, row: tuple[Any, ...]) -> Row:
+    """A row of `NEWEST`, whose sets of names are joined."""
     *figures, sets, estimated, restated = row
-    return (*figures, reduce(union, json.loads(sets)) if sets else "", estimated, restated)
+    return (*figures, text_of({*names_of(sets)} - {""}), estimated, restated)
 
 
 def _row(begins: int, parts: list[Rollup], restated_to: int) -> Row:
@@ -125,16 +127,17 @@ _DAYS_OF = (
     " complete, not_live, estimated FROM rollups"
     " WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?"
 )
+_RANK = "(CASE WHEN first_seq >= 0 THEN 1 ELSE 0 END + complete)"
 # With one min() or max() SQLite takes the other columns from the row that has it:
 # https://www.sqlite.org/lang_select.html#bareagg
 # Counts and marks are those of all its own parts, the figures those of its complete ones, where it has any.
-_NEWEST = f"""
+NEWEST = f"""
 WITH part AS MATERIALIZED (
     SELECT start - start % ? AS begins,
-           max((first_seq >= 0) + complete) OVER (PARTITION BY start - start % ?) AS best, *
-    FROM (SELECT * FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?)
+           max({_RANK}) OVER (PARTITION BY start - start % ?) AS best, *
+    FROM (SELECT * FROM rollups WHERE span = ? AND start BETWEEN ? AND ? ORDER BY start DESC LIMIT ?) AS fine
 ),
-kept AS MATERIALIZED (SELECT * FROM part WHERE (first_seq >= 0) + complete = best),
+kept AS MATERIALIZED (SELECT * FROM part WHERE {_RANK} = best),
 opened AS (SELECT begins, min(first_seq) AS first_seq, open FROM kept GROUP BY begins),
 closed AS (SELECT begins, max(last_seq), close, kalshi, costs, revenue FROM kept GROUP BY begins),
 ranged AS (
@@ -142,11 +145,10 @@ ranged AS (
 ),
 counted AS (
     SELECT begins, sum(count) AS count, max(estimated) AS estimated,
-           iif(max(not_live) = '', '', json_group_array(DISTINCT not_live)) AS sets
+           CASE WHEN max(not_live) = '' THEN '' ELSE group_concat(DISTINCT not_live) END AS sets
     FROM part WHERE (first_seq >= 0) = (best > 0) GROUP BY begins
 )
-SELECT begins, open / 100.0, high / 100.0, low / 100.0, close / 100.0,
-    kalshi / 100.0, costs / 100.0, revenue / 100.0, count, first_seq,
+SELECT begins, {dollars("open", "high", "low", "close", "kalshi", "costs", "revenue")}, count, first_seq,
     complete, sets, estimated, first_seq BETWEEN 1 AND {RESTATED_TO}
 FROM opened JOIN closed USING (begins) JOIN ranged USING (begins) JOIN counted USING (begins)
 ORDER BY begins DESC LIMIT ?

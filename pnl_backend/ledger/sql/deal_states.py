@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.money import exact
 from pnl_backend.domain.readings import Deal
-from pnl_backend.ledger.sqlite import corrections
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql import corrections
+from pnl_backend.ledger.sql.connection import Connection, Row
 
 GONE = "gone"
 """The status of a deal that its source no longer lists; its other fields are as they last were."""
 
-_LATEST = "SELECT id, name, amount, status, closed_at, max(seen_at) AS seen_at FROM deals GROUP BY id ORDER BY id"
-PRESENT = f"SELECT * FROM ({_LATEST}) WHERE status <> '{GONE}' ORDER BY id"  # noqa: S608 - constants only
+_LATEST = (
+    "SELECT id, name, amount, status, closed_at, seen_at FROM deals AS d"
+    " WHERE seen_at = (SELECT max(l.seen_at) FROM deals AS l WHERE l.id = d.id) ORDER BY id"
+)
+PRESENT = f"SELECT * FROM ({_LATEST}) AS latest WHERE status <> '{GONE}' ORDER BY id"  # noqa: S608 - constants only
 
 
 def deal(row: Row) -> Deal:
@@ -25,7 +27,7 @@ def deal(row: Row) -> Deal:
     return Deal(identity, name, Decimal(amount), status, closed_at)
 
 
-def store(connection: sqlite3.Connection, given: Sequence[Deal], seen_at: int, *, complete: bool) -> list[Deal]:
+def store(connection: Connection, given: Sequence[Deal], seen_at: int, *, complete: bool) -> list[Deal]:
     """Store the states at `seen_at` (ms); returns the deals that are new, have changed or, if `complete`, are gone.
 
     A state is never dated before the one that it follows, even if the clock was set back.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
 
 from loguru import logger
 
 from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.times import iso
-from pnl_backend.ledger.sqlite import marking, snapshots
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.run import Run
+from pnl_backend.ledger.sql import marking, snapshots
+from pnl_backend.ledger.sql.connection import Connection, Database
+from pnl_backend.ledger.sql.run import Run
 
 
 class Baselines:
@@ -25,12 +24,12 @@ class Baselines:
 
         Only the seven days before the last snapshot before that instant are searched.
         """
-        names = snapshots.names(configured)
-        return await self._one(snapshots.LAST_COMPLETE_BEFORE, names, at_ms, snapshots.COMPLETE_WITHIN_MS)
+        sql = snapshots.last_complete_before(len(configured))
+        return await self._one(sql, at_ms, snapshots.COMPLETE_WITHIN_MS, *snapshots.names(configured))
 
     async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None:
         """The first snapshot at or after an instant in which each of these sources is whole, and not restated."""
-        return await self._one(snapshots.FIRST_COMPLETE, snapshots.names(configured), from_ms)
+        return await self._one(snapshots.first_complete(len(configured)), from_ms, *snapshots.names(configured))
 
     @property
     def restatements(self) -> tuple[Restatement, ...]:
@@ -49,7 +48,7 @@ class Baselines:
         if it could not be stored; nothing is marked then.
         """
 
-        def work(connection: sqlite3.Connection) -> Restatement:
+        def work(connection: Connection) -> Restatement:
             made = Restatement(at, source, reason, self._run.last_seq)
             marking.restate(connection, made)
             return made
@@ -68,7 +67,7 @@ class Baselines:
 
     async def note_whole(self) -> None:
         """Note that from the next snapshot on it does; StoreError if that cannot be stored."""
-        sql = "INSERT OR IGNORE INTO meta VALUES ('whole', ?)"
+        sql = "INSERT INTO meta VALUES ('whole', ?) ON CONFLICT DO NOTHING"
         await self._database.write(lambda connection: connection.execute(sql, (str(self._run.last_seq + 1),)))
 
     async def _one(self, sql: str, *parameters: object) -> Record | None:

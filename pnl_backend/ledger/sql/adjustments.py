@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from decimal import Decimal
 
 from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.domain.money import ZERO, exact
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql.connection import Connection, Database, Row
 
 ALL = "SELECT account, amount, kind, reason, at, noted_at, id FROM adjustments ORDER BY at, id"
-ADD = "INSERT INTO adjustments (account, amount, kind, reason, at, noted_at) VALUES (?, ?, ?, ?, ?, ?)"
+ADD = "INSERT INTO adjustments (account, amount, kind, reason, at, noted_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
 
 
 class Adjustments:
@@ -24,8 +22,8 @@ class Adjustments:
         """Store an adjustment; its id."""
         row = (one.account, exact(one.amount), one.kind, one.reason, one.at, one.noted_at)
 
-        def work(connection: sqlite3.Connection) -> int:
-            return int(connection.execute(ADD, row).lastrowid or 0)
+        def work(connection: Connection) -> int:
+            return int(connection.execute(ADD, row).fetchone()[0])
 
         return await self._database.write(work)
 

@@ -6,15 +6,23 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from loguru import logger
 
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import maintenance
-from pnl_backend.ledger.sqlite.store import Store
 
 HOUR = 3600.0
 DAY = 86_400.0
+
+
+class Upkept(Protocol):
+    """What is kept in shape."""
+
+    async def prune(self, keep_days: int) -> int: ...
+
+    async def backup(self, directory: Path, *, keep_days: int) -> Path: ...
 
 
 class Upkeep:
@@ -25,7 +33,7 @@ class Upkeep:
 
     def __init__(
         self,
-        store: Store,
+        store: Upkept,
         *,
         path: Path,
         retention_days: int,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from decimal import Decimal
 
 from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.money import exact
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql.connection import Connection, Row
 
 ALL = "SELECT kind, ref, before, after, at FROM corrections ORDER BY at, rowid"
 
 
-def note(connection: sqlite3.Connection, corrections: Iterable[Correction]) -> None:
+def note(connection: Connection, corrections: Iterable[Correction]) -> None:
     """Write corrections."""
     connection.executemany(
         "INSERT INTO corrections (kind, ref, before, after, at) VALUES (?, ?, ?, ?, ?)",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from decimal import Decimal
 
 from pnl_backend.domain.corrections import Correction
 from pnl_backend.domain.ledger_facts import Transfer
 from pnl_backend.domain.money import exact
-from pnl_backend.ledger.sqlite import corrections, unconfirmed
-from pnl_backend.ledger.sqlite.readers import Row
+from pnl_backend.ledger.sql import corrections, unconfirmed
+from pnl_backend.ledger.sql.connection import Connection, Row
 
 ALL = "SELECT * FROM transfers ORDER BY coalesce(created_at, finalized_at), key"
 STATES = (
@@ -19,13 +18,17 @@ STATES = (
 )
 _COLUMNS = "key, kind, id, amount, fee, status, created_at, finalized_at"
 _KNOWN = f"SELECT {_COLUMNS} FROM transfers WHERE key = ?"  # noqa: S608 - constants
-_PUT = f"INSERT OR REPLACE INTO transfers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+_PUT = (
+    f"INSERT INTO transfers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"  # noqa: S608 - constants
+    " kind = excluded.kind, id = excluded.id, amount = excluded.amount, fee = excluded.fee,"
+    " status = excluded.status, created_at = excluded.created_at, finalized_at = excluded.finalized_at"
+)
 _KEEP = "INSERT INTO transfer_states (key, until, status, amount, fee, finalized_at) VALUES (?, ?, ?, ?, ?, ?)"
 
 _ORDER = {"pending": 0, "applied": 1, "returned": 2, "failed": 2}
 
 
-def store(connection: sqlite3.Connection, given: Iterable[Transfer], noted_at: int) -> list[Transfer]:
+def store(connection: Connection, given: Iterable[Transfer], noted_at: int) -> list[Transfer]:
     """Store the states at `noted_at` (ms); returns the transfers that are new or have changed.
 
     A transfer goes from pending to applied or failed, and may be returned later; an earlier state that arrives late

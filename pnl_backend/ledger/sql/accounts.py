@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -13,28 +12,30 @@ from pnl_backend.domain.classic import ANTHROPIC, JOHNS, KALSHI
 from pnl_backend.domain.money import ZERO, exact
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Restatement
-from pnl_backend.ledger.sqlite import adjustments, marking, transfers, unconfirmed
-from pnl_backend.ledger.sqlite.database import Database
-from pnl_backend.ledger.sqlite.fact_rows import read_fill
-from pnl_backend.ledger.sqlite.readers import Reads
+from pnl_backend.ledger.sql import adjustments, marking, transfers, unconfirmed
+from pnl_backend.ledger.sql.connection import Connection, Database, Reads
+from pnl_backend.ledger.sql.fact_rows import read_fill
 
 _ACCOUNT = "SELECT host, id, name FROM accounts WHERE source = ?"
 _REPLACED = "another account was adopted in its place; what was published before is of the former one"
-_NOTE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)"
+_NOTE = (
+    "INSERT INTO accounts (source, host, id, name, noted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE"
+    " SET host = excluded.host, id = excluded.id, name = excluded.name, noted_at = excluded.noted_at"
+)
 
 _NEWEST_FILLS = 3
 _SPREAD_FILLS = 9
 _SAMPLE = 100
 """How many of each kind of facts are compared."""
 
+_PARTS = " UNION ALL ".join(f"SELECT {part} AS number" for part in range(_SPREAD_FILLS))
 _FILLS = f"""
-SELECT * FROM (SELECT * FROM fills ORDER BY at DESC LIMIT {_NEWEST_FILLS})
+SELECT * FROM (SELECT * FROM fills ORDER BY at DESC LIMIT {_NEWEST_FILLS}) AS newest
 UNION
 SELECT f.* FROM (
     SELECT min(at) AS since, max(at) - min(at) AS span FROM fills
-) AS r, json_each('[0, 1, 2, 3, 4, 5, 6, 7, 8]') AS part
-JOIN fills AS f ON f.fill_id = (
-    SELECT fill_id FROM fills WHERE at >= r.since + r.span * part.value / {_SPREAD_FILLS} ORDER BY at LIMIT 1
+) AS r CROSS JOIN ({_PARTS}) AS part JOIN fills AS f ON f.fill_id = (
+    SELECT fill_id FROM fills WHERE at >= r.since + r.span * part.number / {_SPREAD_FILLS} ORDER BY at LIMIT 1
 )
 ORDER BY at DESC
 """  # noqa: S608 - constants
@@ -106,7 +107,7 @@ class Accounts(KnownAccounts):
         restated.
         """
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             now = self._now()
             held = connection.execute(_ACCOUNT, (source,)).fetchone()
             name = None if held is None else held[2]
@@ -138,7 +139,7 @@ class Accounts(KnownAccounts):
         return int(self._clock() * 1000)
 
 
-def _reverse_adjustments(connection: sqlite3.Connection, source: SourceName, noted_at: int) -> None:
+def _reverse_adjustments(connection: Connection, source: SourceName, noted_at: int) -> None:
     """Book the opposite of a source's adjustments, which are never deleted."""
     booked = [adjustments.adjustment(row) for row in connection.execute(adjustments.ALL)]
     total = sum((one.amount for one in booked if one.account == source), ZERO)

@@ -6,26 +6,30 @@ moved to the table `set_aside`, where it is kept and does not count. All functio
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.readings import MarketKey
+from pnl_backend.ledger.sql.connection import Connection
 
 KINDS = "SELECT DISTINCT kind FROM unconfirmed"
 _UNKNOWN_SETTLEMENTS = """
 SELECT u.key FROM unconfirmed AS u JOIN settlements AS s ON s.key = u.key WHERE u.kind = 'settlements'
 AND s.ticker NOT IN (SELECT ticker FROM fills) AND s.ticker NOT IN (SELECT ticker FROM positions)
 """
+_AMOUNTS = {"amount", "count", "fee", "fees", "yes_price", "yes_count", "yes_cost", "no_count", "no_cost", "revenue"}
+_AMOUNTS |= {"value", "realized", "quantity", "cost"}
+"""Columns of exact decimals, which are text in JSON."""
+_MONEY = "CAST({} AS TEXT)"
 _KEYS = {"fills": "fill_id", "settlements": "key", "transfers": "key", "positions": "ticker || ':' || subaccount"}
 
 
-def confirm_transfers(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
+def confirm_transfers(connection: Connection, keys: Iterable[str]) -> None:
     """The account has listed these transfers."""
     connection.executemany("DELETE FROM unconfirmed WHERE kind = 'transfers' AND key = ?", [(key,) for key in keys])
 
 
-def set_aside_markets(connection: sqlite3.Connection, listed: Collection[MarketKey], at: int) -> list[MarketKey]:
+def set_aside_markets(connection: Connection, listed: Collection[MarketKey], at: int) -> list[MarketKey]:
     """Set aside the unconfirmed markets that are not `listed`, at `at` (ms); returns them."""
     rows = connection.execute("SELECT key FROM unconfirmed WHERE kind = 'positions'").fetchall()
     keys = [(ticker, int(subaccount)) for ticker, _, subaccount in (key.rpartition(":") for (key,) in rows)]
@@ -35,7 +39,7 @@ def set_aside_markets(connection: sqlite3.Connection, listed: Collection[MarketK
     return unknown
 
 
-def set_aside_facts(connection: sqlite3.Connection, at: int) -> int:
+def set_aside_facts(connection: Connection, at: int) -> int:
     """Set aside the unconfirmed fills, transfers and settlements at `at` (ms); returns their number.
 
     Archived settlements are in no list: one stays if the account has traded or held its market.
@@ -50,13 +54,13 @@ def set_aside_facts(connection: sqlite3.Connection, at: int) -> int:
     return found
 
 
-def set_aside(connection: sqlite3.Connection, source: str, account: str | None, table: str, at: int) -> int:
+def set_aside(connection: Connection, source: str, account: str | None, table: str, at: int) -> int:
     """Move every row of a table to `set_aside`; returns their number."""
     connection.execute(_copy(connection, table), (at, source, account))
     return connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 - constants
 
 
-def _move(connection: sqlite3.Connection, table: str, keys: Sequence[str], at: int) -> int:
+def _move(connection: Connection, table: str, keys: Sequence[str], at: int) -> int:
     where = f" WHERE {_KEYS[table]} = ?"
     copy, delete = _copy(connection, table) + where, f"DELETE FROM {table}{where}"  # noqa: S608 - constants
     connection.executemany(copy, [(at, KALSHI, None, key) for key in keys])
@@ -64,8 +68,8 @@ def _move(connection: sqlite3.Connection, table: str, keys: Sequence[str], at: i
     return len(keys)
 
 
-def _copy(connection: sqlite3.Connection, table: str) -> str:
+def _copy(connection: Connection, table: str) -> str:
     """The statement that copies rows to `set_aside`, each as a JSON object; parameters: time, source, account."""
-    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
-    fact = ", ".join(f"'{name}', {name}" for name in columns)
+    columns = [column[0] for column in connection.execute(f"SELECT * FROM {table} LIMIT 0").description]  # noqa: S608 - constants
+    fact = ", ".join(f"'{name}', {_MONEY.format(name) if name in _AMOUNTS else name}" for name in columns)
     return f"INSERT INTO set_aside SELECT ?, ?, ?, '{table}', json_object({fact}) FROM {table}"  # noqa: S608 - constants
