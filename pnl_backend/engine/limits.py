@@ -25,7 +25,7 @@ CHUNK = 256
 """Clients that a broadcast serves before the loop gets its turn: about two milliseconds."""
 
 # Accepting.
-EXCESS_TIMEOUT = 1.0
+EXCESS_TIMEOUT = 3.0
 """For the addresses' cap on connections without a request head to be met again after a burst of connects."""
 BACKLOG = 4096
 """Connections that the kernel holds until they are accepted."""

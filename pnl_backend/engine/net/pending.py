@@ -42,8 +42,8 @@ class PendingConnections:
     """Accepted connections without a known client: those without a complete head, and idle kept-alive ones.
 
     Beyond a cap the oldest makes room: who sends a request at once is served even while others hold connections open.
-    Beyond the cap of one address that is after a second, because thousands of clients behind one address that come back
-    at once all connect before the first of them has sent its head.
+    Beyond the cap of one address that is after some seconds, because thousands of clients behind one address that come
+    back at once all connect before the first of them has sent its head.
     """
 
     def __init__(self, shared: SharedState) -> None:
@@ -83,6 +83,7 @@ class PendingConnections:
         self.unfinished.discard(accepted)
         self.lingering.add(accepted)
         self._wait(accepted)
+        self._excess_overdue(accepted)
 
     def _wait(self, accepted: PendingConnection) -> None:
         self._idle.pop(accepted, None)
