@@ -6,7 +6,7 @@ WORKERS ?= 4
 NPM    := $(shell command -v npm 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test t coverage lint bench client wheel matrix lock clean
+.PHONY: help run dev test t coverage lint docs bench client wheel matrix lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -67,6 +67,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.run  ## write what the documentation repeats of the code: tables, docs/messages.md, .env.example
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.dev  ## every measurement, with its table written to bench/results/
 	$(BIN)/python -m bench

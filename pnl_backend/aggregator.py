@@ -86,7 +86,7 @@ class Aggregator:
     `sources` are read at each tick and counted by their `accounting`, in its order; both have the same names.
     `verified()` says by source whether its figures were derived a second time. A day is measured against a complete
     snapshot, one with a reading of each of the `configured` sources. `restates` is given each new snapshot and the last
-    complete one before, and says whether the ledger was restated by it.
+    complete one before, and returns whether the ledger was restated by it.
     """
 
     def __init__(

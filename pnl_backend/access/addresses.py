@@ -1,4 +1,4 @@
-"""The client's address: the connection's peer, or what trusted proxies say in `X-Forwarded-*`."""
+"""The client's address: the connection's peer, or the one that trusted proxies name in `X-Forwarded-*`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ClientAddresses:
         client = peer
         for hop in reversed(forwarded_for.split(",")):
             parsed = parse(hop.strip())
-            if parsed is None:  # whatever stands left of an unreadable hop was not written by a known proxy
+            if parsed is None:  # what is left of an unreadable hop was not written by a known proxy
                 break
             client = parsed
             if not self._covers(parsed):
@@ -77,7 +77,7 @@ def group(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _normal(peer: str) -> str:
-    """The address of a peer that no proxy stands before."""
+    """The address of a peer that is not behind a proxy."""
     address = parse(peer)
     return peer or LOCAL if address is None else str(address)
 

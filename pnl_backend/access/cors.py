@@ -33,7 +33,7 @@ def _options(*, credentials: bool) -> aiohttp_cors.ResourceOptions:
 
 
 def check_preflight(request: web.Request) -> None:
-    """Raise what refuses an OPTIONS request before aiohttp-cors sees it."""
+    """Raise what refuses an OPTIONS request before aiohttp-cors handles it."""
     if request.headers.get(hdrs.ORIGIN) == "null":
         raise web.HTTPForbidden
     if hdrs.ORIGIN not in request.headers or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:

@@ -92,7 +92,7 @@ class Keys:
             raise Unauthorized("Missing API key")
         presented = digest(key)
         found: Grant | None = None
-        for known, grant in self._known.items():  # every key is compared, so that the time says nothing
+        for known, grant in self._known.items():  # every key is compared, so that the time reveals nothing
             if hmac.compare_digest(known, presented):
                 found = grant
         if found is not None:

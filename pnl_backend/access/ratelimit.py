@@ -49,7 +49,7 @@ def _policy(limit: int) -> str:
 class RateLimiter:
     """Remembers when each client's admitted requests of the last `window` s were made: exact, whatever their rhythm.
 
-    A refused request is not remembered. Clients with a key and clients without are remembered apart, `clients` of each
+    A refused request is not recorded. Clients with a key and clients without are recorded separately, `clients` of each
     at most, so that addresses without a key never displace a key. Beyond that number the client without a request for
     longest is forgotten, but none that is being refused; where every one is, newcomers share one budget.
     """
@@ -102,7 +102,7 @@ class _Clients:
         return len(self._below) + len(self._at_limit)
 
     def times(self, client: tuple[bytes, str], now: float) -> _Times:
-        """The client's admissions within the window; the shared ones where there is no room to remember it."""
+        """The client's admissions within the window; the shared ones where no more clients can be recorded."""
         times = self._below.get(client) or self._at_limit.get(client)
         if times is None:
             times = deque() if len(self) < self._most or self._forget_one(now) else self._shared

@@ -8,7 +8,7 @@ from pnl_backend import engine
 from pnl_backend.assembly.socket_keys import key_name
 from pnl_backend.http.headers import security_headers
 from pnl_backend.http.middleware import INFO
-from pnl_backend.http.routing import Answer, Route
+from pnl_backend.http.routing import Answer, Handler, Route
 from pnl_backend.stream.dashboard import Dashboard, DashboardFeed
 from pnl_backend.stream.hub import Hub
 from pnl_backend.stream.ledger import LedgerFeed
@@ -50,21 +50,26 @@ class Feeds:
 
     def route(self) -> Route:
         """The event stream, under the API's keys, limits and description."""
-        return Route(
-            method="GET",
-            path="/api/pnl/stream",
-            handler=self._stream,
-            tag="P&L",
-            summary="The ledger feed as server-sent events: snapshots, and deltas between them",
-            answers=(Answer("Events without end; /asyncapi.json describes them.", content_type="text/event-stream"),),
-            errors=(503,),
-        )
+        return stream_route(self._stream)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         grant = request[INFO].grant
         if grant is None:
             raise RuntimeError("the stream is served behind the check of keys only")
         return await self._events.answer(request, key_name(grant))
+
+
+def stream_route(handler: Handler) -> Route:
+    """The route of the event stream, answered by `handler`."""
+    return Route(
+        method="GET",
+        path="/api/pnl/stream",
+        handler=handler,
+        tag="P&L",
+        summary="The ledger feed as server-sent events: snapshots, and deltas between them",
+        answers=(Answer("Events without end; /asyncapi.json describes them.", content_type="text/event-stream"),),
+        errors=(503,),
+    )
 
 
 def _headers(request: web.Request) -> dict[str, str]:

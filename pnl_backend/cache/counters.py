@@ -15,7 +15,7 @@ Operation = Literal["hit", "miss", "set", "delete", "error"]
 WINDOW = 1024
 MAX_FAMILIES = 64
 MAX_REMEMBERED = 256
-"""Keys whose counters are remembered; those of others are looked up for each hit."""
+"""Keys whose counters are held; those of other keys are looked up for each hit."""
 
 
 class OnCall(Protocol):

@@ -211,8 +211,8 @@ class Recent:
         if is_open and key not in self._grown:
             return
         self._outdated.add(key)
-        wanted = self._monotonic() - self._asked.get(kind.family, float("-inf")) <= DEMAND
-        if is_open and wanted and not self._incomplete:
+        requested = self._monotonic() - self._asked.get(kind.family, float("-inf")) <= DEMAND
+        if is_open and requested and not self._incomplete:
             self._load(kind, start)
         else:
             self._grown.discard(key)

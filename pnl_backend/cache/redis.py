@@ -54,7 +54,7 @@ class RedisTier:
         self._probe_interval = probe_interval
         self._clock = clock
         self._client = connect(url, POOL_SIZE, call_timeout) if url else None
-        # The probe has a connection of its own: a pool that is merely busy must not look like a dead server.
+        # The probe has a connection of its own: a pool that is merely busy must not count as a failed server.
         self._prober = connect(url, 1, call_timeout) if url else None
         self.status: TierStatus = "down" if url else "disabled"
         self._trusted = False

@@ -48,7 +48,7 @@ def connect(url: str, connections: int, call_timeout: float) -> Redis:
         "socket_timeout": call_timeout,
         "retry": Retry(ConstantBackoff(0.01), 1),
         "health_check_interval": HEALTH_CHECK_INTERVAL,
-        # With these on, redis-py 8 no longer checks a pooled connection for an answer that nobody read.
+        # With these on, redis-py 8 no longer checks a pooled connection for an answer that was not read.
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if not url.startswith("unix:"):
@@ -130,9 +130,9 @@ def _problem(error: BaseException, url: str) -> Problem:
         return Problem(f"answers with an error: {error}", lasting=False)
     detail = f"does not answer ({reason(error)})"
     if url.startswith("rediss:") and isinstance(error, TimeoutError | RedisTimeoutError):
-        detail = "does not answer the TLS handshake: if that port speaks no TLS, use redis:// in REDIS_URL"
+        detail = "does not answer the TLS handshake: if that port has no TLS, use redis:// in REDIS_URL"
     elif url.startswith("redis:") and "closed by server" in str(error):
-        detail = "closes the connection at once: if that port speaks TLS, use rediss:// in REDIS_URL"
+        detail = "closes the connection at once: if that port has TLS, use rediss:// in REDIS_URL"
     return Problem(detail, lasting=False)
 
 
@@ -141,7 +141,7 @@ def _wrong_setting(cause: BaseException, url: str) -> str | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
-        return f"the port speaks no TLS ({cause.reason}): use redis:// in REDIS_URL"
+        return f"the port has no TLS ({cause.reason}): use redis:// in REDIS_URL"
     if isinstance(cause, NoPermissionError | AuthorizationError):
         return "the user of REDIS_URL lacks a permission"
     if isinstance(cause, AuthenticationError):

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments)
     directory = arguments.to or settings.backup_dir
     if directory is None:
-        raise ConfigError(["BACKUP_DIR: given nothing, allowed: a directory (or say where with --to)"])
+        raise ConfigError(["BACKUP_DIR: given nothing, allowed: a directory (or name one with --to)"])
     keep_days = KEEP_ALL if arguments.to else settings.backup_keep_days
     progress = Progress()
     print(maintenance.backup(settings.database, directory, keep_days=keep_days, now=time.time(), progress=progress))

@@ -95,9 +95,9 @@ def _changed_meaning(field: str, value: str) -> str | None:
     if field == "db_path":
         return f"that file is the Node server's; take it over with: pnl-backend import {value}"
     if field == "kalshi_api_url" and ENDED_HOST in value:
-        return "that API has ended, the default stands"
+        return "that API has ended, the default is used"
     if field == "kalshi_private_key" and "PRIVATE KEY" not in value:
-        return "no PEM text; Kalshi wants the key's PEM file, see KALSHI_PRIVATE_KEY_PATH"
+        return "no PEM text; Kalshi needs the key's PEM file, see KALSHI_PRIVATE_KEY_PATH"
     return None
 
 

@@ -32,7 +32,7 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("account", nargs="?", metavar="ACCOUNT", help=f"the account: {', '.join(ACCOUNTS)}")
     parser.add_argument("amount", nargs="?", metavar="AMOUNT", help="USD; below 0 for what left the account")
-    parser.add_argument("--reason", metavar="TEXT", help="what it was, for whoever reads the books later")
+    parser.add_argument("--reason", metavar="TEXT", help="what it was, for later readers of the books")
     parser.add_argument("--kind", choices=get_args(AdjustmentKind), default="other", help="what kind it is of (other)")
     parser.add_argument("--at", metavar="TIME", help="when it happened: ISO 8601 or ms; now without it")
     parser.add_argument("--list", action="store_true", help="print all adjustments, also while the server runs")
@@ -106,5 +106,5 @@ def _amount(given: str | None) -> Decimal:
 def _reason(given: str | None) -> str:
     reason = " ".join((given or "").split())
     if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise BadRequest(f"--reason is needed: 1 to {LONGEST_REASON} characters, for whoever reads the books later")
+        raise BadRequest(f"--reason is needed: 1 to {LONGEST_REASON} characters, for later readers of the books")
     return reason

@@ -1,4 +1,4 @@
-"""`pnl-backend new-source`: writes a source type that works, with its tests, for somebody to change into their own."""
+"""`pnl-backend new-source`: writes a source type that works, with its tests, as a template."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write(name: str, into: Path, *, built_in: bool) -> list[Path]:
-    """Write the files of the skeleton, and say which; OutputError for one that is there already."""
+    """Write the files of the skeleton and print their names; OutputError for one that is there already."""
     module = name.replace("-", "_")
     package = f"{PACKAGE}.{module}" if built_in else f"pnl_source_{module}"
     words = {

@@ -1,4 +1,4 @@
-"""Whose facts the ledger holds: one account of one host for each source, and the facts that an account must know."""
+"""The account whose facts the ledger holds, one on one host for each source, and facts by which it is recognised."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sample of the facts that the ledger holds of a source: the account that they are of knows them.
+    """A sample of the facts that the ledger holds of a source; the account that they are of has them.
 
     `fills` from the newest to the oldest, `positions` are realized profit and fees by ticker, `deals` ids, `costs` USD
     by closed day.

@@ -32,7 +32,7 @@ class KalshiFigures:
     fees: Decimal = usd("Trading fees.", cumulative=True)
     marks: Mapping[str, int] = counts("How many open positions each kind of mark valued.", added_later=True)
     closed_positions: int = count("Markets without an open position.", ledger_name="closed")
-    portfolio_value: Decimal | None = usd("What Kalshi says the positions are worth.", ledger_name="portfolioValue")
+    portfolio_value: Decimal | None = usd("Kalshi's value of the positions.", ledger_name="portfolioValue")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pnl", self.realized_pnl + self.unrealized_pnl)

@@ -79,7 +79,7 @@ class DayBaseline:
 
 
 def comparable(base: Snapshot, snapshot: Snapshot) -> Snapshot:
-    """`base` without what `snapshot` does not know: a source that has given no reading shows no change, not a loss."""
+    """`base` without the sources of which `snapshot` has no reading: such a source shows no change, not a loss."""
     missing = set(snapshot.degraded)
     if not missing:
         return base

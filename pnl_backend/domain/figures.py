@@ -100,7 +100,7 @@ def figures_of(model: Any) -> tuple[Figure, ...]:
     for field in dataclasses.fields(model):
         declared = field.metadata.get(_KEY)
         if not isinstance(declared, _Declared):
-            raise TypeError(f"{name}.{field.name} does not say what it is: declare it with usd(...) or count(...)")
+            raise TypeError(f"{name}.{field.name} has no kind: declare it with usd(...) or count(...)")
         found.append(
             Figure(
                 field.name,
@@ -122,7 +122,7 @@ def shown_figures(model: Any) -> tuple[Figure, ...]:
 
 
 def camel(name: str) -> str:
-    """`realized_pnl` as clients know it: `realizedPnl`."""
+    """`realized_pnl` in the JSON: `realizedPnl`."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 

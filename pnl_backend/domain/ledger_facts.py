@@ -149,7 +149,7 @@ class FactPage:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How far one list was read; each walk goes from the newest fact to the oldest. Times in ms.
+    """How far one list was read; each pass goes from the newest fact to the oldest. Times in ms.
 
     Everything up to `complete_to` is known, back to the beginning; None before the first walk has ended. A walk that
     is not finished has begun at `top` and come down to `bottom`; `rows` counts what it has read. `finished_at` is when

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 class Line:
     """One line of a source, in USD before rounding; each line is rounded once, and totals are sums of rounded lines.
 
-    An expense stands in the cost breakdown under its `name`, or under the names of `parts`, which must sum to
+    An expense is in the cost breakdown under its `name`, or under the names of `parts`, which must sum to
     `amount`. It belongs to the source's agent, or to the agents of `by_agent`, which must sum to it too.
     """
 
@@ -43,7 +43,7 @@ class PublishedLine:
 
 @dataclass(frozen=True, slots=True)
 class Contribution(Generic[Figures_co]):
-    """What one source contributes to one snapshot; `notes` say what an estimated figure lacks.
+    """What one source contributes to one snapshot; `notes` name what an estimated figure lacks.
 
     `importing` is given while history is still being read: such figures are not complete.
     """
@@ -88,7 +88,7 @@ class Accounting(Generic[Value, Figures_co]):
     """How a source's value becomes part of a snapshot.
 
     `nothing` is the value that counts while nothing was ever learned; `agent` is whose lines these are, unless the
-    agent rules say otherwise; `contribute` is pure.
+    agent rules set another; `contribute` is pure.
     """
 
     nothing: Value

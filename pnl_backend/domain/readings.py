@@ -1,6 +1,6 @@
-"""What the upstreams said: validated values, and the readings that carry them with their provenance.
+"""What the upstreams answered: validated values, and the readings that carry them with their provenance.
 
-All money is exact `Decimal` USD, all times are milliseconds since the epoch (UTC) unless a name says otherwise.
+All money is exact `Decimal` USD, all times are milliseconds since the epoch (UTC) unless a name has another unit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pnl_backend.domain.money import ZERO
 
 SourceName = str
-"""A source as clients know it: lower case, digits, dashes; unique in one server."""
+"""A source's name for clients: lower case, digits, dashes; unique in one server."""
 
 SourceStatus = Literal["live", "stale", "degraded"]
 Tier = Literal["live", "memory", "redis", "sqlite", "fallback"]
@@ -80,10 +80,10 @@ class ClosedMarkets:
 class KalshiPortfolio:
     """Balance (cash), the positions that may still change, and the sums of the markets that no longer do.
 
-    No market is both in `positions` and in `closed`; one that settled a moment ago may stand in either.
-    `portfolio_value` is what Kalshi says the positions are worth (USD, cash excluded), None where it is silent.
-    `importing` says how far the import of the account's history is; None when it is done. `notes` say which figures
-    are older than the reading.
+    No market is both in `positions` and in `closed`; one that settled a moment ago may be in either.
+    `portfolio_value` is Kalshi's value of the positions (USD, cash excluded), None where it gives none.
+    `importing` is the progress of the import of the account's history; None when it is done. `notes` name the figures
+    that are older than the reading.
     """
 
     balance: Decimal
@@ -138,7 +138,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class ClosedCosts:
-    """What is remembered of closed days: which ones, and their rows. A day may be closed without any row.
+    """What is stored of closed days: which ones, and their rows. A day may be closed without any row.
 
     `confirmed` lacks the days that older ledgers closed.
     """
@@ -153,8 +153,8 @@ class AnthropicSpend:
     """Cost since `since`: a row for each open day, model and workspace; `today` is the UTC day still running.
 
     `closed` has the sums of the earlier days, which are over; no day is both in it and in `rows`.
-    `estimated` marks a figure priced from usage by our own table; `notes` say what that estimate lacks. `importing`
-    says how far the first import of earlier days is; None when it is done.
+    `estimated` marks a figure priced from usage by our own table; `notes` name what that estimate lacks. `importing`
+    is the progress of the first import of earlier days; None when it is done.
     """
 
     since: date
@@ -196,9 +196,9 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class Revenue:
-    """John's figures since the beginning; `pipeline` stands beside them and is never counted as revenue.
+    """John's figures since the beginning; `pipeline` is separate from them and never counted as revenue.
 
-    `lists_deals` is True where `deals` are all the deals there are; an endpoint that gives totals says nothing of them.
+    `lists_deals` is True where `deals` are all the deals there are; an endpoint that gives totals lists none.
     """
 
     invoiced: Decimal
@@ -214,9 +214,9 @@ Value_co = TypeVar("Value_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Generic[Value_co]):
-    """What one successful fetch brought: the value, and when the upstream says it was true (ms).
+    """The result of one successful fetch: the value, and the time for which it holds (ms), by the upstream's clock.
 
-    `account` identifies the account that answered, as its upstream does; None where the upstream does not say.
+    `account` identifies the account that answered, as its upstream does; None where the upstream does not name it.
     """
 
     value: Value_co
@@ -229,8 +229,8 @@ class Reading(Generic[Value]):
     """What a fetcher last learned.
 
     `value` is None only when nothing was ever learned (tier `fallback`): it then counts as zeros and the snapshot
-    is marked degraded. `error` says why the reading is not live; it is None when it is. `account_changed` is True
-    while the upstream answers for another account than the one whose facts the ledger holds.
+    is marked degraded. `error` is the reason why the reading is not live; it is None when it is. `account_changed` is
+    True while the upstream answers for another account than the one whose facts the ledger holds.
     """
 
     source: SourceName

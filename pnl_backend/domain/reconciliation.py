@@ -68,10 +68,10 @@ def worth(position: Position) -> Decimal:
 
 
 def _told_value(portfolio: KalshiPortfolio, marked: Decimal) -> Decimal:
-    """What Kalshi says the positions are worth; our marks where it is silent.
+    """Kalshi's value of the positions; our own where it gives none.
 
-    Recorded traffic leaves cash out of `portfolio_value`, a changelog says it is in it: whichever of the two lies
-    closer to the marked positions is what it must be.
+    In recorded traffic `portfolio_value` excludes cash, according to a changelog it includes it: whichever of the two
+    lies closer to the marked positions is what it must be.
     """
     reported = portfolio.portfolio_value
     if reported is None:

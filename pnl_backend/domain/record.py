@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What to know of a snapshot's figures; names of sources are sorted.
+    """The marks of a snapshot's figures; names of sources are sorted.
 
     `complete`: each source that was configured had given a reading of its whole history; `whole` names the sources
-    that had. `not_live` names those whose figures were not live, `estimated` says whether any figure is an estimate.
+    that had. `not_live` names those whose figures were not live, `estimated` is True where any figure is an estimate.
     """
 
     complete: bool = True

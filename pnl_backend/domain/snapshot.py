@@ -39,7 +39,7 @@ class SourceState:
     """Where a figure came from: `as_of` in ms and `age_ms` are None only while nothing was ever learned.
 
     `importing` is given while the source's history is still being read, `account_changed` is True while the upstream
-    answers for another account than the ledger's, `verified` says whether the figures were derived a second time.
+    answers for another account than the ledger's, `verified` holds whether the figures were derived a second time.
     """
 
     status: SourceStatus

@@ -24,7 +24,7 @@ def iso(ms: int) -> str:
 
 @lru_cache(maxsize=256)
 def _iso_second(seconds: int) -> str:
-    """Every REST answer says the second that it was made in."""
+    """Every REST answer has the time at which it was made."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 

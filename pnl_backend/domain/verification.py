@@ -2,7 +2,7 @@
 
 Cost basis as Kalshi keeps it: a position is long YES or long NO at its average cost; a fill of the other side closes
 it first, each pair of a YES and a NO contract being worth one dollar, and what is left of the fill opens the other
-side. Fees stand apart. All amounts are USD.
+side. Fees are separate. All amounts are USD.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Derived:
     """The same from facts alone. `cash` is what its trades and its pay-out have changed the cash by, without fees.
 
     `has_fills` is False for a market of which no fill is known, `is_paid` for one of which no pay-out is. `ordered` is
-    False if fills of both sides happened in one millisecond: then the facts do not tell what was opened and what was
+    False if fills of both sides happened in one millisecond: then the facts leave open what was opened and what was
     closed, and only `cash` is certain. `tolerance` is what rounding may make of it.
     """
 

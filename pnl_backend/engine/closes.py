@@ -1,6 +1,6 @@
 """Every way in which the server ends a connection: its code, its reason, and what a client should do then.
 
-Whatever closes a connection takes one of these objects. `docs/wire.md` holds the same table for authors of clients.
+Whatever closes a connection takes one of these objects. `make docs` writes them into the table in `docs/wire.md`.
 """
 
 from dataclasses import dataclass, replace

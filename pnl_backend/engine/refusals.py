@@ -47,7 +47,7 @@ KEYLESS_FULL = RefusalKind(
 
 # Requests that are not what the protocols allow.
 BAD_REQUEST = RefusalKind(400, "Bad request", False, "Correct the client.")
-BAD_VERSION = RefusalKind(400, "Unsupported protocol version", False, "Speak Engine.IO 4.", code=5)
+BAD_VERSION = RefusalKind(400, "Unsupported protocol version", False, "Use Engine.IO 4.", code=5)
 UNKNOWN_TRANSPORT = RefusalKind(400, "Transport unknown", False, "`transport` is `polling` or `websocket`.", code=0)
 BAD_METHOD = RefusalKind(400, "Bad handshake method", False, "Open a session with GET.", code=2)
 UNKNOWN_SESSION = RefusalKind(400, "Session ID unknown", True, "Open a new session.", code=1)
@@ -59,7 +59,7 @@ BODY_CUT = RefusalKind(400, "Body did not arrive", True, "Open a new session.")
 TOO_BIG = RefusalKind(413, "Payload is too big", False, "Send smaller payloads: 16 KiB at most.")
 HEAD_TOO_BIG = RefusalKind(431, "Request header fields are too large", False, "Send 16 KiB of header fields at most.")
 FOREIGN_ORIGIN = RefusalKind(403, "Origin is not allowed", False, "List the origin in `ALLOWED_ORIGINS`.", code=4)
-BAD_WEBSOCKET_VERSION = RefusalKind(426, "WebSocket version 13 is needed", False, "Speak WebSocket version 13.")
+BAD_WEBSOCKET_VERSION = RefusalKind(426, "WebSocket version 13 is needed", False, "Use WebSocket version 13.")
 BAD_WEBSOCKET_KEY = RefusalKind(400, "Bad Sec-WebSocket-Key", False, "Correct the client.")
 
 FAILED = RefusalKind(500, "Internal error", True, "Try again; the server's log has the cause.")

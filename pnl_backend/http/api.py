@@ -27,15 +27,7 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
     under `options.passthrough`.
     """
     docs = DocsRoutes(ports.asyncapi)
-    routes = [
-        *HealthRoutes(ports, options).routes(),
-        *PnlRoutes(ports, options).routes(),
-        *OperationsRoutes(ports, options).routes(),
-        *SourcesRoutes(ports, options).routes(),
-        *docs.routes(),
-        *extra,
-        *PageRoutes(options.dist, ports.upgrade).routes(),  # last, because its pattern matches many paths
-    ]
+    routes = api_routes(ports, options, docs=docs, extra=extra)
     docs.describe(openapi(routes, version=options.version, sources=ports.sources))
     gate = Gate(routes, options)
     app = web.Application(middlewares=[gate.middleware])
@@ -44,6 +36,19 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
     app.on_response_prepare.append(gate.on_prepare)
     app.on_cleanup.append(gate.access_log.close)
     return app
+
+
+def api_routes(ports: Ports, options: HttpOptions, *, docs: DocsRoutes, extra: Iterable[Route] = ()) -> list[Route]:
+    """Every route of the application, in the order in which their patterns are tried."""
+    return [
+        *HealthRoutes(ports, options).routes(),
+        *PnlRoutes(ports, options).routes(),
+        *OperationsRoutes(ports, options).routes(),
+        *SourcesRoutes(ports, options).routes(),
+        *docs.routes(),
+        *extra,
+        *PageRoutes(options.dist, ports.upgrade).routes(),  # last, because its pattern matches many paths
+    ]
 
 
 def _add(app: web.Application, route: Route) -> web.AbstractRoute:

@@ -68,7 +68,7 @@ def _operation(path: str, method: str, operation: Json) -> str:
         (
             '<section class="card">',
             f'<h3><span class="verb">{escape(method.upper())}</span> <code>{escape(path)}</code></h3>',
-            f"<p>{_text(operation['summary'])}.{key}</p>",
+            f"<p>{_text(operation['summary'])}. {_text(operation.get('description', ''))}{key}</p>",
             _table(("Parameter", "Type", ""), rows),
             _table(("Answer", "", "Body"), answers),
             "</section>",

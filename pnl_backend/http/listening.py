@@ -21,7 +21,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> StartError:
-    """The error that says why nothing can listen on this address, and which setting to change."""
+    """The error with the reason why this address cannot be listened on, and the setting to change."""
     if isinstance(error, socket.gaierror | UnicodeError):
         why = "the name cannot be resolved: set HOST to an address, or to a name of this machine"
     else:

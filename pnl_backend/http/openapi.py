@@ -29,7 +29,7 @@ _SCHEMES: Json = {
 }
 _INTRODUCTION = (
     "One true profit and loss out of Kalshi trading, Anthropic spend and invoiced revenue. Money is USD with at most "
-    "two decimals. A client makes a set number of requests a minute; `RateLimit-*` headers say how many are left."
+    "two decimals. A client makes a set number of requests a minute; `RateLimit-*` headers have how many are left."
 )
 
 
@@ -56,6 +56,8 @@ def _operation(route: Route) -> Json:
         "security": _SECURITY.get(route.guard.access, _KEYS),
         "responses": _responses(route),
     }
+    if route.description:
+        operation["description"] = route.description
     if route.params:
         operation["parameters"] = [
             {"name": p.name, "in": "query", "description": p.description, "schema": p.schema()} for p in route.params
@@ -106,7 +108,7 @@ def _answer_schema(answer: Answer) -> Json:
 
 
 def _schemas(routes: Iterable[Route]) -> Json:
-    models: list[type[Any]] = [Failure]
+    models: list[type[Any]] = [Success, Failure]
     for route in routes:
         models += [model for answer in route.answers for model in (answer.model, answer.beside) if model is not None]
         models += [route.body] if route.body is not None else []

@@ -36,7 +36,7 @@ class HttpOptions:
     metrics_access: Literal["key", "loopback"] = "key"
     """Who may read /metrics: clients with a key, or clients on this machine."""
     dist: Path | None = None
-    """The built dashboard; None, or a folder without index.html, serves a page that says how to get it."""
+    """The built dashboard; None, or a folder without index.html, serves a page with instructions to build it."""
     connect_sources: tuple[str, ...] = ()
     """Origins, besides its own, that the dashboard may connect to."""
     passthrough: tuple[str, ...] = ("/socket.io/",)

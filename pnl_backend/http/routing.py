@@ -47,6 +47,9 @@ class Route:
     path: str
     handler: Handler
     summary: str = ""
+    """Without a full stop."""
+    description: str = ""
+    """What the summary leaves out, in sentences."""
     tag: str = ""
     guard: Guard = Guard("read")
     params: tuple[Param, ...] = ()

@@ -52,7 +52,7 @@ class ApiRunner(web.AppRunner):
 
 
 class _ServedPath:
-    """Makes requests whose path is replaced by that of the matching route, so that later code sees one form."""
+    """Makes requests whose path is replaced by that of the matching route, so that later code handles one form."""
 
     def __init__(
         self, make: Callable[..., web.BaseRequest], fold: Callable[[str], str], served: dict[str, str]

@@ -15,7 +15,7 @@ from pnl_backend.sources.account import Recognise
 
 
 class Accounts(Protocol):
-    """What the ledger knows of the accounts that its facts are of; each method raises StoreError."""
+    """The accounts that the ledger's facts are of; each method raises StoreError."""
 
     async def account(self, source: SourceName) -> Account | None: ...
 
@@ -89,14 +89,14 @@ class AccountCheck:
             return False
 
     async def _compare(self, recognise: Recognise | None) -> None:
-        """AccountChanged if the ledger has facts of which the account knows none."""
+        """AccountChanged if the ledger has facts of which the account has none."""
         if recognise is None:
             return
         evidence = await self._evidence()
         if evidence and not await recognise(evidence):
             raise self._changed(
                 "answers for another account than the one whose facts the ledger holds",
-                "The account knows none of the ledger's newest facts.",
+                "The account has none of the ledger's newest facts.",
             )
 
     async def _note(self) -> None:
@@ -122,7 +122,7 @@ class AccountCheck:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: StoreError) -> FetchError:
-        return FetchError(f"{self._label}: the ledger cannot say whose facts it holds: {error}")
+        return FetchError(f"{self._label}: whose facts the ledger holds cannot be read: {error}")
 
     def _changed(self, what: str, hint: str) -> AccountChanged:
         return AccountChanged(

@@ -108,10 +108,10 @@ class LiveCollector(Collector):
 
     def _engine(self) -> Iterable[Metric]:
         counters = self._live.engine()
-        for field, name, says in _ENGINE_GAUGES:
-            yield GaugeMetricFamily(name, says, value=counters[field])
-        for field, name, says in _ENGINE_COUNTERS:
-            yield CounterMetricFamily(name, says, value=counters[field])
+        for field, name, help_text in _ENGINE_GAUGES:
+            yield GaugeMetricFamily(name, help_text, value=counters[field])
+        for field, name, help_text in _ENGINE_COUNTERS:
+            yield CounterMetricFamily(name, help_text, value=counters[field])
 
     def _cache(self) -> Iterable[Metric]:
         stats = self._live.cache()

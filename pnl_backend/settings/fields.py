@@ -1,4 +1,4 @@
-"""The checks and forms that settings share; what settings of sources need too stands beside the sources."""
+"""The checks and forms that settings share; those that settings of sources need too are in `sources/setting.py`."""
 
 from __future__ import annotations
 

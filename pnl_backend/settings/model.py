@@ -1,7 +1,7 @@
 """Every setting in one place: its names, default, help and check beside each other.
 
 Values come from environment variables, else from `.env` in the working directory. Only the composition root and the
-command line read them. The settings of a source stand in the source's own folder and are joined to these.
+command line read them. The settings of a source are defined in the source's own folder and are joined to these.
 """
 
 from __future__ import annotations
@@ -72,17 +72,19 @@ class _Access(BaseSettings):
     # -- keys and access
     api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
         [],
-        "the read key, or several separated by commas while one is rotated out; without it, development on loopback "
-        "is open and says so",
-        allowed="any text; in production at least 32 characters that stand in no documentation",
+        "the read key, or several separated by commas while one is replaced; without one, development on loopback "
+        "needs no key, and a line in the log says so",
+        allowed="any text; in production at least 32 characters, none from a documentation",
     )
     admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_list)] = setting(
-        [], "the key for breaker reset and cache clear; without it they answer 403", allowed="as API_KEY"
+        [], "the key for resetting breakers and clearing the cache; without it both answer 403", allowed="as API_KEY"
     )
-    cors_origin: Origins = setting([], "browser origins that may ask (* in development)", allowed=ORIGINS)
-    allowed_origins: Origins = setting([], "more of the same", allowed=ORIGINS)
+    cors_origin: Origins = setting([], "browser origins that may send requests (* in development)", allowed=ORIGINS)
+    allowed_origins: Origins = setting([], "further ones, joined to CORS_ORIGIN", allowed=ORIGINS)
     trusted_proxies: Networks = setting(
-        [], "proxies whose X-Forwarded-For is believed", allowed="addresses or networks, separated by commas"
+        [],
+        "proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted",
+        allowed="addresses or networks, separated by commas",
     )
     rate_limit_per_minute: int = setting(
         100, "REST requests a minute for each client; 0 is off", allowed="0 or more", ge=0
@@ -93,14 +95,14 @@ class _Access(BaseSettings):
 
 
 class ServerSettings(_Access):
-    """What the environment says of the server itself; `Settings` are these with those of every source type."""
+    """The server's own settings; `Settings` are these with those of every source type."""
 
     demo: bool | None = setting(
         None,
-        "the built-in simulator plays the upstreams over HTTP (on when no source is configured, in development)",
+        "the built-in simulator replaces the upstreams (true in development while no source is configured)",
         allowed="true or false",
     )
-    demo_seed: int = setting(1, "seed of the simulator's moves", allowed="a whole number")
+    demo_seed: int = setting(1, "seed of the simulator's random numbers", allowed="a whole number")
 
     # -- the loop
     update_interval_ms: Annotated[int, Field(ge=SHORTEST_INTERVAL_MS)] = setting(
@@ -115,67 +117,77 @@ class ServerSettings(_Access):
         5, "failures in a row that open a source's breaker", allowed="1 or more"
     )
     circuit_breaker_reset_timeout: Millis = setting(
-        60000, "ms until an open breaker lets one trial through", allowed=f"{MS}, 1 or more"
+        60000, "time after which an open breaker allows one trial request, in ms", allowed=f"{MS}, 1 or more"
     )
     pnl_since: date | None = setting(
-        None, "first day of Anthropic spend that counts (the first day the server ever ran)", allowed="YYYY-MM-DD"
+        None,
+        "first day of Anthropic spend that counts (default: the day of the server's first start)",
+        allowed="YYYY-MM-DD",
     )
     business_timezone: Annotated[str, AfterValidator(zone)] = setting(
         "UTC", "time zone whose midnight begins a day", allowed="an IANA name such as America/New_York"
     )
     agent_rules: Annotated[AgentRules, NoDecode, BeforeValidator(rules)] = setting(
         AgentRules(),
-        "who earns and spends, as JSON: kalshi, johns, anthropic name an agent; workspaces and api_keys map ids to "
-        "one, sources the names of further sources",
+        "the agents, as JSON: kalshi, johns, anthropic name the agent of a source; workspaces and api_keys map ids to "
+        "agents, sources the names of further sources",
         allowed='JSON such as {"workspaces": {"wrkspc_1": "Scalper"}}',
     )
 
     # -- cache and ledger
     redis_url: Annotated[str, url_of("redis", "rediss", "unix")] | None = setting(
-        None, "a Redis to share the cache with; the server runs without", allowed="a redis, rediss or unix URL"
+        None, "a Redis for the shared cache; optional", allowed="a redis, rediss or unix URL"
     )
     use_redis: bool | None = setting(
         None,
-        f"false leaves Redis aside (true when REDIS_URL is set); true without REDIS_URL means {LOCAL_REDIS}",
+        f"false: Redis is not used (default: true when REDIS_URL is set); true without REDIS_URL: {LOCAL_REDIS}",
         allowed="true or false",
     )
-    cache_ttl: Millis = setting(300000, "how long a cached reading is fresh, in ms", allowed=f"{MS}, 1 or more")
+    cache_ttl: Millis = setting(
+        300000, "time for which a cached reading counts as fresh, in ms", allowed=f"{MS}, 1 or more"
+    )
     db_path: Annotated[Path, AfterValidator(named_file)] = setting(
-        Path("./data/pnl.db"), "the ledger; the demo keeps its own beside it", allowed="a file"
+        Path("./data/pnl.db"), "the ledger's file; the demo has its own in the same directory", allowed="a file"
     )
     db_synchronous: Literal["FULL", "NORMAL"] = setting(
         "FULL",
-        "FULL survives a power cut; NORMAL survives kill -9, a power cut may lose what followed the last checkpoint",
+        "FULL: a power failure loses no snapshot; NORMAL: it may lose those since the last checkpoint, kill -9 none",
         allowed="FULL or NORMAL",
     )
     retention_days: int = setting(30, "days that raw rows are kept; rollups stay", allowed="1 or more", ge=1)
-    backup_dir: Path | None = setting(None, "where daily backups are written; none without it", allowed="a directory")
+    backup_dir: Path | None = setting(
+        None, "where daily backups are written; without it there are none", allowed="a directory"
+    )
     backup_keep_days: int = setting(30, "days that a backup is kept", allowed="1 or more", ge=1)
 
     reconciliation_tolerance: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = setting(
         Decimal("1.00"),
-        "difference in USD, between the account and the ledger, from which on the books do not reconcile",
+        "largest difference between the account and the ledger that counts as reconciled, in USD",
         allowed="an amount in USD, 0 or more",
     )
 
     # -- streams
     dashboard_broadcast: bool = setting(
-        False, "send pnl-update to every socket without asking", allowed="true or false"
+        False, "send pnl-update to every Socket.IO client, subscribed or not", allowed="true or false"
     )
-    max_connections: int = setting(20000, "sockets of every kind; 0 is no cap", allowed="0 or more", ge=0)
+    max_connections: int = setting(
+        20000, "most client connections of all kinds; 0 is no limit", allowed="0 or more", ge=0
+    )
     max_connections_per_ip: int = setting(
-        500, "the same for one address; of IPv6 for one /64", allowed="0 or more", ge=0
+        500, "most client connections of one address (IPv6: one /64 network); 0 is no limit", allowed="0 or more", ge=0
     )
-    ping_interval_ms: Millis = setting(25000, "Engine.IO and WebSocket pings, in ms", allowed=f"{MS}, 1 or more")
-    ping_timeout_ms: Millis = setting(20000, "how long a pong may take, in ms", allowed=f"{MS}, 1 or more")
+    ping_interval_ms: Millis = setting(
+        25000, "time between two pings of Engine.IO and WebSocket, in ms", allowed=f"{MS}, 1 or more"
+    )
+    ping_timeout_ms: Millis = setting(20000, "longest time until a pong, in ms", allowed=f"{MS}, 1 or more")
     connect_timeout_ms: Millis = setting(
-        5000, "how long a socket may stay without a CONNECT or a key, in ms", allowed=f"{MS}, 1 or more"
+        5000, "longest time until a client sends CONNECT or its key, in ms", allowed=f"{MS}, 1 or more"
     )
     recovery_window_ms: int = setting(
-        120000, "how long a lost connection can be recovered, in ms", allowed=f"{MS}, 0 or more", ge=0
+        120000, "time for which a lost connection can be recovered, in ms", allowed=f"{MS}, 0 or more", ge=0
     )
     slow_client_timeout_ms: Millis = setting(
-        10000, "how long a client may stay behind before it is cut, in ms", allowed=f"{MS}, 1 or more"
+        10000, "time after which a client that reads too slowly is disconnected, in ms", allowed=f"{MS}, 1 or more"
     )
 
     @model_validator(mode="after")
@@ -273,4 +285,4 @@ if TYPE_CHECKING:
     Settings = ServerSettings
 else:
     Settings = _with_sources(registry.BUILT_IN)  # what other packages bring is joined to it when settings are loaded
-"""What the environment says. Read it with `settings.text.load()`, which turns problems into one line a setting."""
+"""The effective settings. Read them with `settings.text.load()`, which turns problems into one line a setting."""

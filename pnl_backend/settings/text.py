@@ -121,7 +121,7 @@ def example() -> str:
 
 
 def _extra(info: FieldInfo) -> Mapping[str, Any]:
-    """What `setting(...)` says of a field beside its default and help."""
+    """What `setting(...)` declares for a field besides its default and help."""
     return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pnl_backend.domain.accounts import Evidence
 
 Recognise = Callable[[Evidence], Awaitable[Sequence[str]]]
-"""Which of the ledger's facts the account knows, in words (`fill 81f0`); raises FetchError where it cannot be asked."""
+"""Which of the ledger's facts the account has, in words (`fill 81f0`); raises FetchError where it does not answer."""
 
 
 class AccountIdentity(Protocol):

@@ -72,7 +72,7 @@ class ClosedDays(Protocol):
 
 
 class NoClosedDays:
-    """Closed days that are forgotten at once, so that each fetch asks for all."""
+    """Closed days that are not stored, so that each fetch requests all."""
 
     async def load(self) -> ClosedCosts:
         return ClosedCosts(frozenset(), ())
@@ -94,7 +94,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer other than 2xx: its status, what it says (JSON, or None) and when the upstream says it is."""
+    """An answer other than 2xx: its status, its body (JSON, or None) and the upstream's time."""
 
     status: int
     body: Any
@@ -179,10 +179,10 @@ class UpstreamClient:
             ) from error
 
 
-def refused(upstream: Upstream, refusal: Refusal, said: str | None = None, hint: str | None = None) -> FetchError:
-    """The error for an answer other than 2xx; `said` is what the upstream gives as the reason."""
+def refused(upstream: Upstream, refusal: Refusal, reason: str | None = None, hint: str | None = None) -> FetchError:
+    """The error for an answer other than 2xx; `reason` is the upstream's own text."""
     status = refusal.status
-    message = f"{upstream.name} answered {status}" + (f": {said}" if said else "")
+    message = f"{upstream.name} answered {status}" + (f": {reason}" if reason else "")
     if 300 <= status < 400:
         return InvalidResponse(
             f"{upstream.name} answered with a redirect ({status}), which is not followed",
@@ -205,11 +205,11 @@ def describe_problem(error: BaseException) -> str:
     return f"{said}. {hint}" if hint else said
 
 
-def quoted(said: object, limit: int = 200) -> str | None:
+def quoted(text: object, limit: int = 200) -> str | None:
     """An upstream's own words made safe for a log line: one line, printable, cut; None for anything else."""
-    if not isinstance(said, str) or not said.strip():
+    if not isinstance(text, str) or not text.strip():
         return None
-    line = "".join(char if char.isprintable() else " " for char in said.strip())
+    line = "".join(char if char.isprintable() else " " for char in text.strip())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 

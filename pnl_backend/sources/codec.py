@@ -31,7 +31,7 @@ _FIELDS_OF_VERSION_1: Mapping[SourceName, Sequence[int]] = {
     "anthropic": (0, 1, 4, 2, 3),
     "johns": (0, 1, 2, 3),
 }
-"""Where version 1 wrote each field of the value; it knew these three kinds."""
+"""Where version 1 wrote each field of the value; it had these three kinds."""
 
 
 class Codec(Generic[Value]):

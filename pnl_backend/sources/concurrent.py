@@ -13,7 +13,7 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 
 FEW = 100
-"""Rows that are faster worked on than handed over: about a millisecond."""
+"""Fewer rows than this are processed at once, without another thread: about a millisecond."""
 
 
 async def in_worker(

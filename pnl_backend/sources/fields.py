@@ -1,6 +1,6 @@
 """Typed readers for the fields of an upstream's JSON: the right value, or an InvalidResponse that names the field.
 
-`path` says where the object stands: `Kalshi /portfolio/positions: ` for an answer's root (with the colon),
+`path` is the place of the object: `Kalshi /portfolio/positions: ` for an answer's root (with the colon),
 `Kalshi /portfolio/positions: market_positions[3]` for a row of it. A field that is null counts as missing.
 No reader guesses: a wrong type, NaN, an infinity or an absurd size is refused.
 """
@@ -112,7 +112,7 @@ def money(parent: Object, field: str, path: str) -> Decimal:
 
 
 def dollars(parent: Object, name: str, path: str) -> Decimal:
-    """`<name>_dollars` (a decimal string), or where it is missing its older twin `<name>` (integer cents)."""
+    """`<name>_dollars` (a decimal string), or where it is missing the older field `<name>` (integer cents)."""
     value = optional_dollars(parent, name, path)
     if value is None:
         refuse(path, f"{name}_dollars", "is missing")
@@ -129,7 +129,7 @@ def optional_dollars(parent: Object, name: str, path: str) -> Decimal | None:
 
 
 def contracts(parent: Object, name: str, path: str) -> Decimal:
-    """A count of contracts: `<name>_fp` (a decimal string), or its older twin `<name>` (an integer)."""
+    """A count of contracts: `<name>_fp` (a decimal string), or the older field `<name>` (an integer)."""
     if parent.get(f"{name}_fp") is None and parent.get(name) is not None:
         return Decimal(whole(parent, name, path))
     return decimal(parent, f"{name}_fp", path)

@@ -26,7 +26,7 @@ class MarketStore(Protocol):
         """Count one page of a list; StoreError if it could not be written, it counts all the same."""
 
     async def drop_unknown(self, listed: Collection[MarketKey]) -> Collection[MarketKey]:
-        """Drop the markets that the account does not know: neither `listed` now nor in the lists that were saved.
+        """Drop the markets that the account does not have: neither `listed` now nor in the lists that were saved.
 
         To be called when every list was read to its end; returns what was dropped. StoreError leaves all as it was.
         """

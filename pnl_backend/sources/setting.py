@@ -19,7 +19,7 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     def notices(self) -> list[str]:
-        """One line for each setting that is given and cannot do what it says, though the server starts with it."""
+        """One line for each given setting that has no effect or cannot work, though the server starts with it."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""The declaration of a source type: one object that says everything the rest of the server must know of it.
+"""The declaration of a source type: one object with everything that the rest of the server needs of it.
 
 Cache codec, guard, circuit breaker, health part, metrics, REST models, settings and the dashboard's card derive from
 it. Registering a type checks the declaration; what is missing or does not fit is a `SourceTypeError`.
@@ -31,7 +31,7 @@ Figures = TypeVar("Figures")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 32
 RESERVED = frozenset(("summary", "costBreakdown", "agentAttribution", "timestamp", "epoch", "seq"))
-"""Names that stand beside the components in a breakdown."""
+"""Names of a breakdown's other fields."""
 
 
 class SourceTypeError(PnLError):
@@ -39,7 +39,7 @@ class SourceTypeError(PnLError):
 
 
 class Unconfigured:
-    """Stands where no fetcher could be built: every fetch fails and says which setting is missing.
+    """Used where no fetcher could be built: every fetch fails with the name of the missing setting.
 
     `refused` marks credentials that were given and cannot be used, `half` those of which a part is missing.
     """
@@ -58,7 +58,7 @@ class Unconfigured:
 class Setup:
     """What a fetcher is built with, beside its settings.
 
-    `since` is the first day that counts, `closed_days` what is remembered of cost days that cannot change any more,
+    `since` is the first day that counts, `closed_days` what is stored of cost days that cannot change any more,
     `markets` where settled markets are kept (None: in memory, read whole by the first fetch); `by_api_key` asks for
     cost by API key too, for agent rules that name one. `identity` compares the account that answers with the ledger's:
     a fetch awaits its `confirm` before it writes anything.
@@ -74,7 +74,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """One row of the dashboard's card: a figure's attribute, and what stands before it."""
+    """One row of the dashboard's card: a figure's attribute, and its label."""
 
     figure: str
     label: str
@@ -100,13 +100,13 @@ class SourceType(Generic[S, Value, Figures]):
 
     `settings` are the environment variables that it reads, `configured_by` those of them of which one means that
     somebody has set the source up, `poll` the one that holds the poll interval in ms. `build` makes the fetcher, or an
-    `Unconfigured` that says what is missing.
+    `Unconfigured` that names what is missing.
 
     `figures` is the dataclass of what clients see of it. `contribute` turns a value into figures and lines; `nothing`
     is the value that counts while nothing was ever learned, and its class is what the cache keeps. `agent` is whose
-    lines they are unless AGENT_RULES say otherwise. `summary` says in a few words what an answer held, for
-    `pnl-backend check`. `card` is what the dashboard shows. `simulator` plays the upstream in the demo; without one
-    the source is left out of the demo. `host` gives the address that the account is at, by which the ledger knows it;
+    lines they are unless AGENT_RULES set another. `summary` describes in a few words what an answer held, for
+    `pnl-backend check`. `card` is what the dashboard shows. `simulator` replaces the upstream in the demo; without one
+    the source is left out of the demo. `host` gives the address that the account is at, which the ledger notes;
     without it that is the host of the first setting that holds a URL.
     """
 
@@ -150,7 +150,7 @@ class SourceType(Generic[S, Value, Figures]):
         return milliseconds / 1000
 
     def is_configured(self, settings: SourceSettings) -> bool:
-        """Whether somebody has set this source up, be it half of what it needs."""
+        """Whether this source is configured, at least in part."""
         return not self.configured_by.isdisjoint(settings.model_fields_set)
 
     def host_of(self, settings: S) -> str:
@@ -201,7 +201,7 @@ def _setting_problems(declared: SourceType[Any, Any, Any]) -> list[str]:
     for name, info in fields.items():
         extra = info.json_schema_extra
         if not info.description or not isinstance(extra, dict) or not extra.get("allowed"):
-            problems.append(f"setting {name} has no help or does not say what is allowed: declare it with setting(...)")
+            problems.append(f"setting {name} has no help or no text of what is allowed: declare it with setting(...)")
         if info.is_required():
             problems.append(f"setting {name} needs a default: a server without this source must start")
     if unknown := sorted({declared.poll, *declared.configured_by} - fields.keys()):

@@ -1,8 +1,8 @@
 """Channels: one topic in one namespace of Socket.IO, whose subscribers get each update exactly once, in order.
 
 A channel's `current` moves in the same step in which its broadcast takes its recipients, and a subscriber is let in
-only in a step in which it has seen `current`: so nobody misses an update or sees one twice, however subscriptions and
-broadcasts interleave.
+only in a step in which it has been sent `current`: so no client misses an update or receives one twice, however
+subscriptions and broadcasts interleave.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Channel:
         self._group.server.manager.send_to(member, self.initial(offset))
 
     async def reached(self, seq: int) -> None:
-        """Wait until the current update is `seq` or newer: a client may know one that is on its way to subscribers."""
+        """Wait until the current update is `seq` or newer: a client may have an update that others are still sent."""
         while self.current.seq < seq:
             await self._moved.wait()
 
@@ -120,7 +120,7 @@ class Channel:
         return message if offset is None else with_argument(message, str(offset))
 
     def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message:
-        """An update as an event of the namespace; the offset is where its reader then stands."""
+        """An update as an event of the namespace; the offset is its reader's position after it."""
         arguments: tuple[Any, ...] = (self.topic.message(publication, source),)
         if offset is not None:
             arguments += (str(offset),)
@@ -132,7 +132,7 @@ class Channel:
 
 
 class ChannelGroup:
-    """The channels of one namespace; a member's variant says whether it takes offsets, and which rooms it is in.
+    """The channels of one namespace; a member's variant encodes whether it takes offsets, and which rooms it is in.
 
     Variant 0 takes none; 1 and more is one above the sum of the bits of its rooms.
     """
@@ -162,7 +162,7 @@ class ChannelGroup:
         return 1 + sum(channel.bit for channel in self.channels if channel.room in names)
 
     def offset(self, member: Any) -> Offset:
-        """Where a member with offsets stands: level with every channel that it is in, or in the middle of a replay."""
+        """The position of a member with offsets: up to date in every channel that it is in, or within a replay."""
         replay = self.replay_of(member)
         return self.offset_of(member.variant - 1) if replay is None else replay.offset()
 
@@ -175,11 +175,11 @@ class ChannelGroup:
         return Offset(self.hub.latest.record.epoch, newest, cursors)
 
     def offsets(self) -> list[str]:
-        """Where members stand when a broadcast reaches them, for each variant from 1 on."""
+        """The position of members after a broadcast, for each variant from 1 on."""
         return [str(self.offset_of(mask)) for mask in range(self._masks)]
 
     def tell_rooms(self, sid: str) -> None:
-        """Where no update says that a member's rooms changed, let it have the offset that does."""
+        """After a change of a member's rooms without an update, send it the new offset."""
         member = self.member(sid)
         if member is not None and member.variant:
             replay = self.replay_of(member)

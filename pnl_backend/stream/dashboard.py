@@ -60,7 +60,7 @@ class Days(Protocol):
 class Dashboard:
     """The topic: the newest snapshot beside the day before and the days before that.
 
-    Attached to the hub ahead of those that send, it learns of a new day first.
+    Attached to the hub before the sinks that send, so that a new day is handled first.
     """
 
     name = "dashboard"

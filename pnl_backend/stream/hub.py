@@ -1,7 +1,7 @@
 """The hub: one committed snapshot in, every transport out; the newest held for the next subscriber.
 
 Publications are numbered by the ledger. The hub keeps the last ones in a ring and asks the store for older ones, so
-that a subscriber who says what it saw last gets exactly what it missed, or an answer that it cannot.
+that a subscriber that gives its last update gets exactly what it missed, or an answer that it cannot.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pnl_backend.wire.views import breakdown_json, from_record, snapshot_view
 
 
 class Publication:
-    """One snapshot on its way out; each shape is built once, when the first transport asks for it."""
+    """One snapshot to be sent; each shape is built once, when the first transport requests it."""
 
     def __init__(
         self, snapshot: Snapshot, record: Record, *, published: float | None = None, stale_after: float = math.inf
@@ -112,7 +112,7 @@ class Publication:
 
     @cached_property
     def figures_json(self) -> bytes:
-        """The ledger without its time and place, as it stands beside REST's envelope."""
+        """The ledger without its time and sequence number, as REST adds it to its envelope."""
         return encode_kept(as_model(self.ledger, LedgerFigures))
 
 

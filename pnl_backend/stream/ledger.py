@@ -108,7 +108,7 @@ class LedgerFeed:
             delta = diff(previous.sums, publication.sums)
             if delta.is_empty and _marks(previous) == _marks(publication):
                 return
-            if delta.is_empty:  # only a mark changed, and a delta says that a figure did
+            if delta.is_empty:  # only a mark changed, and a delta means that a figure did
                 delta = None
         else:
             self._framed = now
@@ -127,7 +127,7 @@ class LedgerFeed:
                 await broadcast.done
 
     async def stream_error(self) -> None:
-        """This feed has no message for it: a client that hears nothing new keeps what it has."""
+        """This feed has no message for it: clients keep the figures that they have."""
 
     def _follow(self, connection: FeedConnection, held: int) -> None:
         self._followers.setdefault(held, {})[connection] = None
@@ -141,12 +141,12 @@ class LedgerFeed:
 
 
 def _marks(publication: Publication) -> tuple[object, ...]:
-    """What a message says of its figures beside them; when it changes clients learn it at once."""
+    """The marks of a message's figures; a change of them is sent at once."""
     return marks_view(publication.snapshot)
 
 
 def event_id(publication: Publication) -> str:
-    """Where in the sequence an event stands, as event streams name it."""
+    """An event's id in event streams: its epoch and sequence number."""
     return f"{publication.record.epoch}-{publication.seq}"
 
 

@@ -1,4 +1,4 @@
-"""Connection state recovery: what a client is given so that it can say, after a cut, who it was and what it saw.
+"""Connection state recovery: what a client gets so that after a cut it can give its former id and its last update.
 
 https://socket.io/docs/v4/connection-state-recovery
 
@@ -29,7 +29,7 @@ _LONGEST = 256
 
 
 def wants_offsets(auth: object, environ: Environ) -> bool:
-    """Whether a client takes an offset as last argument: as it says, else by its user agent."""
+    """Whether a client takes an offset as last argument: by its auth, else by its user agent."""
     if isinstance(auth, Mapping) and isinstance(auth.get("recovery"), bool):
         return bool(auth["recovery"])
     return environ.header("User-Agent").startswith(OFFSET_AGENTS)

@@ -56,7 +56,7 @@ class Replay:
     """One socket's replay of one or more channels of its namespace."""
 
     def __init__(self, group: ReplayingGroup, member: Member, epoch: str, *, recovery: bool = False) -> None:
-        """`recovery`: the client's CONNECT answer said that nothing is missing."""
+        """`recovery`: by the client's CONNECT answer nothing is missing."""
         self.member = member
         self._group = group
         self._epoch = epoch
@@ -77,7 +77,7 @@ class Replay:
         return list(self._cursors)
 
     def offset(self) -> Offset:
-        """Where the client stands."""
+        """The last update that was sent to the client."""
         return self._group.offset_at({channel.letter: seq for channel, seq in self._cursors.items()})
 
     def add(self, channel: ReplayedChannel, seq: int) -> asyncio.Future[bool]:
@@ -150,7 +150,7 @@ class Replay:
         return cursor is not None and after <= cursor < publication.seq <= channel.current.seq
 
     async def _join(self) -> None:
-        """Let the socket into the rooms; nothing is awaited that lets a broadcast in between."""
+        """Add the socket to the rooms; without an `await`, so that no broadcast comes in between."""
         self._group.finished(self)
         for channel in self._cursors:
             await self._group.enter(self.member, channel)

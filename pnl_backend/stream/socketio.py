@@ -41,7 +41,7 @@ class RefusedEvent(Exception):
 class FeedNamespace(socketio.AsyncNamespace):
     """Subscriptions by event. Of the payloads the first counts, what it does not mean is ignored.
 
-    An unknown event is answered only where an acknowledgement is asked for: old clients show every `error`.
+    An unknown event is answered only where an acknowledgement is requested: old clients show every `error`.
     """
 
     def __init__(self, group: ChannelGroup) -> None:

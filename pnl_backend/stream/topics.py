@@ -33,7 +33,7 @@ def as_text(value: object) -> EncodedJson:
 
 
 class Newest:
-    """The message that was asked for last, so that several namespaces and feeds share one encoding."""
+    """The message that was requested last, so that several namespaces and feeds share one encoding."""
 
     def __init__(self) -> None:
         self._of: tuple[object, ...] = ()
@@ -47,7 +47,7 @@ class Newest:
 
 
 class SnapshotTopic:
-    """Every update is whole; `data` is the JSON of a publication, the second argument says for a new subscriber."""
+    """Every update is whole; `data` is the JSON of a publication, the second argument is True for a new subscriber."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 """The two forms of every REST answer: success around data, failure with message, code and id."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Success(Message):
 
 
 class ErrorDetail(Message):
-    """`id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only."""
+    """`id` is in the server's log too; `retryAfter` (s) with 429, `stack` in development only."""
 
     message: str
     code: str
@@ -34,7 +34,7 @@ class Failure(Message):
 
 
 def success_json(data: bytes, now_ms: int, *, beside: bytes | None = None) -> bytes:
-    """Data that is JSON already in its envelope; the fields of the object `beside` stand beside the envelope's own."""
+    """Data that is JSON already in its envelope; the fields of the object `beside` are added to the envelope's own."""
     envelope = encode(Success(True, raw(data), iso(now_ms)))
     return envelope if beside is None else merged(envelope, beside)
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pnl_backend.wire import dashboard_feed, ledger_feed
-from pnl_backend.wire import socket_messages as said
+from pnl_backend.wire import socket_messages as sockets
 from pnl_backend.wire.schemas import model_schemas, schema_ref
 from pnl_backend.wire.source_schemas import DescribedSource, with_sources
 
 Json = dict[str, Any]
 
 _INTRODUCTION = (
-    "The live feeds, all made from the same snapshots. `(epoch, seq)` orders updates and never goes back; each update "
-    "reaches a client once, and what cannot be replayed is said: by `recovered: false`, or by a new snapshot. Money is "
-    "USD with at most two decimals. A client that reads too slowly is cut."
+    "The live feeds, all made from the same snapshots. `(epoch, seq)` orders updates and never decreases; each update "
+    "is sent to a client once. What cannot be replayed is indicated by `recovered: false` or a new snapshot. Money is "
+    "USD with at most two decimals. A client that reads too slowly is disconnected."
 )
 _HOST: Json = {"default": "localhost:3000", "description": "The address that serves this document."}
 
@@ -57,35 +57,37 @@ class _Channel:
 
 _REFUSED = _Message(
     "acknowledgement",
-    said.RefusedAck,
-    "It was not done; unless the event is unknown, an `error` says so too.",
+    sockets.RefusedAck,
+    "The event was refused; an `error` is sent too, unless the event is unknown.",
     key="refused",
 )
-_SUBSCRIBED = _Message("acknowledgement", said.SubscribeAck, "The subscription stands.", key="subscribed")
-_UNSUBSCRIBED = _Message("acknowledgement", said.UnsubscribeAck, "It has ended.", key="unsubscribed")
+_SUBSCRIBED = _Message("acknowledgement", sockets.SubscribeAck, "The client is subscribed.", key="subscribed")
+_UNSUBSCRIBED = _Message(
+    "acknowledgement", sockets.UnsubscribeAck, "The client is no longer subscribed.", key="unsubscribed"
+)
 
-_PNL = _Message("pnl_update", said.PnLUpdate, "A snapshot: at once, for each one missed, then at every tick.")
-_COMPONENTS = _Message("components_update", said.ComponentsUpdate, "The breakdown of the same snapshots.")
+_PNL = _Message("pnl_update", sockets.PnLUpdate, "A snapshot: at once, for each one missed, then at every tick.")
+_COMPONENTS = _Message("components_update", sockets.ComponentsUpdate, "The breakdown of the same snapshots.")
 _DASHBOARD = _Message("pnl-update", dashboard_feed.DashboardMessage, "The dashboard's flat message.")
 
 _CONNECTION = (
-    _Message("connect", said.ConnectAuth, "The `auth` of a CONNECT.", sent=False, optional=True),
-    _Message("connected", said.Connected, "The answer to a CONNECT."),
-    _Message("connect_error", said.ConnectError, "The refusal of a CONNECT."),
-    _Message("connect_success", said.ConnectSuccess, "The greeting, first of all events."),
+    _Message("connect", sockets.ConnectAuth, "The `auth` of a CONNECT.", sent=False, optional=True),
+    _Message("connected", sockets.Connected, "The answer to a CONNECT."),
+    _Message("connect_error", sockets.ConnectError, "The refusal of a CONNECT."),
+    _Message("connect_success", sockets.ConnectSuccess, "First of all events."),
 )
-_TOLD = (
-    _Message("subscriptions", said.Subscriptions, "To clients that take offsets, after a change that sends nothing."),
-    _Message("error", said.ErrorMessage, "To a `since` that is none, and past a limit.", key="socket_error"),
-    _Message("stream_error", said.StreamError, "Once, when updates stop."),
+_NOTICES = (
+    _Message("subscriptions", sockets.Subscriptions, "To clients with offsets, after a change that sends no update."),
+    _Message("error", sockets.ErrorMessage, "After an invalid `since` or too many messages.", key="socket_error"),
+    _Message("stream_error", sockets.StreamError, "Once, when updates stop."),
 )
 
 
 def _subscription(topic: str) -> tuple[_Message, ...]:
     asked, left = (_SUBSCRIBED, _REFUSED), (_UNSUBSCRIBED, _REFUSED)
     return (
-        _Message(f"subscribe_{topic}", said.Subscribe, "Ask for it.", sent=False, optional=True, replies=asked),
-        _Message(f"unsubscribe_{topic}", None, "Leave it.", sent=False, replies=left),
+        _Message(f"subscribe_{topic}", sockets.Subscribe, "Subscribe.", sent=False, optional=True, replies=asked),
+        _Message(f"unsubscribe_{topic}", None, "Unsubscribe.", sent=False, replies=left),
     )
 
 
@@ -98,19 +100,19 @@ _EVENTS = (
     _Message("delta", ledger_feed.DeltaEvent, "What changed, and the whole ledger after it.", key="delta_event"),
 )
 _PLAIN = (
-    _Message("auth", said.Auth, "The key, where the address brings none.", sent=False),
-    _Message("ping", said.Ping, "Asks for a pong.", sent=False),
-    _Message("pong", said.Pong, "The answer to a ping."),
-    _Message("error", said.FeedError, "To anything else; three of them close with 1008.", key="feed_error"),
+    _Message("auth", sockets.Auth, "The key, where the address has none.", sent=False),
+    _Message("ping", sockets.Ping, "Requests a pong.", sent=False),
+    _Message("pong", sockets.Pong, "The answer to a ping."),
+    _Message("error", sockets.FeedError, "After any other message; three of them close with 1008.", key="feed_error"),
 )
 _RECOVERY = (
-    "A client that comes back within the recovery window gets its id, its rooms and what it missed: connection state "
-    "recovery. An offset is then the last argument of each broadcast: for clients whose auth says `recovery: true`, "
-    "and where it says nothing for those whose User-Agent begins with `Mozilla/` or `node-XMLHttpRequest`."
+    "A client that reconnects within the recovery window gets its id, its rooms and what it missed: connection state "
+    "recovery. An offset is then the last argument of each broadcast: for clients whose auth has `recovery: true`, "
+    "and without `recovery` for those whose User-Agent begins with `Mozilla/` or `node-XMLHttpRequest`."
 )
 _KEY_FIRST = (
     "The key is `?apiKey=`, or the first message within 5 s; else close 4401. A message is 16 KiB at most. The server "
-    "sends a protocol ping every 25 s and closes with 1001 what does not answer."
+    "sends a protocol ping every 25 s and closes with 1001 a connection that does not answer."
 )
 _SOCKET_KEYS = ("connectAuth", "query", "header", "bearer")
 _PLAIN_KEYS = ("query", "header", "bearer", "firstMessage")
@@ -123,7 +125,7 @@ def _namespace(topic: str, update: _Message) -> _Channel:
         "socketio",
         "Socket.IO, a topic's namespace",
         f"Connecting to it subscribes to `{update.name}` at once.",
-        (*_CONNECTION, update, *_subscription(topic), *_TOLD),
+        (*_CONNECTION, update, *_subscription(topic), *_NOTICES),
         _SOCKET_KEYS,
     )
 
@@ -134,13 +136,13 @@ _CHANNELS = (
         "/",
         "socketio",
         "Socket.IO, default namespace",
-        f"Subscriptions by event, each with an acknowledgement if asked for. {_RECOVERY}",
+        f"Subscriptions by event, each with an acknowledgement if one is requested. {_RECOVERY}",
         (
             *_CONNECTION,
             *(_PNL, *_subscription("pnl")),
             *(_COMPONENTS, *_subscription("components")),
             *(_DASHBOARD, *_subscription("dashboard")),
-            *_TOLD,
+            *_NOTICES,
         ),
         _SOCKET_KEYS,
     ),

@@ -1,5 +1,5 @@
 """The dashboard's flat message (plain WebSocket and Socket.IO), and how it follows from snapshots."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pnl_backend.wire.views import agents_view, costs_view
 
 
 class Trend(Message):
-    """One business day: the totals as they stood at its end, today's as they stand; USD."""
+    """The totals at the end of a business day, today's at the time of the message; USD."""
 
     date: Day
     revenue: float
@@ -32,7 +32,7 @@ class Trend(Message):
 
 
 class DashboardMessage(Message):
-    """The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD."""
+    """The sums, the last sums of the day before (on the first day the first complete ones), and 30 days; USD."""
 
     timestamp: IsoTime
     revenue: float
@@ -79,7 +79,7 @@ def dashboard_message(
 
 
 def trend(day: date, revenue: Decimal, expenses: Decimal, *, complete: bool = True, restated: bool = False) -> Trend:
-    """The totals as they stood at the day's end."""
+    """The totals at the end of the day."""
     net = number(revenue - expenses)
     return Trend(
         day.isoformat(),

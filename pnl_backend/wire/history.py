@@ -1,5 +1,5 @@
 """What is answered about the past: snapshots, or the rows of a range, as one answer or as a file of any length."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Format = Literal["csv", "json"]
 
 
 class HistoryRow(Message):
-    """One moment, or one interval: net P&L with its course, and the last of the rest; USD."""
+    """One instant or one interval: open, high, low and close of net P&L, and the last of the other figures; USD."""
 
     timestamp: Millis
     netPnL: float
@@ -53,10 +53,10 @@ class HistoryRow(Message):
     imported: Annotated[
         Always | UnsetType, Meta(description="In rows that `pnl-backend import` took over, and in no other.")
     ] = UNSET
-    degraded: Annotated[list[str], Meta(description="Sources that were not live at any time in it.")] = field(
+    degraded: Annotated[list[str], Meta(description="Sources that were not live at any time in the row.")] = field(
         default_factory=list
     )
-    estimated: Annotated[bool, Meta(description="Whether any figure in it is an estimate.")] = False
+    estimated: Annotated[bool, Meta(description="Whether any figure in the row is an estimate.")] = False
     complete: Annotated[
         bool,
         Meta(
@@ -76,11 +76,11 @@ COLUMNS = HistoryRow.__struct_fields__[:10]
 MARKS = ("degraded", "estimated", "complete", "restated")
 """The last columns of a file: names parted by spaces, then true or false."""
 _TAIL = 60
-"""Bytes at the end of a snapshot's JSON in which its marks stand."""
+"""Bytes at the end of a snapshot's JSON that contain its marks."""
 
 
 class History(Protocol):
-    """What the ledger remembers; a ledger that cannot be read raises StoreError."""
+    """Stored snapshots and rows; a ledger that cannot be read raises StoreError."""
 
     @property
     def restatements(self) -> Sequence[Restatement]:
@@ -134,7 +134,7 @@ class RangeHistory(_History, kw_only=True):
 def snapshots_json(
     records: Sequence[Record], now_ms: int, *, limited: bool, restatements: Sequence[Restatement] = ()
 ) -> bytes:
-    """Snapshots, as they were published; what older ones did not say of themselves is added at their end."""
+    """Snapshots, as they were published; marks that older ones lack are added at their end."""
     rows = raw(b"[" + b",".join([_marked(record) for record in records]) + b"]")
     cut, why = True if limited else UNSET, _reasons(restatements)
     return encode(SnapshotHistory(len(records), iso(now_ms), cut, why, data=rows))

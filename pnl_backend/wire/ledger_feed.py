@@ -2,7 +2,7 @@
 
 Its times are ms since the epoch. Here `kalshiPnL` is the trading P&L and `totalRevenue` all other revenue.
 """
-# ruff: noqa: N815 - fields are the names that stand on the wire
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class LedgerFigures(Message):
 
 
 class Ledger(LedgerFigures):
-    """The ledger with its time and its place in the sequence."""
+    """The ledger with its time and its sequence number."""
 
     timestamp: Millis
     epoch: str
@@ -75,7 +75,7 @@ class Ledger(LedgerFigures):
 
 
 class LedgerDelta(Message):
-    """What changed since the message with `prevSeq`, and the sums that it leads to; USD."""
+    """What changed since the message with `prevSeq`, and the sums after the change; USD."""
 
     timestamp: Millis
     netPnLDelta: float
@@ -110,13 +110,13 @@ class DeltaMessage(Message, tag_field="type", tag="delta"):
 
 
 class SnapshotEvent(Ledger, tag_field="type", tag="snapshot"):
-    """A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope."""
+    """A snapshot as an event: the ledger's fields are at its top level too, for pages that do not read `data`."""
 
     data: Ledger
 
 
 class DeltaEvent(Ledger, tag_field="type", tag="delta"):
-    """A delta as an event, with the whole ledger that it leads to beside the envelope."""
+    """A delta as an event, with the whole ledger after it at its top level."""
 
     data: LedgerDelta
 
@@ -148,7 +148,7 @@ def ledger(s: Snapshot) -> Ledger:
 
 
 def ledger_delta(d: Delta, after: Sums, s: Snapshot) -> LedgerDelta:
-    """A delta with the sums and marks that it leads to, so that a client may add it or replace what it holds."""
+    """A delta with the sums and marks after it, so that a client may add the changes or replace its figures."""
     trades, costs, collected = usd(after.kalshi), usd(after.costs), usd(after.revenue)
     return LedgerDelta(
         timestamp=d.at,

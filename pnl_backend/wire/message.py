@@ -1,4 +1,4 @@
-"""What every message of the wire has in common: typed models, the encoding of what is sent, the decoding of what comes.
+"""What all messages have in common: typed models, the encoding of those sent, the decoding of those received.
 
 A model is the only definition of its shape: the JSON, the descriptions and the client's types are derived from it.
 """
@@ -44,14 +44,14 @@ Never = Annotated[bool, Meta(extra_json_schema={"const": False})]
 
 
 class Message(Struct, gc=False):
-    """Base of all models. Fields that are UNSET are left out; readers must take fields that they do not know."""
+    """Base of all models. Fields that are UNSET are left out; readers must accept unknown fields."""
 
 
 Model = TypeVar("Model", bound=Message)
 
 _ENCODER = msgspec.json.Encoder()
 _LONGEST_PROBLEM = 80
-"""Characters: what a client sent is repeated no further."""
+"""Characters: no more of what a client sent is repeated."""
 
 
 def encode(value: object) -> bytes:
@@ -60,7 +60,7 @@ def encode(value: object) -> bytes:
 
 
 def encode_kept(value: object) -> bytes:
-    """The same in memory of its own size, for what is held: the encoder's buffer is half as large again."""
+    """The same in memory of exactly its size, for what is stored: the encoder's buffer is half as large again."""
     return b"".join((_ENCODER.encode(value), b""))
 
 

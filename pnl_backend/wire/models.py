@@ -1,5 +1,5 @@
-"""The snapshot and its breakdown as clients see them; what they hold of each source is declared with the source."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+"""The snapshot and its breakdown as clients receive them; the figures of each source are declared with the source."""
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ Component = dict[str, Any]
 Mark = Literal["account_changed", "importing"]
 
 
-_COMPLETE = "Whether each configured source has given a reading of its whole history; only then is it compared with."
+_COMPLETE = (
+    "Whether each configured source has given a reading of its whole history; only such a snapshot is compared with."
+)
 Degraded = Annotated[list[str], Meta(description="Sources that have given no reading yet: their figures are zeros.")]
 Estimated = Annotated[bool, Meta(description="Whether any source's figures are an estimate.")]
 Complete = Annotated[bool, Meta(description=_COMPLETE)]
 
 
 class Importing(Message):
-    """How far the first import of a source's history is: what is read, and rows so far."""
+    """Progress of the first import of a source's history: what is read, and how many rows so far."""
 
     what: str
     done: Count
@@ -41,14 +43,16 @@ class Verified(Message):
 
 
 class SourceState(Message):
-    """Where a source's figures come from and how old they are."""
+    """The origin of a source's figures and their age (`ageMs`, ms)."""
 
     status: SourceStatus
     tier: Tier
     asOf: str | None
     ageMs: int | None
     error: str | None
-    estimated: Annotated[bool, Meta(description="Priced by us, for want of the upstream's own figure.")] = False
+    estimated: Annotated[
+        bool, Meta(description="Computed from usage and prices, because the upstream's own figure is missing.")
+    ] = False
     notes: Annotated[list[str], Meta(description="What an estimate lacks.")] = field(default_factory=list)
     importing: Annotated[
         Importing | UnsetType, Meta(description="Only while the source's history is read for the first time.")
@@ -56,8 +60,8 @@ class SourceState(Message):
     marks: Annotated[
         list[Mark] | UnsetType,
         Meta(
-            description="What to know of the figures: account_changed while the upstream answers for another account "
-            "(they are the last good ones), importing while history is read. Absent where there is nothing to know."
+            description="Notes on the figures: account_changed while the upstream answers for another account "
+            "(they are the last good ones), importing while history is read. Absent where there is none."
         ),
     ] = UNSET
     verified: Annotated[Verified | UnsetType, Meta(description="Only where figures are derived a second time.")] = UNSET
@@ -89,7 +93,7 @@ class Snapshot(Summary):
     seq: Count
     degraded: list[str]
     sources: dict[str, SourceState]
-    simulated: Annotated[bool, Meta(description="The demo: every figure is invented.")] = False
+    simulated: Annotated[bool, Meta(description="The demo: the figures are those of a simulator.")] = False
     stored: Annotated[bool, Meta(description="False while the ledger could not be written.")] = True
     period: Annotated[Period | UnsetType, Meta(description="Only where a period was asked for.")] = UNSET
     exact: Annotated[
@@ -97,11 +101,11 @@ class Snapshot(Summary):
     ] = UNSET
     estimated: Estimated = False
     complete: Annotated[
-        bool | UnsetType, Meta(description=f"{_COMPLETE} Absent in history of versions that did not say.")
+        bool | UnsetType, Meta(description=f"{_COMPLETE} Absent in history of versions that did not record it.")
     ] = UNSET
     restated: Annotated[
         Always | UnsetType,
-        Meta(description="In history only: it was found wrong later, and is shown as it was published."),
+        Meta(description="In history only: the snapshot was found wrong later, and is shown as it was published."),
     ] = UNSET
     since: Annotated[
         IsoTime | UnsetType,
@@ -113,7 +117,7 @@ class Snapshot(Summary):
 
 
 class CostEntry(Message):
-    """What one kind of cost comes to in USD, and its percentage of all costs before credits.
+    """The sum of one kind of cost in USD, and its percentage of all costs before credits.
 
     A credit has a negative value and 0 percent.
     """
@@ -133,7 +137,7 @@ class AgentEntry(Message):
 
 
 class Breakdown(Message):
-    """The components with their sums, what the costs consist of, and whose they are."""
+    """The components with their sums, the costs by kind, and revenue and costs by agent."""
 
     summary: Summary
     costBreakdown: list[CostEntry]

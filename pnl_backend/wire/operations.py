@@ -1,5 +1,5 @@
-"""What the server says of itself: health, cache, breakers that were closed."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+"""Models of the server's own state: health, cache, breakers."""
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BreakerResetDone(Message):
 
 
 class Counts(Message):
-    """What was asked of the cache or of one of its tiers, and how long it took."""
+    """Requests to the cache or to one of its tiers, and their duration."""
 
     hits: Count
     misses: Count
@@ -73,13 +73,13 @@ class TiersStats(Message):
 
 
 class FamilyStats(Counts):
-    """The keys that begin with the same word."""
+    """The keys with the same first word."""
 
     tiers: dict[str, Counts]
 
 
 class BriefCacheStats(Message):
-    """A last known good answer is a miss: it says nothing about how well the cache caches."""
+    """Requests that the cache answered, and others; an answer from the last known good reading is a miss."""
 
     hits: Count
     misses: Count
@@ -115,7 +115,7 @@ class HealthServices(Message):
 
 
 class HealthPart(Message):
-    """One part of the server: what it is doing and since when; `detail`, in production, with a key only."""
+    """One part of the server: its state and since when; in production `detail` needs a key."""
 
     state: str
     ok: bool
@@ -124,7 +124,7 @@ class HealthPart(Message):
 
 
 class Reconciliation(Message):
-    """What is left over between the account and the ledger, and between sums kept and sums read anew; USD."""
+    """The difference between the account and the ledger, and between stored sums and those of the sources; USD."""
 
     state: str
     gap: float | None
@@ -150,8 +150,8 @@ class Health(Message):
 
 
 class BriefHealth(Message):
-    """The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how
-    often an update is due.
+    """The clients and the cache, and what a client needs to interpret the figures: the zone of the business days and
+    the time between two updates.
     """
 
     status: Literal["ok"]

@@ -1,5 +1,5 @@
-"""What clients of Socket.IO and of the plain WebSockets send, and what they are sent beside the feeds' own messages."""
-# ruff: noqa: N815 - fields are the names that stand on the wire
+"""Messages of Socket.IO and of the plain WebSockets other than those of the feeds, in both directions."""
+# ruff: noqa: N815 - fields have the names of the JSON
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Met
 from pnl_backend.wire.models import Breakdown, Snapshot
 
 Origin = Literal["initial", "stream", "replay"]
-"""How an update came: at a subscription, as the newest, or because it was missed."""
+"""Why an update is sent: at a subscription, as the newest, or because it was missed."""
 
 
 # Socket.IO: what a client sends.
@@ -23,21 +23,19 @@ class ConnectAuth(Message):
         bool | None,
         Meta(description="Whether broadcasts end with an offset; by default to browsers and to Node only."),
     ] = None
-    pid: Annotated[str | None, Meta(description="Of the connection that was cut, as its CONNECT answer gave it.")] = (
-        None
-    )
-    offset: Annotated[str | None, Meta(description="The last argument of the last broadcast that arrived.")] = None
+    pid: Annotated[str | None, Meta(description="From the CONNECT answer of the connection that was lost.")] = None
+    offset: Annotated[str | None, Meta(description="The last argument of the last broadcast received.")] = None
 
 
 class Since(Message):
-    """The last update that a subscriber saw."""
+    """The last update that a subscriber received."""
 
     epoch: Annotated[str, Meta(min_length=1, max_length=64)]
     seq: Annotated[int, Meta(ge=0, lt=2**53)]
 
 
 class Subscribe(Message):
-    """With `since`, every update after it is replayed while it is held."""
+    """With `since`, every later update that is still stored is replayed."""
 
     since: Since | None = None
 
@@ -53,7 +51,7 @@ class Connected(Message):
 
 
 class ConnectErrorData(Message):
-    """As HTTP says it; `retryAfter` in seconds."""
+    """`status` is that of HTTP; `retryAfter` in seconds."""
 
     status: int
     retryAfter: int | UnsetType = UNSET
@@ -67,7 +65,7 @@ class ConnectError(Message):
 
 
 class ConnectSuccess(Message):
-    """The greeting."""
+    """Sent first after a connection."""
 
     message: str
     clientId: str
@@ -92,7 +90,7 @@ class ComponentsUpdate(Message):
 
 
 class SubscribeAck(Message):
-    """`seq` is the newest update; `recovered` says that nothing between `since` and it is missing."""
+    """`seq` is the newest update; `recovered`: nothing between `since` and `seq` is missing."""
 
     ok: Always
     epoch: str
@@ -105,26 +103,26 @@ class UnsubscribeAck(Message):
 
 
 class ErrorMessage(Message):
-    """A `since` that is none, or too many messages."""
+    """An invalid `since`, or too many messages."""
 
     message: str
     code: Annotated[str, Meta(examples=["bad_payload", "rate_limited"])]
 
 
 class RefusedAck(ErrorMessage):
-    """The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`)."""
+    """The acknowledgement of an event that was refused: with an `error`, or as unknown (`unknown_event`)."""
 
     ok: Never = False
 
 
 class Subscriptions(Message):
-    """What a client is subscribed to; it brings the offset where a change of that brings no update."""
+    """The subscriptions of a client; it carries the offset where a change of them sends no update."""
 
     topics: Annotated[list[str], Meta(examples=[["pnl", "components", "dashboard"]])]
 
 
 class StreamError(Message):
-    """Updates have stopped; it comes once."""
+    """Updates have stopped; sent once."""
 
     message: str
     timestamp: IsoTime
@@ -137,11 +135,11 @@ class Auth(Message, tag_field="type", tag="auth"):
     """The key, as the first message of a client that gave none in the address."""
 
     apiKey: Annotated[Any, Meta(extra_json_schema={"type": "string"})]
-    """Any value is taken: what is no right key closes the connection as a wrong one does."""
+    """Any value is accepted: one that is not a text closes the connection as a wrong key does."""
 
 
 class Ping(Message, tag_field="type", tag="ping"):
-    """Asks for a pong."""
+    """Requests a pong."""
 
 
 class Pong(Message, tag_field="type", tag="pong"):
@@ -151,6 +149,6 @@ class Pong(Message, tag_field="type", tag="pong"):
 
 
 class FeedError(Message, tag_field="type", tag="error"):
-    """What could not be understood; the third of them closes with 1008."""
+    """A message that was not understood; the third one closes the connection with 1008."""
 
     message: str

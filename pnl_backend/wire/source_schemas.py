@@ -23,7 +23,7 @@ _SCHEMA: Mapping[Kind, Json] = {
     "text": {"type": "string"},
 }
 _ABSENT: Mapping[Kind, Any] = {"usd": 0.0, "counts": {}}
-"""What a figure that older snapshots lack stands for."""
+"""The value of a figure that older snapshots lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class DescribedSource:
 
 
 class CardRow(Message):
-    """One row of a card: the component's field, what stands before it, and how it is written."""
+    """One row of a card: the component's field, its label, and how it is formatted."""
 
     field: str
     label: str
@@ -46,7 +46,7 @@ class CardRow(Message):
 
 
 class SourceCard(Message):
-    """One source: what it is called, its circuit breaker's name, and the rows of its card."""
+    """One source: its name and label, its circuit breaker's name, and the rows of its card."""
 
     name: str
     label: str
@@ -86,8 +86,8 @@ def with_sources(schemas: Json, sources: Sequence[DescribedSource]) -> Json:
         shown["required"] = [*components, *shown["required"]]
     if "Breakers" in schemas:
         breakers = {source.service: schema_ref(BreakerState) for source in sources}
-        said = "The circuit breaker of each source, by its service name."
-        added["BreakerServices"] = _by_name("BreakerServices", said, breakers)
+        described = "The circuit breaker of each source, by its service name."
+        added["BreakerServices"] = _by_name("BreakerServices", described, breakers)
         schemas["Breakers"]["properties"]["services"] = schema_ref("BreakerServices")
     if "Snapshot" in schemas or "Breakdown" in schemas:
         added |= {_component_name(source): _component(source) for source in sources}

@@ -50,7 +50,7 @@ def expected(given, text):
     """What the log and the check have to say of a file."""
     yield from (f"{name}: is read when a dashboard is built" for name in given if name.startswith("VITE_"))
     if "api.kalshi.com/v1" in text:
-        yield "KALSHI_API_URL: api.kalshi.com answers no longer"
+        yield "KALSHI_API_URL: api.kalshi.com no longer answers"
     if "KALSHI_API_SECRET" in given:
         yield "Kalshi's private key cannot be used"
     elif "KALSHI_API_KEY" in given:

@@ -1,4 +1,4 @@
-"""Closes, refusals and limits have one home, which the documentation repeats for authors of clients."""
+"""Each close, refusal and limit is defined in one module, and used from there."""
 
 import ast
 import inspect
@@ -14,7 +14,6 @@ from pnl_backend.engine.closes import Close
 
 PACKAGE = Path(str(pnl_backend.__file__)).parent
 ROOT = PACKAGE.parent
-WIRE = (ROOT / "docs" / "wire.md").read_text()
 HOMES = {"engine/closes.py", "engine/refusals.py", "engine/limits.py"}
 SIMULATED = "simulator"
 """Its closes are those that an upstream would choose."""
@@ -89,24 +88,6 @@ def test_every_object_of_a_home_is_used(module: object) -> None:
     home = Path(str(inspect.getsourcefile(module))).stem  # type: ignore[arg-type]
     unused = {name for name in names if not re.search(rf"\b(?:{home}\.{name}|import .*\b{name})\b", source)}
     assert unused == set()
-
-
-def yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def test_the_documentation_lists_every_close() -> None:
-    for close in closes.ALL:
-        reason = f"`{close.reason}`" if close.reason else "none"
-        row = f"| {close.code} | {reason} | {yes(close.reconnect)} | {close.advice} |"
-        assert row in WIRE, row
-
-
-def test_the_documentation_lists_every_refusal() -> None:
-    for kind in refusals.ALL:
-        status = f"{kind.status}, `Retry-After: {kind.retry_after}`" if kind.retry_after else str(kind.status)
-        row = f"| {status} | {kind.code} | `{kind.message}` | {yes(kind.retry)} | {kind.advice} |"
-        assert row in WIRE, row
 
 
 def test_the_dashboard_waits_for_another_key_where_the_server_says_that_a_key_is_wrong() -> None:

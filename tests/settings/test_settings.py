@@ -209,7 +209,7 @@ def test_names_without_effect_are_named(given, tmp_path):
         "AGGREGATION_INTERVAL_MS: has no effect, UPDATE_INTERVAL_MS goes before it",
         "LOG_COLOUR: no setting has this name (.env), it has no effect",
         "VITE_WS_URL: is read when a dashboard is built, not by the server",
-        "JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL goes before it",
+        "JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL has precedence",
     ]
 
 
@@ -222,7 +222,7 @@ def test_any_name_in_the_environment_goes_before_those_in_the_file(given, tmp_pa
 
 def test_the_first_api_of_kalshi_is_named(given):
     (line,) = notices(given(KALSHI_API_URL="https://api.kalshi.com/v1"))
-    assert line.startswith("KALSHI_API_URL: api.kalshi.com answers no longer")
+    assert line.startswith("KALSHI_API_URL: api.kalshi.com no longer answers")
 
 
 def test_every_bad_value_gets_its_line(given):

@@ -41,7 +41,7 @@ class Played:
 
 
 class Simulated(SourceConformance):
-    def played(self) -> Played:
+    def simulated(self) -> Played:
         return Played()
 
 

@@ -21,7 +21,7 @@ const WORDS: readonly (readonly [Range, string])[] = [
 ];
 
 /** The least that the time axis spans (s), so that a single point has a place. */
-const LEAST_S: Record<Resolution, number> = { raw: 120, '1m': 600, '5m': 3_000, '1h': 36_000, '1d': 864_000 };
+const LEAST_S: Record<Resolution, number> = { raw: 120, '1m': 600, '5m': 3_000, '15m': 9_000, '1h': 36_000, '4h': 144_000, '1d': 864_000, '1w': 6_048_000 };
 
 export function Trend(): ReactElement {
   const format = useFormatter();

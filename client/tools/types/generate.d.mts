@@ -1,6 +1,7 @@
 /** One of the server's two descriptions. */
 export interface Description {
   info: { title: string; version: string };
+  paths?: Record<string, unknown>;
   components: { schemas: Record<string, unknown> };
 }
 

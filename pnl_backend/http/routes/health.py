@@ -27,26 +27,31 @@ class HealthRoutes:
         return [
             Route(
                 method="GET", path="/health", handler=self.report, tag="Health", guard=_OPTIONAL,
-                summary="Whether the server does its job, part by part",
+                summary="The health of the server and of each of its parts",
+                description="In production amounts of money (`reconciliation`), and the reasons for which a part is "
+                "not well (`detail`, which may name hosts and files), are shown with a key only.",
                 answers=(
-                    Answer("It does.", operations.Health, enveloped=False),
+                    Answer("It is healthy.", operations.Health, enveloped=False),
                     Answer("The loop has stopped, or the store fails.", operations.Health, enveloped=False, status=503),
                 ),
             ),
             Route(
                 method="GET", path="/api/health", handler=self.brief, tag="Health", guard=_OPTIONAL,
-                summary="Clients and cache in short",
-                answers=(Answer("In short.", operations.BriefHealth, enveloped=False),),
+                summary="Number of clients, cache counters, and the configuration that clients need",
+                description="`businessTimezone` (IANA) is the zone whose midnights separate the days, "
+                "`updateIntervalMs` the time after which the next update is due. In production amounts of money "
+                "(`reconciliation`) are shown with a key only.",
+                answers=(Answer("The summary.", operations.BriefHealth, enveloped=False),),
             ),
             Route(
                 method="GET", path="/health/live", handler=self.live, tag="Health", guard=_OPEN,
-                summary="Whether the process answers", answers=(Answer("It does.", operations.Probe, enveloped=False),),
+                summary="Whether the process answers", answers=(Answer("It answers.", operations.Probe, enveloped=False),),
             ),
             Route(
                 method="GET", path="/health/ready", handler=self.ready, tag="Health", guard=_OPEN,
                 summary="Whether new clients should be sent here",
                 answers=(
-                    Answer("They should.", operations.Probe, enveloped=False),
+                    Answer("It is ready.", operations.Probe, enveloped=False),
                     Answer("Starting or draining.", operations.Probe, enveloped=False, status=503),
                 ),
             ),

@@ -37,7 +37,7 @@ class OperationsRoutes:
             ),
             Route(
                 method="POST", path="/api/cache/clear", handler=self.cache_clear, tag="Operations", guard=_ADMIN,
-                summary="Empty every tier", answers=(Answer("Done.", operations.CacheCleared),),
+                summary="Remove everything from the cache", answers=(Answer("Done.", operations.CacheCleared),),
             ),
             Route(
                 method="GET", path="/metrics", handler=self.metrics, tag="Operations", guard=Guard("metrics"),

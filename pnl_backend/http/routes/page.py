@@ -1,4 +1,4 @@
-"""The built dashboard at `/`, or a page that says how to build it."""
+"""The built dashboard at `/`, or a page with instructions to build it."""
 
 from __future__ import annotations
 

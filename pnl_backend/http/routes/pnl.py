@@ -64,6 +64,10 @@ class PnlRoutes:
             Route(
                 method="GET", path="/api/pnl/current", handler=self.current, tag="P&L",
                 summary="The newest snapshot, for a period", params=(PERIOD,),
+                description="`data` is the snapshot; the fields of the ledger feed are beside it, for clients that "
+                "do not read `data`. A period's figures are the change since the last complete snapshot before it. Where "
+                "there is none they are `partial: true` and begin with the first complete one. `since` is when the "
+                "figures begin.",
                 answers=(
                     Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=LedgerFigures),
                 ),
@@ -77,6 +81,10 @@ class PnlRoutes:
             Route(
                 method="GET", path="/api/pnl/history", handler=self.history, tag="P&L",
                 summary="The newest snapshots, or the rows of a range",
+                description="Without `from`, `to` and `resolution` the newest snapshots, oldest first. With one of "
+                "them the range in rows of open, high, low and close. Rows of `1d` and `1w` have `date`, the business "
+                "day that they begin with; a week begins on Monday. Imported rows have `imported: true`. A `limit` "
+                f"above {MAX_LIMIT} is reduced to {MAX_LIMIT}, and the answer has `limited: true`.",
                 params=(LIMIT, FROM, TO, RESOLUTION),
                 answers=(
                     Answer("Snapshots, or the rows of the range that was asked for.", SnapshotHistory),
@@ -86,6 +94,8 @@ class PnlRoutes:
             Route(
                 method="GET", path="/api/pnl/export", handler=self.export, tag="P&L",
                 summary="The rows of a range as a file", params=(FROM, TO, RESOLUTION, FORMAT),
+                description="The rows of `/api/pnl/history`, however many there are. The last columns of CSV are the "
+                "marks.",
                 answers=(
                     Answer("The rows, a line each.", content_type="text/csv"),
                     Answer("A list of the rows.", HistoryRow, enveloped=False, many=True),

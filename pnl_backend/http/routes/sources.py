@@ -20,7 +20,9 @@ class SourcesRoutes:
         return [
             Route(
                 method="GET", path="/api/sources", handler=self.sources, tag="P&L",
-                summary="The sources of the snapshots, with their labels and how to show their figures",
+                summary="The sources of the snapshots, in their order",
+                description="For each its name, its label, its circuit breaker, and the rows in which a page may show "
+                "its figures.",
                 answers=(Answer("The sources, in the order of the components.", SourceList),),
             ),
         ]  # fmt: skip

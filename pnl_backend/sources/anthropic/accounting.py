@@ -13,7 +13,7 @@ from pnl_backend.domain.times import utc_date
 def contribute(spend: AnthropicSpend, moment: Moment) -> Contribution[AnthropicFigures]:
     """Spend since the beginning; it is summed once for a reading and not at every tick."""
     sums = moment.memo.get(moment.source, spend, lambda: summarise(spend, moment.rules))
-    # The snapshot's own UTC day: a reading from before midnight knows nothing of the new day's spend.
+    # The snapshot's own UTC day: a reading from before midnight lacks the new day's spend.
     daily = sums.by_day.get(utc_date(moment.at), ZERO)
     return Contribution(
         AnthropicFigures(cents(daily), cents(sums.total)),

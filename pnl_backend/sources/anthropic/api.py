@@ -17,7 +17,7 @@ COST_REPORT = "/v1/organizations/cost_report"
 USAGE_REPORT = "/v1/organizations/usage_report/messages"
 
 ORGANIZATION = "anthropic-organization-id"
-"""The header that says whose answer it is."""
+"""The header with the id of the organisation that answered."""
 
 _VERSION = "2023-06-01"
 _BETA = {ANALYTICS_COST: "analytics-usage-cost-2026-08-24"}
@@ -56,7 +56,7 @@ class AnthropicApi:
 class ReportPages:
     """GETs below `base_url` with an Admin key, or one that may read analytics.
 
-    `organization` is the id of the organisation that answered last; None where the answer did not say.
+    `organization` is the id of the organisation that answered last; None where the answer had no id.
     """
 
     def __init__(self, client: UpstreamClient, *, base_url: str, api_key: str) -> None:
@@ -105,20 +105,20 @@ class ReportPages:
         """`{"type": "error", "error": {"type", "message"}}`, and which key is needed where the key is the matter."""
         error = refusal.body.get("error") if isinstance(refusal.body, dict) else None
         parts = [error.get("type"), error.get("message")] if isinstance(error, dict) else []
-        said = quoted(": ".join(part for part in parts if isinstance(part, str)))
+        reason = quoted(": ".join(part for part in parts if isinstance(part, str)))
         if refusal.status in {403, 404}:
-            message = f"Anthropic answered {refusal.status}" + (f": {said}" if said else "")
+            message = f"Anthropic answered {refusal.status}" + (f": {reason}" if reason else "")
             return EndpointRefused(message, hint=self._key_hint())
-        return refused(ANTHROPIC, refusal, said, self._key_hint() if refusal.status == 401 else None)
+        return refused(ANTHROPIC, refusal, reason, self._key_hint() if refusal.status == 401 else None)
 
     def _key_hint(self) -> str:
-        wanted = (
+        needed = (
             "the cost API needs an Admin key (sk-ant-admin...) or a key scoped read:analytics, "
             "which an organisation's admin makes in the Console"
         )
         if self._api_key.startswith("sk-ant-api"):
-            return f"ANTHROPIC_API_KEY is an API key (sk-ant-api...): {wanted}."
-        return f"Check ANTHROPIC_API_KEY and ANTHROPIC_API_URL: {wanted}."
+            return f"ANTHROPIC_API_KEY is an API key (sk-ant-api...): {needed}."
+        return f"Check ANTHROPIC_API_KEY and ANTHROPIC_API_URL: {needed}."
 
 
 def where(path: str) -> str:

@@ -30,7 +30,7 @@ from pnl_backend.sources.fields import (
 DAY = timedelta(days=1)
 
 ANALYTICS_FIRST_DAY = date(2026, 1, 1)
-"""analytics/cost knows nothing before this day."""
+"""analytics/cost has no costs before this day."""
 
 ANALYTICS_REACH = timedelta(days=363)
 """analytics/cost answers for the last 365 days. One day less, because the limit may be meant to the second, and one
@@ -102,7 +102,7 @@ def midnight(day: date) -> datetime:
 
 
 def analytics_reaches(today: date) -> date:
-    """The first day that analytics/cost may be asked for."""
+    """The first day that may be requested of analytics/cost."""
     return max(ANALYTICS_FIRST_DAY, today - ANALYTICS_REACH)
 
 
@@ -113,10 +113,10 @@ def day_range(first: date, last: date) -> Params:
 
 
 def bucket_start(row: Object, path: str, first: date, last: date) -> int:
-    """The bucket's start in ms, which must lie within the days asked for."""
+    """The bucket's start in ms, which must lie within the requested days."""
     at = moment(row, "starting_at", path)
     if not milliseconds(midnight(first)) <= at < milliseconds(midnight(last + DAY)):
-        refuse(path, "starting_at", "lies outside the range asked for", row["starting_at"])
+        refuse(path, "starting_at", "lies outside the requested range", row["starting_at"])
     return at
 
 

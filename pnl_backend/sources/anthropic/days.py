@@ -19,7 +19,7 @@ from pnl_backend.sources.base import ClosedDays
 LONGEST_WINDOW = 31
 
 REVISED_DAYS = 7
-"""Anthropic revises some of the newest closed days: so many are asked for again, once a day."""
+"""Anthropic revises some of the newest closed days: this many are fetched again, once a day."""
 
 Window = tuple[date, date]
 
@@ -42,7 +42,7 @@ class RememberedDays:
         self._failure_logged = False
 
     async def load(self) -> None:
-        """Load what is remembered, once, and save what could not be saved before."""
+        """Load what is stored, once, and save what could not be saved before."""
         if not self._loaded:
             try:
                 costs = await self._memory.load()
@@ -74,7 +74,7 @@ class RememberedDays:
         return list(self._windows([day for day in days(first, last) if day not in self._rows]))
 
     def due(self, first: date, last: date, *, today: date, report: str) -> list[Window]:
-        """The days between to ask `report` for: unknown ones, and the newest unless they were asked for today."""
+        """The days between to request of `report`: unknown ones, and the newest unless they were requested today."""
         return list(self._windows([day for day in days(first, last) if self._is_due(day, last, today, report)]))
 
     def unknown(self, first: date, last: date) -> int:
@@ -127,15 +127,15 @@ class RememberedDays:
     def _log_failure(self, error: PnLError) -> None:
         if not self._failure_logged:
             self._failure_logged = True
-            logger.warning("anthropic: closed days cannot be remembered: {}", error)
+            logger.warning("anthropic: closed days cannot be stored: {}", error)
 
-    def _windows(self, wanted: Sequence[date]) -> Iterator[Window]:
-        """Runs of consecutive days, cut to the longest range that may be asked for."""
+    def _windows(self, days: Sequence[date]) -> Iterator[Window]:
+        """Runs of consecutive days, cut to the longest range of one request."""
         start = 0
-        for index in range(1, len(wanted) + 1):
-            ends = index == len(wanted) or wanted[index] - wanted[index - 1] > DAY
+        for index in range(1, len(days) + 1):
+            ends = index == len(days) or days[index] - days[index - 1] > DAY
             if ends or index - start == self._longest:
-                yield wanted[start], wanted[index - 1]
+                yield days[start], days[index - 1]
                 start = index
 
 

@@ -77,7 +77,7 @@ class _Pricing:
         self._assumptions: set[str] = set()
 
     def add(self, row: Object, path: str) -> None:
-        """Price one row, which stands at `path`."""
+        """Price one row, which is at `path`."""
         workspace, api_key = optional_text(row, "workspace_id", path), optional_text(row, "api_key_id", path)
         searches = _count(_part(row, "server_tool_use", path), "web_search_requests", path)
         self.costs[CostKey(self._day, None, workspace, api_key)] += searches * _WEB_SEARCHES / _THOUSAND
@@ -131,7 +131,7 @@ def _share(kind: str, tier: str | None) -> Decimal:
 def _prices(model: str | None, day: date, window: str | None, notes: set[str]) -> Prices:
     """The prices of a model on a day by kind of token, empty where the table lacks it.
 
-    Version 5 is 5.0; a date at the end of a model's name says nothing.
+    Version 5 is 5.0; a date at the end of a model's name is ignored.
     """
     found = _MODEL.fullmatch(model or "")
     if found is None:
@@ -144,7 +144,7 @@ def _prices(model: str | None, day: date, window: str | None, notes: set[str]) -
 
 
 def _by_prompt(entry: ModelPrices, window: str | None, notes: set[str]) -> Prices:
-    """The report gives the context window, not the prompt's length: a note says what is assumed where both may hold."""
+    """The report has the context window, not the prompt's length: where it is ambiguous a note has the assumption."""
     if entry.long_above is None:
         return entry.prices
     found = _WINDOW.fullmatch(window or "")

@@ -1,4 +1,4 @@
-"""Reads an organisation's Anthropic spend: closed days remembered, the open ones asked for each time."""
+"""Reads an organisation's Anthropic spend: closed days are stored, the open ones are fetched each time."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class AnthropicFetcher:
     """Cost since `since`, by UTC day, model and workspace (and API key, with `by_api_key`).
 
     Today and yesterday are open: late usage still changes them. Earlier days are closed and come from `closed_days`;
-    the last seven of them are asked for again once a day, because Anthropic revises some. What is not known yet is
-    imported window by window, if need be over several fetches: until then the value says `importing`.
+    the last seven of them are fetched again once a day, because Anthropic revises some. What is not known yet is
+    imported window by window, if need be over several fetches: until then the value has `importing`.
     A key that may not read analytics/cost gets an estimate from the older reports, labelled as one.
     `clock` gives seconds since the epoch and decides which day it is; `monotonic` measures time.
     """
@@ -127,7 +127,7 @@ class AnthropicFetcher:
     async def _import(self, windows: Sequence[Window], report: str, ask: Ask) -> None:
         """Ask for closed days window by window, until all are known or the time for importing is over.
 
-        A window that takes too long is asked for in smaller ones the next time, so that an import always goes on.
+        A window that takes too long is requested in smaller ones the next time, so that an import always advances.
         """
         deadline = self._monotonic() + _IMPORT_TIME
         for first, last in windows:

@@ -1,4 +1,4 @@
-"""Finds out which of the ledger's closed days an organisation knows, for answers that do not name the organisation."""
+"""Finds out which of the ledger's closed days an organisation has, for answers that do not name the organisation."""
 
 from __future__ import annotations
 

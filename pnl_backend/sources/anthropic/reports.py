@@ -41,7 +41,7 @@ class Reports:
         return costs, report.refreshed_at
 
     async def cost_report(self, first: date, last: date) -> CostRows:
-        """The legacy `cost_report`, which knows no API keys; its pages are in order of time."""
+        """The legacy `cost_report`, which has no API keys; its pages are in order of time."""
         groups = [("group_by[]", name) for name in ("workspace_id", "description")]
         params = [*day_range(first, last), ("bucket_width", "1d"), ("limit", "31"), *groups]
         rows: list[Row] = (await self._api.report(COST_REPORT, params)).rows

@@ -17,5 +17,5 @@ class AnthropicSettings(SourceSettings):
         also="ANTHROPIC_ADMIN_KEY",
         validation_alias=names_of("ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"),
     )
-    anthropic_api_url: HttpUrl = setting(REST, "Anthropic's base", allowed="an http or https URL")
+    anthropic_api_url: HttpUrl = setting(REST, "base URL of Anthropic's API", allowed="an http or https URL")
     anthropic_poll_ms: Millis = poll_setting(60000, "Anthropic")

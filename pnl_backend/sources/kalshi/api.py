@@ -1,4 +1,4 @@
-"""Kalshi's REST API as its fetcher sees it: signed GETs, pages with guards, and errors in words."""
+"""Kalshi's REST API for its fetcher: signed GETs, checked pages, and errors with a text."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ class KalshiApi:
     def _explain(self, refusal: Refusal) -> FetchError | None:
         """Kalshi's three error shapes, and what each known code means for a person."""
         code, details, message = _error_parts(refusal.body)
-        said = quoted(": ".join(part for part in (code, details, message) if part))
+        reason = quoted(": ".join(part for part in (code, details, message) if part))
         if refusal.status == 503:
-            return refused(KALSHI, refusal, said, "Kalshi is being maintained on Thursdays, 03:00 to 05:00 US Eastern.")
+            return refused(KALSHI, refusal, reason, "Kalshi has maintenance on Thursdays, 03:00 to 05:00 US Eastern.")
         if refusal.status != 401:
-            return refused(KALSHI, refusal, said)
+            return refused(KALSHI, refusal, reason)
         if "NOT_FOUND" in details:
             return UpstreamAuthError(
-                "Kalshi does not know this key id",
+                "Kalshi has no key with this id",
                 hint="Check KALSHI_API_KEY: it is the key's UUID, and demo and production keys are apart.",
             )
         if "INCORRECT_API_KEY_SIGNATURE" in details:
@@ -102,7 +102,7 @@ class KalshiApi:
         skew = _skew(refusal.date, self._signer.clock())
         if code == "header_timestamp_expired" or (skew is not None and abs(skew) > _DOUBTFUL_SKEW):
             return _skewed(skew)
-        return refused(KALSHI, refusal, said)
+        return refused(KALSHI, refusal, reason)
 
 
 def ticker_batches(tickers: Iterable[str]) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _error_parts(body: Any) -> tuple[str, str, str]:
 
 
 def _skew(theirs: datetime | None, ours: float) -> float | None:
-    """Our clock minus theirs in seconds; None where they do not say."""
+    """Our clock minus theirs in seconds; None where the answer has no time."""
     return None if theirs is None else (datetime.fromtimestamp(ours, UTC) - theirs).total_seconds()
 
 

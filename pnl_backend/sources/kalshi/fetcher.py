@@ -32,14 +32,14 @@ BALANCE, AS_OF = "/portfolio/balance", "/exchange/user_data_timestamp"
 # A Basic account may make 20 requests a second.
 
 _OVERLAP_MS = 5 * MINUTE_MS
-"""Settlements are asked for again for this time before the last fetch: one may be listed late."""
+"""Each fetch requests settlements from this time before the last fetch: one may be listed late."""
 
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Subaccount:
-    """What the account says of one subaccount: USD, its unsettled markets, and what settled lately."""
+    """The answers for one subaccount: USD, its unsettled markets, and those that settled lately."""
 
     balance: Decimal
     portfolio_value: Decimal | None
@@ -130,7 +130,7 @@ class KalshiFetcher:
             return
         patience, self._first_import = self._first_import, 0.0
         if patience and self.importer.progress() is not None:
-            with suppress(TimeoutError, FetchError):  # the importer's own task goes on, and says what fails
+            with suppress(TimeoutError, FetchError):  # the importer's own task continues, and logs what fails
                 async with asyncio.timeout(patience):
                     await self.importer.read_due()
 
@@ -139,7 +139,7 @@ class KalshiFetcher:
     ) -> tuple[dict[MarketKey, Position], dict[MarketKey, Position]]:
         """Find the markets that were unsettled and are not `listed` now.
 
-        Settled ones stand in the reading until the store has them. Returned are those that are not paid out yet, and
+        Settled ones are in the reading until they are stored. Returned are those that are not paid out yet, and
         the last known rows of those that were not found. More than are worth single calls are left to the importer, and
         the reading is marked until it has read every list.
         """
@@ -169,7 +169,7 @@ class KalshiFetcher:
         return unpaid, unexplained
 
     def _worth_a_call(self, missing: Collection[MarketKey]) -> Sequence[MarketKey]:
-        """The missing markets that are asked for one by one now; the importer is to find them if they are many."""
+        """The missing markets that are fetched one by one now; the importer is to find them if they are many."""
         due = self._settling.due(missing)
         if len(due) <= MOST_AT_ONCE:
             return due
@@ -230,18 +230,18 @@ class KalshiFetcher:
         )
 
     def _paid_since(self, as_of: int) -> int:
-        """From when on (ms) settlements are asked for: a market may open and settle between two fetches."""
+        """The time (ms) from which on settlements are fetched: a market may open and settle between two fetches."""
         known_until = self._complete_until or self.importer.known_until() or as_of
         return max(0, min(known_until, as_of) - _OVERLAP_MS)
 
     async def _balance(self, subaccount: int) -> tuple[Decimal, Decimal | None]:
-        """Cash, and what Kalshi says the positions are worth where it says so."""
+        """Cash, and Kalshi's value of the positions where it gives one."""
         answer = await self._api.get(BALANCE, [("subaccount", str(subaccount))])
         path = where(BALANCE)
         return dollars(answer, "balance", path), optional_dollars(answer, "portfolio_value", path)
 
     async def _markets(self, tickers: Iterable[str]) -> list[Row]:
-        """The markets of the tickers, asked for in batches, a few at a time."""
+        """The markets of the tickers, fetched in batches, a few at a time."""
         places = asyncio.Semaphore(CALLS_AT_ONCE)
 
         async def ask(batch: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Finds out which of the ledger's facts a Kalshi account knows: its fills, its transfers, else its markets."""
+"""Finds out which of the ledger's facts a Kalshi account has: its fills, its transfers, else its markets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TRANSFERS = ("deposit", "withdrawal")
 
 
 class KnownFacts:
-    """Asks one account; the newest facts first, and no further than the first that it knows."""
+    """Compares one account: the newest facts first, until the first that it has."""
 
     def __init__(self, api: KalshiApi) -> None:
         self._api = api
 
     async def recognise(self, evidence: Evidence) -> Sequence[str]:
-        """The facts that the account knows. Fills decide where there are any: no two accounts share one."""
+        """The facts that the account has. Fills decide where there are any: no two accounts share one."""
         if evidence.fills:
             return await self._fills(evidence.fills)
         if evidence.transfers:

@@ -1,4 +1,4 @@
-"""Reads the markets of an account that have settled: all of them once, again once a day, and when cash says so.
+"""Reads the markets of an account that have settled: all once, again daily, and after an unexplained change of cash.
 
 Kalshi lists settled markets under `/portfolio/positions`, and those of completed events some months later under
 `/historical/positions` alone. Neither list promises an order, so each pass reads a whole list; what settles between
@@ -34,7 +34,7 @@ LAPSED_AFTER_MS = 7 * DAY_MS
 """A list that was last read longer ago than this leaves the account incomplete: settlements go to the archive."""
 
 CURSOR_LASTS_MS = HOUR_MS
-"""An older cursor is not used: Kalshi answers one that it has forgotten as if it made sense."""
+"""An older cursor is not used: Kalshi does not refuse one that it no longer has."""
 
 PACE = 0.2
 """Seconds a page takes at least: an account may make 20 requests a second, and the polls need some."""

@@ -24,10 +24,10 @@ from pnl_backend.sources.setting import (
 REST = "https://external-api.kalshi.com/trade-api/v2"
 WEBSOCKET = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
 OTHER_NAMES = {"api.elections.kalshi.com": "external-api.kalshi.com"}
-"""Second names of hosts, with the names that the ledger knows them by."""
+"""Second names of hosts, with the names that the ledger has for them."""
 
 ENDED_HOST = "api.kalshi.com"
-"""Where the first API of Kalshi was, which the Node server spoke."""
+"""The host of Kalshi's first API, which the Node server used."""
 
 
 def subaccounts(value: str) -> str:
@@ -37,9 +37,9 @@ def subaccounts(value: str) -> str:
 
 
 class KalshiSettings(SourceSettings):
-    kalshi_api_url: HttpUrl = setting(REST, "Kalshi's REST base", allowed="an http or https URL")
+    kalshi_api_url: HttpUrl = setting(REST, "base URL of Kalshi's REST API", allowed="an http or https URL")
     kalshi_ws_url: Annotated[str, url_of("ws", "wss")] = setting(
-        WEBSOCKET, "Kalshi's WebSocket", allowed="a ws or wss URL"
+        WEBSOCKET, "URL of Kalshi's WebSocket", allowed="a ws or wss URL"
     )
     kalshi_api_key: str | None = setting(
         None,
@@ -54,7 +54,7 @@ class KalshiSettings(SourceSettings):
     )
     kalshi_private_key: SecretStr | None = setting(
         None,
-        "the same as text; \\n stands for a line break",
+        "the same as text; \\n is a line break",
         allowed="PEM text",
         also="KALSHI_API_SECRET",
         validation_alias=names_of("KALSHI_PRIVATE_KEY", "KALSHI_API_SECRET"),
@@ -80,4 +80,4 @@ class KalshiSettings(SourceSettings):
     def notices(self) -> list[str]:
         if urlsplit(self.kalshi_api_url).hostname != ENDED_HOST:
             return []
-        return [f"KALSHI_API_URL: {ENDED_HOST} answers no longer; leave the name out for {REST}"]
+        return [f"KALSHI_API_URL: {ENDED_HOST} no longer answers; remove the setting to use {REST}"]

@@ -19,7 +19,7 @@ from pnl_backend.sources.kalshi.history import SETTLEMENTS
 from pnl_backend.sources.kalshi.positions import read_positions
 
 MOST_AT_ONCE = 50
-"""Markets asked for one by one in one fetch; where more are missing, whole lists are read."""
+"""Markets fetched one by one in one fetch; where more are missing, whole lists are read."""
 
 CALLS_AT_ONCE = 5
 _LONGEST_PAUSE = 60.0
@@ -42,7 +42,7 @@ class Settling:
         self._attempts: dict[MarketKey, _Attempt] = {}
 
     def due(self, missing: Collection[MarketKey]) -> list[MarketKey]:
-        """Those that are to be looked for now; the others are forgotten."""
+        """Those that are to be looked for now; the others are dropped."""
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in missing}
         now = self._monotonic()
         return [key for key in missing if key not in self._attempts or self._attempts[key].due <= now]

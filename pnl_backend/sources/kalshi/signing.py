@@ -1,4 +1,4 @@
-"""Kalshi's request signatures: RSA-PSS or Ed25519, told apart by the key itself."""
+"""Kalshi's request signatures: RSA-PSS or Ed25519, by the kind of the key."""
 
 from __future__ import annotations
 

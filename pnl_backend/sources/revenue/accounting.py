@@ -1,4 +1,4 @@
-"""What John's endpoint adds to the P&L: what was collected. The pipeline stands beside it and counts nowhere."""
+"""What John's endpoint adds to the P&L: what was collected. The pipeline is shown and counts nowhere."""
 
 from __future__ import annotations
 

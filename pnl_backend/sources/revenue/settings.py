@@ -11,10 +11,10 @@ PATH = "/api/revenue"
 
 
 class RevenueSettings(SourceSettings):
-    johns_revenue_url: HttpUrl = setting(REST, "John's revenue endpoint", allowed="an http or https URL")
+    johns_revenue_url: HttpUrl = setting(REST, "URL of John's revenue endpoint", allowed="an http or https URL")
     john_api_base_url: HttpUrl | None = setting(
         None,
-        f"the same without its path: {PATH} is added; JOHNS_REVENUE_URL goes before it",
+        f"the same without its path: {PATH} is added; JOHNS_REVENUE_URL has precedence",
         allowed="an http or https URL",
     )
     johns_revenue_token: SecretStr | None = setting(None, "sent as Authorization: Bearer", allowed="the token")
@@ -29,5 +29,5 @@ class RevenueSettings(SourceSettings):
 
     def notices(self) -> list[str]:
         if {"johns_revenue_url", "john_api_base_url"} <= self.model_fields_set:
-            return ["JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL goes before it"]
+            return ["JOHN_API_BASE_URL: has no effect, JOHNS_REVENUE_URL has precedence"]
         return []

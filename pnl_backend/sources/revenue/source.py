@@ -1,4 +1,4 @@
-"""The declaration of the source type `revenue`: John's endpoint, which clients know as `johns`."""
+"""The declaration of the source type `revenue`: John's endpoint, whose name for clients is `johns`."""
 
 from __future__ import annotations
 

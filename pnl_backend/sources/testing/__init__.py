@@ -6,7 +6,7 @@
         source = SOURCE
 
 The suite runs under pytest without any plugin. It needs a healthy upstream on a loopback port, by default the one that
-the type's `simulator` plays; a type without one says in `played` how to start it.
+the type's `simulator` provides; a type without one starts its upstream in `simulated`.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class SourceConformance:
     pages_of: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """By path: an answer changed so that it announces the same next page again and again."""
 
-    def played(self) -> SimulatedPart:
+    def simulated(self) -> SimulatedPart:
         """The healthy upstream."""
-        assert self.source.simulator is not None, "set `simulator` in the declaration, or override `played`"
+        assert self.source.simulator is not None, "set `simulator` in the declaration, or override `simulated`"
         return self.source.simulator()
 
     # -- the declaration
@@ -134,7 +134,7 @@ class SourceConformance:
         async def check() -> None:
             refusing = _Refusing()
             async with self._instance(identity=refusing) as one:
-                assert one.host, "the first setting with a URL, or `host` in the declaration, says where the account is"
+                assert one.host, "the first setting with a URL, or `host` in the declaration, is the account's address"
                 try:
                     await one.fetch()
                 except AccountChanged:
@@ -174,7 +174,7 @@ class SourceConformance:
         async def check(one: Instance) -> None:
             error = await one.failure(faults.status(401))
             assert isinstance(error, UpstreamAuthError)
-            assert error.hint, "it says which setting to check"
+            assert error.hint, "it names the setting to check"
 
         self._with_one(check)
 
@@ -255,7 +255,7 @@ class SourceConformance:
         _run(run())
 
     def _instance(self, **client: Any) -> AbstractAsyncContextManager[Instance]:
-        return instance_of(self.source, self.played(), **client)
+        return instance_of(self.source, self.simulated(), **client)
 
 
 class _Refusing:

@@ -38,8 +38,8 @@ class Instance:
         try:
             fetched = await self.fetch(fault)
         except FetchError as error:
-            said = f"{error} {error.hint or ''}"
-            assert not [secret for secret in self.secrets if secret in said], "an error shows a secret"
+            shown = f"{error} {error.hint or ''}"
+            assert not [secret for secret in self.secrets if secret in shown], "an error shows a secret"
             return error
         raise AssertionError(f"the fetch should have failed, it gave {fetched}")
 
@@ -63,7 +63,7 @@ async def instance_of(
             moved = {name: stub.moved(value) if _is_url(value) else value for name, value in given.items()}
             settings = source.settings(**moved)
             built = source.build(settings, setup_of(UpstreamClient(session, timeout=timeout, **client), identity))
-            assert not isinstance(built, Unconfigured), "the played upstream's settings do not configure the source"
+            assert not isinstance(built, Unconfigured), "the simulated upstream's settings do not configure the source"
             yield Instance(built, stub, _secrets(settings), source.host_of(settings))
     finally:
         await part.close()

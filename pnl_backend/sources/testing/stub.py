@@ -20,7 +20,7 @@ _NOT_FORWARDED = frozenset(("host", "content-length", "connection", "accept-enco
 
 
 class Stub:
-    """Passes each request on to the upstream that is played, and its answer back; `fault` comes between them."""
+    """Forwards each request to the simulated upstream, and its answer back; `fault` comes between them."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
         self.fault: Fault | None = None
@@ -30,7 +30,7 @@ class Stub:
         self._origin = origin
 
     def moved(self, url: str) -> str:
-        """An address of the played upstream as one of this stub."""
+        """An address of the simulated upstream as one of this stub."""
         parts = urlsplit(url)
         return urlunsplit((*urlsplit(self.url)[:2], parts.path, parts.query, parts.fragment))
 
@@ -102,8 +102,8 @@ def status(code: int, *, retry_after: str | None = None) -> Fault:
     async def refuse(request: web.Request, healthy: Healthy) -> web.StreamResponse:
         del healthy
         headers = {} if retry_after is None else {"Retry-After": retry_after}
-        said = {"error": {"type": "refused", "message": " ".join(request.headers.values())}}
-        return web.json_response(said, status=code, headers=headers)
+        body = {"error": {"type": "refused", "message": " ".join(request.headers.values())}}
+        return web.json_response(body, status=code, headers=headers)
 
     return refuse
 

@@ -1,4 +1,4 @@
-"""Every place in a JSON answer, and values that must not stand there."""
+"""Every place in a JSON answer, and values that must not be there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WRONG: tuple[Any, ...] = ({"unexpected": []}, True)
 
 
 def places(answer: Any, at: Place = ()) -> Iterator[Place]:
-    """Every value within an answer; of a list its first item stands for all."""
+    """Every value within an answer; of a list the first item only."""
     if isinstance(answer, dict):
         for name, value in answer.items():
             yield (*at, name)

@@ -384,7 +384,7 @@ async def test_a_refusal_that_gives_no_reason_is_held_against_the_clock(serve, c
 async def test_an_unknown_key_is_told_from_a_wrong_signature(client: UpstreamClient, simulator: Simulator):
     keys, other = simulator.credentials(), Simulator().credentials()
     unknown = fetcher_of(client, simulator.kalshi_url, other)
-    with pytest.raises(UpstreamAuthError, match="does not know this key id") as caught:
+    with pytest.raises(UpstreamAuthError, match="has no key with this id") as caught:
         await unknown.fetch()
     assert "demo and production" in describe_problem(caught.value)
 

@@ -1,16 +1,11 @@
-/** What the server says of itself in a request without a key: its zone and interval, its clock, how long it took. */
+/** What `/api/health` answers without a key: the server's zone and interval, its clock, and how long the request took. */
 
 import type { Rest } from '../transports/rest.js';
 import type { BriefHealth } from '../types/wire.js';
 import { isTimeZone } from '../zone.js';
 
-/** Null where the server did not say. */
-export interface ServerFacts {
-  /** IANA name of the zone whose midnights part the business days. */
-  readonly businessTimezone: string | null;
-  /** Time between two updates, ms. */
-  readonly updateIntervalMs: number | null;
-}
+/** The zone of the business days (IANA) and the time between two updates (ms); null where the server did not give it. */
+export type ServerFacts = { readonly [Fact in 'businessTimezone' | 'updateIntervalMs']: BriefHealth[Fact] | null };
 
 export const NO_FACTS: ServerFacts = { businessTimezone: null, updateIntervalMs: null };
 
@@ -18,23 +13,23 @@ export interface Probed {
   readonly api: BriefHealth;
   readonly server: ServerFacts;
   readonly latencyMs: number;
-  /** How far the server's clock is ahead of this one, ms; null when the answer took too long to tell. */
+  /** How far the server's clock is ahead of this one, ms; null when the request took too long to measure it. */
   readonly clockAheadMs: number | null;
 }
 
 const PATH = '/api/health';
-/** An answer that took longer says too little about the server's clock. */
+/** After a longer request the difference between the two clocks would be too inexact. */
 const LONGEST_FOR_CLOCK_MS = 2_000;
 
 export async function probe(rest: Rest, now: () => number): Promise<Probed> {
   const started = performance.now();
   const api = await rest.plain<BriefHealth>(PATH);
   const took = performance.now() - started;
-  const tellsTime = typeof api.timestamp === 'number' && took <= LONGEST_FOR_CLOCK_MS;
-  return { api, server: readFacts(api), latencyMs: onTheWire(started) ?? took, clockAheadMs: tellsTime ? api.timestamp + took / 2 - now() : null };
+  const measured = typeof api.timestamp === 'number' && took <= LONGEST_FOR_CLOCK_MS;
+  return { api, server: readFacts(api), latencyMs: onTheWire(started) ?? took, clockAheadMs: measured ? api.timestamp + took / 2 - now() : null };
 }
 
-/** From an answer, or from what was kept of one. */
+/** From an answer, or from a stored one. */
 export function readFacts(value: Partial<Record<keyof ServerFacts, unknown>> | null | undefined): ServerFacts {
   const { businessTimezone: zone, updateIntervalMs: interval } = value ?? {};
   return {
@@ -43,7 +38,7 @@ export function readFacts(value: Partial<Record<keyof ServerFacts, unknown>> | n
   };
 }
 
-/** ms between request and answer of the fetch since `started`, without the page's own work; null where nobody tells. */
+/** ms between request and answer of the fetch since `started`, without the page's own work; null where the browser has no timing. */
 function onTheWire(started: number): number | null {
   const entries = performance.getEntriesByType('resource') as PerformanceResourceTiming[];
   const timing = entries.findLast(({ name, startTime }) => startTime >= started && name.endsWith(PATH));

@@ -9,8 +9,10 @@ import type { Keeping } from './credentials.js';
 import type { Gap } from './history.js';
 import type { ServerFacts } from './server.js';
 
-/** Before the first message there are zeros and no time; `timestamp` null says so. */
-export type MaybeSnapshot = Omit<Snapshot, 'timestamp' | 'calculatedAt'> & { timestamp: string | null; calculatedAt: number | null };
+type Times = 'timestamp' | 'calculatedAt';
+
+/** A snapshot, or before the first message one of zeros whose times are null. */
+export type MaybeSnapshot = Omit<Snapshot, Times> & { [Time in Times]: Snapshot[Time] | null };
 
 /** Totals at the end of the day before, to measure today's change against; `since` where they are of the day itself. */
 export type Baseline = Pick<DashboardMessage, 'previousRevenue' | 'previousExpenses' | 'previousNetPnL' | 'since'>;
@@ -20,7 +22,7 @@ export interface SystemState {
   readonly api: BriefHealth | null;
   readonly breakers: Breakers | null;
   readonly cache: CacheStats | null;
-  /** How the sources are shown; null until there was one that is not known by name. */
+  /** How the sources are shown; null until the server had one that this package does not know by name. */
   readonly sources: readonly SourceCard[] | null;
   /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
   readonly reconciliation: number | null;
@@ -55,10 +57,10 @@ export interface PnLState {
   link: LadderState;
   /** Round trip to the server, ms. */
   latencyMs: number | null;
-  /** When the shown snapshot reached this page (ms since the epoch); null while it is one kept from before. */
+  /** When the shown snapshot arrived at this page (ms since the epoch); null while it is one stored by an earlier visit. */
   receivedAt: number | null;
   baseline: Baseline | null;
-  /** The server's zone and interval, kept from the last visit until it says; null before it was asked the first time. */
+  /** The server's zone and interval, those of the last visit until the server has answered; null before the first answer. */
   server: ServerFacts | null;
   /** How far the server's clock is ahead of this one, ms. */
   clockAheadMs: number | null;
@@ -66,7 +68,7 @@ export interface PnLState {
   unanswered: boolean;
   /** Updates of this session that could not be recovered. */
   gaps: Gap[];
-  /** `null` while the server is content with the key; else why it is not. */
+  /** `null` while the server accepts the key; else the reason why it does not. */
   keyWanted: string | null;
   system: SystemState;
 
@@ -74,7 +76,7 @@ export interface PnLState {
   forgetKey: () => void;
   retryNow: () => void;
   dismissGaps: () => void;
-  /** `whole` reads what only the system page shows, too. */
+  /** `whole`: also what only the system page shows. */
   fetchSystem: (whole?: boolean) => Promise<void>;
   resetBreaker: (service: string | null, adminKey: string | null) => Promise<void>;
 }
@@ -129,12 +131,12 @@ export function furtherSources({ components }: Pick<MaybeSnapshot, 'components'>
   return Object.keys(components).filter((name) => !(name in COMPONENTS));
 }
 
-/** Whether the sums say anything: there is a snapshot, and not every source is missing from it. */
+/** Whether the sums can be shown: there is a snapshot, and not every source is missing from it. */
 export function hasFigures({ calculatedAt, degraded, sources }: MaybeSnapshot): boolean {
   return calculatedAt !== null && Object.keys(sources).some((name) => !degraded.includes(name));
 }
 
-/** Whether the sums of revenue and of expenses say anything: each is made by two sources, and one has to have answered. */
+/** Whether the sums of revenue and of expenses can be shown: each has two sources, of which one must have answered. */
 export function knownSums(pnl: MaybeSnapshot): { revenue: boolean; expenses: boolean } {
   const answered = (...makers: SourceName[]): boolean => hasFigures(pnl) && makers.some((name) => !pnl.degraded.includes(name));
   return { revenue: answered('kalshi', 'johns'), expenses: answered('kalshi', 'anthropic') };

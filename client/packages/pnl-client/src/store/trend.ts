@@ -1,7 +1,6 @@
 /** The rows behind the trend chart: fetched by range, with the newest figure added as it arrives. */
 
-import type { Resolution } from '../types/shapes.js';
-import type { HistoryRow, Snapshot } from '../types/wire.js';
+import type { HistoryRow, Resolution, Snapshot } from '../types/wire.js';
 import { startOfDay } from '../zone.js';
 
 export const RANGES = ['today', 'week', 'month', 'year'] as const;
@@ -13,10 +12,19 @@ export interface Span {
   readonly resolution: Resolution;
 }
 
-/** The width of a bucket; raw rows stand each at their own moment. */
-export const RESOLUTION_MS: Record<Resolution, number> = { raw: 1, '1m': 60_000, '5m': 300_000, '1h': 3_600_000, '1d': 86_400_000 };
-
 const DAY_MS = 86_400_000;
+
+/** The width of a bucket; a raw row has the time of its snapshot. */
+export const RESOLUTION_MS: Record<Resolution, number> = {
+  raw: 1,
+  '1m': 60_000,
+  '5m': 300_000,
+  '15m': 900_000,
+  '1h': 3_600_000,
+  '4h': 14_400_000,
+  '1d': DAY_MS,
+  '1w': 7 * DAY_MS,
+};
 
 /** Today since midnight in the business zone; the others back from now. The finest resolution under about 2,000 rows. */
 export function spanOf(range: Range, now: number, timeZone: string): Span {
@@ -32,12 +40,12 @@ export function spanOf(range: Range, now: number, timeZone: string): Span {
   }
 }
 
-/** Kept snapshots as rows, for when the ranges cannot be fetched. */
+/** Stored snapshots as rows, for when the ranges cannot be fetched. */
 export function rowsOf(history: readonly Snapshot[]): readonly HistoryRow[] {
   return history.reduce<readonly HistoryRow[]>((rows, snapshot) => withLive(rows, snapshot, 'raw', 'UTC'), []);
 }
 
-/** Where the bucket of an instant begins, as the server has it: days are those of the business zone, the rest of UTC. */
+/** The begin of an instant's bucket, as on the server: days begin in the business zone, all other buckets in UTC. */
 export function bucketOf(instant: number, resolution: Resolution, timeZone: string): number {
   if (resolution === '1d') return startOfDay(instant, timeZone);
   return Math.floor(instant / RESOLUTION_MS[resolution]) * RESOLUTION_MS[resolution];

@@ -1,17 +1,15 @@
-/** What a transport is to the rest: something that opens, says when it is up or down, and passes messages on. */
+/** The interface of a transport: it connects, reports when the connection is up or down, and passes messages on. */
 
-import type { Breakdown, DashboardMessage, Ledger, Snapshot } from '../types/wire.js';
+import type { Breakdown, DashboardMessage, Ledger, Since, Snapshot } from '../types/wire.js';
 
 /** The rungs of the ladder, best first. */
 export type Rung = 'websocket' | 'sse' | 'polling';
 export type TransportName = Rung | 'offline';
 
-export interface Cursor {
-  readonly epoch: string;
-  readonly seq: number;
-}
+/** The last update that was received. */
+export type Cursor = Readonly<Since>;
 
-/** `auth`: the server wants a key, or another one; trying again without a new key is pointless. */
+/** `auth`: the server needs a key, or another one; trying again without a new key is pointless. */
 export interface Down {
   readonly kind: 'network' | 'auth';
   readonly message: string;
@@ -25,7 +23,7 @@ export interface TransportEvents {
   components(breakdown: Breakdown, timestamp: string): void;
   dashboard(message: DashboardMessage): void;
   ledger(ledger: Ledger): void;
-  /** Some updates did not arrive and this transport cannot bring them. */
+  /** Some updates did not arrive, and this transport cannot fetch them. */
   missed(): void;
   fault(message: string): void;
 }

@@ -1,17 +1,11 @@
 /** Shapes around the wire's schemas that a schema does not name. */
 
-import type { DeltaMessage, SnapshotMessage, Sources } from './wire.js';
+import type { DeltaMessage, SnapshotMessage, Sources, Success } from './wire.js';
 
 export type SourceName = keyof Sources;
 
-export type Resolution = 'raw' | '1m' | '5m' | '1h' | '1d';
+/** Every successful REST answer except those about health. */
+export type Envelope<Data> = Omit<Success, 'data'> & { data: Data };
 
-/** What every successful REST answer but the health ones wears. */
-export interface Envelope<Data> {
-  success: true;
-  data: Data;
-  timestamp: string;
-}
-
-/** What the ledger feed sends by itself. */
+/** What the ledger feed sends without being asked. */
 export type LedgerMessage = SnapshotMessage | DeltaMessage;

@@ -38,7 +38,7 @@ export interface components {
         };
         /**
          * Breakdown
-         * @description The components with their sums, what the costs consist of, and whose they are.
+         * @description The components with their sums, the costs by kind, and revenue and costs by agent.
          */
         Breakdown: {
             kalshi: components["schemas"]["KalshiComponent"];
@@ -55,7 +55,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
         };
         /**
@@ -111,7 +111,7 @@ export interface components {
         };
         /**
          * BriefCacheStats
-         * @description A last known good answer is a miss: it says nothing about how well the cache caches.
+         * @description Requests that the cache answered, and others; an answer from the last known good reading is a miss.
          */
         BriefCacheStats: {
             hits: number;
@@ -122,7 +122,7 @@ export interface components {
         };
         /**
          * BriefHealth
-         * @description The clients and the cache, and what a client needs to read the figures: whose midnights part the days, and how often an update is due.
+         * @description The clients and the cache, and what a client needs to interpret the figures: the zone of the business days and the time between two updates.
          */
         BriefHealth: {
             /** @enum {string} */
@@ -175,7 +175,7 @@ export interface components {
         };
         /**
          * CardRow
-         * @description One row of a card: the component's field, what stands before it, and how it is written.
+         * @description One row of a card: the component's field, its label, and how it is formatted.
          */
         CardRow: {
             field: string;
@@ -219,12 +219,12 @@ export interface components {
              */
             recovery?: boolean | null;
             /**
-             * @description Of the connection that was cut, as its CONNECT answer gave it.
+             * @description From the CONNECT answer of the connection that was lost.
              * @default null
              */
             pid?: string | null;
             /**
-             * @description The last argument of the last broadcast that arrived.
+             * @description The last argument of the last broadcast received.
              * @default null
              */
             offset?: string | null;
@@ -240,7 +240,7 @@ export interface components {
         };
         /**
          * ConnectErrorData
-         * @description As HTTP says it; `retryAfter` in seconds.
+         * @description `status` is that of HTTP; `retryAfter` in seconds.
          */
         ConnectErrorData: {
             status: number;
@@ -248,7 +248,7 @@ export interface components {
         };
         /**
          * ConnectSuccess
-         * @description The greeting.
+         * @description Sent first after a connection.
          */
         ConnectSuccess: {
             message: string;
@@ -268,7 +268,7 @@ export interface components {
         };
         /**
          * CostEntry
-         * @description What one kind of cost comes to in USD, and its percentage of all costs before credits. A credit has a negative value and 0 percent.
+         * @description The sum of one kind of cost in USD, and its percentage of all costs before credits. A credit has a negative value and 0 percent.
          */
         CostEntry: {
             name: string;
@@ -277,7 +277,7 @@ export interface components {
         };
         /**
          * Counts
-         * @description What was asked of the cache or of one of its tiers, and how long it took.
+         * @description Requests to the cache or to one of its tiers, and their duration.
          */
         Counts: {
             hits: number;
@@ -290,7 +290,7 @@ export interface components {
         };
         /**
          * DashboardMessage
-         * @description The sums beside the day before's last (on the first day the first complete ones), and 30 days; USD.
+         * @description The sums, the last sums of the day before (on the first day the first complete ones), and 30 days; USD.
          */
         DashboardMessage: {
             /** @example 2026-02-25T22:24:00.000Z */
@@ -310,7 +310,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
             /**
              * @description When `previous*` were published, where that is in the day itself.
@@ -331,7 +331,7 @@ export interface components {
         };
         /**
          * DeltaEvent
-         * @description A delta as an event, with the whole ledger that it leads to beside the envelope.
+         * @description A delta as an event, with the whole ledger after it at its top level.
          */
         DeltaEvent: {
             /** @enum {string} */
@@ -347,7 +347,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -366,7 +366,7 @@ export interface components {
         };
         /**
          * ErrorDetail
-         * @description `id` stands in the server's log too; `retryAfter` (s) with 429, `stack` in development only.
+         * @description `id` is in the server's log too; `retryAfter` (s) with 429, `stack` in development only.
          */
         ErrorDetail: {
             message: string;
@@ -377,7 +377,7 @@ export interface components {
         };
         /**
          * ErrorMessage
-         * @description A `since` that is none, or too many messages.
+         * @description An invalid `since`, or too many messages.
          */
         ErrorMessage: {
             message: string;
@@ -405,7 +405,7 @@ export interface components {
         };
         /**
          * FamilyStats
-         * @description The keys that begin with the same word.
+         * @description The keys with the same first word.
          */
         FamilyStats: {
             hits: number;
@@ -421,13 +421,18 @@ export interface components {
         };
         /**
          * FeedError
-         * @description What could not be understood; the third of them closes with 1008.
+         * @description A message that was not understood; the third one closes the connection with 1008.
          */
         FeedError: {
             /** @enum {string} */
             type: "error";
             message: string;
         };
+        /**
+         * @description The file's form.
+         * @enum {string}
+         */
+        Format: "csv" | "json";
         /**
          * Health
          * @description `unhealthy` (503) when the loop has stopped or the store cannot be written.
@@ -451,7 +456,7 @@ export interface components {
         };
         /**
          * HealthPart
-         * @description One part of the server: what it is doing and since when; `detail`, in production, with a key only.
+         * @description One part of the server: its state and since when; in production `detail` needs a key.
          */
         HealthPart: {
             state: string;
@@ -467,7 +472,7 @@ export interface components {
         };
         /**
          * HistoryRow
-         * @description One moment, or one interval: net P&L with its course, and the last of the rest; USD.
+         * @description One instant or one interval: open, high, low and close of net P&L, and the last of the other figures; USD.
          */
         HistoryRow: {
             timestamp: number;
@@ -488,12 +493,12 @@ export interface components {
              */
             imported?: true;
             /**
-             * @description Sources that were not live at any time in it.
+             * @description Sources that were not live at any time in the row.
              * @default []
              */
             degraded?: string[];
             /**
-             * @description Whether any figure in it is an estimate.
+             * @description Whether any figure in the row is an estimate.
              * @default false
              */
             estimated?: boolean;
@@ -510,7 +515,7 @@ export interface components {
         };
         /**
          * Importing
-         * @description How far the first import of a source's history is: what is read, and rows so far.
+         * @description Progress of the first import of a source's history: what is read, and how many rows so far.
          */
         Importing: {
             what: string;
@@ -563,7 +568,7 @@ export interface components {
         };
         /**
          * Ledger
-         * @description The ledger with its time and its place in the sequence.
+         * @description The ledger with its time and its sequence number.
          */
         Ledger: {
             kalshiPnL: number;
@@ -577,7 +582,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -595,7 +600,7 @@ export interface components {
         };
         /**
          * LedgerDelta
-         * @description What changed since the message with `prevSeq`, and the sums that it leads to; USD.
+         * @description What changed since the message with `prevSeq`, and the sums after the change; USD.
          */
         LedgerDelta: {
             timestamp: number;
@@ -615,7 +620,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
         };
         /**
@@ -634,7 +639,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
         };
         /**
@@ -655,8 +660,13 @@ export interface components {
             revenue: number;
         };
         /**
+         * @description Since the beginning, the month's, or the business day's.
+         * @enum {string}
+         */
+        Period: "all" | "mtd" | "today";
+        /**
          * Ping
-         * @description Asks for a pong.
+         * @description Requests a pong.
          */
         Ping: {
             /** @enum {string} */
@@ -708,7 +718,7 @@ export interface components {
         };
         /**
          * Reconciliation
-         * @description What is left over between the account and the ledger, and between sums kept and sums read anew; USD.
+         * @description The difference between the account and the ledger, and between stored sums and those of the sources; USD.
          */
         Reconciliation: {
             state: string;
@@ -720,7 +730,7 @@ export interface components {
         };
         /**
          * RefusedAck
-         * @description The acknowledgement of what was not done: of an `error`, or of an unknown event (`unknown_event`).
+         * @description The acknowledgement of an event that was refused: with an `error`, or as unknown (`unknown_event`).
          */
         RefusedAck: {
             message: string;
@@ -736,6 +746,11 @@ export interface components {
             ok?: false;
         };
         /**
+         * @description What one row covers.
+         * @enum {string}
+         */
+        Resolution: "raw" | "1m" | "5m" | "15m" | "1h" | "4h" | "1d" | "1w";
+        /**
          * RestatementRow
          * @description History was found wrong: what was published up to `toSeq` stays as it is, and nothing is compared with it.
          */
@@ -748,7 +763,7 @@ export interface components {
         };
         /**
          * Since
-         * @description The last update that a subscriber saw.
+         * @description The last update that a subscriber received.
          */
         Since: {
             epoch: string;
@@ -773,7 +788,7 @@ export interface components {
             degraded: string[];
             sources: components["schemas"]["Sources"];
             /**
-             * @description The demo: every figure is invented.
+             * @description The demo: the figures are those of a simulator.
              * @default false
              */
             simulated?: boolean;
@@ -794,10 +809,10 @@ export interface components {
              * @default false
              */
             estimated?: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. Absent in history of versions that did not say. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. Absent in history of versions that did not record it. */
             complete?: boolean;
             /**
-             * @description In history only: it was found wrong later, and is shown as it was published.
+             * @description In history only: the snapshot was found wrong later, and is shown as it was published.
              * @constant
              */
             restated?: true;
@@ -814,7 +829,7 @@ export interface components {
         };
         /**
          * SnapshotEvent
-         * @description A snapshot as an event: the ledger's fields stand beside the envelope too, for pages that read no envelope.
+         * @description A snapshot as an event: the ledger's fields are at its top level too, for pages that do not read `data`.
          */
         SnapshotEvent: {
             /** @enum {string} */
@@ -830,7 +845,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only then is it compared with. */
+            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -869,7 +884,7 @@ export interface components {
         };
         /**
          * SourceCard
-         * @description One source: what it is called, its circuit breaker's name, and the rows of its card.
+         * @description One source: its name and label, its circuit breaker's name, and the rows of its card.
          */
         SourceCard: {
             name: string;
@@ -886,7 +901,7 @@ export interface components {
         };
         /**
          * SourceState
-         * @description Where a source's figures come from and how old they are.
+         * @description The origin of a source's figures and their age (`ageMs`, ms).
          */
         SourceState: {
             /** @enum {string} */
@@ -897,7 +912,7 @@ export interface components {
             ageMs: number | null;
             error: string | null;
             /**
-             * @description Priced by us, for want of the upstream's own figure.
+             * @description Computed from usage and prices, because the upstream's own figure is missing.
              * @default false
              */
             estimated?: boolean;
@@ -908,7 +923,7 @@ export interface components {
             notes?: string[];
             /** @description Only while the source's history is read for the first time. */
             importing?: components["schemas"]["Importing"];
-            /** @description What to know of the figures: account_changed while the upstream answers for another account (they are the last good ones), importing while history is read. Absent where there is nothing to know. */
+            /** @description Notes on the figures: account_changed while the upstream answers for another account (they are the last good ones), importing while history is read. Absent where there is none. */
             marks?: ("account_changed" | "importing")[];
             /** @description Only where figures are derived a second time. */
             verified?: components["schemas"]["Verified"];
@@ -924,7 +939,7 @@ export interface components {
         };
         /**
          * StreamError
-         * @description Updates have stopped; it comes once.
+         * @description Updates have stopped; sent once.
          */
         StreamError: {
             message: string;
@@ -933,7 +948,7 @@ export interface components {
         };
         /**
          * Subscribe
-         * @description With `since`, every update after it is replayed while it is held.
+         * @description With `since`, every later update that is still stored is replayed.
          */
         Subscribe: {
             /** @default null */
@@ -941,7 +956,7 @@ export interface components {
         };
         /**
          * SubscribeAck
-         * @description `seq` is the newest update; `recovered` says that nothing between `since` and it is missing.
+         * @description `seq` is the newest update; `recovered`: nothing between `since` and `seq` is missing.
          */
         SubscribeAck: {
             /** @constant */
@@ -952,7 +967,7 @@ export interface components {
         };
         /**
          * Subscriptions
-         * @description What a client is subscribed to; it brings the offset where a change of that brings no update.
+         * @description The subscriptions of a client; it carries the offset where a change of them sends no update.
          */
         Subscriptions: {
             /**
@@ -963,6 +978,17 @@ export interface components {
              *     ]
              */
             topics: string[];
+        };
+        /**
+         * Success
+         * @description The envelope of what was asked for.
+         */
+        Success: {
+            /** @constant */
+            success: true;
+            data: unknown;
+            /** @example 2026-02-25T22:24:00.000Z */
+            timestamp: string;
         };
         /**
          * Summary
@@ -999,7 +1025,7 @@ export interface components {
         };
         /**
          * Trend
-         * @description One business day: the totals as they stood at its end, today's as they stand; USD.
+         * @description The totals at the end of a business day, today's at the time of the message; USD.
          */
         Trend: {
             /** @example 2026-02-25 */
@@ -1080,6 +1106,7 @@ export type Exact = components['schemas']['Exact'];
 export type Failure = components['schemas']['Failure'];
 export type FamilyStats = components['schemas']['FamilyStats'];
 export type FeedError = components['schemas']['FeedError'];
+export type Format = components['schemas']['Format'];
 export type Health = components['schemas']['Health'];
 export type HealthPart = components['schemas']['HealthPart'];
 export type HealthServices = components['schemas']['HealthServices'];
@@ -1093,6 +1120,7 @@ export type LedgerDelta = components['schemas']['LedgerDelta'];
 export type LedgerFigures = components['schemas']['LedgerFigures'];
 export type LedgerMetadata = components['schemas']['LedgerMetadata'];
 export type LedgerParts = components['schemas']['LedgerParts'];
+export type Period = components['schemas']['Period'];
 export type Ping = components['schemas']['Ping'];
 export type PnLUpdate = components['schemas']['PnLUpdate'];
 export type Pong = components['schemas']['Pong'];
@@ -1100,6 +1128,7 @@ export type Probe = components['schemas']['Probe'];
 export type RangeHistory = components['schemas']['RangeHistory'];
 export type Reconciliation = components['schemas']['Reconciliation'];
 export type RefusedAck = components['schemas']['RefusedAck'];
+export type Resolution = components['schemas']['Resolution'];
 export type RestatementRow = components['schemas']['RestatementRow'];
 export type Since = components['schemas']['Since'];
 export type Snapshot = components['schemas']['Snapshot'];
@@ -1114,6 +1143,7 @@ export type StreamError = components['schemas']['StreamError'];
 export type Subscribe = components['schemas']['Subscribe'];
 export type SubscribeAck = components['schemas']['SubscribeAck'];
 export type Subscriptions = components['schemas']['Subscriptions'];
+export type Success = components['schemas']['Success'];
 export type Summary = components['schemas']['Summary'];
 export type TierStats = components['schemas']['TierStats'];
 export type TiersStats = components['schemas']['TiersStats'];
