@@ -162,5 +162,5 @@ def test_bad_usage_is_refused_and_names_the_field(changes, said):
 def test_a_bucket_counts_once_and_only_for_its_day():
     with pytest.raises(InvalidResponse, match="same bucket comes twice"):
         priced(usage(), starts=("2026-11-21T05:00:00Z", "2026-11-21T05:00:00Z"))
-    with pytest.raises(InvalidResponse, match="outside the range"):
+    with pytest.raises(InvalidResponse, match="outside the requested range"):
         priced(usage(), starts=("2026-11-20T23:00:00Z",))
