@@ -45,7 +45,8 @@ class HealthRoutes:
             ),
             Route(
                 method="GET", path="/health/live", handler=self.live, tag="Health", guard=_OPEN,
-                summary="Whether the process answers", answers=(Answer("It answers.", operations.Probe, enveloped=False),),
+                summary="Whether the process answers",
+                answers=(Answer("It answers.", operations.Probe, enveloped=False),),
             ),
             Route(
                 method="GET", path="/health/ready", handler=self.ready, tag="Health", guard=_OPEN,

@@ -64,8 +64,8 @@ class PnlRoutes:
             Route(
                 method="GET", path="/api/pnl/current", handler=self.current, tag="P&L",
                 summary="The newest snapshot, for a period", params=(PERIOD,),
-                description="`data` is the snapshot; the fields of the ledger feed are beside it, for clients that "
-                "do not read `data`. A period's figures are the change since the last complete snapshot before it. Where "
+                description="`data` is the snapshot; the fields of the ledger feed are beside it, for clients that do "
+                "not read `data`. A period's figures are the change since the last complete snapshot before it. Where "
                 "there is none they are `partial: true` and begin with the first complete one. `since` is when the "
                 "figures begin.",
                 answers=(
