@@ -1,4 +1,4 @@
-"""The nginx site as it is shipped, run by a real nginx on free ports with a certificate of its own."""
+"""The nginx sites as they are shipped, run by a real nginx on free ports with a certificate of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "deploy" / "nginx" / "pnl.conf"
+CLUSTER_SITE = SITE.with_name("pnl-cluster.conf")
+NODES = {SITE: (3000,), CLUSTER_SITE: (3001, 3002)}
+"""The ports of the nodes that each site names."""
 NAME = "pnl.example.com"
 
 _AROUND = """
@@ -46,31 +49,35 @@ server {{
 
 
 class Proxy:
-    """nginx with the shipped site; only ports, paths and the backend's address differ.
+    """nginx with a shipped site; only ports, paths and the addresses of the nodes differ.
 
-    `path_port` serves the backend under /pnl/ of another site, without TLS.
+    `path_port` serves the first node under /pnl/ of another site, without TLS.
     """
 
-    def __init__(self, directory: Path, backend_port: int) -> None:
+    def __init__(self, directory: Path, *node_ports: int, site: Path = SITE) -> None:
         self.directory = directory
         self.http_port, self.https_port = _free_ports(2)
         self.url = f"https://localhost:{self.https_port}"
         self._process: subprocess.Popen[bytes] | None = None
         certificate, key = _self_signed(directory)
-        site = SITE.read_text()
+        text = site.read_text()
+        nodes = zip(NODES[site], node_ports, strict=True)
         for shipped, here in (
+            *(
+                (f"server 127.0.0.1:{shipped} max_fails=", f"server 127.0.0.1:{here} max_fails=")
+                for shipped, here in nodes
+            ),
             ("listen 80;", f"listen 127.0.0.1:{self.http_port};"),
             ("listen 443 ssl http2;", f"listen 127.0.0.1:{self.https_port} ssl http2;"),
-            ("server 127.0.0.1:3000 max_fails=0;", f"server 127.0.0.1:{backend_port} max_fails=0;"),
             (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(certificate)),
             (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(key)),
             ("/var/log/nginx/", f"{directory}/"),
         ):
-            assert shipped in site, f"the site no longer says {shipped!r}"
-            site = site.replace(shipped, here)
+            assert shipped in text, f"the site no longer says {shipped!r}"
+            text = text.replace(shipped, here)
         self.path_port = _free_ports(1)[0]
-        site += UNDER_A_PATH.format(port=self.path_port, backend=backend_port)
-        (directory / "pnl.conf").write_text(site)
+        text += UNDER_A_PATH.format(port=self.path_port, backend=node_ports[0])
+        (directory / "pnl.conf").write_text(text)
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(_AROUND.format(here=directory, user=user))
 

@@ -18,6 +18,7 @@ class Listener:
         self.seen: list[tuple[str, Any]] = []
         self._more = asyncio.Event()
         self.io.on("*", self._note)
+        self.io.on("disconnect", lambda *_: self._more.set())
 
     async def _note(self, event: str, *payload: Any) -> None:
         self.seen.append((event, payload[0] if len(payload) == 1 else payload))
