@@ -132,7 +132,7 @@ async def measure_polls(server: Server, simulator: Simulator, cost: Cost, polls:
     before: dict[str, Any] = {"cpu": server.cpu(), "sent": simulator.sent["kalshi"].total(), "asked": asked.total()}
     await server.worst_lag()
     first = asked[BALANCE]
-    ticker = next(market.ticker for market in simulator.world.markets.values() if market.status == "active")
+    ticker = next(market.ticker for market in simulator.trading.markets.values() if market.status == "active")
     for number in range(polls):
         await until(lambda number=number: asked[BALANCE] > first + number, server)  # type: ignore[misc]
         if number % 10 == 5:

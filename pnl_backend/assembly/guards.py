@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from pnl_backend.simulator import Simulator
 from pnl_backend.sources import registry
 from pnl_backend.sources.base import Fetcher, ReadingCache
 from pnl_backend.sources.setting import SourceSettings
-from pnl_backend.sources.source_type import Setup, SimulatedPart, Unconfigured
+from pnl_backend.sources.source_type import Setup, Unconfigured
 from pnl_backend.wire.source_schemas import DescribedSource
 
 Guards = Sequence[Guard[Any]]
@@ -52,7 +52,7 @@ def shown_sources(settings: Settings) -> list[Source]:
 
 
 def configured_sources(settings: Settings) -> frozenset[SourceName]:
-    """The sources that somebody has set up, half of one included; in the demo all that it can play."""
+    """The sources that somebody has set up, half of one included; in the demo all that it can simulate."""
     if settings.demo_mode:
         return frozenset(one.name for one in registry.types() if one.always_shown or one.simulator is not None)
     return frozenset(one.name for one in registry.types() if one.is_configured(_of(settings)))
@@ -75,26 +75,15 @@ def describe(declared: registry.AnyType) -> DescribedSource:
 
 @asynccontextmanager
 async def simulated(settings: Settings) -> AsyncIterator[list[Source]]:
-    """The sources of the demo, their upstreams played on loopback ports while the block runs."""
-    async with AsyncExitStack() as stack:
-        simulator = await stack.enter_async_context(Simulator(seed=settings.demo_seed))
+    """The sources of the demo, their upstreams simulated on loopback ports while the block runs."""
+    shown = shown_sources(settings)
+    async with Simulator(seed=settings.demo_seed, others=registry.further_simulators()) as simulator:
+        given = simulator.settings()
         found = []
-        for source in shown_sources(settings):
-            given: Mapping[str, Any] = simulator.settings()
-            if source.type.simulator is not None:
-                given = await stack.enter_async_context(_played(source.type.simulator()))
+        for source in shown:
             fields = {name: value for name, value in given.items() if name in source.type.settings.model_fields}
             found.append(Source(source.name, source.type, source.type.settings(**fields)))
         yield found
-
-
-@asynccontextmanager
-async def _played(part: SimulatedPart) -> AsyncIterator[Mapping[str, Any]]:
-    await part.start()
-    try:
-        yield part.settings()
-    finally:
-        await part.close()
 
 
 def account_checks(sources: Sequence[Source], accounts: Accounts) -> Mapping[SourceName, AccountCheck]:

@@ -1,4 +1,4 @@
-"""`pnl-backend simulate`: runs the simulator of the three upstreams."""
+"""`pnl-backend simulate`: runs the simulated upstreams of all source types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAST_PORT_BASE = 65_532
 
 
 def add(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("simulate", help="simulate the three upstreams on loopback ports")
+    parser = subparsers.add_parser("simulate", help="simulate the upstreams on loopback ports")
     parser.add_argument(
         "--port-base", type=_port_base, default=5000, metavar="PORT", help="first of four ports (5000); 0: free ones"
     )
@@ -24,9 +24,11 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT."""
     from pnl_backend.simulator.run import run_forever
+    from pnl_backend.sources.registry import further_simulators
 
+    others = further_simulators()
     with suppress(KeyboardInterrupt):
-        asyncio.run(run_forever(port_base=arguments.port_base or None, seed=arguments.seed))
+        asyncio.run(run_forever(port_base=arguments.port_base or None, seed=arguments.seed, others=others))
     return 0
 
 

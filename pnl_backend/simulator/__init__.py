@@ -1,4 +1,4 @@
-"""Plays the three upstreams over real HTTP on loopback, signatures checked, faults on demand."""
+"""The simulated upstreams of the sources over real HTTP on loopback, assembled, with faults on demand."""
 
 from .book import Book
 from .faults import Fault

@@ -1,237 +1,27 @@
-"""The book that a simulation starts from: the one shipped here, dated relative to now, or a recorded account."""
+"""What all simulated upstreams know at the start."""
 
 from __future__ import annotations
 
-import json
-import random
-import re
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Self
 
-from .account import Account
-from .exchange import LIVE_DAYS
-from .large import large_account
-from .records import CENT, ONE, ZERO, Deal, Fill, Market, Position, Transfer, date_code
-from .spend import DAY, Spend, Stream
-
-_HOUR = 3600.0
-_DATE = re.compile(r"\{([+-]\d+)\}")
+from pnl_backend.sources.anthropic.simulator import Spend
+from pnl_backend.sources.kalshi.simulator import KalshiBook
+from pnl_backend.sources.revenue.simulator import Deal, shipped_deals
 
 
 @dataclass
-class Book:
-    """Everything the three upstreams know at the start; a simulation copies it, so one book serves many."""
+class Book(KalshiBook):
+    """A Kalshi account with an organisation's usage and deals, both empty unless they are given or shipped."""
 
-    markets: dict[str, Market] = field(default_factory=dict)
-    account: Account = field(default_factory=Account)
     spend: Spend = field(default_factory=Spend)
     deals: list[Deal] = field(default_factory=list)
-    live_days: int | None = LIVE_DAYS
-    """How long Kalshi keeps settled markets in its live data set; None archives by command alone."""
 
-    def copy(self) -> Book:
-        """A book of its own; what happens to the one changes nothing in the other."""
-        return Book(
-            markets={ticker: copy(market) for ticker, market in self.markets.items()},
-            account=self.account.copy(),
-            spend=deepcopy(self.spend),
-            deals=[copy(deal) for deal in self.deals],
-            live_days=self.live_days,
-        )
+    def copy(self) -> Self:
+        return replace(super().copy(), spend=deepcopy(self.spend), deals=[copy(deal) for deal in self.deals])
 
     @classmethod
-    def shipped(cls, now: float) -> Book:
-        """The package's own book, its dates counted from `now` (UTC seconds)."""
-        text = resources.files(__package__).joinpath("book.json").read_text("utf-8")
-        return cls.from_json(json.loads(text), now)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any], now: float) -> Book:
-        """A book in the shape of book.json: `{+3}` in a name or date is three days from `now`."""
-        book = cls()
-        # Fills and settlements are replayed in their order, so positions, fees and cash follow from them.
-        rng = random.Random(0)  # noqa: S311 - identifiers of a simulation, not secrets
-        for row in data.get("markets", []):
-            market = _market(row, now)
-            book.markets[market.ticker] = market
-        book.account.funding = {int(key): Decimal(text) for key, text in data.get("funding", {}).items()}
-        _replay(book, data, now, rng)
-        for kind, name, amount, fee, status, created, finalized in data.get("transfers", []):
-            done = None if finalized is None else now - finalized * _HOUR
-            row = Transfer(book.account.next_seq(), name, kind, amount, fee, status, now - created * _HOUR, done)
-            book.account.transfers.append(row)
-        for row in data.get("usage", []):
-            _add_usage(book.spend, row, now)
-        for name, title, closed, amount, status in data.get("deals", []):
-            book.deals.append(Deal(name, title, _dated(closed, now, "%Y-%m-%d"), Decimal(amount), status))
-        return book
-
-    @classmethod
-    def sized(cls, positions: int, now: float) -> Book:
-        """The shipped book with exactly so many open positions, for measuring; some YES, some NO."""
-        book = cls.shipped(now)
-        rng = random.Random(positions)  # noqa: S311 - a reproducible load, not a secret
-        book.account = Account(transfers=book.account.transfers)
-        book.markets = {}
-        for index in range(positions):
-            ticker = f"KXSIZED-{date_code(now, 1 + index % 30)}-T{index}"
-            bid = Decimal(rng.randint(10, 85)) / 100
-            book.markets[ticker] = Market(ticker, f"Market {index}", bid, bid + CENT, bid, bid)
-            outcome: Literal["yes", "no"] = "yes" if index % 3 else "no"
-            count = Decimal(rng.randint(50, 400)) / 100
-            book.account.trade(ticker, outcome, count, bid, is_taker=bool(index % 2), ts=now - _HOUR, rng=rng)
-        return book
-
-    @classmethod
-    def large(
-        cls, now: float, *, settled: int = 20_000, still_open: int = 500, fills: int = 300_000, seed: int = 1
-    ) -> Book:
-        """An account of so many settled and open markets and fills over the last 400 days, for measuring."""
-        book = cls.shipped(now)
-        book.markets, book.account = large_account(now, settled=settled, still_open=still_open, fills=fills, seed=seed)
-        return book
-
-    @classmethod
-    def from_recorded(cls, directory: str | Path, *, now: float | None = None) -> Book:
-        """A recorded account: balance.json, positions.json and fills.json as Kalshi sent them.
-
-        No quotes were recorded, so each open market is quoted a cent around what the position cost; one deposit
-        stands for what the account was funded with, so that its cash is the recorded balance. Spend and deals
-        are empty. Times are the recorded ones; `now` is not needed unless the book is to move. Nothing is archived
-        for its age, since a recorded account is older than the live window.
-        """
-        folder = Path(directory)
-        balance = _read(folder / "balance.json")
-        book = cls(live_days=None)
-        for row in _read(folder / "positions.json")["market_positions"]:
-            _recorded_position(book, row)
-        fills = _read(folder / "fills.json")["fills"]
-        for row in reversed(fills):
-            book.account.fills.append(_recorded_fill(book.account.next_seq(), row))
-        book.account.fills.sort(key=lambda fill: (fill.ts, fill.seq))
-        cash = Decimal(str(balance.get("balance_dollars") or Decimal(balance["balance"]) / 100))
-        opening = cash - book.account.balance()
-        at = now if now is not None else float(balance["updated_ts"])
-        book.account.transfers.append(
-            Transfer(book.account.next_seq(), "opening", "deposit", int(opening * 100), 0, "applied", at, at)
-        )
-        return book
-
-
-def _dated(text: str, now: float, form: str) -> str:
-    def date(match: re.Match[str]) -> str:
-        day = datetime.fromtimestamp(now, UTC) + timedelta(days=int(match[1]))
-        return day.strftime(form)
-
-    return _DATE.sub(date, text)
-
-
-def _ticker(text: str, now: float) -> str:
-    return _dated(text, now, "%y%b%d").upper()
-
-
-def _market(row: dict[str, Any], now: float) -> Market:
-    settled = row.get("settled_hours_ago")
-    value = row.get("settlement_value")
-    market = Market(
-        ticker=_ticker(row["ticker"], now),
-        title=row["title"],
-        yes_bid=Decimal(row["yes_bid"]),
-        yes_ask=Decimal(row["yes_ask"]),
-        last_price=Decimal(row["last"]),
-        anchor=Decimal(row["anchor"]),
-        tick=Decimal(row.get("tick", "0.01")),
-        status=row.get("status", "active"),
-        result=row.get("result", ""),
-        settlement_value=None if value is None else Decimal(value),
-        frozen=row.get("frozen", False),
-        pays_in=row.get("pays_in"),
-    )
-    if value is not None:
-        market.settlement_ts = now - (settled or 1) * _HOUR
-    return market
-
-
-def _replay(book: Book, data: dict[str, Any], now: float, rng: random.Random) -> None:
-    events: list[tuple[float, int, Any]] = [(now - row[1] * _HOUR, 0, row) for row in data.get("fills", [])]
-    events += [
-        (market.settlement_ts, 1, market)
-        for market in book.markets.values()
-        if market.settlement_ts is not None and market.pays_in is None
-    ]
-    for ts, kind, what in sorted(events, key=lambda event: event[:2]):
-        if kind:
-            book.account.settle(what, ts)
-            continue
-        ticker, _, outcome, count, price, taker, *rest = what
-        book.account.trade(
-            _ticker(ticker, now),
-            outcome,
-            Decimal(count),
-            Decimal(price),
-            is_taker=bool(taker),
-            ts=ts,
-            rng=rng,
-            subaccount=rest[0] if rest else 0,
-        )
-
-
-def _add_usage(spend: Spend, row: dict[str, Any], now: float) -> None:
-    stream = Stream(row["model"], row["workspace_id"], row["api_key_id"], row["service_tier"])
-    today = int(now) // DAY * DAY
-    days = row["newest_last"]
-    for index, counters in enumerate(days):
-        if any(counters):
-            spend.add_day(today - (len(days) - 1 - index) * DAY, stream, counters, until=now)
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"), parse_float=Decimal)
-
-
-def _recorded_position(book: Book, row: dict[str, Any]) -> None:
-    held = Position(
-        seq=book.account.next_seq(),
-        ticker=row["ticker"],
-        quantity=Decimal(row["position_fp"]),
-        exposure=Decimal(row["market_exposure_dollars"]),
-        realized_pnl=Decimal(row["realized_pnl_dollars"]),
-        fees_paid=Decimal(row["fees_paid_dollars"]),
-        total_traded=Decimal(row["total_traded_dollars"]),
-        updated_ts=datetime.fromisoformat(row["last_updated_ts"]).timestamp(),
-    )
-    held.volume = abs(held.quantity)
-    book.account.positions[(0, held.ticker)] = held
-    cost = held.exposure / abs(held.quantity) if held.quantity else CENT
-    price = (cost if held.quantity >= 0 else ONE - cost).quantize(CENT)
-    bid = min(max(price, ZERO), ONE - CENT) if held.quantity >= 0 else max(price - CENT, ZERO)
-    book.markets[held.ticker] = Market(
-        ticker=held.ticker,
-        title=held.ticker,
-        yes_bid=bid,
-        yes_ask=min(bid + CENT, ONE),
-        last_price=price,
-        anchor=price,
-    )
-
-
-def _recorded_fill(seq: int, row: dict[str, Any]) -> Fill:
-    side: Literal["yes", "no"] = "yes" if (row["side"] == "yes") == (row["action"] == "buy") else "no"
-    return Fill(
-        seq=seq,
-        fill_id=row["fill_id"],
-        order_id=row["order_id"],
-        ticker=row["ticker"],
-        outcome=side,
-        count=Decimal(row["count_fp"]),
-        yes_price=Decimal(row["yes_price_fixed"]),
-        fee=Decimal(row["fee_cost"]),
-        is_taker=row["is_taker"],
-        ts=datetime.fromisoformat(row["created_time"]).timestamp(),
-        subaccount=row.get("subaccount_number", 0),
-    )
+    def shipped(cls, now: float) -> Self:
+        """The books that the sources ship, their dates counted from `now` (UTC seconds)."""
+        return replace(super().shipped(now), spend=Spend.shipped(now), deals=shipped_deals(now))

@@ -10,7 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from .faults import Fault
+from pnl_backend.sources.simulated.upstream import SKEW, ErrorBody, Intercept, Respond, Upstream
+
+from .faults import Fault, Faults
 
 _GARBAGE = b'{"data": [{"amount": "12.3\xff\xfe\x00\x9f'
 _HTML = "<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
@@ -25,10 +27,23 @@ _UNKNOWN: dict[str, Any] = {
 }
 _MONEY = ("amount", "balance", "price", "dollars", "invoiced", "collected", "fee", "exposure", "pnl", "_fp")
 
-ErrorBody = Callable[[int, float | None], web.Response]
+
+def interceptor(faults: Faults) -> Intercept:
+    """Does to each request what the faults in force say."""
+
+    async def intercept(upstream: Upstream, request: web.Request, path: str, respond: Respond) -> web.StreamResponse:
+        fault = faults.take(upstream.name, path)
+        if fault is None:
+            return await respond()
+        if fault.kind == "skew":
+            request[SKEW] = float(fault.options["seconds"])
+        answer = await _before(fault, request, lambda: faults.until_cleared(upstream.name), upstream.error)
+        return await _after(fault, request, await respond()) if answer is None else answer
+
+    return intercept
 
 
-async def before(
+async def _before(
     fault: Fault, request: web.Request, until_cleared: Callable[[], Awaitable[None]], error: ErrorBody
 ) -> web.StreamResponse | None:
     """What the fault does instead of answering; None if the request is to be answered first."""
@@ -55,7 +70,7 @@ def _instead(fault: Fault, error: ErrorBody) -> web.Response | None:
     return None
 
 
-async def after(fault: Fault, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+async def _after(fault: Fault, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
     """What the fault does to a right answer."""
     if not isinstance(answer, web.Response) or not isinstance(answer.body, bytes):
         return answer

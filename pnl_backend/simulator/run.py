@@ -6,7 +6,10 @@ import asyncio
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from pnl_backend.sources.simulated import Simulate
 
 from .book import Book
 from .simulator import Simulator
@@ -19,14 +22,15 @@ async def run_forever(
     step_interval: float = 1.0,
     host: str = "127.0.0.1",
     large: bool = False,
+    others: Sequence[Simulate] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM, having printed the URLs and credentials as settings for the server.
 
-    Ports are port_base (revenue), +1 (Kalshi), +2 (Anthropic), +3 (control); None takes free ones. `large` plays an
-    account of 20,000 settled and 500 open markets and 300,000 fills.
+    Ports are port_base (revenue), +1 (Kalshi), +2 (Anthropic), +3 (control), free ones for `others`; None takes free
+    ones for all. `large` simulates an account of 20,000 settled and 500 open markets and 300,000 fills.
     """
     book = Book.large(time.time(), seed=seed) if large else None
-    simulator = Simulator(book, seed=seed, step_interval=step_interval, host=host, port_base=port_base)
+    simulator = Simulator(book, seed=seed, step_interval=step_interval, host=host, port_base=port_base, others=others)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,19 +43,10 @@ async def run_forever(
 
 def _settings(simulator: Simulator, folder: Path) -> str:
     """Lines for `.env`; the private key goes to a file that only its owner may read."""
-    given = simulator.credentials()
+    values = simulator.settings()
     key_file = folder / "kalshi-private-key.pem"
     key_file.touch(mode=0o600)
-    key_file.write_text(given.kalshi_private_key_pem, "utf-8")
-    lines = (
-        ("KALSHI_API_URL", simulator.kalshi_url),
-        ("KALSHI_WS_URL", simulator.kalshi_ws_url),
-        ("KALSHI_API_KEY", given.kalshi_key_id),
-        ("KALSHI_PRIVATE_KEY_PATH", str(key_file)),
-        ("ANTHROPIC_API_URL", simulator.anthropic_url),
-        ("ANTHROPIC_API_KEY", given.anthropic_key),
-        ("JOHNS_REVENUE_URL", simulator.revenue_url),
-        ("JOHNS_REVENUE_TOKEN", given.revenue_token),
-    )
-    settings = "\n".join(f"{name}={value}" for name, value in lines)
+    key_file.write_text(values.pop("kalshi_private_key"), "utf-8")
+    values |= {"kalshi_ws_url": simulator.kalshi_ws_url, "kalshi_private_key_path": str(key_file)}
+    settings = "\n".join(f"{name.upper()}={value}" for name, value in values.items())
     return f"{settings}\n# faults, steps and amounts: POST JSON to {simulator.control_url}"

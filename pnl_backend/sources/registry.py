@@ -19,6 +19,7 @@ from typing import Any
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
+from pnl_backend.sources.simulated import Simulate
 from pnl_backend.sources.source_type import SourceType, SourceTypeError, check_type
 
 PACKAGE = "pnl_backend.sources"
@@ -52,6 +53,11 @@ def types() -> tuple[AnyType, ...]:
 def known(name: SourceName) -> AnyType:
     """The type of that name; KeyError where there is none."""
     return {one.name: one for one in types()}[name]
+
+
+def further_simulators() -> list[Simulate]:
+    """What adds the upstreams of all types but the classic three to a simulation."""
+    return [one.simulator for one in types() if one.simulator is not None and not one.always_shown]
 
 
 @contextmanager

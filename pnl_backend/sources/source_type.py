@@ -7,11 +7,11 @@ it. Registering a type checks the declaration; what is missing or does not fit i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.figures import figures_of, shown_figures
@@ -23,6 +23,7 @@ from pnl_backend.sources.base import ClosedDays, Fetcher, UpstreamClient
 from pnl_backend.sources.codec import Codec
 from pnl_backend.sources.markets import MarketStore
 from pnl_backend.sources.setting import SourceSettings
+from pnl_backend.sources.simulated import Simulate
 
 S = TypeVar("S", bound=SourceSettings)
 Value = TypeVar("Value")
@@ -80,17 +81,6 @@ class CardRow:
     label: str
 
 
-class SimulatedPart(Protocol):
-    """The demo's upstream of one source type: started before the source is built, stopped after it."""
-
-    async def start(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def settings(self) -> Mapping[str, Any]:
-        """The values of the type's settings that lead to it, by field."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SourceType(Generic[S, Value, Figures]):
     """One type of source.
@@ -105,9 +95,9 @@ class SourceType(Generic[S, Value, Figures]):
     `figures` is the dataclass of what clients see of it. `contribute` turns a value into figures and lines; `nothing`
     is the value that counts while nothing was ever learned, and its class is what the cache keeps. `agent` is whose
     lines they are unless AGENT_RULES set another. `summary` describes in a few words what an answer held, for
-    `pnl-backend check`. `card` is what the dashboard shows. `simulator` replaces the upstream in the demo; without one
-    the source is left out of the demo. `host` gives the address that the account is at, which the ledger notes;
-    without it that is the host of the first setting that holds a URL.
+    `pnl-backend check`. `card` is what the dashboard shows. `simulator` adds the upstream to a simulation, for the demo
+    and the conformance suite; without one the source is left out of the demo. `host` gives the address that the account
+    is at, which the ledger notes; without it that is the host of the first setting that holds a URL.
     """
 
     name: SourceName
@@ -122,7 +112,7 @@ class SourceType(Generic[S, Value, Figures]):
     agent: str
     summary: Callable[[Value], str]
     card: tuple[CardRow, ...]
-    simulator: Callable[[], SimulatedPart] | None
+    simulator: Simulate | None
     service: str = ""
     host: Callable[[S], str] | None = None
 

@@ -169,7 +169,7 @@ async def test_other_deals_at_the_same_address_are_refused(start, simulator):
     server = await start()
     before = await booked(server)
     kept = await stopped(server)
-    for deal in simulator.world.deals:
+    for deal in simulator.deals.deals:
         deal.id = f"other-{deal.id}"
     server = await start()
     shown = await refused(server, "johns")

@@ -35,7 +35,7 @@ async def test_tokens_without_a_price_are_named_in_the_state_of_the_source(
     legacy: ServerProcess, simulator: Simulator
 ) -> None:
     await legacy.until("/api/pnl/current", lambda answer: anthropic_state(answer)["status"] == "live")
-    simulator.world.use_model(
+    simulator.usage.use_model(
         "claude-opus-4-1", input_tokens=0, output_tokens=50_000, days_ago=0, workspace_id=WORKSPACE
     )
     note = "claude-opus-4-1: 50000 tokens have no price and are not counted."
@@ -47,7 +47,7 @@ async def test_tokens_without_a_price_are_named_in_the_state_of_the_source(
 async def test_shares_stay_within_bounds_where_there_are_credits(
     server: ServerProcess, simulator: Simulator, amount: str
 ) -> None:
-    simulator.world.credit_usage(Decimal(amount), model="claude-fable-5-1", days_ago=0, workspace_id=WORKSPACE)
+    simulator.usage.credit_usage(Decimal(amount), model="claude-fable-5-1", days_ago=0, workspace_id=WORKSPACE)
 
     def credited(answer: Any) -> bool:
         return any(entry["value"] < 0 for entry in answer["data"]["costBreakdown"])

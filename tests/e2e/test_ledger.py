@@ -8,7 +8,7 @@ from decimal import Decimal
 import aiohttp
 
 from pnl_backend.simulator import Fault
-from pnl_backend.simulator.records import Transfer
+from pnl_backend.sources.kalshi.simulator.records import Transfer
 from tests.support.server import FAST, ServerProcess, upstream_env
 from tests.waiting import until
 
@@ -33,7 +33,7 @@ async def metric(server, name):
 
 
 async def test_facts_come_into_the_ledger_once_and_the_account_reconciles(server, simulator):
-    account, truth = simulator.world.account, simulator.truth()
+    account, truth = simulator.trading.account, simulator.truth()
     health = await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
     assert abs(health["reconciliation"]["gap"]) < 0.01
     assert health["parts"]["reconciliation"]["ok"] is True
@@ -43,7 +43,7 @@ async def test_facts_come_into_the_ledger_once_and_the_account_reconciles(server
     assert count(server, "transfers") == len(account.transfers)
     fees = sum(Decimal(fee) for (fee,) in server.rows("SELECT fee FROM fills"))
     assert fees == truth.kalshi.fees
-    await until(lambda: count(server, "deals") == len(simulator.world.deals))
+    await until(lambda: count(server, "deals") == len(simulator.deals.deals))
     spent = server.rows("SELECT amount FROM costs WHERE day >= ?", server.env["PNL_SINCE"])
     assert sum(Decimal(amount) for (amount,) in spent) == sum(
         amount for day, amount in truth.anthropic.by_day.items() if day.isoformat() >= server.env["PNL_SINCE"]
@@ -65,7 +65,7 @@ async def test_facts_come_into_the_ledger_once_and_the_account_reconciles(server
 
 async def test_a_gap_shows_in_health_metrics_and_log_and_goes_when_it_is_explained(server, simulator):
     await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
-    account = simulator.world.account
+    account = simulator.trading.account
     account.aged_realized += Decimal("12.50")  # cash that no list of the account explains
     health = await server.until("/health", lambda h: h["reconciliation"]["state"] == "gap")
     assert abs(health["reconciliation"]["gap"] - 12.5) < 0.01
@@ -80,7 +80,7 @@ async def test_a_gap_shows_in_health_metrics_and_log_and_goes_when_it_is_explain
 
 async def test_a_deposit_is_no_gap(server, simulator):
     await server.until("/health", lambda h: h["reconciliation"]["state"] == "reconciled")
-    account = simulator.world.account
+    account = simulator.trading.account
     account.transfers.append(Transfer(account.next_seq(), "dep-new", "deposit", 12_300, 0, "applied", 1.0, 2.0))
     await until(lambda: count(server, "transfers") == len(account.transfers))
     await server.until("/health", lambda h: abs(h["reconciliation"]["gap"]) < 0.01)

@@ -24,7 +24,7 @@ async def test_the_verification_is_on_the_wire_and_in_health(server: ServerProce
     health = await server.get("/health")
     assert health["parts"]["verification"]["state"] == "verified"
     assert "johns" not in {name for name, state in (await sources(server)).items() if state.get("verified")}
-    held = next(p for p in simulator.world.account.positions.values() if p.quantity and p.subaccount == 0)
+    held = next(p for p in simulator.trading.account.positions.values() if p.quantity and p.subaccount == 0)
     held.realized_pnl += Decimal("7.50")
     wrong = await server.until("/api/pnl/current", lambda answer: verified(answer)["realized"] is False)
     assert verified(wrong)["gap"] == "7.50"

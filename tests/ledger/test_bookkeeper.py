@@ -22,7 +22,7 @@ from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Fault, Simulator
-from pnl_backend.simulator.records import Transfer
+from pnl_backend.sources.kalshi.simulator.records import Transfer
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
@@ -127,11 +127,13 @@ def of_subaccount_0(rows: list[Any]) -> list[Any]:
 
 def unsettled(simulator: Simulator) -> Any:
     """A position that may still change."""
-    return next(held for held in of_subaccount_0(list(simulator.world.account.positions.values())) if not held.settled)
+    return next(
+        held for held in of_subaccount_0(list(simulator.trading.account.positions.values())) if not held.settled
+    )
 
 
 async def test_everything_that_happened_is_in_the_ledger_once(office: Office, simulator: Simulator) -> None:
-    account = simulator.world.account
+    account = simulator.trading.account
     await office.look()
     facts = office.store.facts
     first = len(await facts.fills(0, LAST_INSTANT))
@@ -155,13 +157,13 @@ async def test_a_position_that_moved_is_a_fill_to_be_fetched_at_once(office: Off
     before = simulator.requests["kalshi"]["/portfolio/fills"]
     await office.look()
     assert simulator.requests["kalshi"]["/portfolio/fills"] == before, "nothing moved, and a minute is not over"
-    known = len(simulator.world.account.fills)
-    while len(simulator.world.account.fills) == known:
+    known = len(simulator.trading.account.fills)
+    while len(simulator.trading.account.fills) == known:
         simulator.step()
     await office.look()
     assert simulator.requests["kalshi"]["/portfolio/fills"] == before + 1
     ((_, (ticker,)),) = [one for one in office.news if one[0] == "fill"][1:]
-    assert ticker == simulator.world.account.fills[-1].ticker
+    assert ticker == simulator.trading.account.fills[-1].ticker
 
 
 async def test_nothing_is_fetched_while_the_account_s_reading_is_not_live(office: Office, simulator: Simulator) -> None:
@@ -198,7 +200,7 @@ async def test_deals_and_costs_come_from_the_readings(office: Office, simulator:
     told = (await office.revenue.fetch()).value
     office.hear("johns", told, 5)
     await office.keeper.round()
-    assert {deal.id for deal in await office.store.facts.deals()} == {deal.id for deal in simulator.world.deals}
+    assert {deal.id for deal in await office.store.facts.deals()} == {deal.id for deal in simulator.deals.deals}
     simulator.set_deal("d-new", amount=Decimal(700), status="recognized")
     office.hear("johns", (await office.revenue.fetch()).value, 6)
     await office.keeper.round()
@@ -260,7 +262,7 @@ async def test_it_is_unknown_until_the_transfers_have_been_read(office: Office, 
 
 
 def deposit(simulator: Simulator, cents: int) -> None:
-    account = simulator.world.account
+    account = simulator.trading.account
     account.transfers.append(Transfer(account.next_seq(), f"dep-{cents}", "deposit", cents, 0, "applied", 1.0, 2.0))
 
 
@@ -353,14 +355,14 @@ async def test_the_tolerance_of_the_reconciliation_is_a_setting(office: Office, 
 async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Simulator, lines: list[str]) -> None:
     await office.look()
     held = unsettled(simulator)
-    simulator.world.account.aged_realized += Decimal("7.50")  # in the cash, and in no list
+    simulator.trading.account.aged_realized += Decimal("7.50")  # in the cash, and in no list
     for _ in range(5):
         await office.look()
     assert office.reconciler.state == "gap"
     assert office.reconciler.report().gap == pytest.approx(7.5, abs=0.01)
     assert "USD off" in (office.reconciler.problem() or "")
     held.realized_pnl += Decimal("7.50")
-    simulator.world.account.aged_realized -= Decimal("7.50")
+    simulator.trading.account.aged_realized -= Decimal("7.50")
     await office.look()
     await office.look()
     assert office.reconciler.state == "reconciled"

@@ -103,7 +103,7 @@ async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
 ) -> None:
     simulator.set_deal("d-x", amount=Decimal(700), status="recognized")
     await books.read("johns", (await revenue.fetch()).value)
-    simulator.world.remove_deal("d-x")
+    simulator.remove_deal("d-x")
     await books.read("johns", (await revenue.fetch()).value)
     assert books.news[-1] == ("deal", ["d-x"])
     assert "d-x" not in {deal.id for deal in await books.store.facts.deals()}
@@ -127,7 +127,7 @@ async def test_a_list_without_any_deal_says_that_all_have_gone_and_totals_say_no
     known = await books.store.facts.deals()
     await books.read("johns", Revenue(Decimal(5), Decimal(5)))
     assert (await books.store.facts.deals(), await books.store.facts.corrections()) == (known, [])
-    simulator.world.deals.clear()
+    simulator.deals.deals.clear()
     await books.read("johns", (await revenue.fetch()).value)
     assert await books.store.facts.deals() == []
     assert len(await books.store.facts.corrections()) == len(known)
@@ -138,8 +138,8 @@ async def test_a_new_process_sees_what_went_while_it_was_down(
     books: Books, store: Store, simulator: Simulator, revenue: RevenueFetcher
 ) -> None:
     await books.read("johns", (await revenue.fetch()).value)
-    gone = simulator.world.deals[0].id
-    simulator.world.remove_deal(gone)
+    gone = simulator.deals.deals[0].id
+    simulator.remove_deal(gone)
     again = Books(store)
     again.at = -500_000  # the clock was set back meanwhile
     await again.read("johns", (await revenue.fetch()).value)

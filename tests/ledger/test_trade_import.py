@@ -57,7 +57,7 @@ class Import:
         return {fill.fill_id for fill in await self.store.facts.fills(0, LAST_INSTANT, limit=10**6)}
 
     def upstream(self) -> set[str]:
-        account = self.simulator.world.account
+        account = self.simulator.trading.account
         return {fill.fill_id for rows in (account.fills, account.older_fills) for fill in rows if fill.subaccount == 0}
 
     def asked(self, path: str) -> int:
@@ -198,7 +198,7 @@ async def test_settlements_are_all_imported(small: Import) -> None:
     small.simulator.step(3000)
     await small.finish()
     stored = await small.store.facts.settlements(0, LAST_INSTANT)
-    known = [row for row in small.simulator.world.account.settlements if row.subaccount == 0]
+    known = [row for row in small.simulator.trading.account.settlements if row.subaccount == 0]
     assert len(stored) == len(known) > 0
     assert sum(row.revenue for row in stored) == sum((round(row.revenue, 2) for row in known), Decimal(0))
 
@@ -206,7 +206,7 @@ async def test_settlements_are_all_imported(small: Import) -> None:
 async def test_fills_of_a_market_that_was_archived_before_they_were_read(small: Import) -> None:
     await small.finish()
     simulator = small.simulator
-    ticker = next(market.ticker for market in simulator.world.markets.values() if market.status == "active")
+    ticker = next(market.ticker for market in simulator.trading.markets.values() if market.status == "active")
     simulator.kalshi.trade(ticker, "yes", Decimal(3), Decimal("0.40"))
     simulator.kalshi.determine(ticker, "yes")
     simulator.kalshi.settle(ticker)
@@ -227,7 +227,7 @@ async def test_fills_without_their_times_are_imported_and_get_them_later(small: 
     small.simulator.clear_faults()
     small.again()
     await small.finish()
-    known = {row.fill_id: int(row.ts * 1000) for row in small.simulator.world.account.fills}
+    known = {row.fill_id: int(row.ts * 1000) for row in small.simulator.trading.account.fills}
     for fill in await small.store.facts.fills(0, LAST_INSTANT):
         assert not fill.time_estimated
         assert abs(fill.at - known[fill.fill_id]) <= 1

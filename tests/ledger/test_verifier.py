@@ -179,7 +179,7 @@ async def test_a_position_that_is_reported_wrong_is_found_and_its_end_too(
 ) -> None:
     async with open_run(simulator) as run:
         assert right(await run.look(2))
-        held = next(p for p in simulator.world.account.positions.values() if p.quantity and p.subaccount == 0)
+        held = next(p for p in simulator.trading.account.positions.values() if p.quantity and p.subaccount == 0)
         held.realized_pnl += Decimal("7.50")
         found = await run.look()
         assert found.realized is True, "it may be a market that has just moved"
@@ -209,7 +209,7 @@ async def test_a_deposit_that_is_wrong_is_found_by_the_equity(
 async def test_fills_that_the_upstream_no_longer_has_leave_it_open(
     open_run: Any, simulator: Simulator, lines: list[str]
 ) -> None:
-    account = simulator.world.account
+    account = simulator.trading.account
     del account.fills[: len(account.fills) // 2]
     async with open_run(simulator) as run:
         found = await run.look(3)
@@ -221,7 +221,7 @@ async def test_fills_that_the_upstream_no_longer_has_leave_it_open(
 async def test_markets_whose_settlement_was_archived_are_verified_by_their_outcome(
     open_run: Any, simulator: Simulator, lines: list[str]
 ) -> None:
-    scalar = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    scalar = next(p.ticker for p in simulator.trading.account.positions.values() if p.quantity and not p.subaccount)
     simulator.kalshi.determine(scalar, "scalar", Decimal("0.37"))
     simulator.kalshi.settle(scalar)
     assert simulator.kalshi.archive()
@@ -242,8 +242,8 @@ async def test_outcomes_are_asked_for_in_batches_and_each_is_kept(
     open_run: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inquiries, "OUTCOMES_AT_ONCE", 2)
-    held = [p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount]
-    active = [one for one in held if simulator.world.exchange.markets[one].status == "active"][:5]
+    held = [p.ticker for p in simulator.trading.account.positions.values() if p.quantity and not p.subaccount]
+    active = [one for one in held if simulator.kalshi.exchange.markets[one].status == "active"][:5]
     for ticker in active:
         simulator.kalshi.determine(ticker, "yes")
         simulator.kalshi.settle(ticker)
@@ -267,7 +267,7 @@ async def test_outcomes_are_asked_for_in_batches_and_each_is_kept(
 async def test_an_outcome_that_is_corrected_is_a_correction_and_no_difference(
     open_run: Any, simulator: Simulator
 ) -> None:
-    ticker = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    ticker = next(p.ticker for p in simulator.trading.account.positions.values() if p.quantity and not p.subaccount)
     simulator.kalshi.determine(ticker, "yes")
     simulator.kalshi.settle(ticker)
     async with open_run(simulator) as run:
@@ -311,13 +311,13 @@ async def test_the_outcome_of_an_archived_market_that_is_corrected_is_a_correcti
 async def test_the_subaccounts_that_count_are_verified_and_no_other(
     open_run: Any, simulator: Simulator, subaccounts: Sequence[int] | None
 ) -> None:
-    ticker = next(m.ticker for m in simulator.world.markets.values() if m.status == "active")
+    ticker = next(m.ticker for m in simulator.trading.markets.values() if m.status == "active")
     for number in (0, 4):
         simulator.kalshi.trade(ticker, "yes", Decimal(3), Decimal("0.40"), subaccount=number)
         simulator.kalshi.trade(ticker, "no", Decimal(5), Decimal("0.55"), subaccount=number)
     async with open_run(simulator, subaccounts=subaccounts) as run:
         assert (await run.look(2)).realized is True, run.verifier.problem()
-        simulator.world.account.position(ticker, 4).realized_pnl += 2
+        simulator.trading.account.position(ticker, 4).realized_pnl += 2
         found = await run.look(3)
         if subaccounts == (0,):
             assert found.realized is True

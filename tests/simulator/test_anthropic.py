@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import pnl_backend.simulator
+import pnl_backend.sources.anthropic.simulator
 
 DAY = "2026-03-11T00:00:00Z"
 NEXT = "2026-03-12T00:00:00Z"
@@ -51,7 +51,7 @@ async def test_the_three_reports_agree(caller):
 
 
 async def test_usage_priced_with_the_table_is_todays_estimate(caller):
-    table = json.loads((Path(pnl_backend.simulator.__file__).parent / "prices.json").read_text())
+    table = json.loads((Path(pnl_backend.sources.anthropic.simulator.__file__).parent / "prices.json").read_text())
     groups = (("group_by[]", "model"), ("group_by[]", "service_tier"))
     cents = Decimal(0)
     for bucket in await caller.report("usage_report/messages", *TODAY, ("bucket_width", "1h"), *groups):

@@ -230,7 +230,7 @@ async def test_the_truth_is_what_the_served_fields_say(start, generation):
 
 async def test_what_ages_out_leaves_the_lists_and_stays_in_the_truth(caller):
     before = caller.sim.truth().kalshi
-    assert caller.sim.world.age_out(keep=2)
+    assert caller.sim.kalshi.age_out(keep=2)
     after = caller.sim.truth().kalshi
     assert (after.realized_pnl, after.fees, after.balance) == (before.realized_pnl, before.fees, before.balance)
     rows = await caller.pages("/portfolio/positions", "market_positions", settlement_status="settled")

@@ -47,7 +47,7 @@ async def test_a_rotated_key_reads_the_same_account_and_a_revoked_one_nothing(ca
 
 async def test_an_outcome_pays_every_account_that_holds_the_market(caller):
     opened = await caller.command(action="add_account")
-    ticker = next(m.ticker for m in caller.sim.world.markets.values() if m.status == "active" and not m.frozen)
+    ticker = next(m.ticker for m in caller.sim.trading.markets.values() if m.status == "active" and not m.frozen)
     trade = {"action": "trade", "ticker": ticker, "user_id": opened["user_id"]}
     await caller.command(**trade, outcome="yes", count="2.5", yes_price="0.40", is_taker=False)
     await caller.command(400, **trade, outcome="maybe", count="1", yes_price="0.40")

@@ -10,7 +10,7 @@ POSITIONS, SETTLEMENTS = "/portfolio/positions", "/portfolio/settlements"
 @pytest.fixture
 def held(caller):
     """A market in which the account holds YES and a subaccount holds NO, settled as YES."""
-    ticker = next(m.ticker for m in caller.sim.world.markets.values() if m.status == "active" and not m.frozen)
+    ticker = next(m.ticker for m in caller.sim.trading.markets.values() if m.status == "active" and not m.frozen)
     caller.sim.kalshi.trade(ticker, "yes", Decimal(200), Decimal("0.40"))
     caller.sim.kalshi.trade(ticker, "no", Decimal("2.50"), Decimal("0.40"), subaccount=5)
     caller.sim.kalshi.determine(ticker, "yes")
@@ -49,20 +49,20 @@ async def test_an_archived_outcome_is_corrected_too(caller, held, settlements_st
     assert len(rows) == (2 if settlements_stay else 0)
     reconciliation = caller.sim.truth().kalshi.reconciliation
     await caller.command(action="revise", ticker=held, result="no")
-    count = caller.sim.world.account.archived_settlements if not settlements_stay else {}
+    count = caller.sim.trading.account.archived_settlements if not settlements_stay else {}
     after = await realized(caller, held, "/historical/positions")
     assert before - after == (count[0, held].yes_count if count else Decimal(rows[-1]["yes_count_fp"]))
     assert await realized(caller, held, "/historical/positions", subaccount=5) == in_subaccount + Decimal("2.50")
     assert caller.sim.truth().kalshi.reconciliation == reconciliation
-    assert caller.sim.world.account.balance(5) == await realized(
+    assert caller.sim.trading.account.balance(5) == await realized(
         caller, held, "/historical/positions", subaccount=5
-    ) - sum(row.fee for row in caller.sim.world.account.fills if row.subaccount == 5) + (
-        caller.sim.world.account.funding.get(5, Decimal(0))
+    ) - sum(row.fee for row in caller.sim.trading.account.fills if row.subaccount == 5) + (
+        caller.sim.trading.account.funding.get(5, Decimal(0))
     )
 
 
 async def test_what_is_not_settled_cannot_be_corrected(caller, held):
-    open_ = next(m.ticker for m in caller.sim.world.markets.values() if m.status == "active")
+    open_ = next(m.ticker for m in caller.sim.trading.markets.values() if m.status == "active")
     for wrong in ({"ticker": open_, "result": "no"}, {"ticker": "NONE", "result": "no"}):
         await caller.command(400, action="revise", **wrong)
     for wrong in ({"result": "maybe"}, {"result": "scalar"}, {"result": "scalar", "value": "1.01"}):

@@ -41,9 +41,9 @@ async def test_messages_lead_from_the_rest_snapshot_to_the_truth(caller, feed):
     await feed.next()
     rows = await caller.pages("/portfolio/positions", "market_positions")
     held = {row["ticker"]: Decimal(row["position_fp"]) for row in rows}
-    start = len(caller.sim.world.account.fills)
+    start = len(caller.sim.trading.account.fills)
     caller.sim.step(600)
-    fills = caller.sim.world.account.fills[start:]
+    fills = caller.sim.trading.account.fills[start:]
     assert len(fills) > 20
     for fill in fills:
         first, second = await feed.next(), await feed.next()
@@ -58,10 +58,10 @@ async def test_messages_lead_from_the_rest_snapshot_to_the_truth(caller, feed):
 
 
 async def test_quotes_come_for_the_named_markets_after_a_first_snapshot(caller, feed):
-    ticker, other = list(caller.sim.world.markets)[:2]
+    ticker, other = list(caller.sim.trading.markets)[:2]
     sid = (await feed.ask("subscribe", channels=["ticker"], market_tickers=[ticker], send_initial_snapshot=True))["msg"]
     first = await feed.next()
-    market = caller.sim.world.markets[ticker]
+    market = caller.sim.trading.markets[ticker]
     assert (sid["channel"], first["type"], first["sid"]) == ("ticker", "ticker", sid["sid"])
     assert Decimal(first["msg"]["yes_bid_dollars"]) == market.yes_bid
     assert (await feed.ask("update_subscription", sids=[1], action="add_markets", market_tickers=[other]))[
@@ -70,7 +70,7 @@ async def test_quotes_come_for_the_named_markets_after_a_first_snapshot(caller, 
     caller.sim.step(200)
     seen = {}
     while seen.keys() != {ticker, other} or any(
-        Decimal(seen[name]["yes_ask_dollars"]) != caller.sim.world.markets[name].yes_ask for name in seen
+        Decimal(seen[name]["yes_ask_dollars"]) != caller.sim.trading.markets[name].yes_ask for name in seen
     ):
         message = (await feed.next())["msg"]
         seen[message["market_ticker"]] = message
@@ -126,7 +126,7 @@ async def test_retired_codes_are_not_sent(caller, feed):
 
 
 async def test_a_subscription_left_without_markets_gets_nothing(caller, feed):
-    ticker, other = list(caller.sim.world.markets)[:2]
+    ticker, other = list(caller.sim.trading.markets)[:2]
     await feed.ask("subscribe", channels=["ticker"], market_tickers=[ticker])
     gone = await feed.ask("update_subscription", sid=1, action="delete_markets", market_tickers=[ticker])
     assert (gone["sid"], gone["seq"], gone["msg"]) == (1, 1, {"market_tickers": []})
@@ -139,7 +139,7 @@ async def test_a_subscription_left_without_markets_gets_nothing(caller, feed):
 
 
 async def test_a_market_is_determined_before_it_settles_and_lifecycles_are_numbered(caller, feed):
-    held = next(p for p in caller.sim.world.account.positions.values() if p.quantity and p.subaccount == 0)
+    held = next(p for p in caller.sim.trading.account.positions.values() if p.quantity and p.subaccount == 0)
     await feed.ask("subscribe", channels=["market_lifecycle_v2", "market_positions"])
     await feed.next()
     caller.sim.kalshi.determine(held.ticker, "scalar", Decimal("0.25"))
@@ -163,7 +163,7 @@ async def test_a_market_is_determined_before_it_settles_and_lifecycles_are_numbe
 async def test_an_account_gets_its_own_fills_and_positions(caller, feed):
     mine = caller.sim.kalshi.user_ids[0]
     other = caller.sim.kalshi.add_account()
-    ticker = next(m.ticker for m in caller.sim.world.markets.values() if m.status == "active")
+    ticker = next(m.ticker for m in caller.sim.trading.markets.values() if m.status == "active")
     await feed.ask("subscribe", channels=["fill", "market_positions"])
     await feed.next()
     url = caller.sim.kalshi_ws_url

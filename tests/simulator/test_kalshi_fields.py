@@ -61,13 +61,13 @@ async def filled(start):
         caller = await start(generation=generation)
         sim = caller.sim
         sim.step(400)
-        first, second = [m.ticker for m in sim.world.markets.values() if m.status == "active"][:2]
+        first, second = [m.ticker for m in sim.trading.markets.values() if m.status == "active"][:2]
         for ticker in (first, second):
             sim.kalshi.trade(ticker, "yes", Decimal(3), Decimal("0.40"))
         sim.kalshi.determine(first, "yes")
         sim.kalshi.determine(second, "yes")
         sim.kalshi.settle(second)
-        sim.kalshi.archive([second, *[row.ticker for row in sim.world.account.settlements[:3]]])
+        sim.kalshi.archive([second, *[row.ticker for row in sim.trading.account.settlements[:3]]])
         sim.kalshi.move_cash(0, 4, 1000)
         for status in ("pending", "returned", "failed"):
             sim.kalshi.put_transfer("deposit", status, 5, status=status)

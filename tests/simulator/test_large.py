@@ -49,7 +49,7 @@ async def test_every_figure_follows_from_the_rows_live_and_historical(start, clo
     settlements = await caller.pages("/portfolio/settlements", "settlements", limit=1000)
     assert len(settlements) == len(live) - len(unsettled)
     known = {row["ticker"] for row in settlements}
-    shape = caller.sim._kalshi_api.shapes.settlement
+    shape = caller.sim._kalshi.api.shapes.settlement
     settlements += [shape(row) for row in paid if row.ticker not in known]
     quantity, cost, realized, fees = rebuilt(fills[::-1], settlements)
     for row in (*live, *old):

@@ -22,13 +22,13 @@ async def test_the_same_seed_gives_the_same_world(clock):
     for sim in (one, same, other):
         sim.step(3000)
     assert one.truth() == same.truth()
-    assert one.world.account.fills == same.world.account.fills
+    assert one.trading.account.fills == same.trading.account.fills
     assert one.truth() != other.truth()
 
 
 async def test_a_minute_shows_life(clock):
     sim = still(clock)
-    marks, fills = set(), len(sim.world.account.fills)
+    marks, fills = set(), len(sim.trading.account.fills)
     spends = []
     for _ in range(60):
         sim.step()
@@ -36,7 +36,7 @@ async def test_a_minute_shows_life(clock):
         marks.add(truth.kalshi.unrealized_pnl)
         spends.append(truth.anthropic.daily_spend)
     assert len(marks) > 30
-    assert len(sim.world.account.fills) - fills >= 2
+    assert len(sim.trading.account.fills) - fills >= 2
     assert spends == sorted(set(spends))
     sim.step(540)
     assert sim.truth().johns != still(clock).truth().johns
@@ -54,10 +54,10 @@ async def test_a_day_and_more_of_steps_stays_plausible(clock):
         assert -3000 < truth.kalshi.pnl < 4000
         assert -2000 < truth.net_pnl(first) < 14000
         assert 15 <= truth.kalshi.positions <= 60
-        for market in sim.world.markets.values():
+        for market in sim.trading.markets.values():
             if market.status == "active" and not market.frozen:
                 assert 0 < market.yes_bid < market.yes_ask < 1
-    settled = [held for held in sim.world.account.positions.values() if held.settled]
+    settled = [held for held in sim.trading.account.positions.values() if held.settled]
     assert len(settled) > 50
     assert truth.johns.invoiced < 40000
 
@@ -72,13 +72,13 @@ async def test_a_book_serves_two_simulations(clock):
 async def test_it_moves_by_itself_until_paused():
     async with Simulator(step_interval=0.001) as sim:
         moved = []
-        sim.world.listeners.append(moved.append)
+        sim.kalshi.exchange.listeners.append(moved.append)
         async with aiohttp.ClientSession() as http:
             while not moved:
                 async with http.get(sim.control_url) as answer:
                     assert answer.status == 200
         await sim.pause()
-        steps = sim.world.steps
+        steps = sim.simulation.steps
         async with aiohttp.ClientSession() as http, http.get(sim.control_url) as answer:
             assert (await answer.json())["steps"] == steps
 

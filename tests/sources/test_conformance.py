@@ -3,64 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import aiohttp
 import pytest
 
 from pnl_backend.domain.readings import Fetched
 from pnl_backend.errors import AccountChanged
-from pnl_backend.simulator import Simulator
 from pnl_backend.sources.account import AccountIdentity
 from pnl_backend.sources.anthropic.source import SOURCE as ANTHROPIC
+from pnl_backend.sources.kalshi.simulator import SimulatedKalshi
 from pnl_backend.sources.kalshi.source import SOURCE as KALSHI
 from pnl_backend.sources.revenue.source import SOURCE as REVENUE
+from pnl_backend.sources.simulated import Simulation
 from pnl_backend.sources.testing import SourceConformance
 from tests.sources.toy import SOURCE as HOSTING
 from tests.sources.toy import Bill, HostingFetcher
 
 
-class Played:
-    """The simulator as one type's upstream; it stands still."""
-
-    def __init__(self) -> None:
-        self._simulator = Simulator(step_interval=None, kalshi_rate=None)
-
-    async def start(self) -> None:
-        await self._simulator.start()
-
-    async def close(self) -> None:
-        await self._simulator.close()
-
-    def settings(self) -> Mapping[str, Any]:
-        return self._simulator.settings()
-
-
-class Simulated(SourceConformance):
-    def simulated(self) -> Played:
-        return Played()
-
-
-class TestKalshi(Simulated):
+class TestKalshi(SourceConformance):
     source = KALSHI
     pages_of: ClassVar = {
         "/trade-api/v2/portfolio/positions": lambda answer: {**answer, "cursor": "again"},
         "/trade-api/v2/markets": lambda answer: {**answer, "cursor": "again"},
     }
 
+    def simulated(self, simulation: Simulation) -> SimulatedKalshi:
+        return SimulatedKalshi(simulation, rate=None)
 
-class TestAnthropic(Simulated):
+
+class TestAnthropic(SourceConformance):
     source = ANTHROPIC
     pages_of: ClassVar = {
         "/v1/organizations/analytics/cost": lambda answer: {**answer, "has_more": True, "next_page": "again"},
     }
 
 
-class TestRevenue(Simulated):
+class TestRevenue(SourceConformance):
     source = REVENUE
 
 

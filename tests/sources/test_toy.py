@@ -18,8 +18,9 @@ from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.snapshot import compute
 from pnl_backend.settings.text import example, load
 from pnl_backend.sources import registry
+from pnl_backend.sources.simulated import Simulation
 from pnl_backend.wire.views import from_record, period_view, snapshot_view, to_record
-from tests.sources.toy import SOURCE, Bill, PlayedHosting
+from tests.sources.toy import SOURCE, Bill, SimulatedHosting
 from tests.support.snapshots import taken
 from tests.wire.recorded import NOW
 from tests.wire.recorded import taken as classic
@@ -36,7 +37,7 @@ def hosting(tmp_path, monkeypatch):
 
 @pytest.fixture
 async def server(hosting):
-    """The whole server in the demo, which plays the toy's upstream too."""
+    """The whole server in the demo, which simulates the toy's upstream too."""
     async with running(load(port=0, demo=True, update_interval_ms=100, rate_limit_per_minute=0)) as server:
         yield server
 
@@ -158,14 +159,12 @@ async def test_without_its_settings_it_is_not_shown(hosting, monkeypatch):
 
 
 async def test_check_says_what_it_would_contribute(hosting, monkeypatch):
-    played = PlayedHosting()
-    await played.start()
-    try:
-        for name, value in played.settings().items():
+    simulation = Simulation()
+    hosting_company = SimulatedHosting(simulation)
+    async with simulation:
+        for name, value in hosting_company.settings().items():
             monkeypatch.setenv(name.upper(), value)
         found = {finding.part: finding async for finding in check_parts(load(port=0))}
-    finally:
-        await played.close()
     assert (found["hosting"].status, found["hosting"].detail) == ("ok", "answers: $1,234.56 for 3 servers")
 
 

@@ -18,6 +18,7 @@ from pnl_backend.domain.readings import Fetched
 from pnl_backend.sources.base import Upstream, UpstreamClient
 from pnl_backend.sources.fields import an_object, whole
 from pnl_backend.sources.setting import HttpUrl, Millis, SourceSettings, poll_setting, setting
+from pnl_backend.sources.simulated import Simulation
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
 HOSTING = Upstream("The hosting company", "HOSTING_URL", "HOSTING_TOKEN")
@@ -72,32 +73,20 @@ def contribute(bill: Bill, moment: Moment) -> Contribution[HostingFigures]:
     return Contribution(shown, (Line("expense", "Servers", bill.spent), Line("revenue", "Credits", bill.credited)))
 
 
-class PlayedHosting:
+class SimulatedHosting:
     """The hosting company on a loopback port."""
 
-    def __init__(self) -> None:
+    def __init__(self, simulation: Simulation) -> None:
         self.answer: dict[str, Any] = {"spent": 123456, "credited": 1050, "servers": 3}
-        self._runner: web.AppRunner | None = None
-        self._url = ""
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_get("/api/month", self._bill)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/api/month"
-
-    async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        self._upstream = simulation.upstream("hosting")
+        self._upstream.add("/api/month", self._bill)
 
     def settings(self) -> Mapping[str, Any]:
-        return {"hosting_url": self._url, "hosting_token": "played-token"}
+        return {"hosting_url": f"{self._upstream.url}/api/month", "hosting_token": "simulated-token"}
 
     async def _bill(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != "Bearer played-token":
-            return web.json_response({"error": "who are you"}, status=401)
+        if request.headers.get("Authorization") != "Bearer simulated-token":
+            return web.json_response({"error": "unknown token"}, status=401)
         return web.json_response(self.answer)
 
 
@@ -114,5 +103,5 @@ SOURCE = SourceType(
     agent="Harriet",
     summary=lambda bill: f"${bill.spent:,.2f} for {bill.servers} servers",
     card=(CardRow("spent", "Servers"), CardRow("credited", "Credits"), CardRow("servers", "Running")),
-    simulator=PlayedHosting,
+    simulator=SimulatedHosting,
 )

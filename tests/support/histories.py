@@ -184,18 +184,18 @@ class Played:
 
     def _usage(self, days_ago: int, model: int, given: int, made: int) -> list[Event]:
         name = MODELS[model]
-        self.simulator.world.use_model(
+        self.simulator.usage.use_model(
             name, input_tokens=given, output_tokens=made, days_ago=days_ago, workspace_id="wrkspc_01Default"
         )
         return [happened.Usage(self._day(days_ago), name, given, made)]
 
     def _credit(self, days_ago: int, model: int, cents: int) -> list[Event]:
         name, usd = MODELS[model] if model < len(MODELS) else None, Decimal(cents) / 100
-        self.simulator.world.credit_usage(usd, model=name, days_ago=days_ago, workspace_id="wrkspc_01Default")
+        self.simulator.usage.credit_usage(usd, model=name, days_ago=days_ago, workspace_id="wrkspc_01Default")
         return [happened.Credit(self._day(days_ago), name, usd)]
 
     def _forget(self, days_ago: int, model: int) -> list[Event]:
-        self.simulator.world.forget_usage(days_ago=days_ago, model=MODELS[model])
+        self.simulator.usage.forget_usage(days_ago=days_ago, model=MODELS[model])
         return [happened.UsageGone(self._day(days_ago), MODELS[model])]
 
     def _day(self, days_ago: int) -> date:

@@ -9,6 +9,7 @@ from pnl_backend.domain.readings import AnthropicSpend
 from pnl_backend.sources.anthropic.accounting import contribute
 from pnl_backend.sources.anthropic.fetcher import AnthropicFetcher
 from pnl_backend.sources.anthropic.settings import AnthropicSettings
+from pnl_backend.sources.anthropic.simulator import SimulatedAnthropic
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
 
@@ -47,5 +48,5 @@ SOURCE = SourceType(
     agent="Cliff",
     summary=summary,
     card=(CardRow("daily_spend", "Today"), CardRow("total_spend", "Total")),
-    simulator=None,
+    simulator=SimulatedAnthropic,
 )

@@ -10,6 +10,7 @@ from pnl_backend.sources.kalshi.accounting import contribute
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.settings import KalshiSettings
 from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.sources.kalshi.simulator import SimulatedKalshi
 from pnl_backend.sources.kalshi.subaccounts import read_subaccounts
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType, Unconfigured
 
@@ -77,6 +78,6 @@ SOURCE = SourceType(
         CardRow("unrealized_pnl", "Unrealized"),
         CardRow("fees", "Fees"),
     ),
-    simulator=None,
+    simulator=SimulatedKalshi,
     host=lambda settings: settings.kalshi_host,
 )

@@ -8,6 +8,7 @@ from pnl_backend.domain.readings import Revenue
 from pnl_backend.sources.revenue.accounting import contribute
 from pnl_backend.sources.revenue.fetcher import RevenueFetcher
 from pnl_backend.sources.revenue.settings import RevenueSettings
+from pnl_backend.sources.revenue.simulator import SimulatedRevenue
 from pnl_backend.sources.source_type import CardRow, Setup, SourceType
 
 
@@ -39,6 +40,6 @@ SOURCE = SourceType(
     agent="John",
     summary=summary,
     card=(CardRow("invoiced", "Invoiced"), CardRow("collected", "Collected"), CardRow("pipeline", "Pipeline")),
-    simulator=None,
+    simulator=SimulatedRevenue,
     host=lambda settings: settings.revenue_url.partition("://")[2],
 )

@@ -6,7 +6,7 @@
         source = SOURCE
 
 The suite runs under pytest without any plugin. It needs a healthy upstream on a loopback port, by default the one that
-the type's `simulator` provides; a type without one starts its upstream in `simulated`.
+the type's `simulator` adds; a type without one adds it in `simulated`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from pnl_backend.errors import (
 )
 from pnl_backend.sources.account import Recognise
 from pnl_backend.sources.base import UpstreamClient
-from pnl_backend.sources.source_type import SimulatedPart, SourceType, check_type
+from pnl_backend.sources.simulated import SimulatedPart, Simulation
+from pnl_backend.sources.source_type import SourceType, check_type
 from pnl_backend.sources.testing import stub as faults
 from pnl_backend.sources.testing.instance import Instance, instance_of, setup_of
 from pnl_backend.sources.testing.wrong_values import WRONG, Place, places, replaced, value_at
@@ -60,10 +61,10 @@ class SourceConformance:
     pages_of: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """By path: an answer changed so that it announces the same next page again and again."""
 
-    def simulated(self) -> SimulatedPart:
-        """The healthy upstream."""
+    def simulated(self, simulation: Simulation) -> SimulatedPart:
+        """Add the healthy upstream to a simulation."""
         assert self.source.simulator is not None, "set `simulator` in the declaration, or override `simulated`"
-        return self.source.simulator()
+        return self.source.simulator(simulation)
 
     # -- the declaration
 
@@ -255,7 +256,7 @@ class SourceConformance:
         _run(run())
 
     def _instance(self, **client: Any) -> AbstractAsyncContextManager[Instance]:
-        return instance_of(self.source, self.simulated(), **client)
+        return instance_of(self.source, self.simulated, **client)
 
 
 class _Refusing:

@@ -16,7 +16,8 @@ from pnl_backend.domain.readings import Fetched
 from pnl_backend.errors import FetchError
 from pnl_backend.sources.account import AccountIdentity, AnyAccount
 from pnl_backend.sources.base import Fetcher, NoClosedDays, UpstreamClient
-from pnl_backend.sources.source_type import Setup, SimulatedPart, SourceType, Unconfigured
+from pnl_backend.sources.simulated import Simulate, Simulation
+from pnl_backend.sources.source_type import Setup, SourceType, Unconfigured
 from pnl_backend.sources.testing.stub import Fault, Stub, stubbed
 
 
@@ -47,15 +48,16 @@ class Instance:
 @asynccontextmanager
 async def instance_of(
     source: SourceType[Any, Any, Any],
-    part: SimulatedPart,
+    simulate: Simulate,
     *,
     timeout: float = 10.0,
     identity: AccountIdentity | None = None,
     **client: Any,
 ) -> AsyncIterator[Instance]:
     """The source as its declaration builds it; `timeout` (s) and `client` are those of its HTTP client."""
-    await part.start()
-    try:
+    simulation = Simulation()
+    part = simulate(simulation)
+    async with simulation:
         known = source.settings.model_fields
         given = {name: value for name, value in part.settings().items() if name in known}
         origin = next("://".join(urlsplit(value)[:2]) for value in given.values() if _is_url(value))
@@ -65,8 +67,6 @@ async def instance_of(
             built = source.build(settings, setup_of(UpstreamClient(session, timeout=timeout, **client), identity))
             assert not isinstance(built, Unconfigured), "the simulated upstream's settings do not configure the source"
             yield Instance(built, stub, _secrets(settings), source.host_of(settings))
-    finally:
-        await part.close()
 
 
 def setup_of(client: UpstreamClient, identity: AccountIdentity | None = None) -> Setup:

@@ -81,7 +81,7 @@ async def test_a_window_that_takes_too_long_is_asked_for_in_smaller_ones(simulat
 async def test_more_rows_than_a_page_holds_are_read_while_amounts_grow(make, simulator, memory):
     """Equal amounts change places between two pages, unless the order is by time."""
     for number in range(1500):
-        simulator.world.use_model(
+        simulator.usage.use_model(
             "claude-opus-5-5", input_tokens=1000, output_tokens=0, days_ago=0, workspace_id=f"wrkspc_{number}"
         )
     value = (await make(since=TODAY - 3 * DAY).fetch()).value

@@ -102,7 +102,7 @@ async def test_a_day_that_the_older_report_tells_twice_is_refused(serve, client,
 
 async def test_models_without_a_price_are_named_in_the_reading(make, simulator):
     for model, tokens in (("claude-opus-4-1", 50_000), ("claude-fable-5-2", 1000)):
-        simulator.world.use_model(model, input_tokens=0, output_tokens=tokens, days_ago=0, workspace_id="wrkspc_1")
+        simulator.usage.use_model(model, input_tokens=0, output_tokens=tokens, days_ago=0, workspace_id="wrkspc_1")
     value = (await make("admin-legacy", TODAY).fetch()).value
     assert value.estimated
     assert "claude-opus-4-1: 50000 tokens have no price and are not counted." in value.notes

@@ -25,7 +25,7 @@ EDGES = [
 
 
 def use(simulator: Simulator, days_ago: int) -> None:
-    simulator.world.use_model(
+    simulator.usage.use_model(
         "claude-opus-5-5", input_tokens=0, output_tokens=100_000, days_ago=days_ago, workspace_id="wrkspc_01Default"
     )
 

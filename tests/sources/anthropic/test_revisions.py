@@ -25,7 +25,7 @@ async def store(tmp_path: Path, clock) -> AsyncIterator[Store]:
 
 
 def use(simulator, tokens: int, days_ago: int) -> None:
-    simulator.world.use_model(
+    simulator.usage.use_model(
         "claude-opus-5-5", input_tokens=0, output_tokens=tokens, days_ago=days_ago, workspace_id=WORKSPACE
     )
 

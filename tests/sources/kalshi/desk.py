@@ -58,10 +58,10 @@ def figures(portfolio: KalshiPortfolio) -> tuple[Decimal, ...]:
 
 def held(simulator: Simulator) -> list[str]:
     """Markets of subaccount 0 in which contracts are held and which can be decided."""
-    markets = simulator.world.exchange.markets
+    markets = simulator.kalshi.exchange.markets
     return [
         position.ticker
-        for (subaccount, _), position in simulator.world.account.positions.items()
+        for (subaccount, _), position in simulator.trading.account.positions.items()
         if not subaccount and position.quantity and markets[position.ticker].status == "active"
     ]
 

@@ -15,9 +15,9 @@ from pnl_backend.domain.times import DAY_MS
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Book, Fault, Simulator
-from pnl_backend.simulator.records import Market
-from pnl_backend.simulator.truth import KalshiTruth
 from pnl_backend.sources.kalshi import importer
+from pnl_backend.sources.kalshi.simulator.records import Market
+from pnl_backend.sources.kalshi.simulator.truth import KalshiTruth
 from tests.sources.kalshi.desk import Desk, figures, held, settle
 
 LISTS = ("/portfolio/positions", "/historical/positions", "/portfolio/settlements")
@@ -105,7 +105,7 @@ async def test_a_market_that_opens_and_settles_between_two_fetches_is_not_missed
         await run.poll()
         await run.imported()
         price = Decimal("0.41")
-        simulator.world.exchange.markets["NEW-1"] = Market("NEW-1", "New", price, price, price, price)
+        simulator.kalshi.exchange.markets["NEW-1"] = Market("NEW-1", "New", price, price, price, price)
         simulator.kalshi.trade("NEW-1", "yes", Decimal(7), price)
         settle(simulator, "NEW-1")
         run.assert_exact(await run.poll())
@@ -175,7 +175,7 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path, client, m
         store = await Store.open(tmp_path / "pnl.db", origin="live")
         run = Desk(store, simulator, client)
         simulator.kalshi.set_live_days(200)
-        pages = -(-len([p for p in simulator.world.account.positions.values() if p.settled]) // 10)
+        pages = -(-len([p for p in simulator.trading.account.positions.values() if p.settled]) // 10)
         assert pages > 3
         first = store.markets.save
         saved = 0

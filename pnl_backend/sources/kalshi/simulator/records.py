@@ -1,4 +1,4 @@
-"""What the simulated upstreams hold: markets, positions, fills, settlements, transfers and deals, in exact Decimals."""
+"""What the simulated Kalshi holds: markets, positions, fills, settlements and transfers, in exact Decimals."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
+from pnl_backend.sources.simulated.units import CENT, ZERO
+
 Generation = Literal["strings", "both", "cents"]
 Outcome = Literal["yes", "no", "scalar"]
 
-ZERO = Decimal(0)
 ONE = Decimal(1)
-CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
 EXCHANGE_INDEX = 0
 """The exchange shard that everything simulated here is on."""
@@ -132,17 +132,6 @@ class SubaccountTransfer:
     target: int
     amount_cents: int
     ts: float
-
-
-@dataclass(slots=True)
-class Deal:
-    """One of John's deals in USD: `recognized` has been collected, `pending` invoiced, `pipeline` neither."""
-
-    id: str
-    name: str
-    closed_date: str
-    amount: Decimal
-    status: str
 
 
 def event_of(ticker: str) -> str:

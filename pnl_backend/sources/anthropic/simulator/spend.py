@@ -9,10 +9,7 @@ from decimal import Decimal
 from importlib import resources
 from typing import Any
 
-from .records import ZERO
-
-HOUR = 3600
-DAY = 86_400
+from pnl_backend.sources.simulated.units import DAY, HOUR, ZERO
 
 # A stream's counters, in this order; code execution is whole micro-dollars since no report counts its seconds.
 INPUT, CACHE_5M, CACHE_1H, CACHE_READ, OUTPUT, WEB_SEARCHES, CODE_MICROS, REQUESTS = range(8)
@@ -50,13 +47,12 @@ class CostLine:
     requests: int
 
 
-def _load_prices() -> dict[str, Any]:
-    text = resources.files(__package__).joinpath("prices.json").read_text("utf-8")
-    prices: dict[str, Any] = json.loads(text)
-    return prices
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(resources.files(__package__).joinpath(name).read_text("utf-8"))
+    return content
 
 
-_PRICES = _load_prices()
+_PRICES = _read("prices.json")
 _BY_MODEL: dict[str, dict[str, Decimal]] = {
     model: {kind: Decimal(text) for kind, text in row.items()}
     for model, row in _PRICES["usd_per_million_tokens"].items()
@@ -121,6 +117,19 @@ class Spend:
     credits: dict[int, dict[Stream, Decimal]] = field(default_factory=dict)
     """Cents credited to a stream by hour; a cost row that they outweigh is below 0. Usage does not show them."""
     _closed: dict[tuple[int, int], dict[Stream, Counters]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def shipped(cls, now: float) -> Spend:
+        """The usage shipped here, its days counted from `now` (UTC seconds)."""
+        spend = cls()
+        today = int(now) // DAY * DAY
+        for row in _read("usage.json")["usage"]:
+            stream = Stream(row["model"], row["workspace_id"], row["api_key_id"], row["service_tier"])
+            days = row["newest_last"]
+            for index, counters in enumerate(days):
+                if any(counters):
+                    spend.add_day(today - (len(days) - 1 - index) * DAY, stream, counters, until=now)
+        return spend
 
     def add(self, at: float, stream: Stream, counters: Counters) -> None:
         """Book usage at a time; a day that was summed before is summed again."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from .exchange import Event
+from pnl_backend.sources.simulated.tasks import ended
+
+from .exchange import Event, Exchange
 from .feed_shapes import feed_message
-from .kalshi_shapes import Json
-from .upstream import ended
-from .world import World
+from .shapes import Json
 
 _PING_EVERY = 10.0
 _MOST_WAITING = 5_000
@@ -76,14 +76,14 @@ class Session:
 
     def __init__(
         self,
-        world: World,
+        exchange: Exchange,
         socket: web.WebSocketResponse,
         request: web.Request,
         *,
         user_id: str,
         now_ms: Callable[[], int],
     ) -> None:
-        self._world = world
+        self._exchange = exchange
         self._user_id = user_id
         self._socket = socket
         self._request = request
@@ -193,7 +193,7 @@ class Session:
                 self._quote(subscription, tickers)
 
     def _quote(self, subscription: Subscription, tickers: set[str] | None) -> None:
-        for market in self._world.markets.values():
+        for market in self._exchange.markets.values():
             if tickers is None or market.ticker in tickers:
                 self._publish(subscription, Event("ticker", market))
 

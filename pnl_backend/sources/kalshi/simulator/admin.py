@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from pnl_backend.sources.simulated.units import ZERO
+
 from .account import Account
-from .book import Book
+from .auth import Keys
+from .book import KalshiBook
 from .exchange import Exchange
-from .kalshi_auth import Keys
-from .records import LAST_SUBACCOUNT, ZERO, Fill, Market, Outcome, SubaccountTransfer, Transfer
+from .records import LAST_SUBACCOUNT, Fill, Market, Outcome, SubaccountTransfer, Transfer
 from .rest_view import Falsified, RestViews
 from .signing import KeyKind, generate
 
@@ -58,9 +60,9 @@ class KalshiAdmin:
         """An account as it is, whatever REST shows of it."""
         return self.exchange.accounts[0] if user_id is None else self.exchange.account_of(user_id)
 
-    def add_account(self, book: Book | None = None) -> str:
+    def add_account(self, book: KalshiBook | None = None) -> str:
         """Open another account on the same exchange and give its user id: the one of a book, or an empty one."""
-        given = Book() if book is None else book.copy()
+        given = KalshiBook() if book is None else book.copy()
         account = given.account
         account.user_id = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         for market in given.markets.values():
@@ -134,6 +136,10 @@ class KalshiAdmin:
         Their settlements, which no historical route serves, go too unless they stay.
         """
         return self.exchange.archive(tickers, settlements_stay=settlements_stay)
+
+    def age_out(self, keep: int) -> None:
+        """Move settled positions beyond `keep` to the archive, but not their fills."""
+        self.exchange.age_out(keep)
 
     def set_live_days(self, days: int | None) -> None:
         """How old settled data gets before it is archived; None archives by command alone. Nothing comes back."""

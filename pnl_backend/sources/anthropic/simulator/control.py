@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from .anthropic import DEFAULT_WORKSPACE
+from pnl_backend.sources.simulated.simulation import Action
+
+from .api import DEFAULT_WORKSPACE
 from .organizations import Organizations
-from .world import World
+from .usage import Usage
 
 Command = dict[str, Any]
 
@@ -24,11 +25,11 @@ Command = dict[str, Any]
 class AnthropicControl:
     """Runs each command; what it returns is added to the answer. Usage is that of the first organisation."""
 
-    def __init__(self, world: World, organizations: Organizations) -> None:
-        self._world = world
+    def __init__(self, usage: Usage, organizations: Organizations) -> None:
+        self._usage = usage
         self._organizations = organizations
-        self.actions: dict[str, Callable[[Command], Command | None]] = {
-            "usage": self._usage,
+        self.actions: dict[str, Action] = {
+            "usage": self._use,
             "forget_usage": self._forget,
             "credit": self._credit,
             "add_organization": lambda _: {"organization_id": organizations.add()},
@@ -36,8 +37,8 @@ class AnthropicControl:
             "revoke_anthropic_key": lambda command: organizations.revoke(command["key"]),
         }
 
-    def _usage(self, command: Command) -> None:
-        self._world.use_model(
+    def _use(self, command: Command) -> None:
+        self._usage.use_model(
             command["model"],
             input_tokens=int(command.get("input_tokens", 0)),
             output_tokens=int(command.get("output_tokens", 0)),
@@ -46,10 +47,10 @@ class AnthropicControl:
         )
 
     def _forget(self, command: Command) -> None:
-        self._world.forget_usage(days_ago=int(command.get("days_ago", 0)), model=command.get("model"))
+        self._usage.forget_usage(days_ago=int(command.get("days_ago", 0)), model=command.get("model"))
 
     def _credit(self, command: Command) -> None:
-        self._world.credit_usage(
+        self._usage.credit_usage(
             Decimal(str(command["amount"])),
             model=command.get("model"),
             days_ago=int(command.get("days_ago", 0)),

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
-from .records import MICRO, ONE, ZERO, Fill, Market, Position, Settlement, SubaccountTransfer, Transfer
+from pnl_backend.sources.simulated.units import ZERO
+
+from .records import MICRO, ONE, Fill, Market, Position, Settlement, SubaccountTransfer, Transfer
 
 _FEE_RATE = Decimal("0.07")
 _FEE_STEP = Decimal("0.0001")

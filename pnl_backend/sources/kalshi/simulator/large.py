@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, overload
 
-from .account import Account
-from .records import CENT, ONE, ZERO, Fill, Market, Position, Settlement, Transfer, date_code
+from pnl_backend.sources.simulated.units import CENT, DAY, HOUR, ZERO
 
-_DAY = 86_400
-_SPAN = 400 * _DAY
-_SETTLES_AFTER = 3600.0
+from .account import Account
+from .records import ONE, Fill, Market, Position, Settlement, Transfer, date_code
+
+_SPAN = 400 * DAY
+_SETTLES_AFTER = HOUR
 _PER_EVENT = 10
 _FINAL_CASH = Decimal(50_000)
 _MASK = (1 << 64) - 1
@@ -134,7 +135,7 @@ def large_account(
             _settle(account, market, generated.last_at(index) + _SETTLES_AFTER, yes=_mixed(seed, index) % 2 == 0)
     opening = int((_FINAL_CASH - account.balance()) * 100)
     account.transfers.append(
-        Transfer(account.next_seq(), "opening", "deposit", opening, 0, "applied", began - _DAY, began - _DAY)
+        Transfer(account.next_seq(), "opening", "deposit", opening, 0, "applied", began - DAY, began - DAY)
     )
     return markets, account
 

@@ -8,42 +8,36 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from .truth import johns_truth
-from .world import World
+from pnl_backend.sources.simulated.upstream import json_error
+
+from .deals import DealBook
 
 RevenueShape = Literal["deals", "list", "totals", "strings"]
 
 
-class Revenue:
+class Endpoint:
     """`deals` and `list` name each deal, `totals` sends two numbers, `strings` the same two as decimal strings."""
 
-    def __init__(self, world: World, *, shape: RevenueShape, token: str | None) -> None:
+    def __init__(self, book: DealBook, *, shape: RevenueShape, token: str | None) -> None:
         self.shape: RevenueShape = shape
         self.token = token
-        self._world = world
+        self._book = book
 
     async def get(self, request: web.Request) -> web.Response:
         if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
-            return revenue_error(401, None)
+            return json_error(401, None)
         return web.json_response(self._body(), dumps=json.dumps)
 
     def _body(self) -> Any:
         if self.shape in ("totals", "strings"):
-            truth = johns_truth(self._world)
+            truth = self._book.truth()
             write = str if self.shape == "strings" else _number
             return {"invoiced": write(truth.invoiced), "collected": write(truth.collected)}
         deals = [
             {"id": d.id, "name": d.name, "closed_date": d.closed_date, "amount": _number(d.amount), "status": d.status}
-            for d in self._world.deals
+            for d in self._book.deals
         ]
         return deals if self.shape == "list" else {"deals": deals}
-
-
-def revenue_error(status: int, retry_after: float | None) -> web.Response:
-    """An in-house error: one line of JSON."""
-    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-    reasons = {401: "missing or wrong token", 404: "not found", 429: "slow down"}
-    return web.json_response({"error": reasons.get(status, "internal error")}, status=status, headers=headers)
 
 
 def _number(value: Decimal) -> float:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from pnl_backend.sources.simulated.units import CENT, ZERO
+
 from .records import (
-    CENT,
     EXCHANGE_INDEX,
     ONE,
-    ZERO,
     Fill,
     Generation,
     Market,

@@ -11,16 +11,16 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .anthropic_parameters import ORDERS, choice, groups_by, ordered_page, report_page, time_range
+from pnl_backend.sources.simulated.paging import BadParameter, whole
+from pnl_backend.sources.simulated.units import DAY, HOUR, ZERO
+from pnl_backend.sources.simulated.upstream import Upstream
+
 from .organizations import Area, OrganizationKey, Organizations
-from .paging import BadParameter, whole
-from .records import ZERO
+from .parameters import ORDERS, choice, groups_by, ordered_page, report_page, time_range
 from .spend import (
     CACHE_1H,
     CACHE_5M,
     CACHE_READ,
-    DAY,
-    HOUR,
     INPUT,
     LIST_FACTOR,
     OUTPUT,
@@ -31,7 +31,6 @@ from .spend import (
     Stream,
     cost_lines,
 )
-from .upstream import Upstream
 
 BETA = "analytics-usage-cost-2026-08-24"
 VERSION = "2023-06-01"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from pnl_backend.sources.simulated.units import DAY, ZERO
+
 from .account import Account
 from .corrections import resettle
-from .records import ONE, ZERO, Fill, Market, Outcome, Position
-from .spend import DAY
+from .records import ONE, Fill, Market, Outcome, Position
 
 LIVE_DAYS = 90
 """Days after which settled markets, their positions and fills leave the live data set."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from .exchange import Event
+from pnl_backend.sources.simulated.upstream import Upstream
+
+from .api import KalshiApi
+from .exchange import Event, Exchange
 from .feed_session import Session
-from .kalshi import KalshiApi
-from .upstream import Upstream
-from .world import World
 
 PATH = "/trade-api/ws/v2"
 _GOODBYE = 0.2
@@ -18,15 +18,15 @@ _TERMINAL = (10, 25)
 class KalshiFeed:
     """Serves the feed beside the REST routes; the handshake is signed like any request."""
 
-    def __init__(self, world: World, upstream: Upstream, api: KalshiApi) -> None:
+    def __init__(self, exchange: Exchange, upstream: Upstream, api: KalshiApi) -> None:
         self.muted = False
-        self._world = world
+        self._exchange = exchange
         self._upstream = upstream
         self._api = api
         self._sessions: set[Session] = set()
         upstream.add(PATH, self._serve, absolute=True)
         upstream.before_stop = self._close
-        world.listeners.append(self._tell)
+        exchange.listeners.append(self._tell)
 
     @property
     def connections(self) -> int:
@@ -60,7 +60,7 @@ class KalshiFeed:
         socket = web.WebSocketResponse(compress=False, timeout=_GOODBYE)
         await socket.prepare(request)
         session = Session(
-            self._world,
+            self._exchange,
             socket,
             request,
             user_id=self._api.user_of(request),

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .paging import BadParameter, Key, page, read_cursor, write_cursor
+from pnl_backend.sources.simulated.paging import BadParameter, Key, page, read_cursor, write_cursor
 
 ORDERS = ("amount", "time")
 

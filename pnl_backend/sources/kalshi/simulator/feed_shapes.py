@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from pnl_backend.sources.simulated.units import ZERO
+
 from .exchange import Event
-from .kalshi_shapes import Json, iso
-from .records import EXCHANGE_INDEX, ZERO, contracts, dollars
+from .records import EXCHANGE_INDEX, contracts, dollars
+from .shapes import Json, iso
 
 
 def feed_message(event: Event, now_ms: int) -> Json:

@@ -1,5 +1,7 @@
-"""The control route's commands about Kalshi's accounts, markets, archive and freshness.
+"""The control route's commands about Kalshi's accounts, markets, archive, feed and freshness.
 
+    {"action": "age_out", "keep": 0}           settled markets leave the live lists
+    {"action": "feed", "do": "drop"}           the WebSocket: "drop", "mute", "unmute", or "fail" with "code": 10
     {"action": "add_account"}                  an empty one; the answer names its user_id
     {"action": "new_key", "user_id": "..."}    another key; the answer holds key_id and private_key_pem
     {"action": "revoke_key", "key_id": "..."}
@@ -22,11 +24,13 @@ Commands about an account take a "user_id"; without one they are about the first
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from .kalshi_admin import KalshiAdmin
+from pnl_backend.sources.simulated.simulation import Action
+
+from .admin import KalshiAdmin
+from .feed import KalshiFeed
 
 Command = dict[str, Any]
 
@@ -34,9 +38,12 @@ Command = dict[str, Any]
 class KalshiControl:
     """Runs each command; what it returns is added to the answer."""
 
-    def __init__(self, admin: KalshiAdmin) -> None:
+    def __init__(self, admin: KalshiAdmin, feed: KalshiFeed) -> None:
         self._admin = admin
-        self.actions: dict[str, Callable[[Command], Command | None]] = {
+        self._feed = feed
+        self.actions: dict[str, Action] = {
+            "age_out": lambda command: admin.age_out(int(command.get("keep", 0))),
+            "feed": self._change_feed,
             "add_account": self._add_account,
             "new_key": self._new_key,
             "revoke_key": lambda command: admin.revoke_key(command["key_id"]),
@@ -104,6 +111,17 @@ class KalshiControl:
     def _move_cash(self, command: Command) -> None:
         source, target, cents = (int(command[name]) for name in ("from", "to", "amount_cents"))
         self._admin.move_cash(source, target, cents, user_id=command.get("user_id"))
+
+    def _change_feed(self, command: Command) -> None:
+        do = command["do"]
+        if do == "drop":
+            self._feed.drop()
+        elif do == "fail":
+            self._feed.fail(int(command.get("code", 10)))
+        elif do in ("mute", "unmute"):
+            self._feed.muted = do == "mute"
+        else:
+            raise ValueError("do is drop, mute, unmute or fail")
 
     def _rest(self, command: Command) -> None:
         do = command["do"]

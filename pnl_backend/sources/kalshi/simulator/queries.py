@@ -9,8 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+from pnl_backend.sources.simulated.paging import BadParameter, Key, Row, page, read_cursor, whole
+
 from .account import Account
-from .paging import BadParameter, Key, Row, page, read_cursor, whole
 from .records import EXCHANGE_INDEX, LAST_SUBACCOUNT, Fill, Market, Position, Settlement, event_of
 
 _STATUS_FILTER = {

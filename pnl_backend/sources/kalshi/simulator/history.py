@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from . import kalshi_queries as queries
-from .kalshi import KalshiApi
-from .kalshi_auth import kalshi_error
-from .kalshi_shapes import iso
+from . import queries
+from .api import KalshiApi
+from .auth import kalshi_error
+from .shapes import iso
 
 
 class History:

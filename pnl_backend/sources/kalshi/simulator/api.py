@@ -7,16 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
-from . import kalshi_queries as queries
+from pnl_backend.sources.simulated.paging import BadParameter
+from pnl_backend.sources.simulated.upstream import Upstream
+
+from . import queries
 from .account import Account
-from .kalshi_auth import Keys, TokenBucket, kalshi_error
-from .kalshi_shapes import Shapes, iso, subaccount_transfer, transfer
-from .paging import BadParameter
+from .auth import Keys, TokenBucket, kalshi_error
+from .exchange import Exchange
 from .records import EXCHANGE_INDEX, Generation, dollars, truncated_cents
 from .rest_view import Falsified, RestViews
+from .shapes import Shapes, iso, subaccount_transfer, transfer
 from .truth import portfolio_value_cents
-from .upstream import Upstream
-from .world import World
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -25,13 +26,13 @@ class KalshiApi:
     """The REST routes; every `/portfolio` one needs a signature by a known key, and is of that key's account."""
 
     def __init__(
-        self, world: World, upstream: Upstream, *, generation: Generation, tokens_per_second: float | None
+        self, exchange: Exchange, upstream: Upstream, *, generation: Generation, tokens_per_second: float | None
     ) -> None:
         self.keys = Keys()
         self.views = RestViews()
         self.falsified = Falsified()
         self.shapes = Shapes(generation)
-        self.exchange = world.exchange
+        self.exchange = exchange
         self._upstream = upstream
         self._generation: Generation = generation
         self._bucket = TokenBucket(tokens_per_second)

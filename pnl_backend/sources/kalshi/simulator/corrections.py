@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pnl_backend.sources.simulated.units import ZERO
+
 from .account import Account
-from .records import ONE, ZERO, Market, Position, Settlement
+from .records import ONE, Market, Position, Settlement
 
 
 def resettle(account: Account, market: Market, ts: float) -> list[Position]:
