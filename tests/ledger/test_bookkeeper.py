@@ -22,10 +22,10 @@ from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Fault, Simulator
-from pnl_backend.sources.kalshi.simulator.records import Transfer
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
+from pnl_backend.sources.kalshi.simulator.records import Transfer
 from pnl_backend.sources.revenue.fetcher import RevenueFetcher
 from tests.waiting import until
 
