@@ -2,8 +2,7 @@
 
 import json
 
-from pnl_backend.access import cors
-from pnl_backend.engine import EngineConfig, closes, limits, refusals
+from pnl_backend.engine import EngineConfig, closes, refusals
 from pnl_backend.settings.model import Settings
 from pnl_backend.stream.limits import BAD_MESSAGES, KEY_TIMEOUT
 from pnl_backend.wire.asyncapi import asyncapi
@@ -22,10 +21,6 @@ def test_settings_and_the_engine_have_the_same_defaults() -> None:
 
 def test_a_plain_websocket_has_as_long_for_its_key_as_a_socketio_client_for_its_connect() -> None:
     assert CONFIG.connect_timeout == KEY_TIMEOUT
-
-
-def test_browsers_keep_preflights_of_rest_and_of_polling_equally_long() -> None:
-    assert cors.MAX_AGE == limits.PREFLIGHT_MAX_AGE
 
 
 def test_advice_names_the_limits_in_force() -> None:

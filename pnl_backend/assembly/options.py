@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from pnl_backend import __version__, engine
 from pnl_backend.access.addresses import ClientAddresses, group
+from pnl_backend.access.cors import CorsPolicy
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.http.dashboard import dashboard_folder
@@ -42,7 +43,7 @@ def engine_config(settings: Settings) -> engine.EngineConfig:
         ping_interval=settings.ping_interval_ms / 1000,
         ping_timeout=settings.ping_timeout_ms / 1000,
         connect_timeout=settings.connect_timeout_ms / 1000,
-        cors_allowed_origins=settings.origins,
+        cors_allowed_origins=CorsPolicy(settings.origins).headers,
         resolve_client=addresses.resolve,
         is_proxy=addresses.is_trusted,
         group_address=group,

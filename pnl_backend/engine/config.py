@@ -1,10 +1,12 @@
 """What an engine is built with: timings, limits, and how it finds the client behind a proxy."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-Origins = Sequence[str] | str | Callable[[str], bool]
-
+AllowOrigin = Callable[[str, str | None], Mapping[str, str] | None]
+"""Takes an origin and, for a preflight, the names of the headers that it asks for (else None); answers with the headers
+that let a page of that origin read the answer, or None where no page of it may ask.
+"""
 
 ResolveClient = Callable[[str, bool, str, str], tuple[str, bool]]
 """Takes the address of a connection's peer, whether that connection is TLS, and the request's `X-Forwarded-For` and
@@ -15,6 +17,10 @@ ResolveClient = Callable[[str, bool, str, str], tuple[str, bool]]
 def direct_client(remote: str, secure: bool, forwarded_for: str, forwarded_proto: str) -> tuple[str, bool]:  # noqa: ARG001 - no proxy is believed
     """Without a proxy: the peer is the client."""
     return remote, secure
+
+
+def own_origin_only(origin: str, asked: str | None) -> None:
+    """Without a rule: no other origin may ask."""
 
 
 def no_proxy(remote: str) -> bool:  # noqa: ARG001 - no proxy is believed
@@ -36,11 +42,8 @@ class EngineConfig:
     body_timeout: float = 10.0
     max_head_size: int = 16 * 1024
     max_http_buffer_size: int = 16 * 1024
-    cors_allowed_origins: Origins = ()
-    """`"*"`, a list of origins, or a predicate; the server's own origin is always accepted, `null` never.
-
-    Browsers may use credentials with origins that are listed by name.
-    """
+    cors_allowed_origins: AllowOrigin = own_origin_only
+    """Which other origins may ask; the server's own origin is always accepted."""
     resolve_client: ResolveClient = direct_client
     """How the client behind a proxy is found; by default every peer is a client."""
     is_proxy: Callable[[str], bool] = no_proxy

@@ -49,5 +49,3 @@ VARIANTS = 9
 """Encodings of one broadcast at most: plain, and with up to eight different offsets."""
 COMMENT_INTERVAL = 15.0
 """Between two comments on an event stream."""
-PREFLIGHT_MAX_AGE = 600
-"""For which browsers keep a preflight's answer."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from pnl_backend.access.cors import add_cors
+from pnl_backend.access.cors import CorsPolicy
 from pnl_backend.http.middleware import Gate
 from pnl_backend.http.openapi import openapi
 from pnl_backend.http.options import HttpOptions
@@ -32,7 +32,7 @@ def create_api(ports: Ports, *, options: HttpOptions, extra: Iterable[Route] = (
     gate = Gate(routes, options)
     app = web.Application(middlewares=[gate.middleware])
     shared = [added for route in routes for added in [_add(app, route)] if route.cors]
-    add_cors(app, shared, options.cors_origins)
+    CorsPolicy(options.cors_origins).add_to(app, shared)
     app.on_response_prepare.append(gate.on_prepare)
     app.on_cleanup.append(gate.access_log.close)
     return app

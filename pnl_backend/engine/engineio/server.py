@@ -27,10 +27,8 @@ from pnl_backend.engine.net.requests import (
     Refusal,
     check_origin,
     check_version,
-    cors_headers,
     from_client,
     handshake,
-    preflight_headers,
 )
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.timers import Deadlines, Timeouts
@@ -222,10 +220,10 @@ class EngineServer:
         environ = from_client(environ_of(request), self.config)
         headers = {"Cache-Control": "no-store"}
         try:
-            allowed = self.config.cors_allowed_origins
-            headers |= cors_headers(check_origin(environ, allowed), allowed)
-            if request.method == "OPTIONS":
-                return web.Response(status=204, headers=headers | preflight_headers(environ))
+            preflight = request.method == "OPTIONS"
+            headers |= check_origin(environ, self.config.cors_allowed_origins, preflight=preflight)
+            if preflight:
+                return web.Response(status=204, headers=headers)
             text = await polling.answer(self, request, environ)
         except Refusal as refusal:
             self.shared.counters.refused += 1

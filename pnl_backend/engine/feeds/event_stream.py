@@ -9,7 +9,7 @@ from pnl_backend.engine.feeds.connection import FeedConnection, FeedHandler, Fee
 from pnl_backend.engine.net.connection import OPEN
 from pnl_backend.engine.net.detached import DetachedConnection, environ_of
 from pnl_backend.engine.net.messages import Message
-from pnl_backend.engine.net.requests import Refusal, check_origin, cors_headers, from_client
+from pnl_backend.engine.net.requests import Refusal, check_origin, from_client
 
 
 class EventStream(DetachedConnection):
@@ -40,8 +40,7 @@ async def open_event_stream(
     config = feeds.shared.config
     environ = from_client(environ_of(request), config)
     try:
-        allowed = config.cors_allowed_origins
-        cors = cors_headers(check_origin(environ, allowed), allowed)
+        cors = check_origin(environ, config.cors_allowed_origins)
         feeds.shared.admission.enter(environ.peer)
     except Refusal as refusal:
         feeds.shared.counters.refused += 1

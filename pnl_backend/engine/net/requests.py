@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from pnl_backend.engine import refusals
-from pnl_backend.engine.config import EngineConfig, Origins
-from pnl_backend.engine.limits import PREFLIGHT_MAX_AGE
+from pnl_backend.engine.config import AllowOrigin, EngineConfig
 from pnl_backend.engine.net.frames import accept_key
 
 _END = re.compile(rb"\r?\n\r?\n")
 _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
-
-
-_HEADER_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z, ]{1,1024}")
 
 
 @dataclass(slots=True, eq=False)
@@ -189,43 +185,15 @@ def from_client(environ: Environ, config: EngineConfig) -> Environ:
     return Environ(environ.raw, address, secure=secure)
 
 
-def check_origin(environ: Environ, allowed: Origins) -> str | None:
-    """The request's origin, None when it names none; Refusal for a foreign one."""
+def check_origin(environ: Environ, allow: AllowOrigin, *, preflight: bool = False) -> Mapping[str, str]:
+    """The headers that let a page of the request's origin read the answer; Refusal for a foreign origin."""
     origin = environ.headers.get("origin")
     if origin is None:
-        return None
-    if origin == "null":  # sandboxed and local pages, whoever wrote them
-        raise Refusal.of(refusals.FOREIGN_ORIGIN)
-    if allowed in ("*", origin):
-        return origin
-    if callable(allowed):
-        accepted = allowed(origin)
-    else:
-        accepted = not isinstance(allowed, str) and ("*" in allowed or origin in allowed)
-    if accepted or same_origin(environ, origin):
-        return origin
-    raise Refusal.of(refusals.FOREIGN_ORIGIN)
-
-
-def cors_headers(origin: str | None, allowed: Origins) -> dict[str, str]:
-    """What lets a page of an accepted origin read the answer; credentials are for origins that are listed by name."""
-    if origin is None:
         return {}
-    listed = [allowed] if isinstance(allowed, str) else [] if callable(allowed) else allowed
-    headers = {"Access-Control-Allow-Origin": "*" if "*" in listed else origin, "Vary": "Origin"}
-    if origin in listed and "*" not in listed:
-        headers["Access-Control-Allow-Credentials"] = "true"
-    return headers
-
-
-def preflight_headers(environ: Environ) -> dict[str, str]:
-    """What a page of an accepted origin may send: the methods of long polling, and whichever headers it asks for."""
-    asked = environ.header("Access-Control-Request-Headers")
-    return {
-        "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
-        **({"Access-Control-Allow-Headers": asked} if _HEADER_NAMES.fullmatch(asked) else {}),
-    }
+    headers = allow(origin, environ.header("Access-Control-Request-Headers") if preflight else None)
+    if headers is None and not same_origin(environ, origin):
+        raise Refusal.of(refusals.FOREIGN_ORIGIN)
+    return headers or {"Vary": "Origin"}
 
 
 def same_origin(environ: Environ, origin: str) -> bool:
