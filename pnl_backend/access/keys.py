@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pnl_backend.errors import Forbidden, Unauthorized
+from pnl_backend.access.refusals import Forbidden, Unauthorized
 
 Scope = Literal["read", "admin"]
 

@@ -9,7 +9,7 @@ from loguru import logger
 
 from pnl_backend.access.keys import Grant, Keys, Scope
 from pnl_backend.access.ratelimit import CLIENTS, RateLimiter
-from pnl_backend.errors import Forbidden, RateLimited
+from pnl_backend.access.refusals import Forbidden, RateLimited
 
 WRONG_KEYS_PER_MINUTE = 10
 """Wrong keys that one address (IPv6: one /64 network) may present in any 60 s, on all transports together."""

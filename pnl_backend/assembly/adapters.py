@@ -17,7 +17,6 @@ from pnl_backend.domain.readings import Reading
 from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start, iso, month_start
-from pnl_backend.errors import NotFound
 from pnl_backend.ingest.guard import Outcome
 from pnl_backend.ops.health import HealthMonitor, Part
 from pnl_backend.ops.metrics import Metrics
@@ -26,6 +25,7 @@ from pnl_backend.wire.history import History, Resolution, Rows
 from pnl_backend.wire.ledger_feed import ledger_figures
 from pnl_backend.wire.message import encode
 from pnl_backend.wire.models import Period
+from pnl_backend.wire.refusals import NotFound
 from pnl_backend.wire.views import from_record, period_view
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from pnl_backend.access.keys import Grant, presented_key
+from pnl_backend.access.refusals import Forbidden, Unauthorized
 from pnl_backend.access.wrongkeys import Authenticator, TooManyWrongKeys
 from pnl_backend.engine import Refusal
-from pnl_backend.errors import Forbidden, Unauthorized
 
 
 class SocketAuthenticator:

@@ -10,10 +10,10 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from pnl_backend.errors import BadRequest
 from pnl_backend.ops.logging import learn_secrets
 from pnl_backend.settings import text as config_text
 from pnl_backend.settings.model import Settings
+from pnl_backend.wire.refusals import BadRequest
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -12,10 +12,10 @@ from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.ledger_facts import Adjustment, AdjustmentKind
 from pnl_backend.domain.money import decimal_text
 from pnl_backend.domain.times import iso
-from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.reading import adjustments_of
 from pnl_backend.settings.model import Settings
+from pnl_backend.wire.refusals import BadRequest
 
 ACCOUNTS = (KALSHI,)
 """The accounts whose equity is reconciled."""

@@ -6,8 +6,9 @@ import argparse
 from datetime import UTC, datetime
 
 from pnl_backend.commands.common import Subparsers, load_settings, run_async
-from pnl_backend.errors import FetchError, NotFound, StoreError
+from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.settings.model import Settings
+from pnl_backend.wire.refusals import NotFound
 
 
 def add(subparsers: Subparsers) -> None:

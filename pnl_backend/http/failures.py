@@ -9,7 +9,8 @@ from http import HTTPStatus
 from aiohttp import web
 from loguru import logger
 
-from pnl_backend.errors import PnLError, RateLimited
+from pnl_backend.access.refusals import RateLimited
+from pnl_backend.errors import PnLError
 from pnl_backend.http.envelope import failure, refusal
 from pnl_backend.wire.answers import ErrorDetail
 from pnl_backend.wire.message import UNSET, UnsetType

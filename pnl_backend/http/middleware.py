@@ -15,7 +15,8 @@ from pnl_backend.access.cors import check_preflight
 from pnl_backend.access.keys import Grant, presented_key
 from pnl_backend.access.peer import client_of, is_loopback
 from pnl_backend.access.ratelimit import Decision, RateLimiter
-from pnl_backend.errors import Forbidden, PnLError, RateLimited
+from pnl_backend.access.refusals import Forbidden, RateLimited
+from pnl_backend.errors import PnLError
 from pnl_backend.http.accesslog import AccessLog
 from pnl_backend.http.failures import Failures
 from pnl_backend.http.headers import HSTS, NO_STORE, header_lines, security_headers

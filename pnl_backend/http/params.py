@@ -9,25 +9,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from pnl_backend.errors import BadRequest, PnLError
 from pnl_backend.wire.message import Model, decoded
+from pnl_backend.wire.refusals import BadRequest, BodyTimeout, PayloadTooLarge
 
 _INTEGER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
-
-
-class PayloadTooLarge(PnLError):
-    """The body exceeds what the route reads."""
-
-    code = "payload_too_large"
-    status = 413
-
-
-class BodyTimeout(PnLError):
-    """The body did not arrive in time."""
-
-    code = "request_timeout"
-    status = 408
 
 
 class Param(Protocol):

@@ -16,13 +16,13 @@ from loguru import logger
 
 from pnl_backend.domain.times import iso
 from pnl_backend.engine import CONNECTED, LEAVING, ConnectPlan, ConnectRequest, EncodedJson, Message
-from pnl_backend.errors import BadRequest
 from pnl_backend.stream.channels import Channel, ChannelGroup
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.inbound import Budget, parse_since
 from pnl_backend.stream.limits import LONGEST_NAME
 from pnl_backend.stream.recovery import Offset, Seal, wants_offsets
 from pnl_backend.stream.topics import Topic, as_text
+from pnl_backend.wire.refusals import BadRequest
 from pnl_backend.wire.socket_messages import ConnectSuccess, ErrorMessage, RefusedAck, StreamError, UnsubscribeAck
 
 GREETING = "Connected to P&L streaming server"

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pnl_backend.engine import Deadlines, Environ, FeedConnection, Refusal, Server, closes, refusals
-from pnl_backend.errors import BadRequest
 from pnl_backend.stream.inbound import Budget
 from pnl_backend.stream.limits import BAD_MESSAGES, KEY_TIMEOUT, MAX_KEYLESS
 from pnl_backend.wire.message import decoded, encode
+from pnl_backend.wire.refusals import BadRequest
 from pnl_backend.wire.socket_messages import Auth, FeedError, Ping, Pong
 
 _MESSAGES: type[Auth | Ping] = Auth | Ping  # type: ignore[assignment]  # a union is no class

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pnl_backend.errors import BadRequest
+from pnl_backend.wire.refusals import BadRequest
 
 __all__ = [
     "UNSET",

@@ -11,8 +11,8 @@ import socketio
 from loguru import logger
 
 from pnl_backend.access.keys import Keys
+from pnl_backend.access.refusals import Forbidden, Unauthorized
 from pnl_backend.access.wrongkeys import LOG_INTERVAL, WRONG_KEYS_PER_MINUTE, Authenticator, TooManyWrongKeys
-from pnl_backend.errors import Forbidden, Unauthorized
 from tests.support.server import FAST, ServerProcess
 from tests.waiting import until
 

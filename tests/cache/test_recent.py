@@ -18,9 +18,10 @@ from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.recent import DAY_MS, DEMAND, HOUR_MS, MINUTE_MS, Recent
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.domain.record import Record, Restatement
-from pnl_backend.errors import BadRequest, StoreError
+from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.wire.history import Resolution
+from pnl_backend.wire.refusals import BadRequest
 
 Asked = tuple[int, int, Resolution]
 EPOCH_HOUR = 1_772_058_240_000 // HOUR_MS * HOUR_MS

@@ -27,7 +27,6 @@ from pnl_backend.domain.readings import (
 from pnl_backend.domain.record import Record, Restatement
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.errors import NotFound
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.ports import Ports, Upgrade
 from pnl_backend.http.runner import ApiRunner
@@ -35,6 +34,7 @@ from pnl_backend.wire import operations
 from pnl_backend.wire.history import HistoryRow, Resolution
 from pnl_backend.wire.ledger_feed import ledger_figures
 from pnl_backend.wire.message import encode
+from pnl_backend.wire.refusals import NotFound
 from pnl_backend.wire.views import breakdown_json, period_view, to_record
 from tests.support.snapshots import computed, taken
 

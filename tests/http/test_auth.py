@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from pnl_backend.access.keys import AdminRequired, Keys
-from pnl_backend.errors import Forbidden, Unauthorized
+from pnl_backend.access.refusals import Forbidden, Unauthorized
 from tests.http.support import ADMIN, ADMIN_KEY, READ, READ_KEY, House
 
 DATA_ROUTES = [

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pnl_backend.errors import BadRequest
 from pnl_backend.wire.message import converted, decoded
 from pnl_backend.wire.operations import BreakerReset
+from pnl_backend.wire.refusals import BadRequest
 from pnl_backend.wire.socket_messages import Since, Subscribe
 
 

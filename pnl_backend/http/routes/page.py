@@ -7,9 +7,9 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
-from pnl_backend.errors import NotFound
 from pnl_backend.http.ports import Upgrade
 from pnl_backend.http.routing import Guard, Route
+from pnl_backend.wire.refusals import NotFound
 
 FOREVER = "public, max-age=31536000, immutable"  # the names of files under /assets/ change with their content
 ASK_EVERY_TIME = "no-cache"  # cached, but revalidated before each use

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import hdrs, web
 
 from pnl_backend.domain.times import HOUR_MS, LAST_NAMED_DAY
-from pnl_backend.errors import BadRequest, PnLError
+from pnl_backend.errors import PnLError
 from pnl_backend.http.envelope import success
 from pnl_backend.http.options import HttpOptions
 from pnl_backend.http.params import ChoiceParam, IntParam, LimitParam
@@ -28,6 +28,7 @@ from pnl_backend.wire.history import (
 )
 from pnl_backend.wire.ledger_feed import LedgerFigures
 from pnl_backend.wire.models import Period
+from pnl_backend.wire.refusals import BadRequest
 
 T = TypeVar("T")
 

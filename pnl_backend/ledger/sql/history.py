@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, LAST_NAMED_DAY, MINUTE_MS, business_date, day_start
-from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sql.coarse import COARSE, CoarseRanges, dollars
 from pnl_backend.ledger.sql.connection import Reads
 from pnl_backend.ledger.sql.rollups import Calendar
 from pnl_backend.ledger.sql.snapshots import RESTATED_TO
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 from pnl_backend.wire.message import UNSET
+from pnl_backend.wire.refusals import BadRequest
 
 SPANS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 MOST_ROWS = 10_100

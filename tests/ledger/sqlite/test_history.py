@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pnl_backend.domain.times import LAST_NAMED_DAY
-from pnl_backend.errors import BadRequest
 from pnl_backend.ledger.sql.history import CHUNK, MOST_ROWS
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.wire.history import HistoryRow, Resolution
+from pnl_backend.wire.refusals import BadRequest
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
 END = NOON * 2
