@@ -46,7 +46,7 @@ class CorsPolicy:
         if not self.allows(origin):
             return None
         credentials = self.allows_credentials(origin)
-        headers = {
+        headers: dict[str, str] = {
             hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin if credentials else _ANY,
             hdrs.VARY: hdrs.ORIGIN,
             **({hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true"} if credentials else {}),

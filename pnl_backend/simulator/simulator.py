@@ -16,7 +16,7 @@ from pnl_backend.sources.kalshi.simulator.records import Generation
 from pnl_backend.sources.kalshi.simulator.signing import KeyKind as SigningKind
 from pnl_backend.sources.revenue.simulator import SimulatedRevenue
 from pnl_backend.sources.revenue.simulator.endpoint import RevenueShape
-from pnl_backend.sources.simulated import Simulate, Simulation
+from pnl_backend.sources.simulated import Simulate, SimulatedPart, Simulation
 
 from .book import Book
 from .control import Control
@@ -77,7 +77,12 @@ class Simulator:
         self._kalshi = SimulatedKalshi(simulation, started, keys=kalshi_keys, generation=generation, rate=kalshi_rate)
         self._anthropic = SimulatedAnthropic(simulation, started.spend, keys=anthropic_keys)
         self._johns = SimulatedRevenue(simulation, started.deals, token=revenue_token, shape=revenue_shape)
-        self._parts = (self._kalshi, self._anthropic, self._johns, *(part(simulation) for part in others))
+        self._parts: tuple[SimulatedPart, ...] = (
+            self._kalshi,
+            self._anthropic,
+            self._johns,
+            *(part(simulation) for part in others),
+        )
         self.kalshi, self.feed, self.trading = self._kalshi.admin, self._kalshi.feed, self._kalshi.trading
         self.organizations, self.usage = self._anthropic.organizations, self._anthropic.usage
         self.revenue, self.deals = self._johns.endpoint, self._johns.book

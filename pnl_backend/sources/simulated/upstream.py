@@ -63,7 +63,8 @@ class Upstream:
 
     def now(self, request: web.Request) -> float:
         """This upstream's time of day, seconds since the epoch, skewed if a fault says so."""
-        return self._clock() + request.get(SKEW, 0.0)
+        skew: float = request.get(SKEW, 0.0)
+        return self._clock() + skew
 
     async def start(self) -> None:
         await self._server.start()

@@ -137,9 +137,9 @@ class KalshiAdmin:
         """
         return self.exchange.archive(tickers, settlements_stay=settlements_stay)
 
-    def age_out(self, keep: int) -> None:
-        """Move settled positions beyond `keep` to the archive, but not their fills."""
-        self.exchange.age_out(keep)
+    def age_out(self, keep: int) -> list[str]:
+        """Move settled positions beyond `keep` to the archive, but not their fills; the tickers that went."""
+        return self.exchange.age_out(keep)
 
     def set_live_days(self, days: int | None) -> None:
         """How old settled data gets before it is archived; None archives by command alone. Nothing comes back."""

@@ -42,7 +42,7 @@ class KalshiControl:
         self._admin = admin
         self._feed = feed
         self.actions: dict[str, Action] = {
-            "age_out": lambda command: admin.age_out(int(command.get("keep", 0))),
+            "age_out": self._age_out,
             "feed": self._change_feed,
             "add_account": self._add_account,
             "new_key": self._new_key,
@@ -111,6 +111,9 @@ class KalshiControl:
     def _move_cash(self, command: Command) -> None:
         source, target, cents = (int(command[name]) for name in ("from", "to", "amount_cents"))
         self._admin.move_cash(source, target, cents, user_id=command.get("user_id"))
+
+    def _age_out(self, command: Command) -> None:
+        self._admin.age_out(int(command.get("keep", 0)))
 
     def _change_feed(self, command: Command) -> None:
         do = command["do"]
