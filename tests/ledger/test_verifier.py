@@ -289,7 +289,7 @@ async def test_an_outcome_that_is_corrected_is_a_correction_and_no_difference(
 async def test_the_outcome_of_an_archived_market_that_is_corrected_is_a_correction_and_no_difference(
     open_run: Any, simulator: Simulator
 ) -> None:
-    ticker = next(p.ticker for p in simulator.world.account.positions.values() if p.quantity and not p.subaccount)
+    ticker = next(p.ticker for p in simulator.trading.account.positions.values() if p.quantity and not p.subaccount)
     simulator.kalshi.determine(ticker, "yes")
     simulator.kalshi.settle(ticker)
     assert simulator.kalshi.archive()
