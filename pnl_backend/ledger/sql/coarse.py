@@ -15,7 +15,6 @@ from pnl_backend.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, business_date, 
 from pnl_backend.ledger.sql.connection import Reads
 from pnl_backend.ledger.sql.marking import names_of, text_of
 from pnl_backend.ledger.sql.rollups import Calendar, Rollup, merge
-from pnl_backend.ledger.sql.snapshots import RESTATED_TO
 
 WEEK = "1w"
 _DAYS = 7
@@ -43,7 +42,7 @@ COARSE: dict[str, Coarse] = {
     WEEK: Coarse(_DAYS * DAY_MS, DAY_MS),
 }
 
-Row = tuple[int, float, float, float, float, float, float, float, int, int, int, str, int, int]
+Row = tuple[int, float, float, float, float, float, float, float, int, int, int, str, int]
 """start (ms), open, high, low, close, kalshi, costs, revenue (USD), count, first sequence number, and whether it is
 complete, which sources were not live (as `marking` stores them), whether it is estimated and whether it is restated."""
 
@@ -93,11 +92,10 @@ class CoarseRanges:
     async def _weeks(self, first: int, last: int, most: int) -> list[Row]:
         """Oldest first."""
         days = await self._reads.read(_DAYS_OF, (DAY_MS, first, last, most * _DAYS), shape=_rollup)
-        ((restated_to,),) = await self._reads.read(f"SELECT {RESTATED_TO}")
         weeks: dict[int, list[Rollup]] = {}
         for day in reversed(days):
             weeks.setdefault(self._begin(WEEK, day.start), []).append(day)
-        return [_row(begins, parts, restated_to) for begins, parts in weeks.items()][-most:]
+        return [_row(begins, parts) for begins, parts in weeks.items()][-most:]
 
 
 def _rollup(_cursor: object, row: tuple[int, ...]) -> Rollup:
@@ -106,18 +104,18 @@ def _rollup(_cursor: object, row: tuple[int, ...]) -> Rollup:
 
 def _with_union(_cursor: object, row: tuple[Any, ...]) -> Row:
     """A row of `NEWEST`, whose sets of names are joined."""
-    *figures, sets, estimated, restated = row
-    return (*figures, text_of({*names_of(sets)} - {""}), estimated, restated)
+    *figures, sets, estimated = row
+    return (*figures, text_of({*names_of(sets)} - {""}), estimated)
 
 
-def _row(begins: int, parts: list[Rollup], restated_to: int) -> Row:
+def _row(begins: int, parts: list[Rollup]) -> Row:
     own = [part for part in parts if part.first_seq >= 0] or parts
     whole = own[0]
     for part in own[1:]:
         whole = merge(whole, part)
     money = (whole.open, whole.high, whole.low, whole.close, whole.kalshi, whole.costs, whole.revenue)
     opened, high, low, close, kalshi, costs, revenue = (cents / 100 for cents in money)
-    marks = whole.complete, whole.not_live, whole.estimated, int(0 < whole.first_seq <= restated_to)
+    marks = whole.complete, whole.not_live, whole.estimated
     return begins, opened, high, low, close, kalshi, costs, revenue, whole.samples, whole.first_seq, *marks
 
 
@@ -149,7 +147,7 @@ counted AS (
     FROM part WHERE (first_seq >= 0) = (best > 0) GROUP BY begins
 )
 SELECT begins, {dollars("open", "high", "low", "close", "kalshi", "costs", "revenue")}, count, first_seq,
-    complete, sets, estimated, first_seq BETWEEN 1 AND {RESTATED_TO}
+    complete, sets, estimated
 FROM opened JOIN closed USING (begins) JOIN ranged USING (begins) JOIN counted USING (begins)
 ORDER BY begins DESC LIMIT ?
 """  # noqa: S608 - a constant

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from pnl_backend.domain.record import Marks, Restatement
 from pnl_backend.ledger.sql.connection import Connection
 
+NO_ROW = 0
+"""What stands in `snapshots.marks` of a snapshot without a row of marks, an imported one for example."""
 UNKNOWN = Marks(complete=False)
-"""Of a snapshot without a row of marks (0), an imported one for example: nothing is compared with it."""
+"""Of such a snapshot: nothing is compared with it."""
 
 
 def text_of(names: Iterable[str]) -> str:
