@@ -149,7 +149,7 @@ async def test_ticks_follow_the_grid_and_number_each_snapshot(house):
     assert not house.aggregator.running
 
 
-async def test_a_tick_that_fails_is_told_once_and_the_next_one_goes_on(house):
+async def test_a_tick_that_fails_is_reported_once_and_the_next_one_succeeds(house):
     await house.aggregator.restore()
     house.kalshi.failure = RuntimeError("a bug")
     house.aggregator.start()
@@ -167,7 +167,7 @@ async def test_a_tick_that_fails_is_told_once_and_the_next_one_goes_on(house):
     await house.aggregator.stop()
 
 
-async def test_stopping_lets_the_tick_in_hand_commit(house, store):
+async def test_stopping_waits_until_the_running_tick_has_committed(house, store):
     await house.aggregator.restore()
     reading = asyncio.Event()
     go_on = asyncio.Event()
@@ -304,7 +304,7 @@ async def test_a_day_before_without_a_complete_snapshot_is_no_day_to_measure_aga
     assert (await again.aggregator.tick()).daily_trend == 200
 
 
-async def test_a_source_that_nobody_has_configured_is_not_missed(store):
+async def test_an_unconfigured_source_is_not_reported_as_missing(store):
     wall = Wall()
     house = House(store, wall, configured=frozenset({"kalshi", "johns"}))
     house.anthropic.value = None

@@ -73,7 +73,7 @@ def test_the_search_finds_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found == [["cyclic.a", "cyclic.b", "cyclic.c"]]
 
 
-def test_the_engine_is_used_by_its_face_alone(graph: grimp.ImportGraph) -> None:
+def test_the_engine_is_used_by_its_public_names_only(graph: grimp.ImportGraph) -> None:
     """Its own name, and the three modules that hold nothing but limits, closes and refusals."""
     face = f"{PACKAGE}.engine"
     open_to_all = {f"{face}.{name}" for name in ("closes", "limits", "refusals")}

@@ -50,7 +50,7 @@ def test_the_rightmost_hop_that_is_no_trusted_proxy(peer, forwarded, client):
         ("203.0.113.9", False, "https", False),
     ],
 )
-def test_the_scheme_is_what_the_nearest_trusted_proxy_says(peer, secure, proto, expected):
+def test_the_scheme_is_that_of_the_nearest_trusted_proxy(peer, secure, proto, expected):
     assert ClientAddresses(PROXIES).resolve(peer, secure, "203.0.113.7", proto)[1] is expected
 
 
@@ -91,7 +91,7 @@ async def behind_proxy(tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-async def test_every_transport_and_rest_see_the_same_client(behind_proxy, way):
+async def test_every_transport_and_rest_have_the_same_client_address(behind_proxy, way):
     async with aiohttp.ClientSession(behind_proxy.url) as http, AsyncExitStack() as open_sockets:
         for first, *others in SAME_CLIENTS:
             left = await remaining(http, first)

@@ -129,7 +129,7 @@ async def test_all_transports_share_the_limit_and_a_network_of_ipv6_is_one_addre
     assert server.log.count("Wrong API key") == 2
 
 
-async def test_the_answer_says_what_is_wrong(http):
+async def test_the_answer_names_what_is_wrong(http):
     for _ in range(WRONG_KEYS_PER_MINUTE):
         await by_rest(http, "guess", "203.0.113.7")
     headers = {"Authorization": "Bearer guess", "X-Forwarded-For": "203.0.113.7"}
@@ -150,7 +150,7 @@ async def test_no_key_at_all_is_no_wrong_key(http):
     assert await by_rest(http, "guess", "203.0.113.7") == ("refused", None)
 
 
-async def test_one_session_cannot_go_on_guessing(http):
+async def test_one_session_cannot_continue_to_guess_keys(http):
     """Every CONNECT of a session counts, and beyond the limit the session ends."""
     url = "/socket.io/?EIO=4&transport=websocket"
     async with http.ws_connect(url, headers={"X-Forwarded-For": "203.0.113.7"}) as socket:

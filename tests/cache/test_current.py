@@ -119,7 +119,7 @@ async def test_a_redis_that_hangs_delays_no_publication(cache: TieredCache, redi
     assert json.loads(await redis_cli(redis_server, "GET", "pnl:current"))["seq"] == 21
 
 
-async def test_what_is_answered_says_its_age_whether_the_cache_held_it_or_not(cache: TieredCache) -> None:
+async def test_an_answer_has_its_age_from_the_cache_or_not(cache: TieredCache) -> None:
     newest = Newest()
     current = Current(cache, newest)
     await published(current, newest)

@@ -115,7 +115,7 @@ async def test_every_hour_is_read_once_and_the_open_one_is_always_fresh(house: H
     assert (counted.hits, counted.misses) == (5, 4), "the request shared the read that the snapshot caused"
 
 
-async def test_the_open_hour_is_read_again_only_while_somebody_asks_for_it(house: House) -> None:
+async def test_the_open_hour_is_read_again_only_while_it_is_requested(house: House) -> None:
     asked: Asked = (EPOCH_HOUR, EPOCH_HOUR + HOUR_MS - 1, "1m")
     await house.publish(EPOCH_HOUR, 1)
     assert house.reads == 0
@@ -235,7 +235,7 @@ async def test_days_are_cached_by_the_hour(house: House) -> None:
     assert (counted.hits, counted.misses) == (3, 3)
 
 
-async def test_many_who_ask_together_read_once(house: House) -> None:
+async def test_many_requests_at_once_read_once(house: House) -> None:
     for minute in range(0, 130, 10):
         await house.publish(EPOCH_HOUR + minute * MINUTE_MS)
     house.reads = 0

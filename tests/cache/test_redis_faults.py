@@ -45,7 +45,7 @@ async def other(redis_server: RedisServer) -> AsyncIterator[redis.asyncio.Redis]
 
 
 @pytest.mark.parametrize("fault", ["stopped", "frozen"])
-async def test_gone_and_back_under_load(cache: TieredCache, redis_server: RedisServer, fault: str) -> None:
+async def test_failure_and_recovery_under_load(cache: TieredCache, redis_server: RedisServer, fault: str) -> None:
     stop = asyncio.Event()
     served = [0] * 8
 
@@ -120,7 +120,7 @@ async def test_what_could_not_be_deleted_does_not_come_back(tier: RedisTier, red
     assert held.value == b"good"
 
 
-async def test_a_clearing_that_failed_is_made_good(tier: RedisTier, redis_server: RedisServer) -> None:
+async def test_a_clear_that_failed_is_repeated(tier: RedisTier, redis_server: RedisServer) -> None:
     for number in range(20):
         await tier.set(f"kalshi:{number}", b"old", 60)
     redis_server.freeze()
@@ -189,7 +189,7 @@ async def test_callers_that_give_up_leave_no_answer_to_the_next(tier: RedisTier)
         await asyncio.gather(*(read(chance.randrange(20)) for _ in range(10)))
 
 
-async def test_a_wrong_password_is_down_and_is_not_told(tmp_path: Path, redis_server: RedisServer) -> None:
+async def test_a_wrong_password_is_down_and_is_not_shown(tmp_path: Path, redis_server: RedisServer) -> None:
     await redis_server.stop()
     await redis_server.start("--requirepass", "correct-horse-battery")
     said: list[str] = []
@@ -211,7 +211,7 @@ async def test_a_wrong_password_is_down_and_is_not_told(tmp_path: Path, redis_se
 
 
 @pytest.mark.parametrize("url", ["http://u:hunter2@localhost", "redis://u:hunter2@localhost:port/0", "nonsense"])
-def test_an_address_that_is_none_stops_the_start_without_telling_it(url: str) -> None:
+def test_an_invalid_address_stops_the_start_and_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         RedisTier(url=url)
     assert "REDIS_URL" in str(caught.value)

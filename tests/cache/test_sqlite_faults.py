@@ -230,7 +230,7 @@ async def test_after_a_reboot_the_wall_clock_decides_within_the_time_to_live(
     await tier.close()
 
 
-async def test_memory_forgets_the_least_recently_used() -> None:
+async def test_memory_evicts_the_least_recently_used() -> None:
     clock = Clock(0.0)
     tier = MemoryTier(max_entries=3, clock=clock)
     for key in "abc":

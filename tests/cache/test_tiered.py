@@ -126,7 +126,7 @@ async def test_each_tier_answers_when_those_above_have_nothing(house: House) -> 
     waits=st.lists(st.floats(0, 1e6), max_size=6),
     found_in=st.sampled_from(["redis", "sqlite"]),
 )
-def test_a_promoted_value_lives_no_longer_than_it_was_given(ttl: float, waits: list[float], found_in: str) -> None:
+def test_a_promoted_value_expires_no_later_than_the_original(ttl: float, waits: list[float], found_in: str) -> None:
     async def scenario() -> None:
         house = House()
         lower = house.redis if found_in == "redis" else house.sqlite
@@ -145,7 +145,7 @@ def test_a_promoted_value_lives_no_longer_than_it_was_given(ttl: float, waits: l
 
 @pytest.mark.parametrize("ttl", [0.5, 10.0, 3000.0])
 @pytest.mark.parametrize("found_in", ["redis", "sqlite"])
-async def test_a_promoted_value_has_exactly_the_rest_of_its_life(house: House, ttl: float, found_in: str) -> None:
+async def test_a_promoted_value_has_exactly_the_remaining_time_to_live(house: House, ttl: float, found_in: str) -> None:
     lower = house.redis if found_in == "redis" else house.sqlite
     await lower.set("kalshi:reading", b"1", ttl)
     house.clock.now += ttl / 2
@@ -202,7 +202,7 @@ async def test_a_read_that_began_before_a_write_does_not_undo_it(house: House) -
     assert await house.cache.get("kalshi:reading") == CacheHit(b"new", "memory")
 
 
-async def test_many_who_miss_together_ask_the_slower_tiers_once(house: House) -> None:
+async def test_many_misses_at_once_read_the_slower_tiers_once(house: House) -> None:
     await house.redis.set("kalshi:reading", b"1", 60)
     house.redis.calls = 0
     house.redis.gate = asyncio.Event()
@@ -333,7 +333,7 @@ async def test_five_hundred_at_once_over_real_tiers(tmp_path: Path, redis_server
     await reader.close()
 
 
-async def test_a_restart_with_everything_expired_still_knows_the_last_good(tmp_path: Path) -> None:
+async def test_a_restart_with_everything_expired_still_has_the_last_good_reading(tmp_path: Path) -> None:
     first = await open_cache(redis_url=None, sqlite_path=tmp_path / "cache.db", default_ttl=0.01)
     await first.set("kalshi:reading", b"old")
     await first.set("kalshi:reading", b"good")
@@ -373,7 +373,7 @@ async def test_namespaces_never_meet(tmp_path: Path, redis_server: RedisServer) 
         await cache.close()
 
 
-async def test_closing_waits_for_who_is_still_reading(house: House) -> None:
+async def test_closing_waits_for_readers(house: House) -> None:
     await house.redis.set("kalshi:reading", b"1", 60)
     house.redis.gate = asyncio.Event()
     reading = asyncio.create_task(house.cache.get("kalshi:reading"))
@@ -385,7 +385,7 @@ async def test_closing_waits_for_who_is_still_reading(house: House) -> None:
     assert await reading == CacheHit(b"1", "redis")
 
 
-async def test_a_busy_family_is_pruned_and_a_quiet_one_is_kept(tmp_path: Path) -> None:
+async def test_a_key_family_with_many_writes_is_pruned_and_one_with_few_is_kept(tmp_path: Path) -> None:
     tier = SQLiteTier(tmp_path / "cache.db")
     await tier.open()
     for number in range(600):

@@ -112,7 +112,7 @@ async def test_gives_back_what_was_set(tier: CacheTier) -> None:
 
 
 @every_expiring_tier
-async def test_says_what_life_remains(tier: CacheTier) -> None:
+async def test_the_remaining_time_to_live_is_returned(tier: CacheTier) -> None:
     await tier.set("kalshi:reading", b"1", 60)
     await tier.set("kalshi:other", b"1", 0.8)
     long, short = await tier.get("kalshi:reading"), await tier.get("kalshi:other")
@@ -180,7 +180,7 @@ async def test_five_hundred_at_once_each_get_their_own_value(tier: CacheTier) ->
 
 
 @every_dead_tier
-async def test_a_dead_tier_raises_nothing_but_its_own_error(tier: CacheTier) -> None:
+async def test_a_failed_tier_raises_nothing_but_its_own_error(tier: CacheTier) -> None:
     calls: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: tier.get("kalshi:a"),
         lambda: tier.set("kalshi:a", b"1", 60),
@@ -194,7 +194,7 @@ async def test_a_dead_tier_raises_nothing_but_its_own_error(tier: CacheTier) -> 
 
 
 @every_dead_tier
-async def test_a_dead_tier_soon_says_so_and_is_no_longer_asked(tier: CacheTier) -> None:
+async def test_a_failed_tier_is_soon_marked_and_no_longer_used(tier: CacheTier) -> None:
     with pytest.raises(TierError):
         await tier.get("kalshi:a")
     await until(lambda: tier.status == "down")

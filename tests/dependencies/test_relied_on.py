@@ -43,7 +43,7 @@ def test_what_is_installed_still_has_it(reliance: Reliance) -> None:
 
 
 @pytest.mark.parametrize("reliance", RELIED_ON, ids=str)
-def test_it_is_used_where_the_list_says(reliance: Reliance) -> None:
+def test_each_name_is_used_where_the_list_has_it(reliance: Reliance) -> None:
     named = reliance.owner.rpartition(".")[2] if reliance.name in ("", "__new__") else reliance.name
     assert any(re.search(rf"\b{named}\b", text) for text in definitions(reliance.where)), (
         f"{reliance.where} does not use {reliance}"

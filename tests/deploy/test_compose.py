@@ -50,7 +50,7 @@ def test_the_server_gets_settings_that_exist_and_places_to_write() -> None:
     assert (DEPLOY / server["build"]["context"] / server["build"]["dockerfile"]).is_file()
 
 
-async def test_the_cache_is_told_to_keep_nothing_and_to_make_room(tmp_path: Path, redis_server: Any) -> None:
+async def test_the_redis_of_the_compose_file_stores_nothing_and_evicts(tmp_path: Path, redis_server: Any) -> None:
     command = COMPOSE["services"]["redis"]["command"]
     await redis_server.stop()
     await redis_server.start(*command[1:])

@@ -58,7 +58,7 @@ def test_it_does_not_run_as_root_and_holds_no_secret() -> None:
     assert not {name for name in named if re.search("KEY|TOKEN|SECRET|PASSWORD", name)}
 
 
-def test_only_what_is_copied_leaves_the_workplace() -> None:
+def test_only_what_is_copied_is_sent_to_the_build() -> None:
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -172,7 +172,7 @@ async def running(container: Container) -> AsyncIterator[str]:
             await process.wait()
 
 
-async def test_what_is_copied_runs_and_its_health_is_seen(container: Container) -> None:
+async def test_what_is_copied_runs_and_has_a_health_check(container: Container) -> None:
     async with running(container) as port:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             async with session.get("/health/ready") as answer:

@@ -177,7 +177,7 @@ async def test_the_log_shows_a_query_only_when_no_key_can_be_in_it(
     assert KEY not in proxy.logs()
 
 
-async def test_the_clients_address_is_seen_and_its_claims_are_not(
+async def test_the_clients_address_is_used_and_its_own_headers_are_not(
     browser: aiohttp.ClientSession, server: ServerProcess
 ) -> None:
     async with browser.get("/api/pnl/breakdown", headers={"X-Forwarded-For": "203.0.113.9"}) as answer:
@@ -213,9 +213,7 @@ async def test_it_is_back_as_soon_as_the_server_is(browser: aiohttp.ClientSessio
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 @pytest.mark.skipif(not (ROOT / "client/dist/index.html").exists(), reason="needs the built dashboard (make client)")
-async def test_under_a_path_of_another_site_the_dashboard_says_that_it_cannot_be_there(
-    proxy: Proxy, tmp_path: Path
-) -> None:
+async def test_under_a_path_of_another_site_the_dashboard_shows_an_error(proxy: Proxy, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{proxy.path_port}/pnl/"
     flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
     process = await asyncio.create_subprocess_exec(

@@ -86,7 +86,7 @@ def test_every_metric_that_is_asked_for_exists() -> None:
     assert asked - there == set()
 
 
-def test_every_metric_of_ours_is_looked_at() -> None:
+def test_every_metric_of_ours_is_used_by_a_panel_or_an_alert() -> None:
     text = "\n".join(queries())
     families = {
         line.split(" ")[2] for line in exposed().render()[0].decode().splitlines() if line.startswith("# TYPE pnl_")
@@ -96,7 +96,7 @@ def test_every_metric_of_ours_is_looked_at() -> None:
     assert families - asked == {"pnl_build_info"}
 
 
-def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_alert_has_a_summary_and_what_to_do() -> None:
     for rule in ALERTS:
         assert rule["labels"]["severity"] in ("page", "warn", "report"), rule["alert"]
         assert set(rule["annotations"]) == {"summary", "action"}, rule["alert"]

@@ -33,7 +33,7 @@ def units(tmp_path: Path) -> Path:
 
 @needs_systemd
 @pytest.mark.parametrize("unit", [*SERVICES, "pnl-backup.timer"])
-def test_systemd_finds_nothing_to_say(units: Path, unit: str) -> None:
+def test_systemd_reports_no_problem(units: Path, unit: str) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(units / unit)], capture_output=True, text=True, check=False
     )

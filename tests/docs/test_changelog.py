@@ -21,7 +21,7 @@ def versions() -> dict[str, list[str]]:
     return found
 
 
-def test_versions_stand_newest_first() -> None:
+def test_versions_are_in_order_newest_first() -> None:
     assert LINES[0] == "# Changelog"
     newest, *released = versions()
     assert newest == "Unreleased" or re.match(r"\d+\.\d+\.\d+", newest)

@@ -31,7 +31,7 @@ def account(held, deposited):
 
 
 @given(st.lists(positions, max_size=20), money)
-def test_an_account_whose_cash_follows_from_its_deeds_has_no_gap(held, deposited):
+def test_an_account_whose_cash_follows_from_its_facts_has_no_gap(held, deposited):
     found = reconcile(account(held, deposited), net_deposits=deposited)
     assert found.gap == 0
     assert found.valuation == 0
@@ -57,7 +57,7 @@ def test_markets_that_are_closed_stay_explained_by_their_sums(held, deposited, d
 HELD = Position("A", Decimal(10), Decimal(4), Decimal(7), Decimal("0.50"), Decimal("0.60"), "bid")
 
 
-def test_what_kalshi_says_the_positions_are_worth_counts_and_what_it_values_differently_is_told_apart():
+def test_kalshi_s_value_of_the_positions_counts_and_a_different_valuation_is_reported():
     portfolio = account([HELD], Decimal(100))
     told = replace(portfolio, portfolio_value=Decimal("6.25"))
     found = reconcile(told, net_deposits=Decimal(100))

@@ -50,7 +50,9 @@ def figures(derived: Derived) -> MarketFigures:
         ([fill(1, "yes", "0.03", "0.4100")], [paid("0.01", yes="0.03", result="scalar")], ("-0.0023", "0", "0", "0")),
     ],
 )
-def test_what_was_computed_by_hand(fills: list[Fill], settled: list[Settlement], expected: tuple[str, ...]) -> None:
+def test_figures_that_were_computed_by_hand(
+    fills: list[Fill], settled: list[Settlement], expected: tuple[str, ...]
+) -> None:
     derived = derive(fills, settled)
     assert figures(derived) == MarketFigures(*map(D, expected))
     assert difference(derived, MarketFigures(*map(D, expected))) == 0

@@ -122,7 +122,7 @@ async def test_an_account_without_anything_is_refused_too(start, simulator):
 
 
 @pytest.mark.parametrize("archived", [False, True])
-async def test_a_rotated_key_of_the_same_account_works_without_a_word(start, simulator, archived):
+async def test_a_rotated_key_of_the_same_account_works_without_a_notice(start, simulator, archived):
     server = await start()
     before = await booked(server)
     if archived:

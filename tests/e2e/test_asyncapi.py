@@ -187,7 +187,7 @@ def hold_events(channel, client, expected):
     assert {event for event, _ in client.seen} >= expected
 
 
-async def test_the_default_namespace_says_what_is_described(server):
+async def test_the_default_namespace_sends_what_is_described(server):
     async with listening(server.url) as client:
         acknowledged = await client.io.call("subscribe_pnl")
         fits("subscribed", acknowledged)
@@ -207,7 +207,7 @@ async def test_the_default_namespace_says_what_is_described(server):
 @pytest.mark.parametrize(
     ("topic", "event"), [("pnl", "pnl_update"), ("components", "components_update"), ("dashboard", "pnl-update")]
 )
-async def test_a_namespace_says_what_is_described(server, topic, event):
+async def test_a_namespace_sends_what_is_described(server, topic, event):
     client = Listener()
     client.io.on("*", client._note, namespace=f"/{topic}")
     await client.io.connect(server.url, namespaces=[f"/{topic}"])
@@ -241,7 +241,7 @@ async def test_a_client_that_takes_offsets_gets_what_is_described(server):
 
 
 @pytest.mark.parametrize(("path", "channel"), [("/ws", "ledger"), ("/pnl-stream", "dashboard")])
-async def test_a_plain_feed_says_what_is_described(server, simulator, path, channel):
+async def test_a_plain_feed_sends_what_is_described(server, simulator, path, channel):
     keys = keys_of(channel, "send")
     seen = {}
     async with plain_socket(server.url, path) as client:
@@ -260,7 +260,7 @@ async def test_a_plain_feed_says_what_is_described(server, simulator, path, chan
         fits(key, message)
 
 
-async def test_the_event_stream_says_what_is_described(server, simulator):
+async def test_the_event_stream_sends_what_is_described(server, simulator):
     async with event_stream(server.url) as reader:
         for key in keys_of("ledger_events", "send"):
             message = (await reader.read()).data
@@ -269,7 +269,7 @@ async def test_the_event_stream_says_what_is_described(server, simulator):
             simulator.step(10)
 
 
-async def test_a_stop_of_updates_is_said_as_described(tmp_path):
+async def test_a_stop_of_updates_is_sent_as_described(tmp_path):
     async with staged(tmp_path / "pnl.db") as stage, listening(stage.url) as client:
         await stage.hub.stream_error()
         (message,) = await client.until(lambda c: c.of("stream_error"))

@@ -135,7 +135,7 @@ async def test_an_upgrade_that_is_none_is_refused(locked, path):
             pass
 
 
-async def test_a_flood_of_a_thousand_disturbs_nobody(locked, simulator):
+async def test_a_thousand_messages_at_once_disturb_no_other_client(locked, simulator):
     """One flooder on each feed and on Socket.IO, one quiet client beside each."""
     async with (
         feed(locked, "/ws") as socket,

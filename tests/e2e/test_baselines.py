@@ -68,7 +68,7 @@ async def test_a_day_whose_last_snapshots_lack_a_source_is_compared_by_those_bef
             await server.close()
 
 
-async def test_a_source_that_nobody_has_configured_keeps_no_day_from_being_compared_with(tmp_path: Path) -> None:
+async def test_an_unconfigured_source_does_not_exclude_a_day_from_comparison(tmp_path: Path) -> None:
     async with Simulator(step_interval=0.2, kalshi_rate=None) as simulator:
         known = upstream_env(simulator, simulator.credentials())
         server = ServerProcess(

@@ -109,7 +109,7 @@ async def test_check_of_the_demo(tmp_path):
     assert "The server can do its job." in output
 
 
-async def test_check_tells_what_is_right_and_masks_secrets(tmp_path, simulator, redis_server):
+async def test_check_prints_what_works_and_masks_secrets(tmp_path, simulator, redis_server):
     env = upstream_env(simulator, simulator.credentials())
     code, output = await command(tmp_path, "check", **env, REDIS_URL=redis_server.url, API_KEY="not-to-be-shown")
     assert code == 0, output
@@ -119,7 +119,7 @@ async def test_check_tells_what_is_right_and_masks_secrets(tmp_path, simulator, 
         assert secret not in output
 
 
-async def test_check_says_that_a_plain_key_cannot_read_costs(tmp_path):
+async def test_check_reports_that_a_plain_key_cannot_read_costs(tmp_path):
     async with Simulator(step_interval=None) as simulator:
         env = upstream_env(simulator, simulator.credentials(anthropic="plain"))
         code, output = await command(tmp_path, "check", **env)
@@ -128,7 +128,7 @@ async def test_check_says_that_a_plain_key_cannot_read_costs(tmp_path):
     assert "problem  anthropic" in output
 
 
-async def test_check_says_what_is_wrong_with_a_private_key(tmp_path, simulator):
+async def test_check_reports_what_is_wrong_with_a_private_key(tmp_path, simulator):
     env = upstream_env(simulator, simulator.credentials())
     code, output = await command(tmp_path, "check", **(env | {"KALSHI_PRIVATE_KEY": "not a key"}))
     assert code == 1
@@ -173,7 +173,7 @@ async def test_check_fails_when_no_source_is_configured_or_the_database_cannot_b
     assert "no source is configured" in output
 
 
-async def test_check_says_why_redis_refuses(tmp_path, redis_server):
+async def test_check_prints_why_redis_refuses(tmp_path, redis_server):
     plain, closed = redis_server.url, "redis://127.0.0.1:1"
     await redis_server.stop()
     await redis_server.start("--requirepass", "the-right-password")
@@ -196,7 +196,7 @@ async def test_check_says_why_redis_refuses(tmp_path, redis_server):
     assert "ok       redis" in output
 
 
-async def test_check_says_that_redis_wants_tls_or_has_an_unknown_certificate(tmp_path, tls_port):
+async def test_check_reports_that_redis_needs_tls_or_has_an_unknown_certificate(tmp_path, tls_port):
     code, output = await command(tmp_path, "check", REDIS_URL=f"redis://127.0.0.1:{tls_port}")
     assert code == 0
     assert "use rediss:// in REDIS_URL" in output

@@ -232,7 +232,7 @@ async def test_a_token_that_no_header_can_hold_gives_no_traceback_in_check(tmp_p
     [("KALSHI_API_KY", "KALSHI_API_KEY"), ("CORS_ORIGINS", "CORS_ORIGIN"), ("ANTROPIC_API_KEY", "ANTHROPIC_API_KEY")],
 )
 @pytest.mark.parametrize("where", ["file", "environment"])
-async def test_a_name_near_one_of_ours_stops_the_start_with_the_near_one(tmp_path, name, near, where):
+async def test_a_misspelt_name_stops_the_start_with_the_right_one(tmp_path, name, near, where):
     if where == "file":
         (tmp_path / ".env").write_text(f"{name}=some-secret\n")
     code, output = await command(tmp_path, **({} if where == "file" else {name: "some-secret"}))

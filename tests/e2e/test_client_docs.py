@@ -114,7 +114,7 @@ async def run_and_cut(server, name, language, text):
 
 
 @pytest.mark.parametrize("language", ["js", "python"])
-async def test_every_program_reads_the_true_figures_and_survives_a_cut(moving, language):
+async def test_every_program_reads_the_true_figures_and_reconnects(moving, language):
     found = list(programs(language))
     examples = dict(found)
     assert len(examples) == len(found) >= 2

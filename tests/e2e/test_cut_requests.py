@@ -47,7 +47,7 @@ async def test_python_socketio_waits_on_behind_a_close_of_the_server(server):
 
 
 @pytest.mark.parametrize("mark", [b"40{}", b"subscribe_pnl"])
-async def test_a_client_that_asks_for_an_acknowledgement_comes_back(server, simulator, mark):
+async def test_a_client_that_requests_acknowledgements_reconnects(server, simulator, mark):
     """Cut once at its CONNECT or at its subscription; `sessions` counts that it came back."""
     async with cutting_proxy(server.port) as proxy:
         reader = Reader(proxy.url, "polling")

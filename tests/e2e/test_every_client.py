@@ -159,7 +159,7 @@ async def test_python_asynchronous(server, transports, shape):
     check({event: sorted(seqs) for event, seqs in seen.items()})
 
 
-async def test_a_user_agent_decides_where_auth_says_nothing(server):
+async def test_a_user_agent_decides_where_auth_has_no_recovery(server):
     async def arguments(agent, auth=None):
         first = asyncio.get_running_loop().create_future()
         io = socketio.AsyncClient(reconnection=False)

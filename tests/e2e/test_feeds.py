@@ -65,7 +65,7 @@ async def test_a_snapshot_then_a_delta_for_each_change(server, simulator, path):
             assert ledger["totalRevenue"] == same["components"]["johns"]["collected"]
 
 
-async def test_a_browser_gets_the_page_where_the_socket_is(server):
+async def test_a_browser_gets_the_page_at_the_path_of_the_websocket(server):
     async with aiohttp.ClientSession() as session, session.get(server.url + "/") as answer:
         assert answer.status == 200
         assert answer.content_type == "text/html"
@@ -130,7 +130,7 @@ async def test_the_event_stream_asks_for_a_key_as_rest_does(locked):
 
 
 @pytest.mark.parametrize("path", ["/", "/ws"])
-async def test_a_key_is_asked_for_before_anything_is_said(locked, path):
+async def test_a_key_is_required_before_any_message(locked, path):
     async with plain_socket(locked.url, f"{path}?apiKey={KEY}") as client:
         assert (await client.read())["type"] == "snapshot"
     async with plain_socket(locked.url, path) as client:
@@ -201,7 +201,7 @@ async def test_pings_are_answered_and_three_bad_messages_close(server):
         assert await client.closed() == (1008, "Too many bad messages")
 
 
-async def test_a_flood_is_told_and_then_closed_while_others_go_on(server, simulator):
+async def test_a_client_that_sends_too_much_gets_an_error_and_is_closed_and_others_continue(server, simulator):
     async with plain_socket(server.url) as flooder, plain_socket(server.url) as bystander:
         await bystander.read()
         for _ in range(1000):

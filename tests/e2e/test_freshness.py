@@ -40,7 +40,7 @@ async def test_nothing_is_live_after_a_restart_until_a_source_was_read(tmp_path,
         await server.close()
 
 
-async def test_the_age_grows_between_two_ticks(tmp_path, simulator):
+async def test_the_age_increases_between_two_ticks(tmp_path, simulator):
     """What is read of a snapshot grows older by the second; what was committed of it stays."""
     env = upstream_env(simulator, simulator.credentials()) | {"UPDATE_INTERVAL_MS": "3000"}
     server = await ServerProcess(tmp_path, **(FAST | env)).start()

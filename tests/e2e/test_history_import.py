@@ -45,7 +45,7 @@ def is_exact(answer: dict[str, Any], simulator: Simulator) -> bool:
     )
 
 
-async def test_until_the_import_is_done_the_figures_say_so_and_a_kill_loses_none_of_it(server, simulator):
+async def test_until_the_import_is_done_the_figures_are_marked_and_a_kill_loses_nothing(server, simulator):
     simulator.set_fault("kalshi", Fault.status(503, path="/historical/positions", times=None))
     await server.start()
     during = await server.until(

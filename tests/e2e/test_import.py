@@ -170,7 +170,7 @@ async def test_two_files_that_interleave_are_in_order_of_time(ledger, tmp_path):
     assert day == (cents(rows[0])[1], cents(rows[-1])[1], 100)
 
 
-async def test_facts_step_back_where_the_ledger_knows_its_own(idle, ledger, tmp_path):
+async def test_imported_facts_are_hidden_where_the_ledger_has_its_own(idle, ledger, tmp_path):
     await idle.start()
     await idle.until("/api/pnl/current", lambda a: a["data"]["seq"] > 5 and not a["data"]["degraded"])
     figures = (await idle.get("/api/pnl/current"))["data"]

@@ -52,7 +52,7 @@ async def test_a_wrong_key_counts_here_too_and_never_fails_a_probe(keyed):
             assert answer.status == 429
 
 
-async def test_what_is_lost_with_the_ledger_file_is_said_with_a_key(keyed):
+async def test_what_is_lost_with_the_ledger_file_is_in_health_with_a_key(keyed):
     """An older copy of the ledger is put into its place; the state of every part is public, the reason is not."""
     copy, ledger = keyed.directory / "copy.db", keyed.directory / "data" / "pnl.db"
     with closing(sqlite3.connect(ledger)) as database:

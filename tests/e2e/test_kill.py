@@ -12,7 +12,7 @@ from tests.support.server import FAST, ServerProcess, upstream_env
 KILLS = 20
 
 
-async def test_what_a_client_saw_survives_kill_9(tmp_path, simulator):
+async def test_what_a_client_received_is_in_the_ledger_after_kill_9(tmp_path, simulator):
     chance = random.Random(7)
     env = FAST | {"UPDATE_INTERVAL_MS": "20", "KALSHI_POLL_MS": "20", "JOHNS_POLL_MS": "20"}
     server = ServerProcess(tmp_path, **env, **upstream_env(simulator, simulator.credentials()))

@@ -99,7 +99,7 @@ async def test_restore_refuses_what_is_not_a_backup_of_this_ledger(idle, tmp_pat
     assert sequence(ledger) == before
 
 
-async def test_an_export_says_what_the_api_says_while_the_server_runs(idle, tmp_path):
+async def test_an_export_equals_the_api_while_the_server_runs(idle, tmp_path):
     await idle.start()
     await idle.until("/api/pnl/current", lambda a: a["data"]["seq"] > 5)
     told = (await idle.get("/api/pnl/history?resolution=raw&limit=1000"))["data"]["data"]
@@ -122,7 +122,7 @@ async def test_an_export_says_what_the_api_says_while_the_server_runs(idle, tmp_
     assert len(output.splitlines()) == 2, "a ledger at rest can be read too"
 
 
-async def test_commands_say_what_is_missing(tmp_path):
+async def test_commands_print_what_is_missing(tmp_path):
     env = {"NODE_ENV": "development"}
     for arguments, code, words in (
         (["backup"], 2, "BACKUP_DIR"),

@@ -61,7 +61,7 @@ def differences(recorded: Any, ours: Any, path: str = "") -> list[str]:
         ({"a": 1.5, "t": "2026-02-25T22:24:00.000Z", "list": []}, [".list is empty"]),
     ],
 )
-def test_the_comparison_notices(ours, found):
+def test_the_comparison_detects_a_difference(ours, found):
     assert differences({"a": 1, "t": "2026-01-01T00:00:00.000Z", "list": [{"n": 2}]}, ours) == found
 
 

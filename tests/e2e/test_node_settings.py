@@ -73,7 +73,7 @@ async def test_every_name_of_an_older_file_takes_effect_or_is_named(tmp_path, na
         assert settings["UPDATE_INTERVAL_MS"] == "10000"
 
 
-async def test_names_that_nobody_reads_are_in_the_log_and_in_check(tmp_path):
+async def test_names_without_effect_are_in_the_log_and_in_check(tmp_path):
     (tmp_path / ".env").write_text("LOG_COLOUR=yes\nREACT_APP_API_URL=http://x\n")
     server = await ServerProcess(tmp_path).start()
     try:

@@ -69,7 +69,7 @@ socket.on("pnl_update", () => { if (connects === 2) { socket.disconnect(); proce
 """
 
 
-async def test_a_client_comes_back_by_itself_when_the_server_is_restarted(server):
+async def test_a_client_reconnects_when_the_server_is_restarted(server):
     greeted = asyncio.Event()
     running = asyncio.create_task(run_script(RECONNECT, server.url, seen=lambda _: greeted.set()))
     async with asyncio.timeout(30):

@@ -60,7 +60,7 @@ async def test_a_connection_that_was_cut_is_recovered_with_all_it_missed(server)
 
 
 @needs_node
-async def test_recovery_survives_a_restart_of_the_server(server):
+async def test_recovery_works_after_a_restart_of_the_server(server):
     server.env["PORT"] = str(server.port)
     running = asyncio.create_task(run_script(CUT, server.url, "1500"))
     await server.until("/api/health", lambda a: a["connectedClients"] == 1)
@@ -113,7 +113,7 @@ async def test_a_pid_or_offset_that_is_not_ours_starts_afresh(server, pid, offse
     assert answer["id"] not in pid
 
 
-async def test_python_s_client_meets_no_offset_unless_it_asks_for_one(server):
+async def test_python_s_client_gets_no_offset_unless_it_requests_one(server):
     async with listening(server.url) as plain, listening(server.url, auth={"recovery": True}) as asking:
         for client in (plain, asking):
             await client.io.emit("subscribe_pnl")

@@ -14,7 +14,7 @@ def redis_is(state):
     return lambda answer: answer["services"]["cache"]["redis"] == state
 
 
-async def test_redis_goes_and_comes_back_under_load(tmp_path, simulator, redis_server):
+async def test_redis_fails_and_recovers_under_load(tmp_path, simulator, redis_server):
     server = ServerProcess(
         tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()), REDIS_URL=redis_server.url
     )
@@ -69,7 +69,7 @@ async def test_the_server_starts_and_runs_without_a_redis_that_is_configured(tmp
         await server.close()
 
 
-async def test_what_rest_serves_comes_from_memory_and_stands_in_redis_as_json(tmp_path, simulator, redis_server):
+async def test_what_rest_serves_comes_from_memory_and_is_in_redis_as_json(tmp_path, simulator, redis_server):
     env = FAST | upstream_env(simulator, simulator.credentials()) | {"UPDATE_INTERVAL_MS": "2000"}
     server = ServerProcess(tmp_path, **env, REDIS_URL=redis_server.url)
     await server.start()

@@ -15,7 +15,7 @@ GROWTH = 16 * 1024 * 1024
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-async def test_nothing_is_left_of_clients_that_came_and_went(tmp_path):
+async def test_nothing_is_left_of_clients_that_disconnected(tmp_path):
     server = ServerProcess(tmp_path, DEMO="true", UPDATE_INTERVAL_MS="1000")
     await server.start()
     try:

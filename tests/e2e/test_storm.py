@@ -63,7 +63,7 @@ async def behind_after_a_second(readers: list[Reader], seq: int, net: float) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_two_hundred_clients_in_a_storm(server, simulator):
+async def test_two_hundred_clients_with_cuts_and_restarts(server, simulator):
     chance = random.Random(11)
     async with cutting_proxy(server.port) as proxy:
         readers = [Reader(proxy.url, KINDS[number % len(KINDS)]) for number in range(CLIENTS)]

@@ -27,7 +27,7 @@ async def refusal(url, auth):
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="-".join)
-async def test_a_client_is_greeted_then_gets_the_newest_then_every_update(server, transports):
+async def test_a_client_gets_connect_success_then_the_newest_then_every_update(server, transports):
     async with listening(server.url, transports=transports) as client:
         greeting = await client.until(lambda c: c.of("connect_success"))
         assert client.seen[0][0] == "connect_success"
@@ -155,7 +155,7 @@ async def test_an_unknown_event_is_counted_and_answered_only_where_an_acknowledg
         assert "pnl_unknown_events_total 8.0" in await answer.text()
 
 
-async def test_a_client_that_floods_is_told_and_then_closed(server):
+async def test_a_client_that_sends_too_much_gets_an_error_and_then_is_closed(server):
     async with listening(server.url) as client, listening(server.url) as bystander:
         await bystander.io.call("subscribe_pnl")
         closed = asyncio.Event()
@@ -188,7 +188,7 @@ async def test_replay_gives_exactly_what_was_missed_even_over_a_restart(server):
 
 
 @pytest.mark.parametrize("since", [{"epoch": "elsewhere", "seq": 1}, {"seq": 10**9}])
-async def test_what_cannot_be_replayed_is_said_and_the_newest_is_sent(server, since):
+async def test_what_cannot_be_replayed_is_reported_and_the_newest_is_sent(server, since):
     current = (await server.get("/api/pnl/current"))["data"]
     async with listening(server.url) as client:
         answer = await client.io.call("subscribe_pnl", {"since": {"epoch": current["epoch"], **since}})

@@ -59,7 +59,7 @@ async def ends(connection):
 
 
 @pytest.mark.timeout(240)
-async def test_silent_connections_and_half_requests_stop_nobody(limited, simulator):
+async def test_silent_connections_and_partial_requests_stop_no_other_client(limited, simulator):
     async with AsyncExitStack() as stack:
         io = await stack.enter_async_context(listening(limited.url))
         plain = await stack.enter_async_context(plain_socket(limited.url))

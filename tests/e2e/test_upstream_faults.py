@@ -102,7 +102,7 @@ async def test_a_restart_during_an_outage_shows_the_last_good_figures_with_their
     assert later["data"]["sources"]["kalshi"]["tier"] in ("sqlite", "fallback", "memory")
 
 
-async def test_an_open_breaker_lets_one_trial_through(server, simulator):
+async def test_an_open_breaker_allows_one_trial(server, simulator):
     simulator.set_fault("johns", Fault.status(500))
     await server.until(
         "/api/circuit-breaker/status", lambda a: a["data"]["services"]["johns_revenue"]["state"] == "OPEN"

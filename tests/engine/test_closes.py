@@ -73,14 +73,14 @@ def test_every_close_has_a_code_that_a_server_may_send() -> None:
         assert close.advice.endswith(".")
 
 
-def test_reasons_and_refusals_are_told_apart_by_their_text() -> None:
+def test_reasons_and_refusals_have_distinct_texts() -> None:
     reasons = [close.reason for close in closes.ALL]
     assert len(reasons) == len(set(reasons))
     assert len({(kind.status, kind.message) for kind in refusals.ALL}) == len(refusals.ALL)
 
 
 @pytest.mark.parametrize("module", [closes, refusals])
-def test_every_object_of_a_home_is_used(module: object) -> None:
+def test_every_defined_close_and_refusal_is_used(module: object) -> None:
     source = "\n".join(
         path.read_text() for path in PACKAGE.rglob("*.py") if path.name not in {"closes.py", "refusals.py"}
     )
@@ -90,7 +90,7 @@ def test_every_object_of_a_home_is_used(module: object) -> None:
     assert unused == set()
 
 
-def test_the_dashboard_waits_for_another_key_where_the_server_says_that_a_key_is_wrong() -> None:
+def test_the_dashboard_waits_for_another_key_where_the_server_refuses_one() -> None:
     """The one failure after which the client package does not connect again: it looks for `api key` in the text."""
     source = (ROOT / "client/packages/pnl-client/src/transports/socketio.ts").read_text()
     (pattern,) = re.findall(r"/([^/]+)/i\.test\(error\.message\) \? 'auth'", source)

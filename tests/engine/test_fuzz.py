@@ -96,7 +96,7 @@ def test_parsers_raise_nothing_but_their_own_errors() -> None:
     assert all(count > PURE / 30 for count in outcomes.values()), f"too little of it is wrong: {outcomes}"
 
 
-def test_heads_are_judged_without_fail() -> None:
+def test_no_request_head_raises_an_error() -> None:
     dice = random.Random(SEED)
     head = "GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nX: y\r\n\r\n"
     for _ in range(2000):
@@ -183,7 +183,7 @@ class Gunner:
 
 @pytest.mark.timeout(170)
 @pytest.mark.slow
-async def test_a_server_under_fire(start: Start) -> None:
+async def test_malformed_input_affects_no_other_client(start: Start) -> None:
     """Each malformed input is answered within a second, the other client's feed goes on, nothing escapes or stays."""
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: escaped.append(context))

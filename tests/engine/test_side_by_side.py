@@ -81,7 +81,7 @@ async def seen(url: str) -> dict[str, Any]:
 
 @needs_node
 @pytest.mark.parametrize("front", [True, False])
-async def test_the_javascript_client_sees_the_same(installed: Path, start: Start, front: bool) -> None:
+async def test_the_javascript_client_gets_the_same(installed: Path, start: Start, front: bool) -> None:
     engine: Running = await start(front=front, setup=handlers, ping_interval=0.3, ping_timeout=20)
     node = await asyncio.create_subprocess_exec("node", "server.js", cwd=NODE, stdout=asyncio.subprocess.PIPE)
     try:

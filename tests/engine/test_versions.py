@@ -38,12 +38,12 @@ def used(attribute: str) -> set[str]:
     return names
 
 
-def test_our_engine_has_all_that_python_socketio_asks_of_one() -> None:
+def test_our_engine_has_all_that_python_socketio_uses() -> None:
     missing = {name for name in used("eio") if not hasattr(EngineServer, name)}
     assert not missing, f"socketio.AsyncServer now also uses eio.{', eio.'.join(sorted(missing))}: add to EngineServer"
 
 
-def test_our_rooms_have_all_that_python_socketio_asks_of_a_manager() -> None:
+def test_our_rooms_have_all_that_python_socketio_uses_of_a_manager() -> None:
     missing = {name for name in used("manager") if not hasattr(Rooms, name)}
     assert not missing, f"socketio.AsyncServer now also uses manager.{', manager.'.join(sorted(missing))}: add to Rooms"
 

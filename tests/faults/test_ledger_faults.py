@@ -256,7 +256,7 @@ async def test_a_start_in_a_directory_that_is_read_only_serves_unstored_until_it
         await all_.is_mended()
 
 
-async def test_a_start_on_a_full_disk_serves_unstored_until_there_is_room(start: Start, small_disk: Path) -> None:
+async def test_a_start_on_a_full_disk_serves_unstored_until_there_is_space(start: Start, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     with pytest.raises(OSError, match="No space"):
         fill(ballast)

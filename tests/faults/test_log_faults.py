@@ -107,7 +107,7 @@ async def test_a_log_file_that_fails_from_the_start_is_taken_up_when_it_is_mende
     assert server.log.count(RECOVERED) == 1
 
 
-async def test_a_directory_in_whose_place_a_file_stands_is_made_when_the_file_is_gone(
+async def test_a_directory_is_created_once_the_file_of_its_name_is_removed(
     server: ServerProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "logs").write_text("in the way")

@@ -62,7 +62,7 @@ async def test_numbers_that_were_published_unstored_are_never_used_again(tmp_pat
             await server.close()
 
 
-async def test_a_clean_stop_leaves_no_number_out(tmp_path: Path) -> None:
+async def test_a_clean_stop_skips_no_number(tmp_path: Path) -> None:
     async with Simulator(step_interval=0.2, kalshi_rate=None) as simulator:
         server = ServerProcess(tmp_path, **FAST, **upstream_env(simulator, simulator.credentials()))
         try:

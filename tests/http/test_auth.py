@@ -109,7 +109,7 @@ async def test_an_open_server_reads_without_a_key_and_still_guards_admin_routes(
         assert answer.status == 200
 
 
-async def test_a_server_without_keys_that_is_not_open_is_shut(serve):
+async def test_a_server_without_keys_that_is_not_open_refuses_every_key(serve):
     http = await serve(keys=Keys())
     async with http.get("/api/pnl/current") as answer:
         assert answer.status == 401
@@ -143,7 +143,7 @@ async def test_a_route_mounted_later_is_guarded_by_itself_and_a_passed_through_o
         assert (await answer.json())["error"]["code"] == "not_found"
 
 
-def test_rotation_overlaps_and_revocation_is_told():
+def test_rotated_keys_overlap_and_a_revoked_key_is_reported():
     keys = Keys(read=["old"], admin=["boss"])
     old, boss = keys.check("old"), keys.check("boss", scope="admin")
     told = []

@@ -52,7 +52,7 @@ async def test_failures_and_streams_can_be_read_by_an_allowed_origin(serve, path
         assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
 
-async def test_posting_from_an_allowed_origin(serve):
+async def test_post_from_an_allowed_origin(serve):
     http = await serve(cors_origins=(HOME,))
     headers = preflight(HOME, "POST", "content-type,x-api-key")
     async with http.options("/api/circuit-breaker/reset", headers=headers) as answer:

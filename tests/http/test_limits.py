@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-async def test_a_client_gets_its_hundred_and_then_429_until_the_window_lets_go(serve):
+async def test_a_client_gets_a_hundred_answers_and_then_429_until_the_window_ends(serve):
     clock = Clock()
     http = await serve(rate_limit_per_minute=100, monotonic=clock)
     for i in range(100):
@@ -46,7 +46,7 @@ async def test_a_client_gets_its_hundred_and_then_429_until_the_window_lets_go(s
         assert answer.status == 200
 
 
-async def test_guessing_keys_is_limited_by_address_whatever_key_is_tried(serve):
+async def test_guessing_keys_is_limited_by_address(serve):
     http = await serve(rate_limit_per_minute=5)
     statuses = []
     for i in range(8):
@@ -80,7 +80,7 @@ async def remaining(http, forwarded: str | None) -> int:
         return int(answer.headers["RateLimit-Remaining"])
 
 
-async def test_a_forwarded_address_is_not_believed_from_just_anyone(serve):
+async def test_a_forwarded_address_is_used_only_from_a_trusted_proxy(serve):
     http = await serve(rate_limit_per_minute=10)
     assert await remaining(http, None) == 9
     assert await remaining(http, "203.0.113.7") == 8
@@ -125,7 +125,7 @@ async def test_pipelined_requests_are_counted_one_by_one(serve):
     limit=st.integers(1, 20),
     steps=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 30)), min_size=1, max_size=30),
 )
-def test_no_minute_admits_more_than_the_limit_nothing_less_is_refused_and_the_wait_told_is_enough(limit, steps):
+def test_no_minute_admits_more_or_less_than_the_limit_and_retry_after_is_enough(limit, steps):
     clock = Clock()
     limiter = RateLimiter(limit, clock=clock)
     times: list[float] = []
@@ -142,7 +142,7 @@ def test_no_minute_admits_more_than_the_limit_nothing_less_is_refused_and_the_wa
                 clock.now += verdict.retry_after
 
 
-def test_memory_is_bounded_and_the_client_without_a_request_for_longest_is_forgotten():
+def test_memory_is_bounded_and_the_client_idle_for_longest_is_dropped():
     limiter = RateLimiter(2, clients=3)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert limiter.take(b"", address).remaining == 1
@@ -153,7 +153,7 @@ def test_memory_is_bounded_and_the_client_without_a_request_for_longest_is_forgo
     assert limiter.take(b"", "192.0.2.2").remaining == 1  # in place of 192.0.2.4
 
 
-def test_who_is_refused_is_never_forgotten_and_newcomers_share_what_is_left():
+def test_a_refused_client_is_never_dropped_and_new_ones_share_a_budget():
     clock = Clock()
     limiter = RateLimiter(2, clients=100, clock=clock)
     full = [f"192.0.2.{i}" for i in range(100)]

@@ -117,7 +117,7 @@ async def test_request_ids_of_our_own_are_never_the_same(serve):
     assert all(re.fullmatch("[0-9a-f]{16}", one) for one in given)
 
 
-async def test_hsts_in_production_or_where_the_client_speaks_tls(serve):
+async def test_hsts_in_production_or_where_the_client_uses_tls(serve):
     http = await serve(production=True)
     async with http.get("/health") as answer:
         assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
@@ -142,7 +142,7 @@ async def test_a_sane_request_id_is_kept_and_any_other_replaced(serve):
             assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
 
-async def test_an_unexpected_error_in_production_says_nothing_but_its_id(serve, log):
+async def test_an_unexpected_error_in_production_shows_nothing_but_its_id(serve, log):
     house = House()
     house.fails = RuntimeError("secret upstream https://internal.example/path")
     http = await serve(house, production=True)
@@ -187,7 +187,7 @@ async def test_an_expected_error_keeps_status_and_code(serve, production, messag
     assert ("stack" in error) == (not production)
 
 
-async def test_a_client_that_goes_away_midway_harms_nobody(serve, log):
+async def test_a_client_that_disconnects_during_an_answer_affects_no_other(serve, log):
     house = House(records=5000)
     query = f"resolution=raw&from={NOW - 5000 * 5000}&apiKey={READ_KEY}"
     http = await serve(house)
@@ -222,7 +222,7 @@ async def test_a_burst_is_gathered_into_few_records_and_loses_no_line(serve, log
     assert len(log) < 200
 
 
-async def test_the_access_log_can_be_switched_off_and_probes_stay_quiet(serve, log):
+async def test_the_access_log_can_be_switched_off_and_probes_are_not_logged(serve, log):
     http = await serve(access_log=False)
     async with http.get("/api/pnl/current", headers=READ):
         pass
@@ -251,7 +251,7 @@ KEYED = [
 
 @pytest.mark.parametrize("given", KEYED)
 @pytest.mark.parametrize("fails", [False, True])
-async def test_no_key_ever_stands_in_log_or_answer(serve, log, given, fails):
+async def test_no_key_is_ever_in_a_log_or_an_answer(serve, log, given, fails):
     house = House()
     house.fails = RuntimeError("broken") if fails else None
     http = await serve(house)
@@ -302,7 +302,7 @@ async def test_client_strings_are_escaped_and_cut_in_the_log(serve, log):
         b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 500 + b"\r\n",
     ],
 )
-async def test_what_is_not_http_is_refused_quietly_and_the_server_goes_on(serve, log, caplog, garbage):
+async def test_what_is_not_http_is_refused_without_an_error_in_the_log(serve, log, caplog, garbage):
     http = await serve()
     head, _, body = (await exchange(http.port, garbage)).partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))

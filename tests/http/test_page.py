@@ -29,7 +29,7 @@ def dist(tmp_path):
     return folder
 
 
-async def test_the_page_is_asked_for_every_time_and_its_assets_are_kept_for_a_year(serve, dist):
+async def test_the_page_is_revalidated_every_time_and_its_assets_are_cached_for_a_year(serve, dist):
     http = await serve(dist=dist)
     async with http.get("/") as answer:
         assert answer.content_type == "text/html"
@@ -97,7 +97,7 @@ async def test_nothing_outside_the_build_is_served(serve, dist, path):
 
 
 @pytest.mark.parametrize("missing", [None, "nowhere"])
-async def test_without_a_build_one_page_says_how_to_get_it(serve, tmp_path, missing):
+async def test_without_a_build_a_page_explains_how_to_build_it(serve, tmp_path, missing):
     http = await serve(dist=missing and tmp_path / missing)
     async with http.get("/") as answer:
         assert answer.status == 200

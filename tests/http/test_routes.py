@@ -199,7 +199,7 @@ async def test_history_by_range_with_bounds_and_limit(serve):
         ("1001", 1000, True), ("5000", 1000, True), ("9" * 5000, 1000, True),
     ],
 )  # fmt: skip
-async def test_a_limit_above_a_thousand_is_cut_and_says_so(serve, limit, count, limited):
+async def test_a_limit_above_a_thousand_is_reduced_and_marked(serve, limit, count, limited):
     house = House(records=1200)
     http = await serve(house)
     for bounds in ({}, {"from": "0", "resolution": "raw"}):
@@ -401,7 +401,7 @@ async def test_metrics(serve):
         assert await answer.text() == "pnl_ticks_total 1\n"
 
 
-async def test_health_needs_no_key_and_tells_the_truth(serve):
+async def test_health_needs_no_key_and_is_correct(serve):
     house = House()
     http = await serve(house)
     async with http.get("/health") as answer:
@@ -452,7 +452,7 @@ async def test_anything_else_is_404_in_the_failure_form(serve, method, path):
         ("OPTIONS", "/api/pnl/current", {"GET", "HEAD"}),
     ],
 )
-async def test_a_wrong_method_is_405_and_says_which_are_right(serve, method, path, allowed):
+async def test_a_wrong_method_is_405_with_the_allowed_ones(serve, method, path, allowed):
     http = await serve()
     async with http.request(method, path, headers=READ) as answer:
         assert answer.status == 405

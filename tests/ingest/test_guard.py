@@ -335,7 +335,7 @@ async def test_the_deadline_is_a_failure(script, cache):
     await guard.close()
 
 
-async def test_a_fetcher_that_crashes_is_a_failure_told_without_its_words(guard, script, lines):
+async def test_a_crash_of_a_fetcher_is_a_failure_without_the_text_of_the_exception(guard, script, lines):
     script.answers = [KeyError("sk-ant-secret")]
     reading = await guard.read()
     assert reading.error == "johns_revenue: the fetch failed (KeyError)"
@@ -381,7 +381,7 @@ async def test_an_outage_is_logged_once_and_its_end_once(guard, script, mono, li
     ]
 
 
-async def test_every_outcome_is_told_with_how_long_it_took(script, cache, wall):
+async def test_every_outcome_is_reported_with_its_duration(script, cache, wall):
     told: list[Outcome] = []
     ticking: Callable[[], float] = iter(float(n) for n in range(1000)).__next__
     guard = guarded(

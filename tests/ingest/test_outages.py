@@ -110,7 +110,9 @@ async def test_garbage_never_becomes_a_figure(make, simulator: Simulator, mono: 
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_a_hung_upstream_holds_up_nobody_who_will_not_wait(make, simulator: Simulator, mono: Clock, source):
+async def test_a_hanging_upstream_does_not_delay_callers_that_do_not_wait(
+    make, simulator: Simulator, mono: Clock, source
+):
     guard = make(source)
     good = await guard.read()
     simulator.set_fault(source, Fault.hang())

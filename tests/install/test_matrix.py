@@ -54,7 +54,7 @@ def test_a_command_that_is_no_such_python_is_passed_over(matrix: ModuleType, tmp
     assert matrix.interpreter(HERE, path=path, pyenv=tmp_path) == str(own)
 
 
-def test_the_table_says_what_failed_and_what_was_not_found(matrix: ModuleType) -> None:
+def test_the_table_shows_what_failed_and_what_was_not_found(matrix: ModuleType) -> None:
     rows = [
         matrix.Row("3.11", "lock", "400 passed", 61.2),
         matrix.Row("3.11", "lowest", "1 failed, 399 passed; see build/matrix/3.11-lowest.log", 70.0, failed=True),
@@ -76,7 +76,7 @@ def test_the_table_says_what_failed_and_what_was_not_found(matrix: ModuleType) -
         ("ERROR: no such file", "no test ran"),
     ],
 )
-def test_the_count_is_read_from_what_pytest_says(matrix: ModuleType, output: str, said: str) -> None:
+def test_the_count_is_read_from_pytest_s_output(matrix: ModuleType, output: str, said: str) -> None:
     assert matrix.summary(output) == said
 
 

@@ -66,7 +66,7 @@ def without_dashboard(folder: Path) -> Built:
     return build(source, npm=False)
 
 
-def test_a_wheel_without_the_dashboard_says_so(tmp_path: Path) -> None:
+def test_building_a_wheel_without_the_dashboard_prints_a_notice(tmp_path: Path) -> None:
     built = without_dashboard(tmp_path)
     assert "without the dashboard" in built.said
     assert "make client" in built.said

@@ -67,7 +67,7 @@ async def test_the_page_and_its_scripts_come_with_the_package(server: ServerProc
                 assert await answer.read()
 
 
-async def test_the_demo_runs_and_files_stand_in_the_current_folder(server: ServerProcess) -> None:
+async def test_the_demo_runs_and_its_files_are_in_the_current_folder(server: ServerProcess) -> None:
     answer = await server.until("/api/pnl/current", seen, every=0.7)
     assert answer["data"]["simulated"] is True
     assert answer["data"]["degraded"] == []
@@ -101,7 +101,7 @@ async def test_backup_export_and_restore_work_in_the_same_folder(product: Instal
     assert answer["data"]["simulated"] is True
 
 
-def test_the_help_says_where_the_files_stand(product: Installed, tmp_path: Path) -> None:
+def test_the_help_names_the_places_of_the_files(product: Installed, tmp_path: Path) -> None:
     said = outside(product, tmp_path, "--help")
     for words in ("current folder", ".env", "data/", "logs/", "DB_PATH", "LOG_DIR"):
         assert words in said, words

@@ -176,7 +176,7 @@ async def test_nothing_is_fetched_while_the_account_s_reading_is_not_live(office
     assert sum(simulator.requests["kalshi"].values()) == asked
 
 
-async def test_a_failure_is_logged_once_backed_off_and_told_when_it_is_over(
+async def test_a_failure_is_logged_once_retried_with_backoff_and_its_end_is_logged(
     office: Office, simulator: Simulator, lines: list[str]
 ) -> None:
     simulator.set_fault("kalshi", Fault.status(500, path="/portfolio/fills"))
@@ -214,7 +214,7 @@ async def test_deals_and_costs_come_from_the_readings(office: Office, simulator:
     assert await office.store.facts.costs(day, day) == [replace(row, amount=Decimal(4))]
 
 
-async def test_overhearing_passes_the_reading_on_as_it_is() -> None:
+async def test_a_tapped_source_returns_the_reading_unchanged() -> None:
     reading: Reading[Revenue] = Reading("johns", Revenue(Decimal(1), Decimal(1)), 1, 1, "live")
     heard = []
 
@@ -226,7 +226,7 @@ async def test_overhearing_passes_the_reading_on_as_it_is() -> None:
     assert heard == [reading]
 
 
-async def test_the_task_works_on_what_it_hears_and_ends_when_told(office: Office, simulator: Simulator) -> None:
+async def test_the_task_handles_what_it_is_given_and_ends_when_stopped(office: Office, simulator: Simulator) -> None:
     office.keeper.start()
     await office.read()
     await until(lambda: len(office.published) == 1)
@@ -352,7 +352,7 @@ async def test_the_tolerance_of_the_reconciliation_is_a_setting(office: Office, 
         assert office.reconciler.state == state
 
 
-async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Simulator, lines: list[str]) -> None:
+async def test_a_gap_is_reported_once_and_its_end_once(office: Office, simulator: Simulator, lines: list[str]) -> None:
     await office.look()
     held = unsettled(simulator)
     simulator.trading.account.aged_realized += Decimal("7.50")  # in the cash, and in no list
@@ -370,7 +370,7 @@ async def test_a_gap_is_told_once_and_its_end_once(office: Office, simulator: Si
     assert said == ["WARNING The account does not reconcile", "INFO The account reconciles again"]
 
 
-async def test_the_ledger_is_held_against_its_sources_once_an_hour(
+async def test_the_ledger_is_compared_with_its_sources_once_an_hour(
     office: Office, simulator: Simulator, lines: list[str]
 ) -> None:
     office.hear("johns", (await office.revenue.fetch()).value, 5)
@@ -390,7 +390,7 @@ async def test_the_ledger_is_held_against_its_sources_once_an_hour(
     assert len([line for line in lines if "The ledger differs from its source" in line]) == 1
 
 
-async def test_fills_that_were_archived_before_are_told_and_no_problem(
+async def test_fills_that_were_archived_before_are_reported_and_are_no_problem(
     office: Office, simulator: Simulator, lines: list[str]
 ) -> None:
     held = unsettled(simulator)

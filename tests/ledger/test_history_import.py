@@ -72,7 +72,7 @@ async def test_a_failure_is_named_until_an_attempt_succeeds(started: list[Histor
     await until(lambda: history.state == "complete")
 
 
-async def test_an_error_that_nobody_expected_does_not_end_it(started: list[HistoryImport]) -> None:
+async def test_an_unexpected_error_does_not_end_it(started: list[HistoryImport]) -> None:
     importer = Scripted(ZeroDivisionError())
     history = begin(started, importer)
     history.on_reading(READING)

@@ -120,7 +120,7 @@ async def test_a_deal_that_the_list_lacks_has_gone_and_may_come_back(
     assert books.differences() == {"collected": 0.0}
 
 
-async def test_a_list_without_any_deal_says_that_all_have_gone_and_totals_say_nothing(
+async def test_an_empty_list_removes_all_deals_and_totals_remove_none(
     books: Books, simulator: Simulator, revenue: RevenueFetcher
 ) -> None:
     await books.read("johns", (await revenue.fetch()).value)
@@ -134,7 +134,7 @@ async def test_a_list_without_any_deal_says_that_all_have_gone_and_totals_say_no
     assert books.differences() == {"collected": 0.0}
 
 
-async def test_a_new_process_sees_what_went_while_it_was_down(
+async def test_a_new_process_detects_what_was_removed_while_it_was_stopped(
     books: Books, store: Store, simulator: Simulator, revenue: RevenueFetcher
 ) -> None:
     await books.read("johns", (await revenue.fetch()).value)

@@ -75,7 +75,7 @@ async def test_the_body_of_the_contract() -> None:
     }
 
 
-async def test_degraded_is_not_dead() -> None:
+async def test_degraded_parts_leave_it_healthy() -> None:
     house = House()
     house.parts["kalshi"] = Part("stale", ok=False, detail="breaker open")
     house.cache_states["redis"] = house.cache_states["sqlite"] = "down"
@@ -87,7 +87,7 @@ async def test_degraded_is_not_dead() -> None:
 
 
 @pytest.mark.parametrize("fault", ["loop stopped", "loop stalled", "store down"])
-async def test_dead_is_not_hidden(fault: str) -> None:
+async def test_it_is_unhealthy_where_the_loop_or_the_store_fails(fault: str) -> None:
     house = House()
     house.health_of.heartbeat()
     house.pass_time(61 if fault == "loop stalled" else 1)
@@ -167,7 +167,7 @@ async def test_details_need_a_key() -> None:
     assert body["parts"]["kalshi"]["detail"] == "https://internal.example refused"
 
 
-async def test_a_part_that_cannot_answer_is_not_well_and_hides_nobody() -> None:
+async def test_a_part_that_cannot_answer_is_unhealthy_and_the_others_are_shown() -> None:
     house = House()
     del house.parts["kalshi"]
     healthy, body = house.report(keyed=True)

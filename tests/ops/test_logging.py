@@ -78,7 +78,7 @@ def test_each_line_goes_where_its_level_belongs(tmp_path: Path) -> None:
     assert "a fault" in written.error
 
 
-def test_the_standard_librarys_loggers_are_taken_in_under_their_own_name(tmp_path: Path) -> None:
+def test_the_standard_librarys_loggers_are_included_under_their_own_name(tmp_path: Path) -> None:
     written = write(
         tmp_path / "logs",
         """
@@ -126,7 +126,7 @@ def test_json_lines_are_whole_objects_with_their_ids(tmp_path: Path) -> None:
     assert [json.loads(line)["message"] for line in written.error.splitlines()] == ["failed"]
 
 
-def test_no_text_can_pose_as_a_line_of_the_log(tmp_path: Path) -> None:
+def test_no_text_can_imitate_a_line_of_the_log(tmp_path: Path) -> None:
     written = write(
         tmp_path / "logs",
         r"""
@@ -207,7 +207,7 @@ def test_no_secret_is_found_anywhere(tmp_path: Path, json_lines: bool) -> None:
         assert kept in found, kept
 
 
-def test_secrets_learnt_later_are_kept_out_too(tmp_path: Path) -> None:
+def test_secrets_added_later_are_redacted_too(tmp_path: Path) -> None:
     written = write(
         tmp_path / "logs",
         """
@@ -245,7 +245,7 @@ def test_a_directory_that_cannot_be_written_costs_one_warning(tmp_path: Path) ->
     assert written.combined == ""
 
 
-def test_a_flood_is_counted_not_printed(tmp_path: Path) -> None:
+def test_too_many_log_lines_are_counted_and_not_written(tmp_path: Path) -> None:
     written = write(
         tmp_path / "logs",
         """
@@ -258,7 +258,7 @@ def test_a_flood_is_counted_not_printed(tmp_path: Path) -> None:
     assert written.combined.count("request 0") == 500
 
 
-def test_what_was_kept_back_is_told_when_it_is_said_again() -> None:
+def test_the_number_of_suppressed_lines_is_logged_with_the_next_one() -> None:
     now = [0.0]
     repeated = Repeated(window=60, clock=lambda: now[0])
     assert repeated.seen("a") == (True, 0)
@@ -277,7 +277,7 @@ def test_endlessly_new_lines_do_not_fill_the_memory() -> None:
 
 
 @given(secret=st.text(min_size=4, max_size=60), before=st.text(max_size=20), after=st.text(max_size=20))
-def test_a_known_secret_never_survives(secret: str, before: str, after: str) -> None:
+def test_a_known_secret_is_always_redacted(secret: str, before: str, after: str) -> None:
     held = secret.strip()
     text = Redactor([secret])(f"{before}{held}{after}")
     if len(held) >= 4 and held not in (before + after) and held not in MASK:

@@ -180,7 +180,7 @@ def test_two_servers_in_one_process_do_not_meet() -> None:
     assert read(second)["pnl_tick_failures_total", ()] == 0
 
 
-async def test_a_loop_that_is_held_up_is_seen() -> None:
+async def test_a_blocked_event_loop_is_measured() -> None:
     lags: list[float] = []
     async with watching(lags.append, interval=0.01):
         await until(lambda: len(lags) >= 2)
@@ -205,7 +205,7 @@ def exposed() -> Metrics:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Debian's prometheus")
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_reports_no_problem() -> None:
     ours = b"".join(
         line + b"\n"
         for line in exposed().render()[0].splitlines()

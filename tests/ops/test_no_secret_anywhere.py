@@ -27,9 +27,7 @@ async def simulator():
         yield played
 
 
-async def test_no_secret_is_in_anything_that_is_ever_said(
-    tmp_path: Path, simulator: Simulator, redis_server: RedisServer
-) -> None:
+async def test_no_secret_is_in_any_output(tmp_path: Path, simulator: Simulator, redis_server: RedisServer) -> None:
     await redis_server.stop()
     await redis_server.start("--requirepass", REDIS_PASSWORD)
     credentials = simulator.credentials()

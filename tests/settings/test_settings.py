@@ -361,12 +361,12 @@ def test_the_example_file_is_the_model_s_own_text():
     assert set(re.findall(r"^# ([A-Z_]+)=", example(), re.MULTILINE)) == {names(f)[0] for f in Settings.model_fields}
 
 
-def test_the_example_file_as_it_stands_starts_a_server():
+def test_the_example_file_with_its_defaults_starts_a_server():
     Path(".env").write_text(re.sub(r"^# (?=[A-Z_]+=)", "", example(), flags=re.MULTILINE))
     assert load().demo_mode is False  # it names John's endpoint, so it is no longer a demo
 
 
-def test_every_setting_says_what_it_is_for_and_what_is_allowed():
+def test_every_setting_has_its_help_and_what_is_allowed():
     for field, info in Settings.model_fields.items():
         assert info.description, field
         assert info.json_schema_extra["allowed"], field

@@ -27,7 +27,7 @@ async def test_a_status_comes_in_that_upstreams_own_words(caller, upstream, stat
     assert (await ask())[0] == 200
 
 
-async def test_anthropics_errors_carry_their_envelope_and_rate_limits_say_when(caller):
+async def test_anthropics_errors_have_their_envelope_and_rate_limits_retry_after(caller):
     caller.sim.set_fault("anthropic", Fault.status(529))
     status, body = await caller.anthropic("cost_report")
     assert (status, body["error"]["type"]) == (529, "overloaded_error")
@@ -39,7 +39,7 @@ async def test_anthropics_errors_carry_their_envelope_and_rate_limits_say_when(c
         assert "Retry-After" not in answer.headers
 
 
-async def test_a_hanging_upstream_answers_nobody_until_it_is_cleared(caller):
+async def test_a_hanging_upstream_answers_no_request_until_it_is_cleared(caller):
     caller.sim.set_fault("johns", Fault.hang())
     waiting = asyncio.create_task(caller.johns())
     # Another request, taken and answered meanwhile, shows that the first has arrived and waits.
@@ -51,7 +51,7 @@ async def test_a_hanging_upstream_answers_nobody_until_it_is_cleared(caller):
     assert caller.sim.requests["johns"] == {"/api/revenue": 2}
 
 
-async def test_bodies_that_are_not_what_they_say(caller):
+async def test_bodies_that_differ_from_their_headers(caller):
     url = caller.sim.revenue_url
     caller.sim.credentials()
     headers = {"Authorization": f"Bearer {caller.sim.credentials().revenue_token}"}
@@ -124,7 +124,7 @@ async def test_connections_can_break_before_and_within_an_answer(caller):
     assert (status, "balance" in body) == (200, True)
 
 
-async def test_a_fault_keeps_to_its_path_and_the_counters_tell(caller):
+async def test_a_fault_applies_to_its_path_only_and_is_counted(caller):
     caller.sim.set_fault("kalshi", Fault.status(500, path="/portfolio/positions", times=1))
     assert (await caller.kalshi("/portfolio/balance"))[0] == 200
     assert (await caller.kalshi("/portfolio/positions"))[0] == 500

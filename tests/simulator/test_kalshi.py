@@ -24,7 +24,7 @@ async def test_signed_requests_are_answered_with_the_query_left_out_of_the_signa
     assert len(body["market_positions"]) == len({row["ticker"] for row in body["market_positions"]})
 
 
-async def test_a_key_handed_in_is_accepted(start):
+async def test_a_given_key_is_accepted(start):
     given = Simulator(step_interval=None).credentials(kalshi="rsa")
     private = serialization.load_pem_private_key(given.kalshi_private_key_pem.encode(), None)
     pem = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -214,7 +214,7 @@ def worth(row, market):
 
 
 @pytest.mark.parametrize("generation", ["strings", "both", "cents"])
-async def test_the_truth_is_what_the_served_fields_say(start, generation):
+async def test_the_truth_equals_the_served_fields(start, generation):
     caller = await start(generation=generation)
     for _ in range(3):
         rows = await caller.pages("/portfolio/positions", "market_positions", count_filter="position")

@@ -69,7 +69,7 @@ async def test_what_is_not_settled_cannot_be_corrected(caller, held):
         await caller.command(400, action="revise", ticker=held, **wrong)
 
 
-async def test_a_held_view_does_not_see_a_later_correction(caller, held):
+async def test_a_held_view_does_not_contain_a_later_correction(caller, held):
     await caller.command(action="archive", tickers=[held])
     await caller.command(action="rest", do="hold")
     before = await realized(caller, held, "/historical/positions")
@@ -104,7 +104,7 @@ async def test_one_row_is_shown_wrong_or_not_at_all(caller, path, name, identifi
     await caller.command(400, action="falsify", list="orders", id="x", fields=None)
 
 
-async def test_a_market_opens_stands_still_and_is_quoted(caller):
+async def test_a_market_opens_with_fixed_prices_and_is_quoted(caller):
     await caller.command(action="open_market", ticker="KXOWN-1", bid="0.40", ask="0.42", last="0.41")
     caller.sim.step(50)
     (row,) = await caller.pages("/markets", "markets", tickers="KXOWN-1")

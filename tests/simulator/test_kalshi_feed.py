@@ -181,7 +181,7 @@ async def test_an_account_gets_its_own_fills_and_positions(caller, feed):
         assert moved["msg"]["subaccount"] == 5
 
 
-async def test_muted_it_says_nothing_and_dropped_it_is_gone(caller, feed):
+async def test_muted_it_sends_nothing_and_dropped_it_is_closed(caller, feed):
     await feed.ask("subscribe", channels=["fill"])
     async with caller.http.post(caller.sim.control_url, json={"action": "feed", "do": "mute"}) as answer:
         assert answer.status == 200

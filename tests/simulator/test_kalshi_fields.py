@@ -131,7 +131,7 @@ def fetcher_of(caller, client):
     return KalshiFetcher(client, base_url=caller.sim.kalshi_url, signer=signer, clock=caller.clock)
 
 
-async def test_the_parsers_look_at_fields_that_there_are(filled):
+async def test_the_parsers_read_fields_that_exist(filled):
     caller = await filled("strings")
     client = NotingClient(caller.http, timeout=10)
     fetcher = fetcher_of(caller, client)
@@ -203,7 +203,7 @@ def test_the_field_lists_are_those_of_the_official_client(tmp_path):
 
 
 @pytest.mark.parametrize(("has_pip", "raised"), [(True, Unavailable), (False, NoIndex)])
-def test_a_missing_client_is_told_from_a_missing_index(tmp_path, monkeypatch, has_pip, raised):
+def test_a_missing_client_is_distinguished_from_a_missing_index(tmp_path, monkeypatch, has_pip, raised):
     index = tmp_path / "index"
     index.mkdir()
     if has_pip:

@@ -26,7 +26,7 @@ async def test_the_same_seed_gives_the_same_world(clock):
     assert one.truth() != other.truth()
 
 
-async def test_a_minute_shows_life(clock):
+async def test_a_minute_of_the_demo_changes_the_figures(clock):
     sim = still(clock)
     marks, fills = set(), len(sim.trading.account.fills)
     spends = []

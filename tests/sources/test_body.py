@@ -95,7 +95,7 @@ async def test_a_body_beyond_the_cap_is_refused_at_the_same_cost(cost, filling, 
 
 
 @pytest.mark.parametrize("character", ["é", "ж", "€", "漢", "\N{MONEY-MOUTH FACE}", "\ufeff", "\u2028"])
-async def test_characters_of_every_width_arrive_also_when_they_are_cut_in_two(serve, session, character):
+async def test_characters_of_every_width_arrive_also_when_split_between_frames(serve, session, character):
     value = {character: [character * 3, f"a{character}b", 0.5]}
     body = json.dumps(value, ensure_ascii=False).encode()
 

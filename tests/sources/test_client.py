@@ -97,7 +97,7 @@ async def test_what_is_not_json_is_refused_with_its_cause(get, body, cause):
     assert "Acme" in str(caught.value)
 
 
-async def test_html_is_refused_whatever_stands_in_it(get):
+async def test_html_is_refused_whatever_it_contains(get):
     with pytest.raises(InvalidResponse, match="web page") as caught:
         await get(answering("{}", headers={"Content-Type": "text/html; charset=utf-8"}))
     assert "ACME_URL" in describe_problem(caught.value)
@@ -180,7 +180,7 @@ async def test_a_hanging_answer_ends_at_the_deadline(get, session: aiohttp.Clien
         await get(hang, UpstreamClient(session, timeout=0.2))
 
 
-async def test_a_dripping_answer_ends_at_the_same_deadline(get, session: aiohttp.ClientSession):
+async def test_a_very_slow_answer_ends_at_the_same_deadline(get, session: aiohttp.ClientSession):
     async def drip(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
@@ -213,7 +213,7 @@ async def test_damaged_compression(get):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/x", "http://no-such-host.invalid/x", "ftp://127.0.0.1/x", "not a url"]
 )
-async def test_an_unreachable_address_is_told_without_naming_it(client: UpstreamClient, url: str):
+async def test_an_unreachable_address_is_reported_without_its_name(client: UpstreamClient, url: str):
     with pytest.raises(FetchError, match="Acme cannot be reached") as caught:
         await client.get_json(UPSTREAM, f"{url}?secret={SECRET}", headers={"x-api-key": SECRET})
     assert "127.0.0.1" not in str(caught.value)

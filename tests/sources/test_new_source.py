@@ -67,7 +67,7 @@ def installed(project: Path) -> Path:
     return about
 
 
-def test_the_server_knows_it_once_it_is_installed(project):
+def test_the_server_has_the_type_once_it_is_installed(project):
     installed(project)
     example = ran(*COMMAND, "settings", "--example", cwd=project, path=(project,))
     assert "# CLOUD_BILL_URL=https://api.example.com/spent\n" in example.stdout
@@ -91,7 +91,7 @@ def test_the_server_knows_it_once_it_is_installed(project):
     assert "Cloud Bill cannot be reached: connection refused" in checked.stdout
 
 
-def test_ruff_and_mypy_have_nothing_to_say_of_it(project):
+def test_ruff_and_mypy_report_no_problem(project):
     for command in (["ruff", "check", "--line-length", "120", "--select", "E,F,W,B,UP"], ["mypy", "--strict"]):
         judged = ran(sys.executable, "-m", *command, "pnl_source_cloud_bill", cwd=project, path=(project,))
         assert judged.returncode == 0, judged.stdout

@@ -158,7 +158,7 @@ async def test_without_its_settings_it_is_not_shown(hosting, monkeypatch):
     assert "t" in settings.secrets
 
 
-async def test_check_says_what_it_would_contribute(hosting, monkeypatch):
+async def test_check_prints_what_it_would_contribute(hosting, monkeypatch):
     simulation = Simulation()
     hosting_company = SimulatedHosting(simulation)
     async with simulation:

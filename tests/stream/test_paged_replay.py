@@ -186,7 +186,7 @@ async def test_a_subscriber_of_another_topic_is_cut_in_the_middle_of_a_replay(st
 
 
 @pytest.mark.parametrize("namespace", ["/pnl", "/components", "/dashboard"])
-async def test_a_namespace_replays_to_who_asks(stage, namespace):
+async def test_a_namespace_replays_on_request(stage, namespace):
     topic = namespace[1:]
     first = stage.newest.seq
     await publish(stage, MISSED)
@@ -207,7 +207,7 @@ async def prune(stage):
     assert await stage.store.prune(1, replay_rows=10) > 0
 
 
-async def test_what_is_pruned_in_the_middle_of_a_replay_is_said(stage, http):
+async def test_what_is_pruned_during_a_replay_is_reported(stage, http):
     first = stage.newest.seq
     await publish(stage, MISSED)
     async with polling(stage, http, recovery=False) as client:
@@ -226,7 +226,7 @@ async def test_what_is_pruned_in_the_middle_of_a_replay_is_said(stage, http):
         assert client.events[-1][1]["source"] == "stream"
 
 
-async def test_a_recovered_client_whose_updates_are_pruned_is_recovered_no_more(stage, http):
+async def test_a_client_whose_missed_updates_are_pruned_is_not_recovered(stage, http):
     async with raw_client(stage, NEW) as client:
         await client.event()
         await client.emit("subscribe_pnl")
@@ -277,7 +277,7 @@ async def test_a_later_subscription_replaces_a_replay(stage, http):
         assert seen[again:] == list(range(first + 6, stage.newest.seq + 1))
 
 
-async def test_a_client_that_stops_reading_its_replay_is_cut_and_goes_on_from_there(tmp_path):
+async def test_a_client_that_stops_reading_its_replay_is_disconnected_and_continues_from_there(tmp_path):
     async with staged(tmp_path / "pnl.db", slow_client_timeout=0.5) as stage:
         await stage.publish("1000.50")
         first = stage.newest.seq
@@ -316,7 +316,7 @@ async def test_an_event_stream_resumes_behind_any_number_of_deltas(stage):
     await client.cut()
 
 
-async def test_who_knows_an_update_that_is_still_on_its_way_does_not_get_it_again(stage, monkeypatch):
+async def test_an_update_that_the_client_has_is_not_sent_again_while_it_is_being_broadcast(stage, monkeypatch):
     """REST shows the newest update before the sockets get it."""
     gate = asyncio.Event()
     closes = stage.store.daily_closes

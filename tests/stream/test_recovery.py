@@ -108,7 +108,7 @@ async def test_a_cut_in_the_middle_of_a_replay_loses_and_repeats_nothing(stage):
         assert (message["source"], message["data"]["seq"]) == ("stream", seqs[-1] + 1)
 
 
-async def test_who_comes_back_before_the_cut_was_noticed_takes_the_place_over(stage):
+async def test_a_client_that_reconnects_before_the_loss_was_detected_replaces_its_connection(stage):
     async with raw_client(stage, NEW) as former:
         await former.event()
         await former.emit("subscribe_pnl")

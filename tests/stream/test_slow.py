@@ -29,7 +29,7 @@ def upgrade(path):
     )
 
 
-async def test_a_client_that_stops_reading_is_cut_and_nobody_else_notices(tmp_path):
+async def test_a_client_that_stops_reading_is_disconnected_and_no_other_is_affected(tmp_path):
     async with staged(tmp_path / "pnl.db", slow_client_timeout=LIMIT) as stage:
         kinds: list[type[Assembler] | None] = [SocketReader, StreamReader, None]
         others = [Subscriber(recovery=i % 2 == 0) if (kind := kinds[i % 3]) is None else kind() for i in range(OTHERS)]

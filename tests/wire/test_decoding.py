@@ -46,7 +46,7 @@ def test_what_is_right_is_taken_and_what_is_not_known_is_ignored():
         ('{"service":""}', "service: expected str of length >= 1"),
     ],
 )
-def test_text_that_is_no_message_says_why(text, problem):
+def test_text_that_is_no_message_is_refused_with_the_reason(text, problem):
     with pytest.raises(BadRequest) as raised:
         decoded(text, BreakerReset)
     assert str(raised.value) == problem

@@ -80,7 +80,7 @@ class TestTwoPosts:
             assert await client.post(f'42["message",{number}]') == (200, "ok")
         assert [await client.packet() for _ in range(50)] == [f'42["message-back",{n}]' for n in range(50)]
 
-    async def test_a_client_that_goes_before_its_body_has_come(self, engine: Running) -> None:
+    async def test_a_client_that_disconnects_before_its_body_has_arrived(self, engine: Running) -> None:
         client = await engine.connected("polling")
         writer = await opened(engine.port, client, "POST", "Content-Length: 20\r\n")
         await engine.until(lambda: sessions(engine)[0].body is not None)
@@ -140,7 +140,7 @@ class TestSecondWebSocket:
         await client.send("40")
         assert str(await client.packet()).startswith("40{"), "the session goes on"
 
-    async def test_what_it_sends_goes_nowhere(self, engine: Running) -> None:
+    async def test_what_a_further_websocket_sends_is_ignored(self, engine: Running) -> None:
         client = await engine.connected("websocket")
         second = WebSocketClient(engine.http, engine.base)
         await second.dial(f"EIO=4&transport=websocket&sid={client.handshake['sid']}")

@@ -141,7 +141,7 @@ class TestWebSocket:
         assert received.count(b"whole") == 1
         writer.close()
 
-    async def test_protocol_pings_and_dead_peers(self, start: Start) -> None:
+    async def test_protocol_pings_and_peers_that_do_not_answer(self, start: Start) -> None:
         echoes: list[Echo] = []
 
         def setup(server: Server) -> None:

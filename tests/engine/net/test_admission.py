@@ -99,7 +99,7 @@ class TestPeer:
             ("8.8.8.8", "9.9.9.9", "8.8.8.8"),
         ],
     )
-    def test_only_trusted_proxies_are_believed(self, peer: str, forwarded: str, expected: str) -> None:
+    def test_only_the_headers_of_trusted_proxies_are_used(self, peer: str, forwarded: str, expected: str) -> None:
         environ = Environ(f"GET / HTTP/1.1\r\nX-Forwarded-For: {forwarded}\r\n".encode(), peer)
         config = EngineConfig(resolve_client=ClientAddresses(["127.0.0.0/8", "10.0.0.0/24"]).resolve)
         assert from_client(environ, config)["REMOTE_ADDR"] == expected
@@ -116,7 +116,7 @@ class TestPeer:
             check_origin(seen("10.0.0.1"), own_origin_only)
 
     @pytest.mark.parametrize("transport", ["websocket", "polling"])
-    async def test_handlers_see_the_real_peer(self, start: Start, transport: str) -> None:
+    async def test_handlers_get_the_real_peer(self, start: Start, transport: str) -> None:
         seen: list[str] = []
         options = {"authenticate": lambda environ, auth: seen.append(environ["REMOTE_ADDR"]) or "k"}
         engine = await start(resolve_client=BEHIND_LOOPBACK, options=options)
@@ -192,7 +192,7 @@ class TestCaps:
         await third.send('40{"key":"a"}')
         assert str(await third.packet()).startswith("40{")
 
-    async def test_a_client_that_goes_while_it_is_checked_takes_no_place(self, start: Start) -> None:
+    async def test_a_client_that_disconnects_during_authentication_is_not_counted(self, start: Start) -> None:
         gate = asyncio.Event()
 
         async def authenticate(environ: Environ, auth: Any) -> str | None:

@@ -107,13 +107,13 @@ async def repeated(server: Running, client: Any) -> Counter[int | None]:
 
 class TestProtocolErrors:
     @pytest.mark.parametrize("client", [with_aiohttp, with_aiohttp_reading_late, with_websockets])
-    async def test_the_client_sees_the_code(self, server: Running, client: Any) -> None:
+    async def test_the_client_gets_the_close_code(self, server: Running, client: Any) -> None:
         assert await repeated(server, client) == EXPECTED
         await server.until(lambda: not server.server.eio.shared.open)
         assert server.server.stats().protocol_errors == EACH * len(ERRORS)
 
     @needs_node
-    async def test_the_javascript_client_sees_the_code(self, server: Running) -> None:
+    async def test_the_javascript_client_gets_the_close_code(self, server: Running) -> None:
         kinds = json.dumps([[text.hex(), times] for text, times in ERRORS])
         seen = await run_script(NODE, url(server), kinds, str(EACH), str(WIDTH))
         assert Counter(code for (code,) in seen) == EXPECTED

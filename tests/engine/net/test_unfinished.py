@@ -143,7 +143,7 @@ class TestHead:
 
 
 class TestAnswer:
-    async def test_that_nobody_takes(self, start: Start) -> None:
+    async def test_that_no_client_reads(self, start: Start) -> None:
         async def handler(_: web.Request) -> web.Response:
             return web.Response(body=b"x" * 32_000_000)
 
@@ -173,7 +173,7 @@ class TestAnswer:
 
 class TestCaps:
     @pytest.mark.parametrize("cap", ["max_unfinished", "max_unfinished_per_ip"])
-    async def test_the_oldest_makes_room(self, start: Start, cap: str) -> None:
+    async def test_the_oldest_connection_is_closed_for_a_new_one(self, start: Start, cap: str) -> None:
         engine = await start(head_timeout=60, **{cap: 3})
         peers = []
         for number in range(4):
@@ -186,7 +186,7 @@ class TestCaps:
             assert b" 200 " in await answered(peer)
             peer[1].close()
 
-    async def test_who_sends_a_request_at_once_is_served_whoever_waits(self, start: Start) -> None:
+    async def test_a_request_sent_at_once_is_served_while_others_wait(self, start: Start) -> None:
         engine = await start(head_timeout=60, max_unfinished_per_ip=10)
         peers = [await dial(engine) for _ in range(200)]
         await engine.connected("websocket")
@@ -210,7 +210,7 @@ class TestCaps:
             sock.close()
         assert engine.server.stats().shed == 0
 
-    async def test_who_has_sent_a_request_does_not_make_room(self, start: Start) -> None:
+    async def test_a_connection_with_a_request_is_not_closed_for_a_new_one(self, start: Start) -> None:
         """However many are accepted in the turn of the loop in which it was, before anything was read."""
         engine = await start(head_timeout=60, max_unfinished=3)
         sockets = [socket.create_connection(("127.0.0.1", engine.port)) for _ in range(40)]

@@ -58,7 +58,7 @@ class TestOrder:
         assert await asyncio.wait_for(asyncio.gather(*draining), 60) == [expected] * len(others)
 
     @pytest.mark.parametrize("front", [True, False])
-    async def test_polling_upgrading_and_websocket_clients_see_the_same(self, start: Start, front: bool) -> None:
+    async def test_polling_upgrading_and_websocket_clients_get_the_same(self, start: Start, front: bool) -> None:
         engine = await start(front=front, max_queue_events=2000)
         clients = {kind: await engine.connected(kind) for kind in ("polling", "websocket", "upgraded")}
         upgrading = await UpgradingClient(engine.http, engine.base).open()
@@ -243,7 +243,7 @@ class TestSlowClients:
         assert starts == sorted(starts)
         writer.close()
 
-    async def test_slow_neighbours_cost_nobody_a_message(self, start: Start) -> None:
+    async def test_slow_clients_cost_other_clients_no_message(self, start: Start) -> None:
         engine = await start(ping_interval=60, max_connections_per_ip=0)
         slow = [stuck(engine) for _ in range(20)]
         await engine.until(lambda: len(engine.log) == 20)
@@ -257,7 +257,7 @@ class TestSlowClients:
         for sock in slow:
             sock.close()
 
-    async def test_a_flood_of_events_pauses_its_sender_alone(self, start: Start) -> None:
+    async def test_too_many_events_pause_their_sender_only(self, start: Start) -> None:
         gate = asyncio.Event()
         running = 0
         most = 0
@@ -322,7 +322,7 @@ class TestTls:
 
 class TestShutdown:
     @pytest.mark.parametrize("transport", ["polling", "websocket", "upgraded", "upgrading"])
-    async def test_every_client_is_told(self, start: Start, transport: str) -> None:
+    async def test_every_client_is_closed(self, start: Start, transport: str) -> None:
         engine = await start()
         client = await engine.client(transport)
         await client.send("40")

@@ -20,7 +20,7 @@ def test_an_option_that_is_not_honoured_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ping_interval", "ping_timeout", "max_http_buffer_size", "cors_allowed_origins"])
-def test_an_option_that_is_a_setting_says_where_it_goes(name: str) -> None:
+def test_an_option_that_is_a_setting_is_refused_with_the_setting_s_name(name: str) -> None:
     with pytest.raises(TypeError, match=re.escape(f"create_server(EngineConfig({name}=...))")):
         create_server(**{name: 1})  # type: ignore[arg-type]
 

@@ -51,7 +51,7 @@ class TestConnect:
         await client.send('40{"apiKey":"x"}')
         assert str(await client.packet()).startswith("40{")
 
-    async def test_a_failing_check_lets_nobody_in(self, start: Start) -> None:
+    async def test_a_failing_key_check_admits_no_client(self, start: Start) -> None:
         async def broken(environ: Any, auth: Any) -> str:
             raise RuntimeError("no store")
 
@@ -181,7 +181,7 @@ class TestEvents:
         with pytest.raises(ValueError, match="not connected"):
             await server.enter_room("nobody", "a")
 
-    async def test_a_failing_handler_is_counted_and_harmless(self, start: Start) -> None:
+    async def test_a_failing_handler_is_counted_and_affects_nothing_else(self, start: Start) -> None:
         def setup(server: Server) -> None:
             @server.on("bad")
             async def bad(sid: str) -> None:

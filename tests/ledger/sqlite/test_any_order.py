@@ -113,6 +113,6 @@ async def run(path: Path, deeds: list[str]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(deeds)
-def test_any_order_of_deeds(deeds: list[str]) -> None:
+def test_events_in_any_order(deeds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place, patch("pnl_backend.ledger.sql.numbering.LEAST_SKIP", LEAST_SKIP):
         asyncio.run(run(Path(place) / "pnl.db", deeds))

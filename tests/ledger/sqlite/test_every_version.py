@@ -216,7 +216,7 @@ async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dic
         assert holds(expected[name], found[name]), name
 
 
-async def test_a_long_migration_says_how_far_it_is(written: tuple[Path, dict[str, Any]]) -> None:
+async def test_a_long_migration_logs_its_progress(written: tuple[Path, dict[str, Any]]) -> None:
     path = written[0] / "pnl.db"
     grown(path)
     done, log = await migrate_in_a_process(path, None)

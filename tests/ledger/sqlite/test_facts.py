@@ -108,7 +108,7 @@ def pages(facts: Sequence[Fact], rng: random.Random) -> list[list[Fact]]:
 FILL = Fill("f", "o", "A", "yes", Decimal("2.50"), Decimal("0.41"), Decimal("0.0700"), is_taker=True, at=NOON)
 
 
-async def test_facts_survive_a_restart_to_the_last_digit(open_store: OpenStore) -> None:
+async def test_facts_are_unchanged_after_a_restart_to_the_last_digit(open_store: OpenStore) -> None:
     store = await open_store()
     odd = replace(FILL, fill_id="odd", count=Decimal("0.01"), yes_price=Decimal("0.123456"), fee=Decimal("1E+2"))
     assert await store.facts.add_fills([FILL, odd, FILL]) == [FILL, odd]
@@ -126,7 +126,7 @@ async def test_fills_of_a_market_and_a_time(store: Store) -> None:
     assert await store.facts.fills(0, END, limit=3) == given[-3:]
 
 
-async def test_a_deal_is_remembered_whenever_it_changes(store: Store) -> None:
+async def test_a_deal_is_stored_whenever_it_changes(store: Store) -> None:
     acme = Deal("d-1", "Acme", Decimal("1200.00"), "pending")
     other = Deal("d-2", "Other", Decimal(5), "pipeline")
     closed = replace(acme, status="recognized", closed_at=NOON)

@@ -95,7 +95,7 @@ async def test_the_time_of_the_failure_stays_until_it_is_mended(
     assert store.health()["since"] == 4_000_000
 
 
-async def test_what_could_not_be_stored_is_a_gap_that_is_told(filled: Store, record: MakeRecord, path: Path) -> None:
+async def test_what_could_not_be_stored_is_a_reported_gap(filled: Store, record: MakeRecord, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         for seq in (4, 5, 6):
@@ -214,7 +214,7 @@ async def test_the_directory_is_deleted(filled: Store, record: MakeRecord, path:
     await is_whole(filled, path)
 
 
-async def test_a_deleted_file_without_room_to_put_it_back(filled: Store, record: MakeRecord, path: Path) -> None:
+async def test_a_deleted_file_without_space_to_restore_it(filled: Store, record: MakeRecord, path: Path) -> None:
     shutil.rmtree(path.parent)
     path.parent.write_text("in the way")
     await fails(filled, record, "file exists|not a directory")

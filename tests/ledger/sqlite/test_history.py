@@ -40,7 +40,7 @@ async def test_raw_rows_are_the_snapshots(hour: Store) -> None:
     ]  # fmt: skip
 
 
-async def test_a_minute_has_its_course_and_the_last_of_the_rest(hour: Store) -> None:
+async def test_a_minute_has_open_high_low_close_and_the_last_of_the_other_figures(hour: Store) -> None:
     first, second = (await hour.history(NOON, NOON + 119_999, "1m"))[:2]
     assert first.timestamp == NOON
     assert (first.open, first.high, first.low, first.close) == (0.01, 0.11, 0.01, 0.11)

@@ -70,7 +70,7 @@ async def test_an_interval_of_our_own_holds_no_imported_snapshot(
     assert intervals(path) == [(minute, 50, 60, 2), (NOON, 7, 7, 1)]
 
 
-async def test_forgetting_our_own_brings_the_imported_interval_back(
+async def test_deleting_our_own_rows_shows_the_imported_interval_again(
     open_store: OpenStore, record: MakeRecord, path: Path
 ) -> None:
     with importing(path) as imports:

@@ -66,7 +66,7 @@ async def test_old_raw_rows_go_and_what_is_measured_against_stays(
     assert not await store.holds(store.epoch, 30, store.last_seq)
 
 
-async def test_what_clients_may_ask_to_be_replayed_is_never_let_go(
+async def test_what_clients_may_request_as_a_replay_is_never_pruned(
     open_store: OpenStore, record: MakeRecord, path: Path
 ) -> None:
     store = await open_store(clock=lambda: NOON / 1000 + 1000 * DAY)
@@ -243,13 +243,13 @@ async def test_a_backup_directory_is_its_owner_s_alone(store: Store, path: Path,
     assert mode(shared) == 0o755
 
 
-async def test_a_backup_into_a_place_that_cannot_be_is_told(store: Store, path: Path, tmp_path: Path) -> None:
+async def test_a_backup_into_an_impossible_directory_is_reported(store: Store, path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"file exists|not a directory"):
         back_up(path, tmp_path / "file" / "backups")
 
 
-async def test_backups_and_restores_tell_how_far_they_are(
+async def test_backups_and_restores_log_their_progress(
     store: Store, record: MakeRecord, path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pnl_backend.ledger.sqlite.maintenance.COPY_PAGES", 5)
@@ -298,7 +298,7 @@ async def test_upkeep_goes_on_after_a_failure(store: Store, path: Path, tmp_path
     assert maintenance.backups(path, place / "backups")
 
 
-async def test_another_ledger_s_backups_and_unfinished_ones_are_told_apart(
+async def test_another_ledger_s_backups_and_unfinished_ones_are_distinguished(
     store: Store, record: MakeRecord, path: Path, place: Path
 ) -> None:
     await fill(store, record, 2)

@@ -22,7 +22,7 @@ async def crash(store: Store, path: Path, at: Path) -> None:
     await store.close()
 
 
-async def test_a_clean_stop_leaves_no_number_out(open_store: OpenStore, record: MakeRecord) -> None:
+async def test_a_clean_stop_skips_no_number(open_store: OpenStore, record: MakeRecord) -> None:
     for wanted in (1, 2, 3):
         store = await open_store()
         await store.append(record(store))
@@ -30,7 +30,7 @@ async def test_a_clean_stop_leaves_no_number_out(open_store: OpenStore, record: 
         await store.close()
 
 
-async def test_an_unclean_stop_leaves_out_more_than_can_have_been_published(
+async def test_an_unclean_stop_skips_more_numbers_than_can_have_been_published(
     open_store: OpenStore, record: MakeRecord, path: Path, tmp_path: Path
 ) -> None:
     now = NOON / 1000

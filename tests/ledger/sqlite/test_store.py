@@ -183,7 +183,7 @@ async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, reco
     assert [one.seq for one in await store.since(store.epoch, 3, limit=3) or []] == [4, 5, 6]
 
 
-async def test_holds_says_whether_nothing_is_missing(store: Store, record: MakeRecord) -> None:
+async def test_holds_is_true_where_nothing_is_missing(store: Store, record: MakeRecord) -> None:
     await fill(store, record, 6)
     assert await store.holds(store.epoch, 0, 6)
     assert await store.holds(store.epoch, 6, 6)
@@ -244,7 +244,7 @@ async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
     assert types == {"INTEGER", "TEXT", "BLOB"}
 
 
-async def test_markets_that_are_not_listed_any_more_are_remembered(open_store: OpenStore, record: MakeRecord) -> None:
+async def test_markets_that_are_not_listed_any_more_are_stored(open_store: OpenStore, record: MakeRecord) -> None:
     store = await open_store()
     await store.append(record(store), positions=[position("A", "10.123456", "1.5"), position("B", "-4", "0.25")])
     assert store.markets.closed_except([("A", 0), ("B", 0)]) == ClosedMarkets()
@@ -264,7 +264,7 @@ async def test_only_changed_totals_are_written(store: Store, record: MakeRecord,
     assert changed == {"A": NOON + 5000, "B": NOON + 10_000}
 
 
-async def test_closed_days_are_remembered_with_and_without_cost(open_store: OpenStore) -> None:
+async def test_closed_days_are_stored_with_and_without_cost(open_store: OpenStore) -> None:
     store = await open_store()
     first, second, third = (date(2026, 2, day) for day in (1, 2, 3))
     costs = [
@@ -289,7 +289,7 @@ async def test_a_cost_outside_the_closed_days_is_refused(store: Store) -> None:
     assert (await store.load()).days == frozenset()
 
 
-async def test_readers_see_whole_snapshots_while_the_writer_appends(store: Store, record: MakeRecord) -> None:
+async def test_readers_get_whole_snapshots_while_the_writer_appends(store: Store, record: MakeRecord) -> None:
     done = asyncio.Event()
 
     async def read() -> int:
@@ -327,7 +327,7 @@ async def test_a_cancelled_append_is_stored_all_the_same(store: Store, record: M
     assert [one.seq for one in await store.newest(5)] == [1]
 
 
-async def test_reads_that_wait_while_the_store_closes_are_told(store: Store, record: MakeRecord) -> None:
+async def test_reads_that_wait_while_the_store_closes_get_an_error(store: Store, record: MakeRecord) -> None:
     await fill(store, record, 5)
     reads = [asyncio.create_task(store.newest(5)) for _ in range(20)]
     await asyncio.sleep(0)

@@ -26,7 +26,7 @@ async def test_spend_is_the_truth_and_closed_days_are_asked_for_once(make, simul
     assert simulator.requests["anthropic"][ANALYTICS] - before == 2
 
 
-async def test_a_new_process_starts_from_the_remembered_days(make, simulator, memory):
+async def test_a_new_process_starts_from_the_stored_days(make, simulator, memory):
     await make().fetch()
     before = simulator.requests["anthropic"][ANALYTICS]
     value = (await make().fetch()).value

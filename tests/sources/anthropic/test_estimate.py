@@ -96,7 +96,7 @@ def test_a_missing_part_is_no_usage_of_that_kind():
     assert total(usage(output_tokens=MILLION, server_tool_use=None, cache_creation=None)) == 20
 
 
-def test_haiku_costs_more_above_its_long_prompt_and_a_note_says_what_is_assumed_below():
+def test_haiku_costs_more_above_its_long_prompt_and_a_note_has_the_assumption_below():
     long = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="200k-1M"))
     assert (sum(long.costs.values()), long.notes) == (Decimal("2.50"), ())
     cheap = priced(usage("claude-haiku-5-5", output_tokens=MILLION, context_window="0-200k"))
@@ -133,7 +133,7 @@ def test_usage_without_a_model_is_named_too():
     assert "usage without a model: 9 tokens" in priced(usage(None, output_tokens=9)).notes[0]
 
 
-def test_another_tier_is_priced_as_standard_and_said():
+def test_another_service_tier_is_priced_as_standard_and_noted():
     found = priced(usage(output_tokens=MILLION, service_tier="priority"))
     assert sum(found.costs.values()) == 20
     assert found.notes == ("Usage of the service tier 'priority' is priced as standard.",)

@@ -24,7 +24,7 @@ from tests.sources.support import Cache
 from tests.support.snapshots import guarded
 
 
-async def test_rows_carry_model_and_workspace_and_the_key_if_wanted(make, simulator):
+async def test_rows_have_model_and_workspace_and_the_key_if_requested(make, simulator):
     plain = (await make(since=TODAY - 10 * DAY).fetch()).value
     assert {r.api_key_id for r in plain.rows} == {None}
     assert len({r.workspace_id for r in plain.rows}) > 1
@@ -154,7 +154,7 @@ async def test_pages_without_end_end_at_the_caller_s_deadline(serve, client, mem
     assert asked > 1
 
 
-async def test_a_plain_api_key_is_told_that_it_is_one(make):
+async def test_a_plain_api_key_is_named_as_one_in_the_error(make):
     with pytest.raises(UpstreamAuthError, match="401") as caught:
         await make("plain").fetch()
     said = describe_problem(caught.value)
@@ -200,7 +200,7 @@ async def test_no_error_holds_the_key(make, simulator):
         (Fault.close(), FetchError, "cannot be reached"),
     ],
 )
-async def test_a_fault_is_a_failed_fetch_and_nothing_wrong_is_remembered(make, simulator, memory, fault, kind, said):
+async def test_a_fault_is_a_failed_fetch_and_no_wrong_value_is_stored(make, simulator, memory, fault, kind, said):
     fetcher = make()
     simulator.set_fault("anthropic", fault)
     with pytest.raises(kind, match=said) as caught:

@@ -86,7 +86,7 @@ async def test_faults_of_the_older_reports(make, simulator, path):
         await fetcher.fetch()
 
 
-async def test_a_day_that_the_older_report_tells_twice_is_refused(serve, client, memory, clock):
+async def test_a_day_that_the_older_report_lists_twice_is_refused(serve, client, memory, clock):
     day = {"starting_at": "2026-11-20T00:00:00Z", "results": []}
 
     async def answer(request: web.Request) -> web.Response:

@@ -75,7 +75,7 @@ async def test_the_last_seven_closed_days_are_asked_again(make, simulator, store
     assert (value.total_spend == simulator.truth().anthropic.total_since(SINCE)) is seen
 
 
-async def test_a_restart_knows_when_each_day_was_confirmed(make, simulator, store, clock):
+async def test_a_restart_has_the_time_at_which_each_day_was_confirmed(make, simulator, store, clock):
     await make(since=SINCE, closed_days=store).fetch()
     held = (await store.load()).confirmed
     assert {(one.at, one.report) for one in held.values()} == {(int(clock.at * 1000), ANALYTICS)}
@@ -101,7 +101,7 @@ async def test_the_older_report_does_not_replace_what_the_better_one_confirmed(m
     assert {one.report for one in (await store.load()).confirmed.values()} == {ANALYTICS, COST_REPORT}
 
 
-async def test_a_legacy_key_sees_revisions_too(make, simulator, store, clock):
+async def test_a_legacy_key_gets_revisions_too(make, simulator, store, clock):
     fetcher = make("admin-legacy", SINCE, closed_days=store)
     await fetcher.fetch()
     use(simulator, 100_000, 3)

@@ -207,7 +207,7 @@ def test_a_transfer_keeps_its_key_from_beginning_to_end():
     assert (pending.is_applied, done.is_applied) == (False, True)
 
 
-def test_transfers_without_an_id_are_told_apart_and_are_the_same_next_time():
+def test_transfers_without_an_id_are_distinguished_and_have_stable_keys():
     nameless = {**TRANSFER, "id": None}
     other = {**nameless, "amount_cents": 7}
     found = transfers(nameless, nameless, other)

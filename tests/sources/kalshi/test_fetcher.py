@@ -133,9 +133,7 @@ async def test_the_reading_is_never_later_than_its_request(client: UpstreamClien
     assert (await fetcher.fetch()).as_of == 1_772_058_240_500
 
 
-async def test_where_kalshi_does_not_say_when_its_data_is_complete_the_request_s_time_counts(
-    client: UpstreamClient, serve
-):
+async def test_without_kalshi_s_time_of_completeness_the_request_s_time_counts(client: UpstreamClient, serve):
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("balance"):
             return web.json_response(BALANCE)
@@ -258,7 +256,7 @@ async def test_a_balance_without_either_field(fetch):
         await fetch(balance={"portfolio_value": 1})
 
 
-async def test_the_string_wins_over_its_integer_twin(fetch):
+async def test_the_string_has_precedence_over_the_integer_field(fetch):
     twins = {"position": 999, "market_exposure": 1, "realized_pnl": 1, "fees_paid": "rubbish"}
     value = await fetch(positions=[{**POSITION, **twins}], balance={**BALANCE, "balance": 1})
     (read,) = value.positions
@@ -348,7 +346,7 @@ async def test_the_three_error_shapes(serve, client: UpstreamClient, status, bod
         await fetcher_of(client, f"{url}/trade-api/v2", Simulator().credentials()).fetch()
 
 
-async def test_a_rate_limit_has_no_retry_after_unless_told(fetcher: KalshiFetcher, simulator: Simulator):
+async def test_a_rate_limit_has_no_retry_after_unless_configured(fetcher: KalshiFetcher, simulator: Simulator):
     simulator.set_fault("kalshi", Fault.rate_limit())
     with pytest.raises(UpstreamRateLimited, match="too many requests") as caught:
         await fetcher.fetch()
@@ -370,7 +368,7 @@ async def test_clock_skew_is_named_with_its_size(fetcher: KalshiFetcher, simulat
     assert "NTP" in describe_problem(caught.value)
 
 
-async def test_a_refusal_that_gives_no_reason_is_held_against_the_clock(serve, client: UpstreamClient):
+async def test_a_refusal_without_a_reason_is_compared_with_the_clock_skew(serve, client: UpstreamClient):
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"msg": "unauthorized"}, status=401, headers={"Date": "Wed, 25 Feb 2026 03:00:00 GMT"})
 
@@ -381,7 +379,7 @@ async def test_a_refusal_that_gives_no_reason_is_held_against_the_clock(serve, c
             await fetcher.fetch()
 
 
-async def test_an_unknown_key_is_told_from_a_wrong_signature(client: UpstreamClient, simulator: Simulator):
+async def test_an_unknown_key_is_distinguished_from_a_wrong_signature(client: UpstreamClient, simulator: Simulator):
     keys, other = simulator.credentials(), Simulator().credentials()
     unknown = fetcher_of(client, simulator.kalshi_url, other)
     with pytest.raises(UpstreamAuthError, match="has no key with this id") as caught:

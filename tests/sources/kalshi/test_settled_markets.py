@@ -23,7 +23,7 @@ from tests.sources.kalshi.desk import Desk, figures, held, settle
 LISTS = ("/portfolio/positions", "/historical/positions", "/portfolio/settlements")
 
 
-async def test_the_first_reading_waits_for_no_history_and_says_that_it_lacks_it(desk, simulator):
+async def test_the_first_reading_does_not_wait_for_history_and_is_marked(desk, simulator):
     simulator.kalshi.archive()
     async with desk() as run:
         first = await run.poll()
@@ -149,9 +149,7 @@ async def until_exact(run: Desk) -> None:
     run.assert_exact(await run.poll())
 
 
-async def test_more_markets_than_are_worth_single_calls_are_left_to_the_import_and_the_reading_says_so(
-    desk, simulator, monkeypatch
-):
+async def test_many_missing_markets_are_left_to_the_import_and_the_reading_is_marked(desk, simulator, monkeypatch):
     monkeypatch.setattr("pnl_backend.sources.kalshi.fetcher.MOST_AT_ONCE", 2)
     async with desk() as run:
         await run.poll()
@@ -234,7 +232,7 @@ async def test_a_ledger_that_cannot_be_written_counts_what_was_imported(desk, si
         run.assert_exact(await run.poll())
 
 
-async def test_an_account_that_is_forgotten_is_imported_anew(desk, simulator):
+async def test_an_account_that_is_removed_is_imported_again(desk, simulator):
     async with desk() as run:
         await run.poll()
         await run.imported()
@@ -288,9 +286,7 @@ async def test_a_list_that_a_wrong_clock_dated_in_the_future_is_read_again(desk,
         assert simulator.requests["kalshi"]["/portfolio/positions"] == asked + 1
 
 
-async def test_an_import_leaves_the_polls_their_share_of_the_requests_that_an_account_may_make(
-    tmp_path, client, monkeypatch
-):
+async def test_an_import_leaves_enough_of_the_request_limit_for_the_polls(tmp_path, client, monkeypatch):
     monkeypatch.setattr(importer.KalshiApi.pages, "__kwdefaults__", {"limit": 10, "cursor": ""})
     book = Book.large(time.time(), settled=280, still_open=3, fills=600)
     book.live_days = None

@@ -102,7 +102,7 @@ async def test_a_market_that_is_listed_as_settled_before_it_is_paid_out_is_asked
     assert (closed.quantity, closed.settled, portfolio.realized_pnl) == (0, True, Decimal("8.25"))
 
 
-async def test_a_market_that_nothing_explains_keeps_its_last_row_and_the_reading_says_so(
+async def test_an_unexplained_market_keeps_its_last_row_and_the_reading_names_it(
     kalshi: Kalshi, fetcher: KalshiFetcher
 ) -> None:
     await fetcher.fetch()

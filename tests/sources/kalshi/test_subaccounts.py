@@ -21,7 +21,7 @@ def whole_account(simulator: Simulator) -> tuple[Decimal, Decimal, Decimal]:
     return balance, sum((p.realized_pnl for p in held), Decimal(0)), sum((p.fees_paid for p in held), Decimal(0))
 
 
-async def test_all_subaccounts_count_where_the_setting_says_so_and_stop_counting_where_it_does_not(desk, simulator):
+async def test_subaccounts_count_while_the_setting_names_them(desk, simulator):
     simulator.kalshi.move_cash(0, 3, 50_000)
     ticker = held(simulator)[0]
     at = simulator.kalshi.exchange.markets[ticker].last_price

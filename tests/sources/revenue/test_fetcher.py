@@ -134,7 +134,7 @@ async def test_a_deal_that_comes_twice_is_not_counted_twice(fetch):
         await fetch('[{"id":"d","amount":1,"status":"pending"},{"id":"d","amount":1,"status":"recognized"}]')
 
 
-async def test_a_wrong_token_is_told_with_its_setting(client: UpstreamClient, simulator: Simulator):
+async def test_a_wrong_token_is_reported_with_its_setting(client: UpstreamClient, simulator: Simulator):
     simulator.credentials()
     with pytest.raises(UpstreamAuthError, match="401") as caught:
         await RevenueFetcher(client, url=simulator.revenue_url, token="wrong").fetch()
