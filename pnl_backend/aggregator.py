@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from loguru import logger
 
+from pnl_backend import backlog
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.classic import CLASSIC, KALSHI
 from pnl_backend.domain.day_baseline import DayBaseline
@@ -24,11 +23,8 @@ from pnl_backend.domain.lines import Accounting, Memo
 from pnl_backend.domain.readings import KalshiPortfolio, Position, Reading, Readings, SourceName
 from pnl_backend.domain.record import Record
 from pnl_backend.domain.snapshot import Snapshot, Verified, compute
-from pnl_backend.errors import StoreError
+from pnl_backend.errors import Fenced
 from pnl_backend.wire.views import from_record, to_record
-
-BACKLOG = 20_000
-"""Snapshots kept in memory while the ledger cannot be written: a day of five-second ticks."""
 
 
 class Source(Protocol):
@@ -37,7 +33,17 @@ class Source(Protocol):
     async def read(self, patience: float | None = None) -> Reading[Any]: ...
 
 
-class Ledger(Protocol):
+class Days(Protocol):
+    """What the measure of a business day is read from."""
+
+    async def latest(self) -> Record | None: ...
+
+    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
+
+    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
+
+
+class Ledger(Days, backlog.Ledger, Protocol):
     """What the loop uses of the store."""
 
     @property
@@ -45,14 +51,6 @@ class Ledger(Protocol):
 
     @property
     def last_seq(self) -> int: ...
-
-    async def append(self, record: Record, *, positions: Iterable[Position] = ()) -> None: ...
-
-    async def latest(self) -> Record | None: ...
-
-    async def first_complete(self, from_ms: int, configured: Collection[str]) -> Record | None: ...
-
-    async def last_complete_before(self, at_ms: int, configured: Collection[str]) -> Record | None: ...
 
     @property
     def restated_to(self) -> int: ...
@@ -69,7 +67,7 @@ class Publisher(Protocol):
 
 
 class Observer(Protocol):
-    """Receives what happens in a tick; stages are `fetch`, `compute`, `commit`, `publish`, in seconds."""
+    """Receives what happens in a tick; stages are `fetch`, `compute`, `commit`, `relay`, `publish`, in seconds."""
 
     def stage(self, name: str, seconds: float) -> None: ...
 
@@ -86,7 +84,9 @@ class Aggregator:
     `sources` are read at each tick and counted by their `accounting`, in its order; both have the same names.
     `verified()` says by source whether its figures were derived a second time. A day is measured against a complete
     snapshot, one with a reading of each of the `configured` sources. `restates` is given each new snapshot and the last
-    complete one before, and returns whether the ledger was restated by it.
+    complete one before, and returns whether the ledger was restated by it. `relay` passes a snapshot on to other nodes
+    before it is published; its second argument says whether the ledger has it. `on_fenced` is called with the reason
+    when another node leads; no tick follows.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class Aggregator:
         verified: Callable[[], Mapping[SourceName, Verified]] = dict,
         observer: Observer | None = None,
         restates: Callable[[Snapshot, Snapshot | None], Awaitable[bool]] | None = None,
+        relay: Callable[[Record, bool], Awaitable[None]] | None = None,
+        on_fenced: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,6 +120,8 @@ class Aggregator:
         self._configured = configured
         self._day = DayBaseline(zone, configured)
         self._restates = restates
+        self._relay = relay
+        self._on_fenced = on_fenced
         self._rules = rules or AgentRules()
         self._simulated = simulated
         self._verified = verified
@@ -125,8 +129,7 @@ class Aggregator:
         self._clock = clock
         self._monotonic = monotonic
         self._seq = 0
-        self._backlog: deque[tuple[Record, tuple[Position, ...]]] = deque(maxlen=BACKLOG)
-        self._dropped = 0
+        self._backlog = backlog.Backlog(ledger, self._report_unstored)
         self._failures = 0
         self._ticked = False
         self._stopping = asyncio.Event()
@@ -154,17 +157,12 @@ class Aggregator:
     @property
     def unstored(self) -> int:
         """Published snapshots that are not in the ledger: those that wait to be written, and those given up."""
-        return len(self._backlog) + self._dropped
+        return self._backlog.unstored
 
     async def restore(self) -> bool:
         """Continue where the last run stopped and publish its last snapshot; False when there is none."""
         self._seq = self._ledger.last_seq
-        start = self._day.begin(int(self._clock() * 1000))
-        previous = await self._ledger.last_complete_before(start, self._configured)
-        first = None if previous else await self._ledger.first_complete(start, self._configured)
-        latest = await self._ledger.latest()
-        last = await self._ledger.last_complete_before(latest.at + 1, self._configured) if latest else None
-        self._day.restore(previous=_snapshot(previous), first=_snapshot(first), latest=_snapshot(last))
+        latest = await restore_day(self._day, self._ledger, self._configured, int(self._clock() * 1000))
         if latest is None:
             return False
         self._publisher.restore(latest)
@@ -195,7 +193,9 @@ class Aggregator:
             snapshot = self._compute(readings, at)
         record = to_record(snapshot)
         with self._stage("commit"):
-            snapshot, record = await self._commit(snapshot, record, readings[KALSHI])
+            snapshot, record = await self._backlog.commit(snapshot, record, _positions(readings[KALSHI]))
+        if self._relay is not None:
+            await self._pass_on(self._relay, record, stored=snapshot.stored)
         self._seq = snapshot.seq
         self._ticked = True
         self._day.add(snapshot)
@@ -236,6 +236,9 @@ class Aggregator:
     async def _guarded_tick(self) -> None:
         try:
             await self.tick()
+        except Fenced as error:
+            self._stopping.set()
+            self._on_fenced(str(error))
         except Exception as error:
             self._failures += 1
             if self._observer:
@@ -252,33 +255,19 @@ class Aggregator:
         taken = await asyncio.gather(*(source.read(self._patience) for source in self._sources.values()))
         return dict(zip(self._sources, taken, strict=True))
 
-    async def _commit(
-        self, snapshot: Snapshot, record: Record, reading: Reading[KalshiPortfolio]
-    ) -> tuple[Snapshot, Record]:
-        # A kept reading would set markets back that have settled since.
-        positions = reading.value.positions if reading.value is not None and reading.status == "live" else ()
+    async def _pass_on(self, relay: Callable[[Record, bool], Awaitable[None]], record: Record, *, stored: bool) -> None:
+        """Raises the relay's error; a snapshot that nobody else has then counts as never made."""
         try:
-            while self._backlog:
-                waiting, held = self._backlog[0]
-                await self._ledger.append(waiting, positions=held)
-                self._backlog.popleft()
-                if not self._backlog:
-                    logger.info("the ledger can be written again; all waiting snapshots are stored")
-                    self._report_unstored()
-            await self._ledger.append(record, positions=positions)
-        except StoreError as error:
-            if not self._backlog:
-                logger.error("the ledger cannot be written, updates go on without being stored: {}", error)
-            snapshot = replace(snapshot, stored=False)
-            record = to_record(snapshot)
-            self._dropped += len(self._backlog) == BACKLOG
-            self._backlog.append((record, positions))
-            self._report_unstored()
-        return snapshot, record
+            with self._stage("relay"):
+                await relay(record, stored)
+        except Exception:
+            if not stored:
+                self._backlog.withdraw()
+            raise
 
-    def _report_unstored(self) -> None:
+    def _report_unstored(self, waiting: int) -> None:
         if self._observer:
-            self._observer.unstored(self.unstored)
+            self._observer.unstored(waiting)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -287,6 +276,22 @@ class Aggregator:
         yield
         if self._observer:
             self._observer.stage(name, self._monotonic() - began)
+
+
+async def restore_day(day: DayBaseline, ledger: Days, configured: Collection[str], now: int) -> Record | None:
+    """Let `day` begin at `now` (ms) with what the ledger has of it; the newest record."""
+    start = day.begin(now)
+    previous = await ledger.last_complete_before(start, configured)
+    first = None if previous else await ledger.first_complete(start, configured)
+    latest = await ledger.latest()
+    last = await ledger.last_complete_before(latest.at + 1, configured) if latest else None
+    day.restore(previous=_snapshot(previous), first=_snapshot(first), latest=_snapshot(last))
+    return latest
+
+
+def _positions(reading: Reading[KalshiPortfolio]) -> tuple[Position, ...]:
+    """The positions to store; a kept reading would set markets back that have settled since."""
+    return reading.value.positions if reading.value is not None and reading.status == "live" else ()
 
 
 def _snapshot(record: Record | None) -> Snapshot | None:

@@ -106,3 +106,18 @@ class StoreError(PnLError):
     code = "store_error"
     status = 503
     retryable = True
+
+
+class Fenced(StoreError):
+    """Another node leads: what this one wrote was refused, by the ledger or by the stream; it must not publish."""
+
+    code = "fenced"
+    retryable = False
+
+
+class BusDown(PnLError):
+    """The Redis that connects the nodes of a cluster does not answer, or refuses what it is asked for."""
+
+    code = "bus_down"
+    status = 503
+    retryable = True

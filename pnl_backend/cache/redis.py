@@ -15,8 +15,8 @@ from typing import TypeVar
 from loguru import logger
 
 from pnl_backend.cache.base import Entry, TierDown, TierError
-from pnl_backend.cache.redis_client import BATCH, FAILURES, Redis, connect, count, is_refusal, read, reason, sweep
 from pnl_backend.domain.readings import Tier
+from pnl_backend.redis_client import BATCH, FAILURES, Redis, connect, count, is_refusal, read, reason, sweep
 from pnl_backend.wire.operations import TierStatus
 
 Result = TypeVar("Result")

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import aiohttp
 
 from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, account_checks, shown_sources
-from pnl_backend.cache.redis_client import try_out
 from pnl_backend.domain.accounts import Account
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import FetchError, StoreError
@@ -22,6 +21,7 @@ from pnl_backend.ledger.sql.accounts import KnownAccounts
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.reading import accounts_of
 from pnl_backend.ledger.sqlite.standby import may_pass
+from pnl_backend.redis_client import try_out
 from pnl_backend.settings.model import Settings
 from pnl_backend.settings.text import notices
 from pnl_backend.sources.base import NoClosedDays, UpstreamClient, describe_problem

@@ -1,4 +1,4 @@
-"""Every use of the Redis client library: short commands, each with a time limit."""
+"""The Redis client library behind one import: connections with time limits, and commands that several parts use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,37 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    LockError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from pnl_backend.errors import ConfigError
 
-__all__ = ["BATCH", "FAILURES", "Redis", "connect", "count", "is_refusal", "read", "reason", "sweep", "try_out"]
+__all__ = [
+    "BATCH",
+    "FAILURES",
+    "Lock",
+    "LockError",
+    "Redis",
+    "connect",
+    "count",
+    "is_refusal",
+    "read",
+    "reason",
+    "sweep",
+    "try_out",
+]
 
 HEALTH_CHECK_INTERVAL = 20
 BATCH = 500
@@ -40,8 +61,11 @@ class Problem:
     lasting: bool
 
 
-def connect(url: str, connections: int, call_timeout: float) -> Redis:
-    """A client with a pool of `connections`; `call_timeout` is in seconds. ConfigError if `url` is no Redis address."""
+def connect(url: str, connections: int, call_timeout: float, *, setting: str = "REDIS_URL") -> Redis:
+    """A client with a pool of `connections`; `call_timeout` is in seconds.
+
+    ConfigError that names the `setting` if `url` is no Redis address.
+    """
     options: dict[str, object] = {
         "max_connections": connections,
         "timeout": call_timeout,
@@ -57,7 +81,7 @@ def connect(url: str, connections: int, call_timeout: float) -> Redis:
         pool = BlockingConnectionPool.from_url(url, **options)
     except (ValueError, TypeError):
         # The parser's own message may contain the password.
-        raise ConfigError(["REDIS_URL is not a redis://, rediss:// or unix:// address"]) from None
+        raise ConfigError([f"{setting} is not a redis://, rediss:// or unix:// address"]) from None
     return Redis(connection_pool=pool)
 
 
@@ -107,14 +131,14 @@ def _pattern(prefix: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
 
 
-async def try_out(url: str) -> Problem | None:
-    """Connect and ping once; None when that works."""
-    client = connect(url, 1, TRY_TIMEOUT)
+async def try_out(url: str, *, setting: str = "REDIS_URL") -> Problem | None:
+    """Connect and ping once; None when that works. `setting` is named in what to change."""
+    client = connect(url, 1, TRY_TIMEOUT, setting=setting)
     try:
         async with asyncio.timeout(TRY_TIMEOUT):
             await client.ping()
     except FAILURES as error:
-        return _problem(error, url)
+        return _problem(error, url, setting)
     finally:
         with contextlib.suppress(*FAILURES):
             await client.aclose()
@@ -122,32 +146,32 @@ async def try_out(url: str) -> Problem | None:
     return None
 
 
-def _problem(error: BaseException, url: str) -> Problem:
+def _problem(error: BaseException, url: str, setting: str) -> Problem:
     for cause in _causes(error):
-        if detail := _wrong_setting(cause, url):
+        if detail := _wrong_setting(cause, url, setting):
             return Problem(detail, lasting=True)
     if is_refusal(error):
         return Problem(f"answers with an error: {error}", lasting=False)
     detail = f"does not answer ({reason(error)})"
     if url.startswith("rediss:") and isinstance(error, TimeoutError | RedisTimeoutError):
-        detail = "does not answer the TLS handshake: if that port has no TLS, use redis:// in REDIS_URL"
+        detail = f"does not answer the TLS handshake: if that port has no TLS, use redis:// in {setting}"
     elif url.startswith("redis:") and "closed by server" in str(error):
-        detail = "closes the connection at once: if that port has TLS, use rediss:// in REDIS_URL"
+        detail = f"closes the connection at once: if that port has TLS, use rediss:// in {setting}"
     return Problem(detail, lasting=False)
 
 
-def _wrong_setting(cause: BaseException, url: str) -> str | None:
-    """What to change in REDIS_URL or in Redis; None for an error that may end by itself."""
+def _wrong_setting(cause: BaseException, url: str, setting: str) -> str | None:
+    """What to change in the setting or in Redis; None for an error that may end by itself."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
-        return f"the port has no TLS ({cause.reason}): use redis:// in REDIS_URL"
+        return f"the port has no TLS ({cause.reason}): use redis:// in {setting}"
     if isinstance(cause, NoPermissionError | AuthorizationError):
-        return "the user of REDIS_URL lacks a permission"
+        return f"the user of {setting} lacks a permission"
     if isinstance(cause, AuthenticationError):
         if urlsplit(url).password is None:
-            return "requires a password: put it into REDIS_URL before the host, as :password@"
-        return "refuses the user or the password of REDIS_URL"
+            return f"requires a password: put it into {setting} before the host, as :password@"
+        return f"refuses the user or the password of {setting}"
     return None
 
 

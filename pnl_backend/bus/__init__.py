@@ -1,0 +1,1 @@
+"""What the nodes of a cluster share: the stream of committed snapshots, the leader's lease, and the list of nodes."""
