@@ -142,6 +142,7 @@ class Leadership:
             self._problem = None if led or isinstance(error, Fenced) else str(error)
         finally:
             self._term = None
+            term.end("it failed")
             renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await renewing
@@ -149,15 +150,15 @@ class Leadership:
                 await self._lease.release()
             if led:
                 self._on_change("released" if self._stopping else "lost")
-                logger.info("leadership: this node does not lead any more: {}", term.reason or "it failed")
+                logger.info("leadership: this node does not lead any more: {}", term.reason)
             self._enter("following")
 
     async def _renew(self, term: Term) -> None:
         """Renew the lease. One that has ended is taken again, unless another node has it: the fences tell the rest."""
-        while True:
+        while not term.ended:  # before Python 3.12 the library's wait_for may swallow a cancellation
             await asyncio.sleep(self._every)
             with suppress(BusDown):
-                if await self._lease.renew():
+                if await self._lease.renew() or term.ended:
                     continue
                 if not await self._lease.acquire():
                     term.end("another node has the lease")

@@ -30,6 +30,7 @@ class StreamReader:
         self._place: Place | None = None
         self._known = False
         self._level = time.monotonic()
+        self._ended = False
         self.top = BEGIN
         """The newest place that was seen in the stream."""
 
@@ -66,12 +67,13 @@ class StreamReader:
         try:
             yield
         finally:
+            self._ended = True  # before Python 3.12 the library's wait_for may swallow the cancellation
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
     async def _follow(self) -> None:
-        while True:
+        while not self._ended:
             try:
                 if not self._known:
                     await self._resume()
