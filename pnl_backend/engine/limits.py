@@ -13,8 +13,8 @@ RETRY_AFTER = 10
 # Reading and writing.
 READ_SIZE = 64 * 1024
 HEAD_READ_SIZE = 16 * 1024
-READS_PER_TURN = 4
-"""Reads from one socket in a turn of the loop."""
+AT_ONCE = 4
+"""Messages of one read that are handled in the same turn of the loop where they can be; more of them are tasks."""
 FLUSH_SIZE = 64 * 1024
 """How much of what waits is joined into one write."""
 UNSENT_LIMIT = 16 * 1024

@@ -8,6 +8,7 @@ import binascii
 import orjson
 
 from pnl_backend.engine.config import EngineConfig
+from pnl_backend.engine.net.frames import TEXT, frame
 from pnl_backend.engine.net.messages import SEPARATOR, Message, ProtocolError
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
@@ -25,20 +26,31 @@ def message(data: str | bytes) -> Message:
     return Message((data if isinstance(data, bytes) else MESSAGE + data,))
 
 
-def open_packet(sid: str, config: EngineConfig, *, upgrades: bool) -> str:
-    """The handshake, with times in ms."""
-    return (
-        OPEN
-        + orjson.dumps(
-            {
-                "sid": sid,
-                "upgrades": ["websocket"] if upgrades else [],
-                "pingInterval": round(config.ping_interval * 1000),
-                "pingTimeout": round(config.ping_timeout * 1000),
-                "maxPayload": config.max_http_buffer_size,
-            }
-        ).decode()
-    )
+class OpenPackets:
+    """Handshakes, with times in ms; all but the session's id is encoded once."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._polling = self._encode(config, ["websocket"])
+        self._websocket = self._encode(config, [])
+
+    @staticmethod
+    def _encode(config: EngineConfig, upgrades: list[str]) -> str:
+        """What follows the session's id."""
+        fields = {
+            "upgrades": upgrades,
+            "pingInterval": round(config.ping_interval * 1000),
+            "pingTimeout": round(config.ping_timeout * 1000),
+            "maxPayload": config.max_http_buffer_size,
+        }
+        return "," + orjson.dumps(fields).decode()[1:]
+
+    def packet(self, sid: str) -> str:
+        """For one that polls; its id is of characters that JSON does not escape."""
+        return f'{OPEN}{{"sid":"{sid}"{self._polling}'
+
+    def frame(self, sid: str) -> bytes:
+        """For one over a WebSocket."""
+        return frame(TEXT, f'{OPEN}{{"sid":"{sid}"{self._websocket}'.encode())
 
 
 def decode_packet(data: str | bytes) -> tuple[str, str | bytes]:

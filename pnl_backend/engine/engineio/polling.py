@@ -28,7 +28,7 @@ async def answer(engine: SessionServer, request: web.Request, environ: Environ) 
         check_version(query)
         session = engine.new_session(environ)
         engine.opened(session)
-        return session.open_packet()
+        return engine.open_packets.packet(session.sid)
     known = engine.sessions.get(sid)
     if known is not None and engine.unanswered.overdue(known):
         known.expire()

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import inspect
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -35,6 +36,10 @@ from pnl_backend.engine.net.timers import Deadlines, Timeouts
 
 Handler = Callable[..., Any]
 
+ID_BYTES = 15
+"""A multiple of three, so that the text of several ids can be cut into theirs."""
+IDS_IN_BLOCK = 64
+
 
 class EngineServer:
     """Sessions over long polling and WebSocket, for handlers of `connect`, `message` and `disconnect`."""
@@ -49,6 +54,8 @@ class EngineServer:
         self.admission = self.shared.admission
         self.sessions: dict[str, Session] = {}
         self.handlers: dict[str, Handler] = {}
+        self.open_packets = packets.OpenPackets(config)
+        self._ids: list[str] = []
         timers = self.shared.timers
         self.resting = Deadlines[Session](timers, config.ping_interval, lambda session: session.keep_alive())
         """Sessions until their next ping."""
@@ -107,7 +114,12 @@ class EngineServer:
         self.sessions[sid].data = session
 
     def generate_id(self) -> str:
-        return secrets.token_urlsafe(15)
+        """A new id that nobody can guess; random bytes are asked for in blocks."""
+        if not self._ids:
+            block = urlsafe_b64encode(secrets.token_bytes(ID_BYTES * IDS_IN_BLOCK)).decode()
+            length = len(block) // IDS_IN_BLOCK
+            self._ids = [block[start : start + length] for start in range(0, len(block), length)]
+        return self._ids.pop()
 
     def create_event(self) -> asyncio.Event:
         return asyncio.Event()
@@ -120,7 +132,7 @@ class EngineServer:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine as a task that is kept until it is done."""
-        return self.shared.spawn(coroutine)
+        return self.shared.tasks.start(coroutine)
 
     async def shutdown(self, timeout: float = 5.0) -> None:
         """Refuse new clients, end every session, and wait until their connections are closed."""
@@ -132,10 +144,10 @@ class EngineServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.shared.quiet()
-                await asyncio.gather(*self.shared.tasks, return_exceptions=True)
+                await asyncio.gather(*self.shared.tasks.running, return_exceptions=True)
         for connection in list(self.shared.open):
             connection.abort()
-        for task in self.shared.tasks - {asyncio.current_task()}:
+        for task in self.shared.tasks.running - {asyncio.current_task()}:
             task.cancel()
         for session in list(self.sessions.values()):
             session.forget()  # a polling client that has not fetched its CLOSE: the timer that ends its stay stops here

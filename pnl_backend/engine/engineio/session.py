@@ -4,7 +4,7 @@ https://socket.io/docs/v4/engine-io-protocol/
 """
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pnl_backend.engine import closes, refusals
@@ -38,6 +38,7 @@ class SessionServer(Protocol):
 
     config: EngineConfig
     shared: SharedState
+    open_packets: packets.OpenPackets
     resting: "Deadlines[Session]"
     unanswered: "Deadlines[Session]"
     late: "Deadlines[Session]"
@@ -86,10 +87,6 @@ class Session:
         self.state = OPEN
         self.pinged = False
 
-    def open_packet(self) -> str:
-        """The handshake, with times in ms."""
-        return packets.open_packet(self.sid, self.engine.config, upgrades=self.connection is None)
-
     # Out.
 
     def send(self, message: Message) -> None:
@@ -110,6 +107,14 @@ class Session:
             self._drop()
         elif self.probe is None or not self.probe.answered:
             self.wake()
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        """Send several, in one write where nothing waits."""
+        if self.state == OPEN and self.connection is not None:
+            self.connection.send_all(messages)
+            return
+        for message in messages:
+            self.send(message)
 
     def wake(self) -> None:
         """Let the pending poll, if there is one, take what waits."""
@@ -177,7 +182,7 @@ class Session:
 
     def attached(self, connection: Connection, answer: bytes) -> None:
         self.connection = connection
-        connection.write(answer + Message((self.open_packet(),)).frame)
+        connection.write(answer + self.engine.open_packets.frame(self.sid))
         self.engine.opened(self)
 
     def received(self, data: str | bytes) -> None:

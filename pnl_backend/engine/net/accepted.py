@@ -11,13 +11,13 @@ from aiohttp import web
 from loguru import logger
 
 from pnl_backend.engine import refusals
-from pnl_backend.engine.limits import HEAD_READ_SIZE, READS_PER_TURN
+from pnl_backend.engine.limits import HEAD_READ_SIZE
 from pnl_backend.engine.net.connection import Connection, Owner, UpgradeHandler
 from pnl_backend.engine.net.http import HttpConnection
 from pnl_backend.engine.net.pending import PendingConnections
 from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, clean_upgrade, refusal_bytes
 from pnl_backend.engine.net.shared import SharedState
-from pnl_backend.engine.net.sockets import SocketConnection, TransportConnection, read_when_ready, write_last
+from pnl_backend.engine.net.sockets import SocketConnection, TransportConnection, write_last
 
 
 class Intake:
@@ -143,16 +143,12 @@ class AcceptedSocket(AcceptedConnection):
     def __init__(self, intake: Intake, sock: socket.socket, peer: str) -> None:
         self.sock = sock
         super().__init__(intake, peer)
-        read_when_ready(intake.loop, sock.fileno(), self.read)
+        intake.shared.readiness.add_reader(sock.fileno(), self.read)
 
     def read(self) -> None:
-        """Take what has arrived."""
-        # Read until nothing is left: uvloop reports data with a reset behind it only once.
-        while not self.decided and (data := self._receive()):
+        """Take what has arrived; after a refusal it is dropped."""
+        if (data := self._receive()) and not self.decided:
             self.take(data)
-        for _ in range(READS_PER_TURN if self.refused else 0):
-            if not self._receive():
-                return
 
     def _receive(self) -> bytes:
         """What is there to read; the end, or a reset, closes the socket."""
@@ -170,7 +166,7 @@ class AcceptedSocket(AcceptedConnection):
 
     def give_up(self) -> None:
         if self.sock.fileno() >= 0:
-            self.intake.loop.remove_reader(self.sock.fileno())
+            self.intake.shared.readiness.remove(self.sock.fileno())
             self.sock.close()
 
     def write_last(self, answer: bytes) -> None:
@@ -179,8 +175,8 @@ class AcceptedSocket(AcceptedConnection):
             self.sock.shutdown(socket.SHUT_WR)
 
     def hand_over(self) -> None:
-        self.intake.loop.remove_reader(self.sock.fileno())
-        self.intake.shared.spawn(self._pass_on(self.http()))
+        self.intake.shared.readiness.remove(self.sock.fileno())
+        self.intake.shared.tasks.start(self._pass_on(self.http()))
 
     async def _pass_on(self, http: HttpConnection) -> None:
         try:
@@ -192,9 +188,7 @@ class AcceptedSocket(AcceptedConnection):
                 raise
 
     def upgrade(self, owner: Owner) -> Connection:
-        connection = SocketConnection(self.intake.shared, owner, self.sock)
-        self.intake.loop.call_soon(connection.read)  # a reset that came with the head is not reported again
-        return connection
+        return SocketConnection(self.intake.shared, owner, self.sock)
 
 
 class _Replay(asyncio.Protocol):
@@ -218,7 +212,7 @@ class AcceptedTransport(AcceptedConnection, asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.handshake: asyncio.Task[None] | None = None
         super().__init__(intake, peer)
-        self.handshake = intake.shared.spawn(self._secure())
+        self.handshake = intake.shared.tasks.start(self._secure())
 
     async def _secure(self) -> None:
         try:

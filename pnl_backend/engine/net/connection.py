@@ -1,6 +1,7 @@
 """One client's socket: frames in, frames out, backpressure; every kind of feed shares it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from pnl_backend.engine import closes
@@ -47,7 +48,7 @@ class UpgradeHandler(Protocol):
 class Connection:
     """One WebSocket after its handshake; `direct` is the descriptor to write to while nothing waits, else -1."""
 
-    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "shared", "state")
+    __slots__ = ("counted", "direct", "halted", "outbox", "owner", "reader", "shared", "state", "taken")
 
     def __init__(self, shared: SharedState, owner: Owner) -> None:
         self.shared = shared
@@ -57,6 +58,8 @@ class Connection:
         self.reader = FrameReader(shared.config.max_http_buffer_size)
         self.state = OPEN
         self.halted = False
+        self.taken = 0
+        """Messages of the bytes in hand so far."""
         self.counted: str | None = None
         """The address under which it counts while it closes."""
         shared.open.add(self)
@@ -121,6 +124,14 @@ class Connection:
         if not self.outbox.put(message, self.shared.config, self.shared.counters):
             self.cut()
 
+    def send_all(self, messages: Sequence[Message]) -> None:
+        """Send several, in one write when nothing waits."""
+        if self.state == OPEN and not self.lags():
+            self.write(b"".join(map(self.encode, messages)))
+            return
+        for message in messages:
+            self.send(message)
+
     def flush(self) -> None:
         """Write what waits, as far as the socket takes it."""
         while self.outbox is not None and self.state != CLOSED:
@@ -152,9 +163,11 @@ class Connection:
         if self.halted:
             self.reader.buffer += data
             return
+        self.taken = 0
         try:
             for opcode, payload in self.reader.feed(data):
                 if self.state == OPEN:
+                    self.taken += 1
                     self._message(opcode, payload)
                 elif opcode == frames.CLOSE:
                     self.finish()

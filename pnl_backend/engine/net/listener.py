@@ -16,6 +16,7 @@ from pnl_backend.engine.net.accepted import Intake
 from pnl_backend.engine.net.connection import UpgradeHandler
 from pnl_backend.engine.net.process import descriptor_ceiling
 from pnl_backend.engine.net.shared import SharedState
+from pnl_backend.engine.net.sockets import set_options
 
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -56,6 +57,7 @@ def _bind_once(addresses: Sequence[tuple[int, Any]]) -> list[socket.socket]:
                 left_out.append((host, error))
             else:
                 sockets[-1].setblocking(False)
+                set_options(sockets[-1])
         if not sockets:
             raise left_out[0][1]
     except BaseException:
@@ -119,7 +121,6 @@ class Listener:
             sock.close()
             return
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.intake.accept(sock, peer)
 
     def _make_room(self) -> bool:

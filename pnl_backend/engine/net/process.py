@@ -2,6 +2,8 @@
 
 import gc
 import resource
+from functools import lru_cache
+from time import monotonic
 
 from pnl_backend.engine.limits import RESERVED_DESCRIPTORS
 
@@ -23,13 +25,20 @@ def prepare_process() -> None:
     gc.set_threshold(200_000, 50, 1000)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _ceiling.cache_clear()
 
 
 def descriptor_ceiling() -> int:
     """The first descriptor that no client may have.
 
-    A new descriptor is always the lowest free one, so a connection's own number says how many are in use.
+    A new descriptor is always the lowest free one, so a connection's own number says how many are in use. The limit is
+    read once a second, for it may be changed from outside.
     """
+    return _ceiling(int(monotonic()))
+
+
+@lru_cache(maxsize=1)
+def _ceiling(_second: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return 2**31

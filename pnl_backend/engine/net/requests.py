@@ -14,6 +14,10 @@ _END = re.compile(rb"\r?\n\r?\n")
 _HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\r\n")
 
 
+MAX_FIELDS = 64
+"""Of a query."""
+
+
 @dataclass(slots=True, eq=False)
 class Refusal(Exception):
     """Why a connection is not taken: an HTTP status, what to say, and when to come back (s)."""
@@ -117,7 +121,18 @@ class Environ(Mapping[str, object]):
         return self._headers
 
     def header(self, name: str, default: str = "") -> str:
-        return self.headers.get(name.lower(), default)
+        """One header by its name in any case; where they are not parsed, only it is."""
+        if self._headers is not None:
+            return self._headers.get(name.lower(), default)
+        start = f"\r\n{name}:".lower().encode("latin-1")
+        lowered = self.raw.lower()
+        at = lowered.find(start)
+        if at < 0:
+            return default
+        at += len(start)
+        if lowered.find(start, at) >= 0:  # repeated
+            return self.headers.get(name.lower(), default)
+        return self.raw[at : self.raw.index(b"\r\n", at)].decode("latin-1").strip(" \t")
 
     def forget(self) -> None:
         """Drop what was parsed; it is read again from the bytes when somebody asks."""
@@ -155,8 +170,11 @@ def fold_path(path: str) -> str:
 
 def parse_query(query: str) -> dict[str, str]:
     """First value for each name; a query too long or too odd to be ours reads as empty."""
+    if "%" not in query and "+" not in query and query.count("&") < MAX_FIELDS:  # as most are: nothing to decode
+        parts = [part.partition("=") for part in reversed(query.split("&")) if part]
+        return {name: value for name, _, value in parts}
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=64)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         return {}
     return dict(reversed(pairs))

@@ -1,14 +1,16 @@
-"""What all connections of one engine share: configuration, counters, caps, deadlines and tasks."""
+"""What all connections of one engine share: configuration, counters, caps, deadlines, readiness and tasks."""
 
 import asyncio
-from collections.abc import Coroutine, Hashable
-from typing import Any, Protocol
+from collections.abc import Hashable
+from typing import Protocol
 
 from pnl_backend.engine.closes import NORMAL, Close
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.limits import CLOSE_TIMEOUT, DRAIN_TIMEOUT
 from pnl_backend.engine.net.admission import Admission
 from pnl_backend.engine.net.counters import Counters
+from pnl_backend.engine.net.readiness import readiness
+from pnl_backend.engine.net.tasks import Tasks
 from pnl_backend.engine.net.timers import Deadlines, Timers
 
 
@@ -40,21 +42,15 @@ class SharedState:
         self.counters = Counters()
         self.admission = Admission(config)
         self.timers = Timers()
+        self.readiness = readiness()
         self.behind = Deadlines[SlowClient](self.timers, config.slow_client_timeout, lambda client: client.cut())
         self.linger = Deadlines[OpenConnection](self.timers, CLOSE_TIMEOUT, lambda connection: connection.unanswered())
         """Connections that have our close frame and owe theirs."""
         self.draining = Deadlines[OpenConnection](self.timers, DRAIN_TIMEOUT, lambda connection: connection.abort())
         """Connections whose peer owes the end of its half."""
         self.open: set[OpenConnection] = set()
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks = Tasks()
         self._empty: asyncio.Event | None = None
-
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine as a task that is kept until it is done."""
-        task = asyncio.create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return task
 
     async def quiet(self) -> None:
         """Wait until no connection is left."""

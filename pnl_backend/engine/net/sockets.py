@@ -5,29 +5,26 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Callable
 
-from pnl_backend.engine.limits import DRAIN_TIMEOUT, FLUSH_SIZE, READ_SIZE, READS_PER_TURN, UNSENT_LIMIT
+from pnl_backend.engine.limits import DRAIN_TIMEOUT, FLUSH_SIZE, READ_SIZE, UNSENT_LIMIT
 from pnl_backend.engine.net.connection import CLOSED, OPEN, Connection, Owner
 from pnl_backend.engine.net.outbox import Outbox
 from pnl_backend.engine.net.shared import SharedState
+
+
+def set_options(sock: socket.socket) -> None:
+    """Send what is written at once, and limit what the kernel buffers for a client that does not read.
+
+    Linux gives what is set on a socket that listens to all that are accepted from it.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    limit_unsent(sock)
 
 
 def limit_unsent(sock: socket.socket) -> None:
     """Limit what the kernel buffers for a client that does not read."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
-
-
-def read_when_ready(loop: asyncio.AbstractEventLoop, descriptor: int, callback: Callable[[], None]) -> None:
-    """`loop.add_reader` for a descriptor that may have been another socket's."""
-    try:
-        loop.add_reader(descriptor, callback)
-    except RuntimeError:
-        # uvloop closes the poll of a socket that got data and a reset at once, but still has it under its descriptor.
-        loop.remove_reader(descriptor)
-        loop.remove_writer(descriptor)
-        loop.add_reader(descriptor, callback)
 
 
 def write_last(transport: asyncio.Transport, data: bytes) -> None:
@@ -40,16 +37,15 @@ def write_last(transport: asyncio.Transport, data: bytes) -> None:
 class SocketConnection(Connection):
     """A connection over a plain TCP socket of its own: no transport, no task, one descriptor."""
 
-    __slots__ = ("loop", "rest", "sock")
+    __slots__ = ("rest", "sock")
 
     def __init__(self, shared: SharedState, owner: Owner, sock: socket.socket) -> None:
+        """The socket has what `set_options` sets from the one that listens."""
         super().__init__(shared, owner)
-        self.loop = asyncio.get_running_loop()
         self.sock = sock
         self.rest: bytes | memoryview | None = None
         self.direct = sock.fileno()
-        limit_unsent(sock)
-        read_when_ready(self.loop, self.direct, self.read)
+        shared.readiness.add_reader(self.direct, self.read)
 
     def blocked(self) -> bool:
         return self.rest is not None
@@ -71,7 +67,7 @@ class SocketConnection(Connection):
         self.direct = -1
         if self.outbox is None:
             self.outbox = Outbox()
-        self.loop.add_writer(self.sock.fileno(), self._writable)
+        self.shared.readiness.add_writer(self.sock.fileno(), self._writable)
         if self not in self.shared.behind:
             self.shared.behind.add(self)
 
@@ -79,7 +75,7 @@ class SocketConnection(Connection):
         """A write failed: the end comes in its own turn of the loop, never inside of somebody's broadcast."""
         self.direct = -1
         self.rest = b""
-        self.loop.call_soon(self.ended)
+        asyncio.get_running_loop().call_soon(self.ended)
 
     def _writable(self) -> None:
         if self.state == CLOSED:
@@ -98,27 +94,25 @@ class SocketConnection(Connection):
                 return
         self.flush()
         if self.rest is None and self.state != CLOSED:
-            self.loop.remove_writer(self.sock.fileno())
+            self.shared.readiness.remove_writer(self.sock.fileno())
             self.caught_up()
             if self.state == OPEN:
                 self.direct = self.sock.fileno()
 
     def read(self) -> None:
-        """Take what has arrived."""
-        # More than once: uvloop reports data with a reset behind it only once.
-        for _ in range(READS_PER_TURN):
-            if self.state == CLOSED or self.halted:
-                return
-            try:
-                data = self.sock.recv(READ_SIZE)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.ended()
-                return
+        """Take what has arrived; what does not fit is reported again."""
+        if self.state == CLOSED or self.halted:
+            return
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
             self.feed(data)
+        else:
+            self.ended()
 
     def shutdown_write(self) -> None:
         with contextlib.suppress(OSError):
@@ -126,14 +120,12 @@ class SocketConnection(Connection):
 
     def listen(self, *, to: bool) -> None:
         if to:
-            read_when_ready(self.loop, self.sock.fileno(), self.read)
+            self.shared.readiness.add_reader(self.sock.fileno(), self.read)
         else:
-            self.loop.remove_reader(self.sock.fileno())
+            self.shared.readiness.remove_reader(self.sock.fileno())
 
     def close_socket(self, *, flush: bool) -> None:  # noqa: ARG002 - the kernel sends what it has either way
-        fd = self.sock.fileno()
-        self.loop.remove_reader(fd)
-        self.loop.remove_writer(fd)
+        self.shared.readiness.remove(self.sock.fileno())
         if self.rest is not None:
             # A reset: else the kernel would go on holding what this peer does not read.
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
