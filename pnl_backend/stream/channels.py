@@ -8,7 +8,7 @@ subscriptions and broadcasts interleave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pnl_backend.engine import EncodedJson, Message, Server, with_argument
@@ -60,29 +60,33 @@ class Channel:
             offset=self._group.offsets(),
         )
 
-    async def subscribe(self, sid: str, since: Since | None) -> EncodedJson:
+    def subscribe(self, sid: str, since: Since | None) -> EncodedJson | Awaitable[EncodedJson]:
         """Let the socket in with what is due; answers the acknowledgement. A later call for the socket wins."""
-        await self.leave(sid)
-        held = False
-        if since is not None:
-            turn = self._asking[sid] = object()
-            held = await self._group.hub.holds(since.epoch, since.seq)
-            if self._asking.get(sid) is not turn:
-                return self._acknowledgement(recovered=False)
-            del self._asking[sid]
-        member = self._group.member(sid)
-        if member is None:
-            return self._acknowledgement(recovered=False)
-        if since is None or not held:
-            await self.begin(member)
-            return self._acknowledgement(recovered=False)
-        return self._acknowledgement(recovered=await (await self._group.replay(member, self, since)))
+        self.leave(sid)
+        return self._newest(sid) if since is None else self._missed(sid, since)
 
-    async def begin(self, member: Any) -> None:
+    def _newest(self, sid: str) -> EncodedJson:
+        member = self._group.member(sid)
+        if member is not None:
+            self.begin(member)
+        return self._acknowledgement(recovered=False)
+
+    async def _missed(self, sid: str, since: Since) -> EncodedJson:
+        turn = self._asking[sid] = object()
+        held = await self._group.hub.holds(since.epoch, since.seq)
+        if self._asking.get(sid) is not turn:
+            return self._acknowledgement(recovered=False)
+        del self._asking[sid]
+        member = self._group.member(sid)
+        if member is None or not held:
+            return self._newest(sid)
+        return self._acknowledgement(recovered=await self._group.replay(member, self, since))
+
+    def begin(self, member: Any) -> None:
         """Let the member in with the newest update, behind a replay that it is being sent."""
         replay = self._group.replay_of(member)
         if replay is None or not member.variant:
-            await self._group.enter(member, self)
+            self._group.enter(member, self)
         else:
             replay.follow(self, self.current.seq)
         offset = self._group.offset(member) if member.variant else None
@@ -93,7 +97,7 @@ class Channel:
         while self.current.seq < seq:
             await self._moved.wait()
 
-    async def leave(self, sid: str) -> bool:
+    def leave(self, sid: str) -> bool:
         """Take the socket out; whether it was in."""
         self.forget(sid)
         member = self._group.member(sid)
@@ -104,7 +108,7 @@ class Channel:
             return True
         if self.room not in member.rooms:
             return False
-        await self._group.leave(member, self)
+        self._group.leave(member, self)
         return True
 
     def forget(self, sid: str) -> None:
@@ -148,12 +152,12 @@ class ChannelGroup:
     def member(self, sid: str) -> Any:
         return self.server.manager.find(sid, self.namespace)
 
-    async def enter(self, member: Any, channel: ReplayedChannel) -> None:
-        await self.server.enter_room(member.sid, channel.room, namespace=self.namespace)
+    def enter(self, member: Any, channel: ReplayedChannel) -> None:
+        self.server.manager.join(member, channel.room)
         self._tune(member)
 
-    async def leave(self, member: Any, channel: ReplayedChannel) -> None:
-        await self.server.leave_room(member.sid, channel.room, namespace=self.namespace)
+    def leave(self, member: Any, channel: ReplayedChannel) -> None:
+        self.server.manager.part(member, channel.room)
         self._tune(member)
 
     def variant(self, rooms: Iterable[str]) -> int:
@@ -178,6 +182,12 @@ class ChannelGroup:
         """The position of members after a broadcast, for each variant from 1 on."""
         return [str(self.offset_of(mask)) for mask in range(self._masks)]
 
+    def send(self, sid: str, event: str, *arguments: EncodedJson | str) -> None:
+        """Send one socket an event; nothing where it has gone."""
+        member = self.member(sid)
+        if member is not None:
+            self.server.manager.send_to(member, self.server.manager.encode(event, arguments, self.namespace))
+
     def tell_rooms(self, sid: str) -> None:
         """After a change of a member's rooms without an update, send it the new offset."""
         member = self.member(sid)
@@ -185,8 +195,7 @@ class ChannelGroup:
             replay = self.replay_of(member)
             within = replay.channels if replay is not None else []
             topics = [c.room for c in self.channels if c.room in member.rooms or c in within]
-            arguments = (as_text(Subscriptions(topics)), str(self.offset(member)))
-            self.server.manager.send_to(member, self.server.manager.encode(SUBSCRIPTIONS, arguments, self.namespace))
+            self.send(sid, SUBSCRIPTIONS, as_text(Subscriptions(topics)), str(self.offset(member)))
 
     # Replays.
 
@@ -195,7 +204,7 @@ class ChannelGroup:
         replay = self._replays.get(member.sid)
         return replay if replay is not None and replay.member is member else None
 
-    async def replay(self, member: Any, channel: Channel, since: Since) -> asyncio.Future[bool]:
+    def replay(self, member: Any, channel: Channel, since: Since) -> asyncio.Future[bool]:
         """Send a member what it missed of a channel; the future's result is whether that was all.
 
         An offset names every channel that its reader is in. So a member with offsets is sent all of them by the replay.
@@ -205,7 +214,7 @@ class ChannelGroup:
             self.server.eio.settle(member.client)
             for joined in [joined for joined in self.channels if joined.room in member.rooms]:
                 replay.follow(joined, joined.current.seq)
-                await self.leave(member, joined)
+                self.leave(member, joined)
         return replay.add(channel, since.seq)
 
     def recover(self, member: Any, seen: Offset) -> None:

@@ -29,7 +29,7 @@ class ReplayedChannel(Hashable, Protocol):
 
     async def reached(self, seq: int) -> None: ...
 
-    async def begin(self, member: Member) -> None: ...
+    def begin(self, member: Member) -> None: ...
 
     def encode(self, publication: Publication, source: Origin, offset: Offset | None) -> Message: ...
 
@@ -43,7 +43,7 @@ class ReplayingGroup(Protocol):
     @property
     def channels(self) -> Sequence[ReplayedChannel]: ...
 
-    async def enter(self, member: Member, channel: ReplayedChannel) -> None: ...
+    def enter(self, member: Member, channel: ReplayedChannel) -> None: ...
 
     def offset_at(self, cursors: Mapping[str, int]) -> Offset: ...
 
@@ -153,7 +153,7 @@ class Replay:
         """Add the socket to the rooms; without an `await`, so that no broadcast comes in between."""
         self._group.finished(self)
         for channel in self._cursors:
-            await self._group.enter(self.member, channel)
+            self._group.enter(self.member, channel)
             self._settle(channel, whole=True)
         if not self._offset_sent:
             self._group.tell_rooms(self.member.sid)
@@ -168,7 +168,7 @@ class Replay:
             return
         self._group.finished(self)
         for channel in list(self._cursors):
-            await channel.begin(self.member)
+            channel.begin(self.member)
 
     def _settle(self, channel: ReplayedChannel, *, whole: bool) -> None:
         result = self._results.pop(channel, None)

@@ -28,13 +28,16 @@ from pnl_backend.wire.socket_messages import ConnectSuccess, ErrorMessage, Refus
 GREETING = "Connected to P&L streaming server"
 STREAM_ERROR = "Error updating P&L metrics"
 Replay = list[Message | tuple[str, Any]]
+Acknowledgement = EncodedJson | Awaitable[EncodedJson]
 
 
 class RefusedEvent(Exception):
     """A message that is answered with an `error`."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, disconnects: bool = False) -> None:
+        """`disconnects`: the sender is not sent the `error`, its connection to the namespace ends."""
         self.code = code
+        self.disconnects = disconnects
         super().__init__(message)
 
 
@@ -48,70 +51,73 @@ class FeedNamespace(socketio.AsyncNamespace):
         super().__init__(group.namespace)  # type: ignore[no-untyped-call]  # python-socketio has no annotations
         self._group = group
         self._budgets: dict[str, Budget] = {}
-        self._handlers: dict[str, Callable[[str, object], Awaitable[EncodedJson]]] = {}
+        self._handlers: dict[str, Callable[[str, object], Acknowledgement]] = {}
         for channel in group.channels:
             self._handlers[f"subscribe_{channel.topic.name}"] = self._subscriber(channel)
             self._handlers[f"unsubscribe_{channel.topic.name}"] = self._unsubscriber(channel)
 
-    async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Every packet of this namespace comes through here; what it returns is the acknowledgement."""
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Every packet of this namespace comes through here; what it returns is the acknowledgement.
+
+        A plain function, because most events are handled without waiting: the engine awaits what is awaitable.
+        """
         sid = args[0]
         if event == "connect":
             return None
         if event == "disconnect":
             return self._forget(sid)
         try:
-            return await self._handle(sid, event, args[1:])
+            self._spend(sid)
+            return self._handle(sid, event, args[1:])
         except RefusedEvent as refusal:
-            error = as_text(ErrorMessage(str(refusal), refusal.code))
-            await self._group.server.emit("error", error, to=sid, namespace=self.namespace)
-            return _refused(refusal.code, str(refusal))
+            if refusal.disconnects:
+                return self._disconnect(sid, refusal)
+            self._group.send(sid, "error", as_text(ErrorMessage(str(refusal), refusal.code)))
+            return _refused(refusal)
 
-    async def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> EncodedJson:
-        await self._spend(sid)
+    def _handle(self, sid: str, event: object, payloads: tuple[Any, ...]) -> Acknowledgement:
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
             self._group.server.count_unknown_event()
-            return _refused("unknown_event", f"Unknown event: {str(event)[:LONGEST_NAME]}")
+            return _refused(RefusedEvent("unknown_event", f"Unknown event: {str(event)[:LONGEST_NAME]}"))
         try:
-            return await handler(sid, payloads[0] if payloads else None)
+            return handler(sid, payloads[0] if payloads else None)
         except BadRequest as error:
             raise RefusedEvent("bad_payload", f"{event}: {error}") from error
 
-    async def _spend(self, sid: str) -> None:
+    def _spend(self, sid: str) -> None:
         budget = self._budgets.get(sid)
         if budget is None:
             budget = self._budgets[sid] = Budget()
-        if budget.spend():
-            return
-        if budget.exhausted:
-            logger.debug("socket {} was closed: it went on sending above the rate limit", sid)
-            await self._group.server.disconnect(sid, namespace=self.namespace)
-        raise RefusedEvent("rate_limited", "Too many messages")
+        if not budget.spend():
+            raise RefusedEvent("rate_limited", "Too many messages", disconnects=budget.exhausted)
 
-    def _forget(self, sid: str) -> None:
+    async def _disconnect(self, sid: str, refusal: RefusedEvent) -> EncodedJson:
+        logger.debug("socket {} was closed: it went on sending above the rate limit", sid)
+        await self._group.server.disconnect(sid, namespace=self.namespace)
+        return _refused(refusal)
+
+    async def _forget(self, sid: str) -> None:
+        """Async, because python-socketio's own `disconnect()` triggers the event too, and awaits it."""
         self._budgets.pop(sid, None)
         for channel in self._group.channels:
             channel.forget(sid)
 
-    def _subscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[EncodedJson]]:
-        async def subscribe(sid: str, payload: object) -> EncodedJson:
-            return await channel.subscribe(sid, parse_since(payload))
+    def _subscriber(self, channel: Channel) -> Callable[[str, object], Acknowledgement]:
+        return lambda sid, payload: channel.subscribe(sid, parse_since(payload))
 
-        return subscribe
-
-    def _unsubscriber(self, channel: Channel) -> Callable[[str, object], Awaitable[EncodedJson]]:
-        async def unsubscribe(sid: str, payload: object) -> EncodedJson:  # noqa: ARG001 - old clients may send one
-            if await channel.leave(sid):
+    def _unsubscriber(self, channel: Channel) -> Callable[[str, object], Acknowledgement]:
+        def unsubscribe(sid: str, payload: object) -> EncodedJson:  # noqa: ARG001 - old clients may send one
+            if channel.leave(sid):
                 self._group.tell_rooms(sid)
             return as_text(UnsubscribeAck(True))
 
         return unsubscribe
 
 
-def _refused(code: str, message: str) -> EncodedJson:
+def _refused(refusal: RefusedEvent) -> EncodedJson:
     """The acknowledgement of what was not done."""
-    return as_text(RefusedAck(message, code))
+    return as_text(RefusedAck(str(refusal), refusal.code))
 
 
 class SocketFeed:

@@ -74,6 +74,5 @@ class Member:
         """Send the CONNECT answer and what was held for it."""
         held, self.held = self.held or [], None
         self.state = CONNECTED
-        for message in (answer, *held):
-            self.client.send(message)
+        self.client.send_all((answer, *held))
         self.connection = self.client.connection

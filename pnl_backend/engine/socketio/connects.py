@@ -5,7 +5,6 @@ JavaScript client does, on connect, disconnect, connect). Each is answered, and 
 both sides: until then the former member goes on, then it leaves.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from pnl_backend.engine import closes
 from pnl_backend.engine.engineio.session import OPEN
 from pnl_backend.engine.net.messages import Message
 from pnl_backend.engine.net.requests import Environ, Refusal
+from pnl_backend.engine.net.tasks import result_of
 from pnl_backend.engine.socketio import packets
 from pnl_backend.engine.socketio.clients import CONNECTED, Client, Member
 from pnl_backend.engine.socketio.handlers import Handlers
@@ -124,17 +124,17 @@ class Connects:
         if self._authenticate is None:
             return ""
         try:
-            answer = self._authenticate(client.environ, auth)
-            return await answer if inspect.isawaitable(answer) else answer
+            identity: Identity = await result_of(self._authenticate(client.environ, auth))
         except Exception as error:
             self.handlers.failed("authenticate", error)
             return None
+        return identity
 
     async def _plan(self, request: ConnectRequest) -> ConnectPlan:
         if self._on_connect is None:
             return _NO_PLAN
-        answer = self._on_connect(request)
-        return (await answer if inspect.isawaitable(answer) else answer) or _NO_PLAN
+        plan: ConnectPlan | None = await result_of(self._on_connect(request))
+        return plan or _NO_PLAN
 
     async def _ask(self, member: Member, auth: Any) -> Any:
         """Run the connect handlers; None when they accept the client, else the data of its CONNECT_ERROR."""

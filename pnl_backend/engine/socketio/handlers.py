@@ -9,6 +9,7 @@ import socketio
 from loguru import logger
 
 from pnl_backend.engine import closes
+from pnl_backend.engine.net.tasks import result_of
 from pnl_backend.engine.socketio.clients import Client, Member
 from pnl_backend.engine.socketio.rooms import Rooms
 
@@ -32,8 +33,7 @@ def find_handler(
 
 async def call(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: int = 0) -> Any:
     """Call a plain or async handler; up to `optional` last arguments are left out when it does not take them."""
-    result = handler(*fitting(handler, args, optional))
-    return await result if inspect.isawaitable(result) else result
+    return await result_of(handler(*fitting(handler, args, optional)))
 
 
 def fitting(handler: Callable[..., Any], args: tuple[Any, ...], optional: int) -> tuple[Any, ...]:
@@ -86,7 +86,7 @@ class Handlers:
             return NOT_HANDLED
         if event == "connect" and (method := getattr(target, "on_connect", None)) is not None:
             args = fitting(method, args, 1)
-        return await target.trigger_event(event, *args)
+        return await result_of(target.trigger_event(event, *args))
 
     async def run_disconnect(self, member: Member, reason: str) -> None:
         """Run the disconnect handler while the member still has its rooms, then remove it."""

@@ -20,6 +20,9 @@ RESERVED_EVENTS = frozenset(
 )
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class EncodedJson(str):
     """JSON text that is sent as it is, where an event or an acknowledgement would take a value to encode."""
 
@@ -186,23 +189,30 @@ def _fill(data: Any, attachments: list[bytes]) -> Any:
 def encode_packet(
     kind: int, namespace: str, data: Any = None, *, ack_id: int | None = None, key: str | None = None
 ) -> Message:
-    """A packet as python-socketio's encoder writes it."""
+    """A packet as python-socketio's encoder writes it; that one writes those with attachments."""
     if isinstance(data, list) and any(isinstance(value, EncodedJson) for value in data):
         return Message((MESSAGE + _joined(kind, namespace, data, ack_id),), key=key)
-    encoded = cast(Any, socketio.packet.Packet)(packet_type=kind, data=data, namespace=namespace, id=ack_id).encode()
-    if isinstance(encoded, list):
-        return Message((MESSAGE + encoded[0], *encoded[1:]), key=key)
-    return Message((MESSAGE + encoded,), key=key)
+    try:
+        text = "" if data is None else _compact(data)
+    except TypeError:  # bytes among them, which go as attachments
+        packet = cast(Any, socketio.packet.Packet)(packet_type=kind, data=data, namespace=namespace, id=ack_id)
+        first, *attachments = packet.encode()
+        return Message((MESSAGE + first, *attachments), key=key)
+    return Message((MESSAGE + _head(kind, namespace, ack_id) + text,), key=key)
+
+
+def _head(kind: int, namespace: str, ack_id: int | None) -> str:
+    """What stands before a packet's data."""
+    return f"{kind}{'' if namespace == '/' else f'{namespace},'}{'' if ack_id is None else ack_id}"
 
 
 def _joined(kind: int, namespace: str, values: list[Any], ack_id: int | None) -> str:
     """A packet of several values, those that are JSON already as they are."""
-    texts = [value if isinstance(value, EncodedJson) else json.dumps(value, separators=(",", ":")) for value in values]
-    place = "" if namespace == "/" else f"{namespace},"
-    return f"{kind}{place}{'' if ack_id is None else ack_id}[{','.join(texts)}]"
+    texts = [value if isinstance(value, EncodedJson) else _compact(value) for value in values]
+    return f"{_head(kind, namespace, ack_id)}[{','.join(texts)}]"
 
 
 def with_argument(message: Message, argument: str) -> Message:
     """The same event with one more argument at its end, as the encoder would have written it."""
     text, *attachments = message.packets
-    return Message((f"{str(text)[:-1]},{json.dumps(argument)}]", *attachments), key=message.key)
+    return Message((f"{str(text)[:-1]},{_compact(argument)}]", *attachments), key=message.key)

@@ -4,11 +4,12 @@ https://socket.io/docs/v4/socket-io-protocol/
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import socketio
 
+from pnl_backend.engine.limits import AT_ONCE
 from pnl_backend.engine.net.messages import ProtocolError
 from pnl_backend.engine.socketio import packets
 from pnl_backend.engine.socketio.clients import CONNECTED, Client, Member
@@ -91,8 +92,7 @@ class SocketProtocol:
     def _take(self, client: Client, packet: packets.Packet) -> None:
         if packet.kind == packets.CONNECT:
             if self.handlers.known(packet.namespace):
-                self._enlist(client)
-                self.eio.spawn(self._connecting(client, packet))
+                self._handle(client, self._connecting(client, packet))
             else:
                 self.connects.unknown(client, packet)
             return
@@ -100,8 +100,7 @@ class SocketProtocol:
         if member is None:
             raise ProtocolError("not connected to the namespace")
         if packet.kind in (packets.EVENT, packets.BINARY_EVENT):
-            self._enlist(client)
-            self.eio.spawn(self._event(client, member, packet))
+            self._handle(client, self._event(client, member, packet))
         elif packet.kind == packets.DISCONNECT:
             member.depart()
             self.eio.spawn(self.handlers.leave(client, member))
@@ -109,6 +108,15 @@ class SocketProtocol:
             callback = (member.callbacks or {}).pop(packet.id or 0, None)
             if callback is not None:
                 self.eio.spawn(self._acknowledged(callback, packet.data))
+
+    def _handle(self, client: Client, handling: Coroutine[Any, Any, None]) -> None:
+        """Handle a packet: at once where no handler of the client waits and it is the first ones of what was read."""
+        at_once = not client.running and client.connection is not None and client.connection.taken <= AT_ONCE
+        self._enlist(client)
+        if at_once:
+            self.eio.shared.tasks.run(handling)
+        else:
+            self.eio.spawn(handling)
 
     async def _connecting(self, client: Client, packet: packets.Packet) -> None:
         try:

@@ -37,7 +37,7 @@ class Rooms:
         if former is None or former.state == LEAVING:
             client.members[namespace] = member
         for room in rooms:
-            self._join(member, room)
+            self.join(member, room)
         return member
 
     def leave(self, member: Member) -> None:
@@ -80,10 +80,17 @@ class Rooms:
         member = self.members.get(namespace, {}).get(room)
         return {} if member is None else {room: member}
 
-    def _join(self, member: Member, room: str) -> None:
+    def join(self, member: Member, room: str) -> None:
+        """Let a member into a room, which is no member's sid."""
         if room not in member.rooms and room != member.sid:
             member.rooms = (*member.rooms, room)
             self._rooms.setdefault(member.namespace, {}).setdefault(room, {})[member.sid] = member
+
+    def part(self, member: Member, room: str) -> None:
+        """Take a member out of a room, if it is in it."""
+        if room in member.rooms:
+            self._part(member, room)
+            member.rooms = tuple(name for name in member.rooms if name != room)
 
     def _part(self, member: Member, room: str) -> None:
         rooms = self._rooms.get(member.namespace, {})
@@ -146,13 +153,12 @@ class Rooms:
             raise ValueError("sid is not connected to requested namespace")
         if room in self.members[namespace]:
             raise ValueError("cannot enter a sid room")
-        self._join(member, room)
+        self.join(member, room)
 
     async def leave_room(self, sid: str, namespace: str, room: str) -> None:
         member = self.find(sid, namespace)
-        if member is not None and room in member.rooms:
-            self._part(member, room)
-            member.rooms = tuple(name for name in member.rooms if name != room)
+        if member is not None:
+            self.part(member, room)
 
     async def close_room(self, room: str, namespace: str) -> None:
         if room in self.members.get(namespace, {}):
