@@ -56,7 +56,7 @@ class Proxy:
 
     def __init__(self, directory: Path, *node_ports: int, site: Path = SITE) -> None:
         self.directory = directory
-        self.http_port, self.https_port = _free_ports(2)
+        self.http_port, self.https_port = free_ports(2)
         self.url = f"https://localhost:{self.https_port}"
         self._process: subprocess.Popen[bytes] | None = None
         certificate, key = _self_signed(directory)
@@ -75,7 +75,7 @@ class Proxy:
         ):
             assert shipped in text, f"the site no longer says {shipped!r}"
             text = text.replace(shipped, here)
-        self.path_port = _free_ports(1)[0]
+        self.path_port = free_ports(1)[0]
         text += UNDER_A_PATH.format(port=self.path_port, backend=node_ports[0])
         (directory / "pnl.conf").write_text(text)
         user = "user root;" if os.geteuid() == 0 else ""
@@ -114,7 +114,7 @@ class Proxy:
         return ["nginx", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf"), *more]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

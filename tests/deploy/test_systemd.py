@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from pnl_backend.settings.model import Settings
-from tests.deploy.proxy import ROOT
+from tests.deploy.proxy import ROOT, free_ports
 from tests.support.server import ServerProcess
 
 UNITS = ROOT / "deploy" / "systemd"
-SERVICES = ("pnl-backend.service", "pnl-backup.service")
+TEMPLATE = "pnl-backend@.service"
+SERVICES = ("pnl-backend.service", TEMPLATE, "pnl-backup.service")
 COMMAND = "/opt/pnl-backend/.venv/bin/pnl-backend"
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 
@@ -59,9 +60,28 @@ def test_the_backup_runs_daily() -> None:
     assert len(re.findall(r"03:15:00 UTC", done.stdout)) >= 3
 
 
-def test_the_check_comes_before_the_start() -> None:
-    text = (UNITS / "pnl-backend.service").read_text()
-    assert f"ExecStartPre={COMMAND} check\nExecStart={COMMAND} serve\n" in text
+@pytest.mark.parametrize("unit", ["pnl-backend.service", TEMPLATE])
+def test_the_check_comes_before_the_start(unit: str) -> None:
+    text = (UNITS / unit).read_text()
+    assert re.search(rf"^ExecStartPre={COMMAND} check\nExecStart={COMMAND} serve( --port %i)?$", text, re.MULTILINE)
+
+
+def test_a_node_of_several_is_confined_as_a_single_one_and_has_files_of_its_own() -> None:
+    single, several = (
+        [line for line in (UNITS / unit).read_text().splitlines() if not line.startswith("#")]
+        for unit in ("pnl-backend.service", TEMPLATE)
+    )
+    own = [line for line in several if line not in single]
+    assert own == [
+        "Description=Live profit and loss, node on port %i",
+        "After=network-online.target redis-server.service postgresql.service",
+        "Environment=DB_PATH=%S/pnl-backend-%i/pnl.db LOG_DIR=%L/pnl-backend-%i PYTHONDONTWRITEBYTECODE=1",
+        "EnvironmentFile=-/etc/pnl-backend@%i.env",
+        f"ExecStart={COMMAND} serve --port %i",
+        "StateDirectory=pnl-backend-%i",
+        "LogsDirectory=pnl-backend-%i",
+    ]
+    assert len(several) == len(single) + 1  # a second file of settings
 
 
 @pytest.mark.parametrize("unit", SERVICES)
@@ -80,6 +100,26 @@ def test_every_command_is_one() -> None:
     ).stdout
     assert commands == {"check", "serve", "backup"}
     assert {command for command in commands if not re.search(rf"^\s+{command}\b", said, re.MULTILINE)} == set()
+
+
+async def test_two_nodes_of_the_template_run_side_by_side(tmp_path: Path) -> None:
+    nodes = []
+    try:
+        for port in map(str, free_ports(2)):
+            text = (UNITS / TEMPLATE).read_text().replace("%S", str(tmp_path)).replace("%L", str(tmp_path / "logs"))
+            text = text.replace("%i", port)
+            words = [word for line in re.findall(r"^Environment=(.*)", text, re.MULTILINE) for word in line.split()]
+            given = dict(word.split("=", 1) for word in words)
+            (arguments,) = re.findall(rf"^ExecStart={COMMAND} (.*)", text, re.MULTILINE)
+            (tmp_path / f"pnl-backend-{port}").mkdir()
+            key = "a-read-key-of-more-than-thirty-two-characters"
+            node = ServerProcess(tmp_path, arguments=arguments.split(), **given, API_KEY=key, DEMO="true")
+            nodes.append(await node.start())
+            assert (await node.get("/health/ready"))["status"] == "ready"
+            assert node.port == int(port)
+    finally:
+        for node in nodes:
+            await node.close()
 
 
 async def test_the_units_work_together(tmp_path: Path) -> None:
