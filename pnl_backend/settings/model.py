@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pnl_backend.domain.attribution import AgentRules
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 from pnl_backend.errors import ConfigError
+from pnl_backend.settings.cluster import ClusterSettings
 from pnl_backend.settings.fields import (
     ORIGINS,
     Networks,
@@ -94,7 +95,7 @@ class _Access(BaseSettings):
     )
 
 
-class ServerSettings(_Access):
+class ServerSettings(ClusterSettings, _Access):
     """The server's own settings; `Settings` are these with those of every source type."""
 
     demo: bool | None = setting(
@@ -195,6 +196,7 @@ class ServerSettings(_Access):
         problems = list(self._production_problems()) if self.production else []
         if not self.production and not self.api_key and not self.is_loopback:
             problems.append(f"API_KEY: needed, because HOST={self.bind_host} is open to others")
+        problems += self.cluster_problems(given=account_fields() & self.model_fields_set)
         if problems:
             raise ConfigError(problems)
         return self
@@ -229,7 +231,9 @@ class ServerSettings(_Access):
 
     @property
     def demo_mode(self) -> bool:
-        return self.demo if self.demo is not None else not (self.production or self.any_source)
+        if self.demo is not None:
+            return self.demo
+        return self.role != "push" and not (self.production or self.any_source)
 
     @property
     def any_source(self) -> bool:
@@ -244,7 +248,10 @@ class ServerSettings(_Access):
 
     @property
     def redis(self) -> str | None:
-        return self.redis_url or (LOCAL_REDIS if self.use_redis else None) if self.use_redis is not False else None
+        """The Redis of the cache; in a cluster the one of the bus, so that a new leader has the last good readings."""
+        if self.use_redis is False:
+            return None
+        return self.redis_url or self.bus_url or (LOCAL_REDIS if self.use_redis else None)
 
     @property
     def secrets(self) -> list[str]:
@@ -252,7 +259,8 @@ class ServerSettings(_Access):
         given = [getattr(self, field) for field in type(self).model_fields]
         several = [one for value in given for one in (value if isinstance(value, list) else [value])]
         values = [one.get_secret_value() for one in several if isinstance(one, SecretStr)]
-        urls = [urlsplit(one) for one in several if isinstance(one, str) and "://" in one]
+        texts = [one.get_secret_value() if isinstance(one, SecretStr) else one for one in several]
+        urls = [urlsplit(one) for one in texts if isinstance(one, str) and "://" in one and "\n" not in one]
         passwords = [url.password for url in urls if url.password]
         return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]
 

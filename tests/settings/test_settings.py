@@ -155,6 +155,15 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(given):
         ("KALSHI_SUBACCOUNTS", "0,64", "KALSHI_SUBACCOUNTS: given '0,64', allowed: numbers from 0 to 63 with commas"),
         ("KALSHI_SUBACCOUNTS", "every", "KALSHI_SUBACCOUNTS: given 'every', allowed: numbers from 0 to 63 with commas"),
         ("REDIS_URL", "localhost", "REDIS_URL: given 'localhost', allowed: a redis, rediss or unix URL"),
+        ("BUS_URL", "localhost", "BUS_URL: given 'localhost', allowed: a redis, rediss or unix URL"),
+        ("DATABASE_URL", "mysql://u:p@h/d", "DATABASE_URL: given ********, allowed: a postgresql URL with the name of"),
+        (
+            "DATABASE_URL",
+            "postgresql://host",
+            "DATABASE_URL: given ********, allowed: a postgresql URL with the name of",
+        ),
+        ("ROLE", "leader", "ROLE: given 'leader', allowed: all, poll or push"),
+        ("LEASE_MS", "499", "LEASE_MS: given '499', allowed: whole milliseconds, 500 or more"),
         ("BUSINESS_TIMEZONE", "Mars/X", "BUSINESS_TIMEZONE: given 'Mars/X', allowed: an IANA name"),
         ("PNL_SINCE", "yesterday", "PNL_SINCE: given 'yesterday', allowed: YYYY-MM-DD"),
         ("CORS_ORIGIN", "https://a.example/path", "CORS_ORIGIN: given 'https://a.example/path', allowed: origins"),
@@ -170,6 +179,9 @@ def test_a_bad_value_is_one_line_with_name_given_and_allowed(given, name, value,
     assert "\n" not in problem
 
 
+CLUSTER = {"BUS_URL": "redis://bus:1", "DATABASE_URL": "postgresql://db/pnl"}
+
+
 @pytest.mark.parametrize(
     ("values", "redis"),
     [
@@ -178,6 +190,9 @@ def test_a_bad_value_is_one_line_with_name_given_and_allowed(given, name, value,
         ({"USE_REDIS": "true", "REDIS_URL": "redis://other:1"}, "redis://other:1"),
         ({"USE_REDIS": "false", "REDIS_URL": "redis://other:1"}, None),
         ({"REDIS_URL": "redis://other:1"}, "redis://other:1"),
+        (CLUSTER, "redis://bus:1"),
+        (CLUSTER | {"REDIS_URL": "redis://other:1"}, "redis://other:1"),
+        (CLUSTER | {"USE_REDIS": "false"}, None),
     ],
 )
 def test_which_redis_is_used(given, values, redis):
@@ -322,12 +337,45 @@ def test_a_short_name_is_near_in_the_file_alone(given, name, near):
     "name",
     [
         "SOMETHING_ELSE", "VITE_API_URL", "VITE_WS_URL", "VITE_WS_SECURE", "KALSHI_API_KEY_2", "ANTHROPIC_BASE_URL",
-        "DATABASE_URL", "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "DB_USER",
+        "REDIS_PORT", "LOG_FILE", "NODE_OPTIONS", "HOSTNAME", "DB_USER",
     ],
 )  # fmt: skip
 def test_a_distant_name_is_ignored(given, name):
     Path(".env").write_text(f"{name}=1\n")
     assert given(**{name: "1"}).port == 3000
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"ROLE": "poll"}, "BUS_URL: none given, ROLE=poll needs the Redis of its cluster"),
+        ({"ROLE": "push"}, "BUS_URL: none given, ROLE=push needs the Redis of its cluster"),
+        (
+            {"BUS_URL": "redis://bus:1"},
+            "DATABASE_URL: none given, the nodes of BUS_URL need a PostgreSQL ledger that all of them share",
+        ),
+        (
+            CLUSTER | {"ROLE": "push", "ANTHROPIC_API_KEY": "k", "JOHNS_REVENUE_TOKEN": "t"},
+            "ROLE: a push node has no credentials of a source, remove ANTHROPIC_API_KEY, JOHNS_REVENUE_TOKEN",
+        ),
+    ],
+)
+def test_settings_of_a_cluster_that_do_not_fit_stop_the_start(given, values, line):
+    assert problems(given, **values) == [line]
+
+
+def test_a_push_node_is_no_demo_by_itself(given):
+    assert given(**CLUSTER, ROLE="all").demo_mode
+    assert not given(**CLUSTER, ROLE="push").demo_mode
+    assert given(**CLUSTER, ROLE="push", DEMO="true").demo_mode
+
+
+def test_the_passwords_of_a_cluster_are_shown_nowhere(given):
+    settings = given(
+        BUS_URL="rediss://node:eta-secret@bus:1", DATABASE_URL="postgresql://u:theta%40secret@db/pnl?sslmode=require"
+    )
+    assert "secret" not in repr(describe(settings)) + repr(settings.database_url)
+    assert {"eta-secret", "theta%40secret", "theta@secret"} <= set(settings.secrets)
 
 
 def test_secrets_are_shown_nowhere(given, tmp_path):
