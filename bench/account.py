@@ -134,7 +134,7 @@ async def measure_polls(server: Server, simulator: Simulator, cost: Cost, polls:
     first = asked[BALANCE]
     ticker = next(market.ticker for market in simulator.trading.markets.values() if market.status == "active")
     for number in range(polls):
-        await until(lambda number=number: asked[BALANCE] > first + number, server)  # type: ignore[misc]
+        await until(lambda number=number: asked[BALANCE] > first + number, server)  # type: ignore[misc] # mypy does not infer a lambda's default
         if number % 10 == 5:
             simulator.kalshi.trade(ticker, "yes", Decimal(1), Decimal("0.41"))
     done = asked[BALANCE] - first

@@ -32,14 +32,14 @@ def noted(self: Metrics, seconds: float) -> None:
 
 
 def tell(*_: Any) -> None:
-    global worst, busiest  # noqa: PLW0603
+    global worst, busiest  # noqa: PLW0603 - a signal handler has no other place for what it counts
     os.write(1, SAYS + f"{worst:.6f} {busiest:.6f}\n".encode())
     worst = busiest = 0.0
 
 
 if __name__ == "__main__":
     Metrics.loop_lag = noted  # type: ignore[method-assign] # a benchmark's own stopwatch
-    loop_lag.watching = functools.partial(loop_lag.watching, interval=EVERY)  # type: ignore[assignment]
+    loop_lag.watching = functools.partial(loop_lag.watching, interval=EVERY)  # type: ignore[assignment] # a partial of the same call
     signal.signal(signal.SIGUSR1, tell)
     sys.argv = sys.argv[:1]
     sys.exit(main())

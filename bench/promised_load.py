@@ -157,17 +157,10 @@ async def poll(session: aiohttp.ClientSession, url: str, took: list[float]) -> N
 
 async def measure(seconds: float) -> str:
     async with Simulator(step_interval=0.25, kalshi_rate=None) as simulator:
-        given = simulator.credentials()
         for upstream, delay in UPSTREAM_SECONDS.items():
             simulator.set_fault(upstream, Fault.slow(delay))
         env = {
-            "KALSHI_API_URL": simulator.kalshi_url,
-            "KALSHI_API_KEY": given.kalshi_key_id,
-            "KALSHI_PRIVATE_KEY": given.kalshi_private_key_pem.replace("\n", "\\n"),
-            "ANTHROPIC_API_URL": simulator.anthropic_url,
-            "ANTHROPIC_API_KEY": given.anthropic_key,
-            "JOHNS_REVENUE_URL": simulator.revenue_url,
-            "JOHNS_REVENUE_TOKEN": given.revenue_token,
+            **simulator.environment(),
             **{f"{name}_MS": "1000" for name in ("UPDATE_INTERVAL", "KALSHI_POLL", "ANTHROPIC_POLL", "JOHNS_POLL")},
             "API_KEY": KEY,
             "METRICS_ACCESS": "loopback",

@@ -89,15 +89,8 @@ async def served(env: dict[str, str]) -> AsyncIterator[Server]:
 
 
 def environment(simulator: Simulator) -> dict[str, str]:
-    given = simulator.credentials()
     return {
-        "KALSHI_API_URL": simulator.kalshi_url,
-        "KALSHI_API_KEY": given.kalshi_key_id,
-        "KALSHI_PRIVATE_KEY": given.kalshi_private_key_pem.replace("\n", "\\n"),
-        "ANTHROPIC_API_URL": simulator.anthropic_url,
-        "ANTHROPIC_API_KEY": given.anthropic_key,
-        "JOHNS_REVENUE_URL": simulator.revenue_url,
-        "JOHNS_REVENUE_TOKEN": given.revenue_token,
+        **simulator.environment(),
         "UPDATE_INTERVAL_MS": "1000",
         "KALSHI_POLL_MS": "1000",
         "RATE_LIMIT_PER_MINUTE": "0",

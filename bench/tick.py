@@ -26,7 +26,7 @@ from typing import Any
 
 import aiohttp
 
-from pnl_backend.simulator import Book, Simulator
+from pnl_backend.simulator import Book, Credentials, Simulator
 from pnl_backend.sources.base import UpstreamClient, parse_json
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
@@ -89,19 +89,12 @@ async def stage_sums(session: aiohttp.ClientSession, url: str) -> dict[str, tupl
 async def tick_cost(positions: int) -> dict[str, float]:
     """Mean milliseconds of each stage."""
     async with Simulator(Book.sized(positions, time.time()), step_interval=None, kalshi_rate=None) as simulator:
-        given = simulator.credentials()
         env = {
-            "KALSHI_API_URL": simulator.kalshi_url,
-            "KALSHI_API_KEY": given.kalshi_key_id,
-            "KALSHI_PRIVATE_KEY": given.kalshi_private_key_pem.replace("\n", "\\n"),
-            "ANTHROPIC_API_URL": simulator.anthropic_url,
-            "ANTHROPIC_API_KEY": given.anthropic_key,
-            "JOHNS_REVENUE_URL": simulator.revenue_url,
-            "JOHNS_REVENUE_TOKEN": given.revenue_token,
+            **simulator.environment(),
             "UPDATE_INTERVAL_MS": "250",
             "KALSHI_POLL_MS": "250",
         }
-        reading = await reading_cost(simulator, given)
+        reading = await reading_cost(simulator, simulator.credentials())
         async with served(**env) as server, aiohttp.ClientSession() as session:
             await asyncio.sleep(2)
             before = await stage_sums(session, server.url)
@@ -112,7 +105,7 @@ async def tick_cost(positions: int) -> dict[str, float]:
     return {"reading": reading, **means}
 
 
-async def reading_cost(simulator: Simulator, given: Any) -> float:
+async def reading_cost(simulator: Simulator, given: Credentials) -> float:
     """CPU milliseconds of this process for one fetch, less what playing the upstream costs: median of ten."""
     async with aiohttp.ClientSession() as session:
         client = UpstreamClient(session, timeout=30)

@@ -9,6 +9,9 @@ from pnl_backend.domain.readings import Tier
 from pnl_backend.errors import PnLError
 from pnl_backend.wire.operations import TierStatus
 
+MAX_PER_FAMILY = 256
+"""Last known good values that are kept of each family of keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from pnl_backend.cache.base import Entry, family
+from pnl_backend.cache.base import MAX_PER_FAMILY, Entry, family
 from pnl_backend.domain.readings import Tier
 from pnl_backend.wire.operations import TierStatus
 
@@ -19,7 +19,7 @@ class FallbackTier:
     name: Tier = "fallback"
     status: TierStatus = "connected"
 
-    def __init__(self, *, max_per_family: int = 256) -> None:
+    def __init__(self, *, max_per_family: int = MAX_PER_FAMILY) -> None:
         self._max_per_family = max_per_family
         self._families: dict[str, OrderedDict[str, bytes]] = {}
 

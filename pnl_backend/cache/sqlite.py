@@ -17,7 +17,7 @@ from typing import Any
 import aiosqlite
 from loguru import logger
 
-from pnl_backend.cache.base import Entry, TierDown, TierError, family
+from pnl_backend.cache.base import MAX_PER_FAMILY, Entry, TierDown, TierError, family
 from pnl_backend.cache.sqlite_file import identity, is_broken, open_file, set_aside
 from pnl_backend.domain.readings import Tier
 from pnl_backend.wire.operations import TierStatus
@@ -25,7 +25,6 @@ from pnl_backend.wire.operations import TierStatus
 CALL_TIMEOUT = 0.25
 OPEN_TIMEOUT = 1.0
 REOPEN_PAUSE = 1.0
-MAX_PER_FAMILY = 256
 PRUNE_EVERY = 100
 _FAILURES = (sqlite3.Error, OSError, TimeoutError, ValueError)  # ValueError: aiosqlite's "connection closed"
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from loguru import logger
 
 from pnl_backend.domain.times import iso
+from pnl_backend.ops.background import running
 from pnl_backend.wire import operations
 from pnl_backend.wire.message import UNSET, UnsetType, as_model
 
@@ -96,13 +97,8 @@ class HealthMonitor:
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Sample every part at intervals while the block runs, so that `since` is right at each request."""
-        task = asyncio.create_task(self._watch(), name="health")
-        try:
+        async with running(self._watch(), "health"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def heartbeat(self) -> None:
         """An update was published."""

@@ -6,19 +6,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from pnl_backend.ops.background import running
+
 INTERVAL = 0.25
 
 
 @contextlib.asynccontextmanager
 async def watching(observe: Callable[[float], None], *, interval: float = INTERVAL) -> AsyncIterator[None]:
     """While the block runs, call `observe` each `interval` (s) with the loop's lateness in seconds."""
-    task = asyncio.create_task(_watch(observe, interval), name="loop-lag")
-    try:
+    async with running(_watch(observe, interval), "loop-lag"):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _watch(observe: Callable[[float], None], interval: float) -> None:

@@ -158,6 +158,19 @@ class Simulator:
         """What leads a server to the upstreams, by the field of its settings."""
         return {name: value for part in self._parts for name, value in part.settings().items()}
 
+    def environment(self, given: Credentials | None = None) -> dict[str, str]:
+        """The same for the classic three as environment variables, with these keys."""
+        given = given or self.credentials()
+        return {
+            "KALSHI_API_URL": self.kalshi_url,
+            "KALSHI_API_KEY": given.kalshi_key_id,
+            "KALSHI_PRIVATE_KEY": given.kalshi_private_key_pem.replace("\n", "\\n"),
+            "ANTHROPIC_API_URL": self.anthropic_url,
+            "ANTHROPIC_API_KEY": given.anthropic_key,
+            "JOHNS_REVENUE_URL": self.revenue_url,
+            "JOHNS_REVENUE_TOKEN": given.revenue_token,
+        }
+
     def step(self, n: int = 1) -> None:
         """Move by n steps."""
         for _ in range(n):

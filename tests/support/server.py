@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 
+from pnl_backend.simulator import Credentials, Simulator
+
 ROOT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"P&L server ready: (http://\S+:(\d+))")
 
@@ -164,14 +166,6 @@ async def command(directory: Path, *arguments: str, **env: str) -> tuple[int | N
     return process.returncode, output.decode()
 
 
-def upstream_env(simulator: Any, credentials: Any) -> dict[str, str]:
+def upstream_env(simulator: Simulator, credentials: Credentials) -> dict[str, str]:
     """What an owner would put into `.env` to reach these upstreams."""
-    return {
-        "KALSHI_API_URL": simulator.kalshi_url,
-        "KALSHI_API_KEY": credentials.kalshi_key_id,
-        "KALSHI_PRIVATE_KEY": credentials.kalshi_private_key_pem.replace("\n", "\\n"),
-        "ANTHROPIC_API_URL": simulator.anthropic_url,
-        "ANTHROPIC_API_KEY": credentials.anthropic_key,
-        "JOHNS_REVENUE_URL": simulator.revenue_url,
-        "JOHNS_REVENUE_TOKEN": credentials.revenue_token,
-    }
+    return simulator.environment(credentials)
