@@ -27,7 +27,8 @@ from typing import Any
 import aiohttp
 
 from pnl_backend.simulator import Book, Credentials, Simulator
-from pnl_backend.sources.base import UpstreamClient, parse_json
+from pnl_backend.sources.base import UpstreamClient
+from pnl_backend.sources.json_text import parse_json
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.kalshi.signing import Signer
 

@@ -94,3 +94,7 @@ class Accounting(Generic[Value, Figures_co]):
     nothing: Value
     agent: str
     contribute: Callable[[Value, Moment], Contribution[Figures_co]]
+
+    def of(self, value: Value | None, moment: Moment) -> Contribution[Figures_co]:
+        """What a value adds; None where nothing was ever learned."""
+        return self.contribute(self.nothing if value is None else value, moment)

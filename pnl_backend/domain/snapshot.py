@@ -8,7 +8,7 @@ rounded exact total, which `exact_net_pnl` gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -138,10 +138,10 @@ class Snapshot:
 
     def is_complete(self, configured: Set[SourceName]) -> bool:
         """Whether each configured source has given a reading: only such a snapshot is compared with."""
-        return configured <= self.sources.keys() and all(self.sources[name].is_complete for name in configured)
+        return _are_complete(self.sources, configured)
 
 
-def _total(lines: tuple[PublishedLine, ...], kind: LineKind) -> Decimal:
+def _total(lines: Sequence[Line | PublishedLine], kind: LineKind) -> Decimal:
     return sum((line.amount for line in lines if line.kind == kind), ZERO)
 
 
@@ -179,44 +179,44 @@ def compute(
     """One snapshot from one reading of each of the `sources`, in their order; `verified` is added to their states.
 
     `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
-    next; it must always be given the same rules. The snapshot is complete if each of the `configured` sources is, all
-    of them without any; only a complete one has a trend.
+    next, always for the same rules. Complete is a snapshot of complete `configured` sources (None: all); the others
+    have no trend.
     """
     rules, memo = rules or AgentRules(), memo or Memo()
-    components: dict[SourceName, Any] = {}
-    states: dict[SourceName, SourceState] = {}
-    attributed: list[AttributedLine] = []
-    published: list[PublishedLine] = []
-    exact = ZERO
-    for name, accounting in sources.items():
-        reading = readings[name]
-        value = accounting.nothing if reading.value is None else reading.value
-        contribution = accounting.contribute(value, Moment(name, at, rules, memo))
-        components[name] = contribution.figures
-        states[name] = _state(reading, contribution, at, (verified or {}).get(name))
-        agent = rules.agent_of(name, accounting.agent)
-        for line in contribution.lines:
-            exact += line.amount if line.kind == "revenue" else -line.amount
-            rounded = publish_line(name, line)
-            published.append(rounded)
-            attributed.append(AttributedLine(line.kind, line.name, rounded.amount, agent, line.parts, line.by_agent))
-    lines = tuple(published)
-    expected = sources.keys() if configured is None else configured
-    complete = expected <= states.keys() and all(states[name].is_complete for name in expected)
+    added = {name: one.of(readings[name].value, Moment(name, at, rules, memo)) for name, one in sources.items()}
+    states = {name: _state(readings[name], one, at, (verified or {}).get(name)) for name, one in added.items()}
+    lines = tuple(publish_line(name, line) for name, one in added.items() for line in one.lines)
+    exact = [line for one in added.values() for line in one.lines]
+    attributed = _attributed(exact, lines, {name: rules.agent_of(name, one.agent) for name, one in sources.items()})
+    complete = _are_complete(states, sources.keys() if configured is None else configured)
     return Snapshot(
         epoch=epoch,
         seq=seq,
         at=at,
-        components=components,
+        components={name: contribution.figures for name, contribution in added.items()},
         lines=lines,
         daily_trend=trend(_total(lines, "revenue") - _total(lines, "expense"), baseline if complete else None),
         sources=states,
         costs=cost_breakdown(attributed),
         agents=attribute(attributed),
         simulated=simulated,
-        exact_net_pnl=exact,
+        exact_net_pnl=_total(exact, "revenue") - _total(exact, "expense"),
         complete=complete,
     )
+
+
+def _attributed(
+    exact: Sequence[Line], shown: Sequence[PublishedLine], agents: Mapping[SourceName, str]
+) -> list[AttributedLine]:
+    """The lines as they are shown, with their exact parts and the agent of their source."""
+    return [
+        AttributedLine(line.kind, line.name, one.amount, agents[one.source], line.parts, line.by_agent)
+        for line, one in zip(exact, shown, strict=True)
+    ]
+
+
+def _are_complete(states: Mapping[SourceName, SourceState], configured: Set[SourceName]) -> bool:
+    return configured <= states.keys() and all(states[name].is_complete for name in configured)
 
 
 def publish_line(source: SourceName, line: Line) -> PublishedLine:

@@ -54,6 +54,15 @@ class _Held(Generic[Value]):
     learned: float
 
 
+@dataclass(slots=True)
+class _Past:
+    """When the last fetch failed and when one succeeded (ms), and how many in a row were refused for their rate."""
+
+    failure: int | None = None
+    success: int | None = None
+    rate_limited: int = 0
+
+
 class Guard(Generic[Value]):
     """Reads one source; `read` never raises. All durations are in seconds.
 
@@ -97,9 +106,7 @@ class Guard(Generic[Value]):
         self._saving: asyncio.Task[None] | None = None
         self._closed = False
         self._next_attempt = monotonic()
-        self._rate_limited = 0
-        self._last_failure: int | None = None
-        self._last_success: int | None = None
+        self._past = _Past()
         self._log = OutageLog(self.service)
         self._account = account
         self._last_good: LastGood[Value] = LastGood(
@@ -124,8 +131,8 @@ class Guard(Generic[Value]):
         return BreakerStatus(
             state=state,
             failure_count=self._breaker.failure_count,
-            last_failure_time=self._last_failure,
-            last_success_time=self._last_success,
+            last_failure_time=self._past.failure,
+            last_success_time=self._past.success,
             next_attempt_time=int((self._clock() + self._wait()) * 1000) if state == "OPEN" else None,
         )
 
@@ -137,7 +144,7 @@ class Guard(Generic[Value]):
     def reset(self) -> None:
         """Close the breaker and let the next read fetch at once."""
         self._breaker.reset()
-        self._rate_limited = 0
+        self._past.rate_limited = 0
         self._next_attempt = self._monotonic()
 
     async def close(self) -> None:
@@ -180,9 +187,9 @@ class Guard(Generic[Value]):
 
     def _succeeded(self, begun: float, fetched: Fetched[Value]) -> None:
         self._error = None
-        self._rate_limited = 0
-        self._last_success = self._now()
-        self._held = _Held(fetched, self._last_success, self._monotonic())
+        self._past.rate_limited = 0
+        self._past.success = self._now()
+        self._held = _Held(fetched, self._past.success, self._monotonic())
         self._next_attempt = begun + _after(self._poll_interval)
         self._log.succeeded()
         self._saving = asyncio.create_task(
@@ -192,7 +199,7 @@ class Guard(Generic[Value]):
 
     def _failed(self, begun: float, error: FetchError) -> None:
         self._error = error
-        self._last_failure = self._now()
+        self._past.failure = self._now()
         self._next_attempt = self._next_after(begun, error)
         self._log.failed(error)
         if self._breaker.state == "OPEN":
@@ -203,11 +210,11 @@ class Guard(Generic[Value]):
         """When to try again after a failure: at the upstream's Retry-After, by backoff, or soon."""
         now = self._monotonic()
         if isinstance(error, UpstreamRateLimited):
-            self._rate_limited += 1
+            self._past.rate_limited += 1
         if error.retry_after is not None:
             return now + min(error.retry_after, _LONGEST_RETRY_AFTER)
         if isinstance(error, UpstreamRateLimited):
-            pause = min(self._poll_interval, _RETRY) * 2.0 ** min(self._rate_limited, 16)
+            pause = min(self._poll_interval, _RETRY) * 2.0 ** min(self._past.rate_limited, 16)
             return now + min(pause, _LONGEST_BACKOFF) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
         return begun + _after(min(self._poll_interval, _RETRY))
 

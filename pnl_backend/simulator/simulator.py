@@ -77,12 +77,8 @@ class Simulator:
         self._kalshi = SimulatedKalshi(simulation, started, keys=kalshi_keys, generation=generation, rate=kalshi_rate)
         self._anthropic = SimulatedAnthropic(simulation, started.spend, keys=anthropic_keys)
         self._johns = SimulatedRevenue(simulation, started.deals, token=revenue_token, shape=revenue_shape)
-        self._parts: tuple[SimulatedPart, ...] = (
-            self._kalshi,
-            self._anthropic,
-            self._johns,
-            *(part(simulation) for part in others),
-        )
+        further = [simulate(simulation) for simulate in others]
+        self._parts: tuple[SimulatedPart, ...] = (self._kalshi, self._anthropic, self._johns, *further)
         self.kalshi, self.feed, self.trading = self._kalshi.admin, self._kalshi.feed, self._kalshi.trading
         self.organizations, self.usage = self._anthropic.organizations, self._anthropic.usage
         self.revenue, self.deals = self._johns.endpoint, self._johns.book

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
-import msgspec
 
 from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Fetched, Tier
 from pnl_backend.errors import (
@@ -27,8 +22,9 @@ from pnl_backend.errors import (
     UpstreamTimeout,
 )
 from pnl_backend.sources.body import MAX_BODY, BodyTooLarge, read_text
+from pnl_backend.sources.headers import http_date, retry_after
+from pnl_backend.sources.json_text import cause_of, json_or_none, parse_json
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _BEGIN = re.compile(r"\s*(\S)")
 Value_co = TypeVar("Value_co", covariant=True)
 
@@ -163,9 +159,9 @@ class UpstreamClient:
                 return _json(upstream, response, text)
             refusal = Refusal(
                 status=response.status,
-                body=_json_or_none(text),
-                retry_after=_retry_after(response.headers.get("Retry-After")),
-                date=_http_date(response.headers.get("Date")),
+                body=json_or_none(text),
+                retry_after=retry_after(response.headers.get("Retry-After")),
+                date=http_date(response.headers.get("Date")),
             )
             error = (explain and explain(refusal)) or refused(upstream, refusal)
             raise _redacted(error, headers)
@@ -228,38 +224,7 @@ def _json(upstream: Upstream, response: aiohttp.ClientResponse, text: str | None
     try:
         return parse_json(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: {_cause(error)}") from error
-
-
-def parse_json(text: str) -> Any:
-    """JSON with every fraction as a Decimal; raises ValueError or RecursionError.
-
-    msgspec takes two thirds of the standard library's time. What it refuses goes to the standard library, which says
-    what is wrong in words, and takes the lone surrogates that msgspec does not.
-    """
-    try:
-        return _DECODER.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-
-
-def _json_or_none(text: str | None) -> Any:
-    try:
-        return None if text is None else parse_json(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"it contains {name}")
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {error.pos}"
-    return str(error)
+        raise InvalidResponse(f"{upstream.name} answered with something that is not JSON: {cause_of(error)}") from error
 
 
 def _unreachable(upstream: Upstream, error: Exception) -> FetchError:
@@ -292,23 +257,3 @@ def _redacted(error: FetchError, headers: Mapping[str, str]) -> FetchError:
             message = message.replace(secret, "***")
     error.args = (message,)
     return error
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds from now: RFC 9110's delay or HTTP date; None for anything else."""
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        at = _http_date(header)
-        seconds = (at - datetime.now(UTC)).total_seconds() if at else math.nan
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _http_date(header: str | None) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(header) if header else None
-    except ValueError:
-        return None
-    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at

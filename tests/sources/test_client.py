@@ -24,7 +24,8 @@ from pnl_backend.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
-from pnl_backend.sources.base import Upstream, UpstreamClient, describe_problem, parse_json
+from pnl_backend.sources.base import Upstream, UpstreamClient, describe_problem
+from pnl_backend.sources.json_text import parse_json
 
 UPSTREAM = Upstream("Acme", "ACME_URL", "ACME_KEY")
 SECRET = "k-5cf1f0b7c2aa4f0e"

@@ -69,9 +69,7 @@ class PnlRoutes:
                 "not read `data`. A period's figures are the change since the last complete snapshot before it. Where "
                 "there is none they are `partial: true` and begin with the first complete one. `since` is when the "
                 "figures begin.",
-                answers=(
-                    Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=LedgerFigures),
-                ),
+                answers=(Answer("The snapshot, and beside it the ledger.", models.Snapshot, beside=LedgerFigures),),
                 errors=(400, 503),
             ),
             Route(
@@ -86,8 +84,7 @@ class PnlRoutes:
                 "them the range in rows of open, high, low and close. Rows of `1d` and `1w` have `date`, the business "
                 "day that they begin with; a week begins on Monday. Imported rows have `imported: true`. A `limit` "
                 f"above {MAX_LIMIT} is reduced to {MAX_LIMIT}, and the answer has `limited: true`.",
-                params=(LIMIT, FROM, TO, RESOLUTION),
-                answers=(
+                params=(LIMIT, FROM, TO, RESOLUTION), answers=(
                     Answer("Snapshots, or the rows of the range that was asked for.", SnapshotHistory),
                     Answer("Rows.", RangeHistory),
                 ), errors=(400, 503),
@@ -100,8 +97,7 @@ class PnlRoutes:
                 answers=(
                     Answer("The rows, a line each.", content_type="text/csv"),
                     Answer("A list of the rows.", HistoryRow, enveloped=False, many=True),
-                ),
-                errors=(400, 503),
+                ), errors=(400, 503),
             ),
         ]  # fmt: skip
 

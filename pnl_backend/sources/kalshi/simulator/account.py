@@ -100,18 +100,8 @@ class Account:
         price = yes_price if outcome == "yes" else ONE - yes_price
         fee = taker_fee(count, price) if is_taker else ZERO
         held = self.position(ticker, subaccount)
-        sign = 1 if outcome == "yes" else -1
-        opposite = abs(held.quantity) if held.quantity * sign < 0 else ZERO
-        closing = min(count, opposite)
-        if closing:
-            cost = (held.exposure * closing / opposite).quantize(MICRO) if closing < opposite else held.exposure
-            held.realized_pnl += closing * (ONE - price) - cost
-            held.exposure -= cost
-        held.exposure += (count - closing) * price
-        held.quantity += sign * count
+        _take(held, count if outcome == "yes" else -count, price)
         held.fees_paid += fee
-        held.total_traded += count * price
-        held.volume += count
         held.updated_ts = ts
         fill = Fill(
             seq=self.next_seq(),
@@ -264,6 +254,21 @@ def mark(held: Position, market: Market | None, *, shown: Shown) -> tuple[Decima
     if last > 0:
         return quantity * (last if yes else ONE - last), "last"
     return shown(held.exposure), "cost"
+
+
+def _take(held: Position, gained: Decimal, price: Decimal) -> None:
+    """Add contracts bought at USD `price` each, YES above 0, NO below; the opposite holding is closed first."""
+    count = abs(gained)
+    opposite = abs(held.quantity) if held.quantity * gained < 0 else ZERO
+    closing = min(count, opposite)
+    if closing:
+        cost = (held.exposure * closing / opposite).quantize(MICRO) if closing < opposite else held.exposure
+        held.realized_pnl += closing * (ONE - price) - cost
+        held.exposure -= cost
+    held.exposure += (count - closing) * price
+    held.quantity += gained
+    held.total_traded += count * price
+    held.volume += count
 
 
 def _by_time(row: Fill | Settlement) -> tuple[float, int]:

@@ -7,47 +7,57 @@ import uuid
 from pnl_backend.sources.simulated.units import ZERO
 
 from .exchange import Event
-from .records import EXCHANGE_INDEX, contracts, dollars
+from .records import EXCHANGE_INDEX, Fill, Market, Position, contracts, dollars
 from .shapes import Json, iso
 
 
 def feed_message(event: Event, now_ms: int) -> Json:
     """What the WebSocket feed says of an event: strings only, whatever the generation."""
     if event.kind == "ticker":
-        return {
-            "market_id": market_id(event.market.ticker),
-            "market_ticker": event.market.ticker,
-            "price_dollars": dollars(event.market.last_price),
-            "yes_bid_dollars": dollars(event.market.yes_bid),
-            "yes_ask_dollars": dollars(event.market.yes_ask),
-            "yes_bid_size_fp": "100.00",
-            "yes_ask_size_fp": "100.00",
-            "last_trade_size_fp": "1.00",
-            "volume_fp": "1000.00",
-            "open_interest_fp": "500.00",
-            "dollar_volume": 500,
-            "dollar_open_interest": 250,
-            **_times(now_ms),
-            "time": iso(now_ms / 1000),
-        }
+        return _ticker(event.market, now_ms)
     if event.lifecycle is not None:
         return _lifecycle(event, now_ms)
-    held, fill = event.position, event.fill
+    held = event.position
     if held is None:
         raise ValueError(f"a {event.kind} event needs a position")
     scope = {"subaccount": held.subaccount} if held.subaccount else {}
-    if fill is None:
-        return {
-            "user_id": event.user_id,
-            "market_ticker": held.ticker,
-            "position_fp": contracts(held.quantity),
-            "position_cost_dollars": dollars(held.exposure),
-            "realized_pnl_dollars": dollars(held.realized_pnl),
-            "fees_paid_dollars": dollars(held.fees_paid),
-            "position_fee_cost_dollars": dollars(held.fees_paid if held.quantity else ZERO),
-            "volume_fp": contracts(held.volume),
-            **scope,
-        }
+    if event.fill is None:
+        return {"user_id": event.user_id, **_position(held), **scope}
+    return {**_fill(event.fill, held), **_times(now_ms), **scope}
+
+
+def _ticker(market: Market, now_ms: int) -> Json:
+    return {
+        "market_id": market_id(market.ticker),
+        "market_ticker": market.ticker,
+        "price_dollars": dollars(market.last_price),
+        "yes_bid_dollars": dollars(market.yes_bid),
+        "yes_ask_dollars": dollars(market.yes_ask),
+        "yes_bid_size_fp": "100.00",
+        "yes_ask_size_fp": "100.00",
+        "last_trade_size_fp": "1.00",
+        "volume_fp": "1000.00",
+        "open_interest_fp": "500.00",
+        "dollar_volume": 500,
+        "dollar_open_interest": 250,
+        **_times(now_ms),
+        "time": iso(now_ms / 1000),
+    }
+
+
+def _position(held: Position) -> Json:
+    return {
+        "market_ticker": held.ticker,
+        "position_fp": contracts(held.quantity),
+        "position_cost_dollars": dollars(held.exposure),
+        "realized_pnl_dollars": dollars(held.realized_pnl),
+        "fees_paid_dollars": dollars(held.fees_paid),
+        "position_fee_cost_dollars": dollars(held.fees_paid if held.quantity else ZERO),
+        "volume_fp": contracts(held.volume),
+    }
+
+
+def _fill(fill: Fill, held: Position) -> Json:
     return {
         "trade_id": fill.fill_id,
         "order_id": fill.order_id,
@@ -63,8 +73,6 @@ def feed_message(event: Event, now_ms: int) -> Json:
         "action": "buy",
         "purchased_side": fill.outcome,
         "post_position_fp": contracts(held.quantity),
-        **_times(now_ms),
-        **scope,
     }
 
 
