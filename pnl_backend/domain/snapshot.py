@@ -178,9 +178,8 @@ def compute(
 ) -> Snapshot:
     """One snapshot from one reading of each of the `sources`, in their order; `verified` is added to their states.
 
-    `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against. `memo` keeps sums from one snapshot to the
-    next, always for the same rules. Complete is a snapshot of complete `configured` sources (None: all); the others
-    have no trend.
+    `at` is ms, `baseline` the net P&L that `dailyTrend` is measured against, `memo` keeps sums from one snapshot to the
+    next, always for the same rules. Complete is a snapshot of complete `configured` sources (None: all), with a trend.
     """
     rules, memo = rules or AgentRules(), memo or Memo()
     added = {name: one.of(readings[name].value, Moment(name, at, rules, memo)) for name, one in sources.items()}
