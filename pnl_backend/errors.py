@@ -109,10 +109,17 @@ class StoreError(PnLError):
 
 
 class Fenced(StoreError):
-    """Another node leads: what this one wrote was refused, by the ledger or by the stream; it must not publish."""
+    """Another node leads: what this one wrote was refused, by the ledger or by the stream; it must not publish.
+
+    `fence` is the one that was newer, if it is known.
+    """
 
     code = "fenced"
     retryable = False
+
+    def __init__(self, message: str, *, fence: int | None = None) -> None:
+        self.fence = fence
+        super().__init__(message)
 
 
 class BusDown(PnLError):

@@ -1,15 +1,24 @@
 """What every test shares."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_server  # noqa: F401 - a fixture for every test below
+from tests.support.postgres import PostgresServer, private_postgres
 
 # A loaded machine is slow, not wrong: no example is failed for the time it took.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this worker's own; databases are made of it, one for each test."""
+    with private_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ class State(TypedDict):
 class Condition:
     """Is notified of every write; logs the first failure and the recovery, and counts the rest. `now` returns ms."""
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], verb: str = "written") -> None:
+        self._verb = verb
         self._now = now
         self.failures = 0
         """Writes that failed since the last good one."""
@@ -39,9 +40,9 @@ class Condition:
         if failure is not None:
             self.failures += 1
             if self.error is None:
-                logger.error("The ledger cannot be written: {}", failure)
+                logger.error("The ledger cannot be {}: {}", self._verb, failure)
                 self.since = self._now()
             self.error = str(failure)
         elif self.error is not None:
-            logger.info("The ledger can be written again after {} failed writes", self.failures)
+            logger.info("The ledger can be {} again after {} failures", self._verb, self.failures)
             self.error, self.failures, self.since = None, 0, self._now()

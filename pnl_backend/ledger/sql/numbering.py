@@ -64,7 +64,7 @@ def last_taken(connection: Connection) -> int:
     """The highest number that is stored or skipped; 0 before the first."""
     (last,) = connection.execute(
         "SELECT max(taken) FROM (SELECT coalesce(max(seq), 0) AS taken FROM snapshots"
-        " UNION ALL SELECT coalesce(max(last_seq), 0) FROM skips) AS both"
+        " UNION ALL SELECT coalesce(max(last_seq), 0) FROM skips) AS numbers"
     ).fetchone()
     return int(last)
 

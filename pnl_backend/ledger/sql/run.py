@@ -26,7 +26,8 @@ class Run:
     """State of the run; the methods are called on the writer's thread. `now` gives ms.
 
     `first_run` is the day that a new ledger is dated with. `catch_up` brings an older ledger up to date. With `skips`
-    sequence numbers are left out after an unclean stop, because nobody else knows what was published. A run is
+    sequence numbers are left out after an unclean stop, because nobody else knows what was published; with `copies`
+    a ledger that is opened again may be another copy, which lacks what this run has stored. A run is
     provisional while its ledger could not be written yet: its epoch, its secret and the removal of the account's facts
     are stored when that becomes possible.
     """
@@ -39,12 +40,14 @@ class Run:
         durable: Durable = transaction,
         first_run: date | None,
         skips: bool = True,
+        copies: bool = True,
     ) -> None:
         self._now = now
         self._catch_up = catch_up
         self._durable = durable
         self._first_run = first_run
         self._skips = skips
+        self._copies = copies
         self.identity: Identity | None = None
         self.provisional = False
         self.forget_account = False
@@ -100,6 +103,8 @@ class Run:
             return
         if found.epoch != self.known.epoch or found.last_seq > self.offered:
             raise StoreError("the database was replaced by another ledger: restart the server to use that one")
+        if not self._copies and found.last_seq >= self.last_seq:
+            return
         with transaction(connection):
             numbering.mark_running(connection, self._now())
             write_markets(connection, self.markets.everything(), self._now())

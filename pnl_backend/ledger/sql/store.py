@@ -92,6 +92,7 @@ class LedgerStore(Baselines):
             snapshots.insert(connection, record)
             rollups.add(connection, record, self._calendar)
             write_markets(connection, changes, record.at)
+            self._note_stored(connection, record.seq)
 
         def stored() -> None:
             self._run.lost += record.seq - self._run.last_seq - 1
@@ -212,6 +213,9 @@ class LedgerStore(Baselines):
             with suppress(StoreError):
                 await self._database.write(numbering.end_run)
         await self._database.close()
+
+    def _note_stored(self, connection: Connection, seq: int) -> None:
+        """Called in the transaction that stores a snapshot."""
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnl_backend.domain.record import Record
-from pnl_backend.ledger.sqlite import Store
 from pnl_backend.wire.history import HistoryRow
+from tests.ledger.sqlite.ledger import OpenStore
+from tests.ledger.store.places import Places
 
 ZONE = ZoneInfo("America/New_York")
 MINUTE = 60_000
@@ -65,15 +65,15 @@ def gathered(records: list[Record], resolution: str, start: int, end: int) -> li
     limit=st.none() | st.integers(1, 12),
 )
 def test_a_range_is_what_its_snapshots_make(
-    tmp_path_factory: pytest.TempPathFactory,
+    places: Places,
     steps: list[tuple[int, int]],
     start: int,
     length: int,
     limit: int | None,
 ) -> None:
     async def scenario() -> None:
-        path = tmp_path_factory.mktemp("ledger") / "pnl.db"
-        store = await Store.open(path, origin="live", synchronous="NORMAL", timezone=str(ZONE))
+        place = places.new()
+        store = await place.open(synchronous="NORMAL", timezone=str(ZONE))
         records, at = [], BEGIN
         try:
             for step, net in steps:
@@ -90,15 +90,16 @@ def test_a_range_is_what_its_snapshots_make(
                 assert exported == expected, resolution
         finally:
             await store.close()
+            places.remove(place)
 
     asyncio.run(scenario())
 
 
 async def test_an_export_of_many_parts_neither_repeats_nor_skips(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pnl_backend.ledger.sql.history.CHUNK", 3)
-    store = await Store.open(tmp_path / "pnl.db", origin="live", synchronous="NORMAL", timezone=str(ZONE))
+    store = await open_store(synchronous="NORMAL", timezone=str(ZONE))
     records = []
     for n in range(400):
         at = BEGIN + n * 5 * 60 * MINUTE

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.ledger.sql.history import CHUNK, MOST_ROWS
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sql.store import LedgerStore
 from pnl_backend.wire.history import HistoryRow, Resolution
 from pnl_backend.wire.refusals import BadRequest
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
+from tests.ledger.store.places import Place
 
 END = NOON * 2
 
 
 @pytest.fixture
-async def hour(store: Store, record: MakeRecord) -> Store:
+async def hour(store: LedgerStore, record: MakeRecord) -> LedgerStore:
     """720 snapshots five seconds apart, the first five seconds after noon; netPnL counts up in cents."""
     for _ in range(720):
         await store.append(record(store))
     return store
 
 
-async def test_raw_rows_are_the_snapshots(hour: Store) -> None:
+async def test_raw_rows_are_the_snapshots(hour: LedgerStore) -> None:
     rows = await hour.history(NOON, NOON + 15_000, "raw")
     assert rows == [
         HistoryRow(
@@ -40,7 +38,7 @@ async def test_raw_rows_are_the_snapshots(hour: Store) -> None:
     ]  # fmt: skip
 
 
-async def test_a_minute_has_open_high_low_close_and_the_last_of_the_other_figures(hour: Store) -> None:
+async def test_a_minute_has_open_high_low_close_and_the_last_of_the_other_figures(hour: LedgerStore) -> None:
     first, second = (await hour.history(NOON, NOON + 119_999, "1m"))[:2]
     assert first.timestamp == NOON
     assert (first.open, first.high, first.low, first.close) == (0.01, 0.11, 0.01, 0.11)
@@ -49,7 +47,9 @@ async def test_a_minute_has_open_high_low_close_and_the_last_of_the_other_figure
 
 
 @pytest.mark.parametrize(("resolution", "count"), [("raw", 720), ("1m", 61), ("5m", 13), ("1h", 2), ("1d", 1)], ids=str)
-async def test_every_resolution_counts_every_snapshot_once(hour: Store, resolution: Resolution, count: int) -> None:
+async def test_every_resolution_counts_every_snapshot_once(
+    hour: LedgerStore, resolution: Resolution, count: int
+) -> None:
     rows = await hour.history(NOON, NOON + 3_600_000, resolution)
     assert len(rows) == count
     assert sum(row.count for row in rows) == 720
@@ -58,7 +58,7 @@ async def test_every_resolution_counts_every_snapshot_once(hour: Store, resoluti
     assert rows[-1].close == 7.20
 
 
-async def test_an_interval_that_the_range_touches_is_in_it(hour: Store) -> None:
+async def test_an_interval_that_the_range_touches_is_in_it(hour: LedgerStore) -> None:
     assert [row.timestamp for row in await hour.history(NOON + 90_000, NOON + 130_000, "1m")] == [
         NOON + 60_000,
         NOON + 120_000,
@@ -66,13 +66,13 @@ async def test_an_interval_that_the_range_touches_is_in_it(hour: Store) -> None:
     assert len(await hour.history(NOON + 90_000, NOON + 90_000, "1d")) == 1
 
 
-async def test_a_limit_takes_the_newest(hour: Store) -> None:
+async def test_a_limit_takes_the_newest(hour: LedgerStore) -> None:
     rows = await hour.history(0, END, "raw", limit=3)
     assert [row.netPnL for row in rows] == [7.18, 7.19, 7.20]
     assert len(await hour.history(0, END, "5m", limit=2)) == 2
 
 
-async def test_a_range_without_snapshots_is_empty(hour: Store) -> None:
+async def test_a_range_without_snapshots_is_empty(hour: LedgerStore) -> None:
     for resolution in ("raw", "1m", "1d"):
         assert await hour.history(0, 1000, resolution) == []
         assert [chunk async for chunk in hour.export(0, 1000, resolution)] == []
@@ -89,7 +89,7 @@ async def test_a_range_without_snapshots_is_empty(hour: Store) -> None:
     ],
 )
 async def test_a_range_that_makes_no_sense_is_refused(
-    store: Store, start: int, end: int, resolution: Resolution, named: str
+    store: LedgerStore, start: int, end: int, resolution: Resolution, named: str
 ) -> None:
     with pytest.raises(BadRequest, match=named):
         await store.history(start, end, resolution)
@@ -118,7 +118,7 @@ async def test_daily_closes_reach_over_days_without_snapshots(
     assert [close.day.day for close in await store.daily_closes(1)] == [10]
 
 
-async def test_an_empty_ledger_has_no_closes(store: Store) -> None:
+async def test_an_empty_ledger_has_no_closes(store: LedgerStore) -> None:
     assert await store.daily_closes(30) == []
 
 
@@ -132,19 +132,18 @@ async def test_the_ends_of_time_are_empty_in_every_zone(open_store: OpenStore, z
             await store.history(0, LAST_NAMED_DAY + 1, resolution)
 
 
-async def stuff(store: Store, path: Path, count: int) -> None:
-    """Rows straight into the file: appending them all would take its time. Ten share each instant."""
-    await store.probe()
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-            " INSERT INTO snapshots SELECT i, ? + i / 10, i, 0, 0, 0, 0 FROM n",
-            (count, NOON),
-        )
+def stuff(place: Place, count: int) -> None:
+    """Rows straight into the ledger: appending them all would take its time. Ten share each instant."""
+    place.ask(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " INSERT INTO snapshots SELECT i, ? + i / 10, i, 0, 0, 0, 0 FROM n",
+        count,
+        NOON,
+    )
 
 
-async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: Store, path: Path) -> None:
-    await stuff(store, path, MOST_ROWS + 1)
+async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: LedgerStore, place: Place) -> None:
+    stuff(place, MOST_ROWS + 1)
     with pytest.raises(BadRequest, match=r"resolution raw .* more than 10100 rows"):
         await store.history(0, END, "raw")
     assert len(await store.history(0, END, "raw", limit=MOST_ROWS + 1)) == MOST_ROWS + 1
@@ -157,7 +156,7 @@ async def test_more_rows_than_an_answer_holds_are_refused_and_exported(store: St
     assert max(map(len, chunks)) == CHUNK
 
 
-async def test_an_export_of_rollups_equals_the_history(hour: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_export_of_rollups_equals_the_history(hour: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pnl_backend.ledger.sql.history.CHUNK", 7)
     for resolution in ("raw", "1m", "5m", "1h", "1d"):
         exported = [row async for chunk in hour.export(NOON, END, resolution) for row in chunk]

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
 from pnl_backend.domain.times import SHORTEST_INTERVAL_MS
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sql.numbering import LEAST_SKIP, Skips
-from pnl_backend.ledger.sqlite import Store
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
-
-
-async def crash(store: Store, path: Path, at: Path) -> None:
-    """Leave a copy of the ledger as a kill would leave it."""
-    with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(at)) as copy:
-        reader.backup(copy)
-    await store.close()
+from tests.ledger.store.places import Place, crash
 
 
 async def test_a_clean_stop_skips_no_number(open_store: OpenStore, record: MakeRecord) -> None:
@@ -31,14 +20,14 @@ async def test_a_clean_stop_skips_no_number(open_store: OpenStore, record: MakeR
 
 
 async def test_an_unclean_stop_skips_more_numbers_than_can_have_been_published(
-    open_store: OpenStore, record: MakeRecord, path: Path, tmp_path: Path
+    open_store: OpenStore, record: MakeRecord, place: Place
 ) -> None:
     now = NOON / 1000
     store = await open_store(clock=lambda: now)
     await store.append(record(store, at=NOON))
-    await crash(store, path, tmp_path / "crashed.db")
+    await crash(place, store)
     later = 3_600_000
-    again = await open_store(tmp_path / "crashed.db", clock=lambda: now + later / 1000)
+    again = await open_store(clock=lambda: now + later / 1000)
     assert again.last_seq == 1 + LEAST_SKIP + later // SHORTEST_INTERVAL_MS
     await again.append(record(again))
     first = again.last_seq
@@ -48,49 +37,43 @@ async def test_an_unclean_stop_skips_more_numbers_than_can_have_been_published(
     assert await again.since(again.epoch, first) == []
     await again.append(record(again, net_cents=5))
     assert [one.seq for one in await again.since(again.epoch, 1) or []] == [first, first + 1]
-    with closing(sqlite3.connect(tmp_path / "crashed.db")) as reader:
-        assert reader.execute("SELECT prev_seq, seq FROM deltas ORDER BY seq").fetchall()[0] == (1, first)
-        assert reader.execute("SELECT * FROM gaps").fetchall() == [], "no row was lost"
+    assert place.ask("SELECT prev_seq, seq FROM deltas ORDER BY seq")[0] == (1, first)
+    assert place.ask("SELECT * FROM gaps") == [], "no row was lost"
 
 
-async def test_crash_upon_crash_is_one_skip(
-    open_store: OpenStore, record: MakeRecord, path: Path, tmp_path: Path
-) -> None:
+async def test_crash_upon_crash_is_one_skip(open_store: OpenStore, record: MakeRecord, place: Place) -> None:
     store = await open_store()
     await store.append(record(store))
-    await crash(store, path, tmp_path / "1.db")
-    for n in (1, 2):
-        store = await open_store(tmp_path / f"{n}.db")
+    await crash(place, store)
+    for _ in range(2):
+        store = await open_store()
         assert await store.since(store.epoch, 1) == []
-        await crash(store, tmp_path / f"{n}.db", tmp_path / f"{n + 1}.db")
-    store = await open_store(tmp_path / "3.db")
+        await crash(place, store)
+    store = await open_store()
     await store.append(record(store))
     assert [one.seq for one in await store.since(store.epoch, 1) or []] == [store.last_seq]
-    with closing(sqlite3.connect(tmp_path / "3.db")) as reader:
-        assert reader.execute("SELECT first_seq, last_seq FROM skips").fetchall() == [(2, store.last_seq - 1)]
+    assert place.ask("SELECT first_seq, last_seq FROM skips") == [(2, store.last_seq - 1)]
 
 
 async def test_a_stop_while_the_ledger_is_down_is_not_clean(
-    open_store: OpenStore, record: MakeRecord, path: Path
+    open_store: OpenStore, record: MakeRecord, place: Place
 ) -> None:
     store = await open_store()
     await store.append(record(store))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with place.refusing():
         with pytest.raises(StoreError):
             await store.append(record(store))
-        other.execute("ROLLBACK")
-    await store.close()
+        await store.close()
     assert (await open_store()).last_seq > 1 + LEAST_SKIP
 
 
 async def test_a_clock_that_was_set_back_takes_nothing_from_the_skip(
-    open_store: OpenStore, record: MakeRecord, path: Path, tmp_path: Path
+    open_store: OpenStore, record: MakeRecord, place: Place
 ) -> None:
     store = await open_store(clock=lambda: NOON / 1000)
     await store.append(record(store, at=NOON))
-    await crash(store, path, tmp_path / "crashed.db")
-    again = await open_store(tmp_path / "crashed.db", clock=lambda: NOON / 1000 - 10_000)
+    await crash(place, store)
+    again = await open_store(clock=lambda: NOON / 1000 - 10_000)
     assert again.last_seq == 1 + LEAST_SKIP
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import stat
-from contextlib import closing
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from pnl_backend.domain.readings import ClosedMarkets, CostRow, Position
 from pnl_backend.domain.record import Marks, Record, Restatement
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sql.store import LedgerStore
 from pnl_backend.wire.history import Resolution
 from pnl_backend.wire.message import UNSET
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
+from tests.ledger.store.places import Place
 
 RESOLUTIONS: tuple[Resolution, ...] = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 
@@ -27,30 +24,21 @@ def position(ticker: str, realized: str, fees: str = "0") -> Position:
     return Position(ticker, Decimal(0), Decimal(0), Decimal(realized), Decimal(fees))
 
 
-async def fill(store: Store, record: MakeRecord, count: int) -> None:
+async def fill(store: LedgerStore, record: MakeRecord, count: int) -> None:
     for _ in range(count):
         await store.append(record(store))
 
 
-async def test_a_new_ledger_is_empty_private_and_named(store: Store, path: Path) -> None:
+async def test_a_new_ledger_is_empty_and_named(store: LedgerStore) -> None:
     assert store.last_seq == 0
     assert await store.latest() is None
     assert await store.newest(10) == []
     assert await store.since(store.epoch, 0) == []
     assert len(store.epoch) == 8
     assert store.epoch.isalnum()
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        assert stat.S_IMODE(Path(f"{path}{suffix}").stat().st_mode) == 0o600
 
 
-async def test_a_wider_mode_is_narrowed(open_store: OpenStore, path: Path) -> None:
-    path.parent.mkdir()
-    path.touch(mode=0o644)
-    await open_store()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-async def test_what_is_appended_is_found_again(store: Store, record: MakeRecord) -> None:
+async def test_what_is_appended_is_found_again(store: LedgerStore, record: MakeRecord) -> None:
     records = [record(store, n) for n in range(1, 6)]
     for one in records:
         await store.append(one)
@@ -64,7 +52,7 @@ DAY_MS = 86_400_000
 EVERY = frozenset({"kalshi", "anthropic", "johns"})
 
 
-async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapshots(store: Store) -> None:
+async def test_the_last_complete_snapshot_is_looked_for_in_seven_days_of_snapshots(store: LedgerStore) -> None:
     """However long ago those are; one further back is not worth the search."""
 
     async def add(seq: int, at: int, *degraded: str) -> None:
@@ -119,28 +107,18 @@ async def test_restated_snapshots_stay_and_are_no_baselines(open_store: OpenStor
     assert [close.restated for close in await store.daily_closes(1)] == [True]
 
 
-async def test_a_restatement_survives_the_loss_of_the_file(store: Store, record: MakeRecord, path: Path) -> None:
+async def test_a_restatement_that_cannot_be_stored_marks_nothing(
+    store: LedgerStore, record: MakeRecord, place: Place
+) -> None:
     await store.append(record(store))
-    made = await store.restate("kalshi", "two accounts were summed", NOON)
-    path.unlink()
-    Path(f"{path}-wal").unlink()
-    await store.append(record(store))
-    with closing(sqlite3.connect(path)) as reader:
-        assert reader.execute("SELECT source, to_seq FROM restatements").fetchall() == [("kalshi", made.to_seq)]
-
-
-async def test_a_restatement_that_cannot_be_stored_marks_nothing(store: Store, record: MakeRecord, path: Path) -> None:
-    await store.append(record(store))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError):
-            await store.restate("kalshi", "archived markets were missing", NOON)
+    with place.refusing(), pytest.raises(StoreError):
+        await store.restate("kalshi", "archived markets were missing", NOON)
     assert store.restatements == ()
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 async def test_an_interval_with_restated_snapshots_that_do_not_count_is_not_marked(
-    store: Store, record: MakeRecord, resolution: Resolution
+    store: LedgerStore, record: MakeRecord, resolution: Resolution
 ) -> None:
     """While the history was imported no snapshot was complete: the figures are those of the complete ones after."""
     await store.append(record(store, marks=Marks(complete=False, not_live=("johns", "kalshi"))))
@@ -153,7 +131,7 @@ async def test_an_interval_with_restated_snapshots_that_do_not_count_is_not_mark
     assert (row.degraded, row.estimated, row.complete) == (["anthropic", "johns", "kalshi"], True, True)
 
 
-async def test_the_first_complete_snapshot_from_an_instant(store: Store) -> None:
+async def test_the_first_complete_snapshot_from_an_instant(store: LedgerStore) -> None:
     for seq, degraded in ((1, []), (2, ["kalshi"]), (3, ["johns"]), (4, [])):
         marks = Marks(whole=tuple(sorted(EVERY.difference(degraded))))
         await store.append(Record(store.epoch, seq, NOON + seq, 1, 1, 0, 0, b"{}", b"{}", marks))
@@ -170,7 +148,7 @@ async def test_the_first_complete_snapshot_from_an_instant(store: Store) -> None
     assert await store.first_complete(NOON + 5, EVERY) is None
 
 
-async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, record: MakeRecord) -> None:
+async def test_since_gives_exactly_what_was_missed_or_nothing(store: LedgerStore, record: MakeRecord) -> None:
     await fill(store, record, 6)
     missed = await store.since(store.epoch, 4)
     assert missed is not None
@@ -183,7 +161,7 @@ async def test_since_gives_exactly_what_was_missed_or_nothing(store: Store, reco
     assert [one.seq for one in await store.since(store.epoch, 3, limit=3) or []] == [4, 5, 6]
 
 
-async def test_holds_is_true_where_nothing_is_missing(store: Store, record: MakeRecord) -> None:
+async def test_holds_is_true_where_nothing_is_missing(store: LedgerStore, record: MakeRecord) -> None:
     await fill(store, record, 6)
     assert await store.holds(store.epoch, 0, 6)
     assert await store.holds(store.epoch, 6, 6)
@@ -195,7 +173,7 @@ async def test_holds_is_true_where_nothing_is_missing(store: Store, record: Make
 
 
 @pytest.mark.parametrize("seq", [1, 2, 4, 0, -1])
-async def test_a_number_that_does_not_follow_is_refused(store: Store, record: MakeRecord, seq: int) -> None:
+async def test_a_number_that_does_not_follow_is_refused(store: LedgerStore, record: MakeRecord, seq: int) -> None:
     await fill(store, record, 2)
     with pytest.raises(StoreError, match="does not follow"):
         await store.append(record(store, seq))
@@ -203,7 +181,7 @@ async def test_a_number_that_does_not_follow_is_refused(store: Store, record: Ma
     assert store.health()["state"] == "connected"
 
 
-async def test_another_epochs_snapshot_is_refused(store: Store, record: MakeRecord) -> None:
+async def test_another_epochs_snapshot_is_refused(store: LedgerStore, record: MakeRecord) -> None:
     with pytest.raises(StoreError, match="does not follow"):
         await store.append(record(store, epoch="another"))
 
@@ -221,29 +199,6 @@ async def test_epoch_and_number_go_on_after_a_restart(open_store: OpenStore, rec
     assert second.last_seq == 4
 
 
-async def test_a_closed_ledger_leaves_one_complete_file(store: Store, record: MakeRecord, path: Path) -> None:
-    await fill(store, record, 3)
-    await store.close()
-    await store.close()
-    assert not Path(f"{path}-wal").exists()
-    with sqlite3.connect(path) as reader:
-        assert reader.execute("SELECT count(*) FROM snapshots").fetchone() == (3,)
-    with pytest.raises(StoreError, match="closed"):
-        await store.newest(1)
-    with pytest.raises(StoreError, match="closed"):
-        await store.probe()
-
-
-_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-
-
-async def test_no_column_of_money_is_real(store: Store, path: Path) -> None:
-    with sqlite3.connect(path) as reader:
-        tables = [name for (name,) in reader.execute(_TABLES)]
-        types = {row[2] for table in tables for row in reader.execute(f"PRAGMA table_info({table})")}
-    assert types == {"INTEGER", "TEXT", "BLOB"}
-
-
 async def test_markets_that_are_not_listed_any_more_are_stored(open_store: OpenStore, record: MakeRecord) -> None:
     store = await open_store()
     await store.append(record(store), positions=[position("A", "10.123456", "1.5"), position("B", "-4", "0.25")])
@@ -256,11 +211,10 @@ async def test_markets_that_are_not_listed_any_more_are_stored(open_store: OpenS
     assert again.markets.closed_except({("A", 0): 1}) == ClosedMarkets(Decimal(-5), Decimal("0.5"), 1)
 
 
-async def test_only_changed_totals_are_written(store: Store, record: MakeRecord, path: Path) -> None:
+async def test_only_changed_totals_are_written(store: LedgerStore, record: MakeRecord, place: Place) -> None:
     await store.append(record(store), positions=[position("A", "1"), position("B", "2")])
     await store.append(record(store), positions=[position("A", "1.00"), position("B", "3")])
-    with sqlite3.connect(path) as reader:
-        changed = dict(reader.execute("SELECT ticker, changed_at FROM positions").fetchall())
+    changed = dict(place.ask("SELECT ticker, changed_at FROM positions"))
     assert changed == {"A": NOON + 5000, "B": NOON + 10_000}
 
 
@@ -283,13 +237,13 @@ async def test_closed_days_are_stored_with_and_without_cost(open_store: OpenStor
     assert [row.amount for row in held.rows] == [Decimal("1.2345678901"), Decimal(3)]
 
 
-async def test_a_cost_outside_the_closed_days_is_refused(store: Store) -> None:
+async def test_a_cost_outside_the_closed_days_is_refused(store: LedgerStore) -> None:
     with pytest.raises(StoreError, match="2026-03-01"):
         await store.save(date(2026, 2, 1), date(2026, 2, 2), [CostRow(date(2026, 3, 1), None, None, Decimal(1))])
     assert (await store.load()).days == frozenset()
 
 
-async def test_readers_get_whole_snapshots_while_the_writer_appends(store: Store, record: MakeRecord) -> None:
+async def test_readers_get_whole_snapshots_while_the_writer_appends(store: LedgerStore, record: MakeRecord) -> None:
     done = asyncio.Event()
 
     async def read() -> int:
@@ -310,14 +264,7 @@ async def test_readers_get_whole_snapshots_while_the_writer_appends(store: Store
     assert len(await store.newest(1000)) == 450
 
 
-async def test_the_log_is_written_back_while_the_store_is_open(store: Store, record: MakeRecord, path: Path) -> None:
-    big = b"x" * 20_000
-    for _ in range(1200):
-        await store.append(record(store, data=big))
-    assert Path(f"{path}-wal").stat().st_size < 1200 * len(big) / 2
-
-
-async def test_a_cancelled_append_is_stored_all_the_same(store: Store, record: MakeRecord) -> None:
+async def test_a_cancelled_append_is_stored_all_the_same(store: LedgerStore, record: MakeRecord) -> None:
     task = asyncio.create_task(store.append(record(store)))
     await asyncio.sleep(0)
     task.cancel()
@@ -327,10 +274,23 @@ async def test_a_cancelled_append_is_stored_all_the_same(store: Store, record: M
     assert [one.seq for one in await store.newest(5)] == [1]
 
 
-async def test_reads_that_wait_while_the_store_closes_get_an_error(store: Store, record: MakeRecord) -> None:
+async def test_reads_that_wait_while_the_store_closes_get_an_error(store: LedgerStore, record: MakeRecord) -> None:
     await fill(store, record, 5)
     reads = [asyncio.create_task(store.newest(5)) for _ in range(20)]
     await asyncio.sleep(0)
     await store.close()
     for answer in await asyncio.gather(*reads, return_exceptions=True):
         assert len(answer) == 5 if isinstance(answer, list) else isinstance(answer, StoreError)
+
+
+async def test_a_closed_ledger_is_neither_read_nor_written(
+    store: LedgerStore, record: MakeRecord, place: Place
+) -> None:
+    await fill(store, record, 3)
+    await store.close()
+    await store.close()
+    assert place.ask("SELECT count(*) FROM snapshots") == [(3,)]
+    with pytest.raises(StoreError, match="closed"):
+        await store.newest(1)
+    with pytest.raises(StoreError, match="closed"):
+        await store.probe()

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -22,8 +18,9 @@ from hypothesis import strategies as st
 from pnl_backend.domain.ledger_facts import Fill, Settlement, Transfer
 from pnl_backend.domain.readings import CostRow, Deal
 from pnl_backend.ledger.sql import remembered
-from pnl_backend.ledger.sqlite import Store
+from pnl_backend.ledger.sql.store import LedgerStore
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
+from tests.ledger.store.places import Place, Places
 
 END = 2 * NOON
 money = st.decimals(min_value=0, max_value=10**7, places=6)
@@ -70,10 +67,10 @@ lists = st.lists(fills, max_size=12), st.lists(settlements, max_size=12), st.lis
 @settings(max_examples=25, deadline=None)
 @given(*lists, st.randoms(use_true_random=False))
 def test_pages_in_any_order_and_number_give_the_same_ledger(
-    fills: list[Fill], settlements: list[Settlement], transfers: list[Transfer], rng: random.Random
+    places: Places, fills: list[Fill], settlements: list[Settlement], transfers: list[Transfer], rng: random.Random
 ) -> None:
-    async def run(path: Path) -> None:
-        store = await Store.open(path, origin="live")
+    async def run(place: Place) -> None:
+        store = await place.open()
         new = [len(await store.facts.add_fills(page)) for page in pages(fills, rng)]
         assert sum(new) == len(fills)
         for paid in pages(settlements, rng):
@@ -86,8 +83,9 @@ def test_pages_in_any_order_and_number_give_the_same_ledger(
         assert await store.facts.fill_fees() == sum(fill.fee for fill in fills)
         await store.close()
 
-    with tempfile.TemporaryDirectory() as place:
-        asyncio.run(run(Path(place) / "pnl.db"))
+    place = places.new()
+    asyncio.run(run(place))
+    places.remove(place)
 
 
 def under_way(transfer: Transfer) -> Transfer:
@@ -118,7 +116,7 @@ async def test_facts_are_unchanged_after_a_restart_to_the_last_digit(open_store:
     assert await store.facts.add_fills([odd]) == []
 
 
-async def test_fills_of_a_market_and_a_time(store: Store) -> None:
+async def test_fills_of_a_market_and_a_time(store: LedgerStore) -> None:
     given = [replace(FILL, fill_id=str(n), ticker="AB"[n % 2], at=NOON + n) for n in range(10)]
     await store.facts.add_fills(given)
     assert await store.facts.fills(NOON + 2, NOON + 4) == given[2:5]
@@ -126,7 +124,7 @@ async def test_fills_of_a_market_and_a_time(store: Store) -> None:
     assert await store.facts.fills(0, END, limit=3) == given[-3:]
 
 
-async def test_a_deal_is_stored_whenever_it_changes(store: Store) -> None:
+async def test_a_deal_is_stored_whenever_it_changes(store: LedgerStore) -> None:
     acme = Deal("d-1", "Acme", Decimal("1200.00"), "pending")
     other = Deal("d-2", "Other", Decimal(5), "pipeline")
     closed = replace(acme, status="recognized", closed_at=NOON)
@@ -139,7 +137,7 @@ async def test_a_deal_is_stored_whenever_it_changes(store: Store) -> None:
     assert await store.facts.add_deals([], NOON + 4) == []
 
 
-async def test_open_days_cost_what_they_cost_so_far_and_closed_days_stay(store: Store) -> None:
+async def test_open_days_cost_what_they_cost_so_far_and_closed_days_stay(store: LedgerStore) -> None:
     yesterday, today = date(2026, 2, 24), date(2026, 2, 25)
     final = CostRow(yesterday, "claude", None, Decimal(7))
     so_far = CostRow(today, "claude", "ws", Decimal(1))
@@ -155,7 +153,7 @@ async def test_open_days_cost_what_they_cost_so_far_and_closed_days_stay(store: 
     assert (await store.load()).rows == (final, more)
 
 
-async def test_a_year_of_costs_is_read_outside_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_year_of_costs_is_read_outside_the_loop(store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
     readers: set[int] = set()
     read = remembered.cost_rows
 
@@ -171,10 +169,11 @@ async def test_a_year_of_costs_is_read_outside_the_loop(store: Store, monkeypatc
     assert get_ident() not in readers
 
 
-async def test_the_view_of_deltas_follows_from_the_snapshots(store: Store, record: MakeRecord, path: Path) -> None:
+async def test_the_view_of_deltas_follows_from_the_snapshots(
+    store: LedgerStore, record: MakeRecord, place: Place
+) -> None:
     for net, costs in ((100, 5), (100, 5), (90, 5), (90, 6)):
         fixed = {"net_cents": net, "kalshi_cents": 1, "costs_cents": costs, "revenue_cents": 2}
         await store.append(record(store, **fixed))
-    with closing(sqlite3.connect(path)) as reader:
-        held = reader.execute("SELECT seq, prev_seq, net, kalshi, costs, revenue FROM deltas ORDER BY seq").fetchall()
+    held = place.ask("SELECT seq, prev_seq, net, kalshi, costs, revenue FROM deltas ORDER BY seq")
     assert held == [(3, 2, -10, 0, 0, 0), (4, 3, 0, 0, 1, 0)]
