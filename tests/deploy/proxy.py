@@ -59,7 +59,7 @@ class Proxy:
         self.http_port, self.https_port = free_ports(2)
         self.url = f"https://localhost:{self.https_port}"
         self._process: subprocess.Popen[bytes] | None = None
-        certificate, key = _self_signed(directory)
+        certificate, key = self_signed(directory)
         text = site.read_text()
         nodes = zip(NODES[site], node_ports, strict=True)
         for shipped, here in (
@@ -125,7 +125,7 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def _self_signed(directory: Path) -> tuple[Path, Path]:
+def self_signed(directory: Path) -> tuple[Path, Path]:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)

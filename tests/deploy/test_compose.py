@@ -9,11 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.deploy.dockerfile import DEPLOY, SETTINGS, environment
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+FILES = ("compose.yaml", "compose.cluster.yaml")
 
 
 def test_every_command_of_the_page_is_one() -> None:
@@ -26,14 +28,22 @@ def test_every_command_of_the_page_is_one() -> None:
         assert command.removeprefix("pnl-backend ").split()[0] in {"backup", "restore", "export"}, command
 
 
-def test_every_service_of_the_compose_file_is_confined() -> None:
-    for name, service in COMPOSE["services"].items():
+@pytest.mark.parametrize("file", FILES)
+def test_every_service_of_the_compose_files_is_confined(file: str) -> None:
+    for name, service in yaml.safe_load((DEPLOY / file).read_text())["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service["mem_limit"], name
         assert service["restart"] == "unless-stopped", name
-        assert "privileged" not in service, name
+        assert not {"privileged", "cap_add", "network_mode", "devices"} & set(service), name
+        image = service["image"]
+        assert "build" in service or re.fullmatch(r"[a-z]+:\d[\w.-]+", image), image
+        # Of the image itself, or named here: never root.
+        assert "build" in service or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), name
+
+
+def test_a_single_server_is_published_on_loopback_alone() -> None:
     for published in COMPOSE["services"]["server"]["ports"]:
         assert published.startswith("127.0.0.1:")
     assert "ports" not in COMPOSE["services"]["redis"]
