@@ -17,6 +17,7 @@ import redis.asyncio
 import yaml
 from redis.exceptions import AuthenticationError
 
+from pnl_backend.settings.model import Settings
 from tests.deploy.dockerfile import DEPLOY, SETTINGS
 from tests.deploy.proxy import CLUSTER_SITE, NODES, free_ports, self_signed
 
@@ -41,17 +42,24 @@ def test_both_nodes_are_the_same_but_for_address_and_files() -> None:
 
 def test_the_nodes_name_the_other_parts_by_names_that_exist() -> None:
     settings = SERVICES["node1"]["environment"]
-    for setting, service in (("BUS_URL", "redis"), ("REDIS_URL", "redis"), ("DATABASE_URL", "postgres")):
+    for setting, service in (("BUS_URL", "redis"), ("DATABASE_URL", "postgres")):
         assert urlsplit(re.sub(r"\$\{\w+:\?\}", "word", settings[setting])).hostname == service
     assert settings["TRUSTED_PROXIES"] == address_of("nginx")
-    assert settings["BUS_URL"] != settings["REDIS_URL"]
     (subnet,) = COMPOSE["networks"]["front"]["ipam"]["config"]
     for name in (*NODE_NAMES, "nginx"):
         assert ipaddress.ip_address(address_of(name)) in ipaddress.ip_network(subnet["subnet"])
 
 
-def test_the_settings_of_the_nodes_exist() -> None:
-    assert set(SERVICES["node1"]["environment"]) <= SETTINGS
+def test_the_nodes_start_with_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = SERVICES["node1"]["environment"]
+    assert set(given) <= SETTINGS
+    for name, value in given.items():
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:\?\}", "0123456789abcdef", value))
+    monkeypatch.setenv("API_KEY", "a-read-key-of-more-than-thirty-two-characters")
+    loaded = Settings(_env_file=None)
+    assert (loaded.role, loaded.production) == ("all", True)
+    assert loaded.bus_url is not None
+    assert loaded.database_url is not None
 
 
 def test_only_nginx_is_reached_from_outside_and_the_stores_reach_nothing() -> None:
