@@ -1,109 +1,18 @@
-"""The composite: which tier answers, what is promoted with what life, what is counted, and that nothing ever raises."""
+"""The tiered cache on tiers that can be held up and made to fail: who answers, what is promoted, what is counted."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnl_backend.cache.base import CacheHit, Entry, TierError, TierStatus
-from pnl_backend.cache.fallback import FallbackTier
-from pnl_backend.cache.memory import MemoryTier
-from pnl_backend.cache.sqlite import SQLiteTier
-from pnl_backend.cache.tiered import TieredCache, open_cache
-from pnl_backend.domain.readings import Tier
-from pnl_backend.wire.operations import CacheServices, TierStats
-from tests.redis_server import RedisServer
+from pnl_backend.cache.base import CacheHit
+from tests.cache.held import House
 from tests.waiting import until
-
-
-class Clock:
-    """Time that moves when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Held:
-    """A tier on a given clock whose calls can be held up, made to fail and looked into."""
-
-    name: Tier
-    clock: Clock
-    status: TierStatus = "connected"
-    values: dict[str, tuple[bytes, float]] = field(default_factory=dict)
-    calls: int = 0
-    failing: bool = False
-    gate: asyncio.Event | None = None
-
-    async def _enter(self) -> None:
-        self.calls += 1
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.failing:
-            raise TierError("told to fail")
-
-    async def get(self, key: str) -> Entry | None:
-        found = self.values.get(key)
-        await self._enter()
-        if found is None or found[1] <= self.clock():
-            return None
-        return Entry(found[0], found[1] - self.clock())
-
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
-        await self._enter()
-        self.values[key] = (value, self.clock() + ttl)
-
-    async def delete(self, key: str) -> None:
-        await self._enter()
-        self.values.pop(key, None)
-
-    async def delete_prefix(self, prefix: str) -> None:
-        await self._enter()
-        self.values = {key: held for key, held in self.values.items() if not key.startswith(prefix)}
-
-    async def clear(self) -> None:
-        await self._enter()
-        self.values.clear()
-
-    async def close(self) -> None:
-        pass
-
-    def size(self) -> int:
-        return len(self.values)
-
-
-class House:
-    """Memory and fallback as they are, the two between them on command."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.memory = MemoryTier(clock=self.clock)
-        self.redis = Held("redis", self.clock)
-        self.sqlite = Held("sqlite", self.clock)
-        self.fallback = FallbackTier()
-        self.calls: list[tuple[str, str]] = []
-        self.cache = TieredCache(
-            (self.memory, self.redis, self.sqlite, self.fallback),
-            default_ttl=300,
-            on_call=lambda tier, operation, seconds: self.calls.append((tier, operation)),
-        )
-
-
-@pytest.fixture
-def house() -> House:
-    return House()
 
 
 async def test_each_tier_answers_when_those_above_have_nothing(house: House) -> None:
@@ -291,88 +200,6 @@ async def test_a_time_to_live_must_be_positive(house: House) -> None:
         await house.cache.set("kalshi:reading", b"1", 0)
 
 
-@pytest.fixture
-async def real(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[TieredCache]:
-    cache = await open_cache(redis_url=redis_server.url, sqlite_path=tmp_path / "cache.db", default_ttl=60)
-    yield cache
-    await cache.close()
-
-
-async def test_health_in_the_words_of_the_contract(real: TieredCache, tmp_path: Path) -> None:
-    assert real.health() == CacheServices(processCache="healthy", redis="connected", sqlite="connected")
-    without = await open_cache(redis_url=None, sqlite_path=tmp_path, default_ttl=60)
-    assert without.health() == CacheServices(processCache="healthy", redis="disabled", sqlite="down")
-    await without.set("kalshi:reading", b"1")
-    assert await without.get("kalshi:reading") == CacheHit(b"1", "memory")
-    assert without.stats().tiers.redis == TierStats(
-        **dict.fromkeys(("hits", "misses", "sets", "deletes", "errors", "size"), 0),
-        status="disabled",
-        p50Ms=0.0,
-        p99Ms=0.0,
-    )
-    await without.close()
-
-
-async def test_five_hundred_at_once_over_real_tiers(tmp_path: Path, redis_server: RedisServer) -> None:
-    def opened(memory_size: int) -> Any:
-        return open_cache(
-            redis_url=redis_server.url,
-            sqlite_path=tmp_path / "cache.db",
-            default_ttl=60,
-            memory_size=memory_size,
-        )
-
-    writer: TieredCache = await opened(4096)
-    for number in range(100):
-        await writer.set(f"kalshi:{number}", str(number).encode())
-    await writer.close()
-
-    reader: TieredCache = await opened(10)
-    hits = await asyncio.gather(*(reader.get(f"kalshi:{index % 100}") for index in range(500)))
-    assert [hit and hit.value for hit in hits] == [str(index % 100).encode() for index in range(500)]
-    await reader.close()
-
-
-async def test_a_restart_with_everything_expired_still_has_the_last_good_reading(tmp_path: Path) -> None:
-    first = await open_cache(redis_url=None, sqlite_path=tmp_path / "cache.db", default_ttl=0.01)
-    await first.set("kalshi:reading", b"old")
-    await first.set("kalshi:reading", b"good")
-    await first.set("johns:reading", b"kept", 1000)
-    await first.delete("johns:reading")
-    await first.close()
-    second = await open_cache(redis_url=None, sqlite_path=tmp_path / "cache.db", default_ttl=60)
-    while await second.get("kalshi:reading", stale=False):  # noqa: ASYNC110 - an expiry sets no event
-        await asyncio.sleep(0.01)
-    assert await second.get("kalshi:reading") == CacheHit(b"good", "fallback")
-    assert await second.get("johns:reading") == CacheHit(b"kept", "fallback")
-    await second.clear()
-    await second.close()
-    third = await open_cache(redis_url=None, sqlite_path=tmp_path / "cache.db", default_ttl=60)
-    assert await third.get("kalshi:reading") is None
-    await third.close()
-
-
-async def test_namespaces_never_meet(tmp_path: Path, redis_server: RedisServer) -> None:
-    caches = [
-        await open_cache(
-            redis_url=redis_server.url, sqlite_path=tmp_path / "cache.db", default_ttl=60, namespace=namespace
-        )
-        for namespace in ("demo", "account", "demo2")
-    ]
-    demo, account, _ = caches
-    await demo.set("kalshi:reading", b"play money")
-    assert await account.get("kalshi:reading") is None
-    await account.set("kalshi:reading", b"money")
-    await demo.clear()
-    await account.close()
-    again = await open_cache(
-        redis_url=redis_server.url, sqlite_path=tmp_path / "cache.db", default_ttl=60, namespace="account"
-    )
-    assert await again.get("kalshi:reading") == CacheHit(b"money", "redis")
-    for cache in (demo, caches[2], again):
-        await cache.close()
-
-
 async def test_closing_waits_for_readers(house: House) -> None:
     await house.redis.set("kalshi:reading", b"1", 60)
     house.redis.gate = asyncio.Event()
@@ -383,19 +210,6 @@ async def test_closing_waits_for_readers(house: House) -> None:
     house.redis.gate.set()
     await closing
     assert await reading == CacheHit(b"1", "redis")
-
-
-async def test_a_key_family_with_many_writes_is_pruned_and_one_with_few_is_kept(tmp_path: Path) -> None:
-    tier = SQLiteTier(tmp_path / "cache.db")
-    await tier.open()
-    for number in range(600):
-        await tier.set(f"minute:{number}", b"x", 0.001)
-    await tier.set("kalshi:reading", b"1", 0.001)
-    kept = [key for key, _ in await tier.last_known()]
-    assert len(kept) <= 357
-    assert kept[-1] == "kalshi:reading"
-    assert "minute:599" in kept
-    await tier.close()
 
 
 async def test_a_write_that_is_cancelled_before_it_begins_leaves_nothing_behind(

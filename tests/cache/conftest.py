@@ -1,0 +1,5 @@
+"""The fixtures of the cache: tiers that the test holds up and makes fail."""
+
+from tests.cache.held import house
+
+__all__ = ["house"]
