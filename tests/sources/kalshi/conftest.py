@@ -1,4 +1,4 @@
-"""A desk for each run of the server on one ledger."""
+"""A desk for each run of the server on one ledger, and a fetcher that reads given answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources.base import UpstreamClient
+from tests.sources.kalshi.answers import fetch, fetcher  # noqa: F401 - fixtures
 from tests.sources.kalshi.desk import Desk
 
 Opened = Callable[[], Any]
