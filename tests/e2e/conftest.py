@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pnl_backend.simulator import Simulator
+from tests.e2e.importing import idle, ledger  # noqa: F401 - fixtures
 from tests.support.server import FAST, ServerProcess, upstream_env
 
 
