@@ -15,8 +15,12 @@ from typing import Any
 import aiohttp
 
 from pnl_backend.simulator import Credentials, Simulator
+from tests.support import forking
+from tests.support.forking import Forked, can_fork, fork_server
+from tests.waiting import PATIENCE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = forking.ROOT
+PROGRAM = (sys.executable, forking.SERVER)
 READY = re.compile(r"P&L server ready: (http://\S+:(\d+))")
 
 FAST = {
@@ -31,6 +35,17 @@ FAST = {
 """Timings that let a scenario of minutes pass in seconds."""
 
 
+async def start_process(
+    program: Sequence[str], directory: Path, arguments: Sequence[str], env: dict[str, str]
+) -> asyncio.subprocess.Process | Forked:
+    """A process in that folder with these variables alone; both outputs are its `stdout`."""
+    if can_fork(program, env):
+        return await fork_server(directory, arguments, env)
+    return await asyncio.create_subprocess_exec(
+        *program, *arguments, cwd=directory, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+
+
 class ServerProcess:
     """`python server.py` with given settings; `log` is all that it wrote to the console, `prefix` what runs it.
 
@@ -41,7 +56,7 @@ class ServerProcess:
         self,
         directory: Path,
         *prefix: str,
-        program: Sequence[str] = (sys.executable, str(ROOT / "server.py")),
+        program: Sequence[str] = PROGRAM,
         arguments: Sequence[str] = (),
         **env: str,
     ) -> None:
@@ -53,23 +68,16 @@ class ServerProcess:
         self.url = ""
         self.port = 0
         self.log = ""
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
-    async def start(self, *, timeout: float = 30.0) -> ServerProcess:
+    async def start(self, *, timeout: float = PATIENCE) -> ServerProcess:
         """Start and return when it says that it is ready; the log is in the error if it does not."""
         self._ready = asyncio.Event()
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        self._process = await asyncio.create_subprocess_exec(
-            *self.prefix,
-            *self.program,
-            *self.arguments,
-            cwd=self.directory,
-            env={**kept, "PYTHONUNBUFFERED": "1", **self.env},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        env = {**kept, "PYTHONUNBUFFERED": "1", **self.env}
+        self._process = await start_process((*self.prefix, *self.program), self.directory, self.arguments, env)
         self._reader = asyncio.create_task(self._read())
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({ready, self._reader}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +96,7 @@ class ServerProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def wait(self, timeout: float = 15.0) -> int:
+    async def wait(self, timeout: float = PATIENCE) -> int:
         """The exit code."""
         assert self._process is not None
         assert self._reader is not None
@@ -117,7 +125,7 @@ class ServerProcess:
         async with aiohttp.ClientSession() as session, session.get(self.url + path, headers=headers) as answer:
             return await answer.json()
 
-    async def until(self, path: str, condition: Any, *, timeout: float = 20.0, every: float = 0.02) -> Any:
+    async def until(self, path: str, condition: Any, *, timeout: float = PATIENCE, every: float = 0.02) -> Any:
         """Ask until the condition holds of the answer; the last answer is in the error if it never does.
 
         `every` so many seconds: where RATE_LIMIT_PER_MINUTE is left at its 100, 0.7 stays below it.
@@ -152,15 +160,8 @@ class ServerProcess:
 
 async def command(directory: Path, *arguments: str, **env: str) -> tuple[int | None, str]:
     """Run `pnl-backend` with these arguments; answers its exit code and output, both streams together."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "server.py"),
-        *arguments,
-        cwd=directory,
-        env={"PATH": os.environ["PATH"], **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    env = {"PATH": os.environ["PATH"], **env}
+    process = await start_process(PROGRAM, directory, arguments, env)
     async with asyncio.timeout(60):
         output, _ = await process.communicate()
     return process.returncode, output.decode()
