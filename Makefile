@@ -46,7 +46,7 @@ dev: $(VENV)/.dev  ## as run, restarting when a source file changes
 	$(BIN)/watchfiles --filter python "$(BIN)/python server.py" pnl_backend
 
 test: $(VENV)/.dev  ## install what tests need and run them all
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # T is a path, else a part of names. Only the files that have such a name are collected; all of them where none has.
 T ?=

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_server  # noqa: F401 - a fixture for every test below
+from tests.support.order import longest_first
 from tests.support.postgres import PostgresServer, private_postgres
 
 # A loaded machine is slow, not wrong: no example is failed for the time it took.
@@ -26,3 +28,11 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
     """A folder of this test run that all its workers share."""
     own = tmp_path_factory.getbasetemp()
     return own if worker_id == "master" else own.parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests begin first; without workers the order stays."""
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is not None:
+        items[:] = longest_first(items, worker["workercount"])

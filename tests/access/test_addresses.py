@@ -8,6 +8,7 @@ import pytest
 
 from pnl_backend.access.addresses import ClientAddresses, group
 from tests.support.server import FAST, ServerProcess
+from tests.waiting import PATIENCE
 
 PROXIES = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"]
 
@@ -110,7 +111,7 @@ async def remaining(http: aiohttp.ClientSession, forwarded: str) -> int:
 async def status(http: aiohttp.ClientSession, open_sockets: AsyncExitStack, way: str, forwarded: str) -> int:
     """Connect and stay; the answer's status."""
     headers = {"X-Forwarded-For": forwarded}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         if way == "sse" or "polling" in way:
             path = "/api/pnl/stream" if way == "sse" else way
             return (await open_sockets.enter_async_context(http.get(path, headers=headers))).status

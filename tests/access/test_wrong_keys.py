@@ -14,10 +14,9 @@ from pnl_backend.access.keys import Keys
 from pnl_backend.access.refusals import Forbidden, Unauthorized
 from pnl_backend.access.wrongkeys import LOG_INTERVAL, WRONG_KEYS_PER_MINUTE, Authenticator, TooManyWrongKeys
 from tests.support.server import FAST, ServerProcess
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 KEY = "read-key-of-this-test"
-PATIENCE = 20
 Outcome = tuple[str, int | None]
 """What became of an attempt, and after how many seconds to try again where that is said."""
 Attempt = Callable[[aiohttp.ClientSession, str, str], Awaitable[Outcome]]

@@ -13,6 +13,7 @@ from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
+from tests.waiting import PATIENCE
 
 NOON = int(datetime(2026, 3, 7, 12, tzinfo=UTC).timestamp())
 
@@ -60,7 +61,7 @@ class Sink:
         self.more.set()
 
     async def until(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not condition(self):
                 self.more.clear()
                 await self.more.wait()

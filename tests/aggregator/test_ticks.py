@@ -8,6 +8,7 @@ import orjson
 
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from tests.aggregator.conftest import House, position
+from tests.waiting import PATIENCE
 
 
 async def test_a_tick_reads_computes_commits_and_publishes(house, store):
@@ -36,7 +37,7 @@ async def test_a_tick_that_fails_is_reported_once_and_the_next_one_succeeds(hous
     house.aggregator.start()
     for _ in range(3):
         house.kalshi.asked.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await house.kalshi.asked.wait()
     assert house.aggregator.failures >= 2
     assert house.sink.errors == 1

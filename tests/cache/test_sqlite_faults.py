@@ -17,6 +17,7 @@ from loguru import logger
 from pnl_backend.cache.base import Entry, TierDown, TierError
 from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.sqlite import SQLiteTier
+from tests.waiting import PATIENCE
 
 
 class Clock:
@@ -126,7 +127,7 @@ async def test_a_full_disk_is_one_outage_however_often_it_is_tried(tier: SQLiteT
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
     try:
         failures = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while failures < 3:
                 try:
                     await tier.set("kalshi:b", b"x" * 200_000, 60)
@@ -243,7 +244,7 @@ async def test_memory_evicts_the_least_recently_used() -> None:
 
 
 async def _usable_again(tier: SQLiteTier) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await tier.set("kalshi:again", b"1", 60)

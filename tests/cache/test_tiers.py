@@ -15,7 +15,7 @@ from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.redis import CALL_TIMEOUT, RedisTier
 from pnl_backend.cache.sqlite import SQLiteTier
 from tests.redis_server import RedisServer
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 # A loaded machine is slow, not wrong: a live Redis is given the time that its own deadline would refuse it.
 PATIENT = 10.0
@@ -215,6 +215,6 @@ async def test_a_redis_without_a_url_is_disabled() -> None:
 
 
 async def _gone(tier: CacheTier, key: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await tier.get(key) is not None:  # noqa: ASYNC110 - Redis tells nobody of an expiry
             await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ from yarl import URL
 from tests.deploy.proxy import NAME, ROOT, Proxy
 from tests.support.clients import Listener
 from tests.support.server import FAST, ServerProcess
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (Debian: nginx-light)")
 
@@ -96,11 +96,11 @@ async def test_events_come_one_by_one_and_not_in_heaps(browser: aiohttp.ClientSe
 async def test_plain_websockets(browser: aiohttp.ClientSession) -> None:
     for path in ("/", "/ws"):
         async with browser.ws_connect(path, params={"apiKey": KEY}) as socket:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 first = await socket.receive_json()
             assert first["type"] == "snapshot"
             await socket.send_json({"type": "ping"})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while (await socket.receive_json())["type"] != "pong":
                     pass
 
@@ -234,7 +234,7 @@ async def redirect(proxy: Proxy, target: str, host: str) -> list[str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.http_port)
     try:
         writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             answer = await reader.read()
     finally:
         writer.close()
@@ -242,7 +242,7 @@ async def redirect(proxy: Proxy, target: str, host: str) -> list[str]:
 
 
 async def _next_event(stream: aiohttp.ClientResponse) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for line in stream.content:
             if line.startswith(b"data:"):
                 found: dict[str, Any] = json.loads(line[5:])

@@ -20,6 +20,7 @@ from tests.deploy.proxy import CLUSTER_SITE, SITE, Proxy
 from tests.support.clients import Listener
 from tests.support.node import needs_node, run_script
 from tests.support.server import FAST, ServerProcess
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (Debian: nginx-light)")
 
@@ -116,7 +117,7 @@ async def epochs_of(proxy: Proxy, address: str, transports: list[str]) -> list[s
     async with browser(proxy, address) as session:
         client.io.eio.http, client.io.eio.external_http = session, True
         # Longer than python-socketio's second: a node that does not answer is passed over after one.
-        await client.io.connect(proxy.url, transports=transports, auth={"apiKey": KEY}, wait_timeout=20)
+        await client.io.connect(proxy.url, transports=transports, auth={"apiKey": KEY}, wait_timeout=PATIENCE)
         try:
             await client.io.emit("subscribe_pnl")
             found: list[str] = await client.until(heard)
@@ -249,7 +250,7 @@ async def test_a_machine_that_does_not_answer_is_passed_over(tmp_path: Path) -> 
 
 
 async def first_epoch(stream: aiohttp.ClientResponse) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for line in stream.content:
             if line.startswith(b"data:"):
                 found: dict[str, Any] = json.loads(line[5:])

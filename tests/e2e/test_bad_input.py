@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.support.clients import listening
 from tests.support.feeds import event_stream, plain_socket
 from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.waiting import PATIENCE
 
 KEY = "read-key-of-this-test"
 FEEDS = ("/", "/ws", "/pnl-stream")
@@ -178,7 +179,7 @@ async def flood_events(server):
             if gone.is_set():
                 break
             await client.io.emit("subscribe_pnl", {"since": {"epoch": "x", "seq": 1}})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await gone.wait()
 
 

@@ -16,6 +16,7 @@ from pnl_backend.settings.text import example
 from pnl_backend.simulator import Fault, Simulator
 from tests.support.clients import listening
 from tests.support.server import FAST, ServerProcess, command, upstream_env
+from tests.waiting import PATIENCE
 
 
 async def test_bad_settings_stop_the_start_with_a_line_each(tmp_path):
@@ -48,9 +49,9 @@ async def test_a_signal_drains_and_exits_0(tmp_path, simulator, number):
             await other.io.call("subscribe_pnl")
             last = await client.next("pnl_update")
             server.signal(number)
-            async with asyncio.timeout(10):
-                await client.io.wait()
-                await other.io.wait()
+            async with asyncio.timeout(PATIENCE):
+                await client.ended.wait()
+                await other.ended.wait()
             assert await server.wait() == 0
         ((stored,),) = server.rows("SELECT max(seq) FROM snapshots")
         assert stored >= last["data"]["seq"]

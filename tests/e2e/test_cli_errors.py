@@ -13,6 +13,7 @@ import pytest
 from pnl_backend import __version__
 from pnl_backend.settings.model import account_fields
 from tests.support.server import FAST, ROOT, ServerProcess, command, upstream_env
+from tests.waiting import PATIENCE
 
 
 def lines(output: str) -> list[str]:
@@ -127,7 +128,7 @@ async def test_a_dotenv_that_is_not_utf8_is_one_line_at_a_reload_too(tmp_path):
     try:
         (tmp_path / ".env").write_bytes(b"API_KEY=\xff\n")
         server.signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "not UTF-8" not in server.log:  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
         answer = await server.get("/api/pnl/current", **{"X-API-Key": "a-key"})

@@ -8,7 +8,7 @@ import socketio
 
 from tests.support.cutting import cutting_proxy
 from tests.support.returning import Reader, stop
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_python_engineio_does_not_report_a_message_that_was_cut(server):
@@ -36,7 +36,7 @@ async def test_python_socketio_waits_on_behind_a_close_of_the_server(server):
     sending, reading = client.eio.write_loop_task, client.eio.read_loop_task
     async with aiohttp.ClientSession() as session, session.get(client.eio.base_url) as second:
         assert second.status == 400, "two polls at once end the session"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await over.wait()
     await until(lambda: client.eio.state == "disconnected")
     assert not sending.done()

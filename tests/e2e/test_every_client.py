@@ -8,6 +8,7 @@ import pytest
 import socketio
 
 from tests.support.node import needs_node, run_script
+from tests.waiting import PATIENCE
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 EVENTS = {
@@ -132,7 +133,7 @@ async def asynchronous(url, transports, make):
     heard(io, make, arrived.put_nowait)
     await io.connect(url, transports=transports)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await greeted.wait()
             for event in EVENTS:
                 await io.emit(event)
@@ -167,7 +168,7 @@ async def test_a_user_agent_decides_where_auth_has_no_recovery(server):
         await io.connect(server.url, headers={"User-Agent": agent} if agent else {}, auth=auth)
         try:
             await io.emit("subscribe_pnl")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 return len(await first)
         finally:
             await io.disconnect()

@@ -5,6 +5,7 @@ import signal
 
 from tests.support.clients import listening
 from tests.support.server import FAST, ServerProcess
+from tests.waiting import PATIENCE
 
 
 async def opens(server, key):
@@ -24,8 +25,8 @@ async def test_a_revoked_key_closes_its_sockets_and_the_others_stay(tmp_path):
             await new.io.call("subscribe_pnl")
             env_file.write_text("API_KEY=new-key,newest-key\n")
             server.signal(signal.SIGHUP)
-            async with asyncio.timeout(5):
-                await old.io.wait()
+            async with asyncio.timeout(PATIENCE):
+                await old.ended.wait()
             assert not await opens(server, "old-key")
             assert await opens(server, "newest-key")
             await new.next("pnl_update")

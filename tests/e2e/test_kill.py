@@ -1,10 +1,8 @@
 """kill -9 at random moments: whatever a client has seen is in the ledger, with the same numbers."""
 
-import contextlib
 import random
 
 import orjson
-import socketio
 
 from tests.support.clients import Listener
 from tests.support.server import FAST, ServerProcess, upstream_env
@@ -28,8 +26,7 @@ async def test_what_a_client_received_is_in_the_ledger_after_kill_9(tmp_path, si
             await client.until(lambda c, wanted=wanted: len(c.of("pnl_update")) >= wanted)
             simulator.step()
             await server.kill()
-            with contextlib.suppress(socketio.exceptions.SocketIOError):
-                await client.io.wait()
+            await client.ended.wait()
             for update in client.of("pnl_update"):
                 data = dict(update["data"])
                 if update["source"] == "initial":

@@ -8,6 +8,7 @@ import redis.asyncio
 
 from tests.support.clients import listening
 from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.waiting import PATIENCE
 
 
 def redis_is(state):
@@ -85,7 +86,7 @@ async def test_what_rest_serves_comes_from_memory_and_is_in_redis_as_json(tmp_pa
         for family in ("current", "breakdown", "1m"):
             counted = keys[family]
             assert counted["hits"] > counted["misses"], (family, counted)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (held := await other.get("pnl:current")) is None:  # noqa: ASYNC110 - a key in Redis sets no event
                 await asyncio.sleep(0.05)
         shown = json.loads(held)
@@ -98,7 +99,7 @@ async def test_what_rest_serves_comes_from_memory_and_is_in_redis_as_json(tmp_pa
             return [key async for key in other.scan_iter("pnl:1m:*")]
 
         await server.until("/api/pnl/history?resolution=1m", lambda a: a["data"]["count"] > 0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (found := await hours()):  # noqa: ASYNC110 - a key in Redis sets no event
                 await asyncio.sleep(0.05)
         hour = max(found)

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.server import FAST, ServerProcess
+from tests.waiting import PATIENCE
 
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -59,7 +60,7 @@ async def hold(server, request, *, read, then=b""):
     sock = await opened(server)
     await loop.sock_sendall(sock, request.encode())
     if read:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await loop.sock_recv(sock, 100)
             if then:
                 await loop.sock_sendall(sock, then)

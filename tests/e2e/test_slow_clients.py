@@ -10,6 +10,7 @@ import pytest
 
 from tests.stream.readers import SocketReader, StreamReader, Subscriber
 from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.waiting import PATIENCE
 
 OTHERS = 99
 CONNECTS = ("40/pnl,", "40/components,", "40/dashboard,")
@@ -62,7 +63,7 @@ async def level(server, others):
         "/api/pnl/history?limit=6", lambda a: len({row["netPnL"] for row in a["data"]["data"]}) == 1
     )
     newest = calm["data"]["data"][-1]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         for other in others:
             while other.net != newest["netPnL"] or not other.connected:
                 assert other.connected, other.task and other.task.exception()

@@ -12,6 +12,7 @@ import socketio
 from pnl_backend.domain.money import cents, number
 from tests.support.clients import Listener, listening
 from tests.support.server import FAST, ServerProcess, upstream_env
+from tests.waiting import PATIENCE
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 
@@ -163,7 +164,7 @@ async def test_a_client_that_sends_too_much_gets_an_error_and_then_is_closed(ser
         for _ in range(200):
             await client.io.emit("nonsense")
         await client.until(lambda c: any(error["code"] == "rate_limited" for error in c.of("error")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await closed.wait()
         await bystander.next("pnl_update")
 
@@ -205,7 +206,7 @@ async def test_connecting_to_a_namespace_subscribes_at_once(server, namespace):
     client.on(event, events.put, namespace=namespace)
     await client.connect(server.url, namespaces=[namespace])
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             received = [await events.get() for _ in range(4)]
     finally:
         await client.disconnect()

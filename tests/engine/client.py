@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 
-PATIENCE = 5.0
+from tests.waiting import PATIENCE
+
 SEPARATOR = "\x1e"
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from pnl_backend.engine import EngineConfig, Server, attach, create_server, listen
 from tests.engine.client import PollingClient, UpgradingClient, WebSocketClient, upgraded
+from tests.waiting import PATIENCE
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Running:
         assert "sid" in str(await client.packet())
         return client
 
-    async def until(self, condition: Callable[[], bool], patience: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait for the server to reach a state."""
         async with asyncio.timeout(patience):
             while not condition():  # noqa: ASYNC110 - a state, not an event, is what the test is about

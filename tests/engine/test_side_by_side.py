@@ -13,6 +13,7 @@ import socketio
 from pnl_backend.engine import Server
 from tests.engine.conftest import Running, Start
 from tests.support.node import node_modules
+from tests.waiting import PATIENCE
 
 NODE = Path(__file__).parent / "node"
 needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="Node is not here")
@@ -86,7 +87,7 @@ async def test_the_javascript_client_gets_the_same(installed: Path, start: Start
     node = await asyncio.create_subprocess_exec("node", "server.js", cwd=NODE, stdout=asyncio.subprocess.PIPE)
     try:
         assert node.stdout is not None
-        port = int(await asyncio.wait_for(node.stdout.readline(), 20))
+        port = int(await asyncio.wait_for(node.stdout.readline(), PATIENCE))
         theirs = await seen(f"http://127.0.0.1:{port}")
         ours = await seen(f"http://127.0.0.1:{engine.port}")
     finally:

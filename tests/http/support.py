@@ -37,6 +37,7 @@ from pnl_backend.wire.message import encode
 from pnl_backend.wire.refusals import NotFound
 from pnl_backend.wire.views import breakdown_json, period_view, to_record
 from tests.support.snapshots import computed, taken
+from tests.waiting import PATIENCE
 
 STEP_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
 NOW = 1_772_058_240_000
@@ -288,6 +289,6 @@ async def exchange(port: int, request: bytes, *, until: bytes | None = None) -> 
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
-        return await asyncio.wait_for(reader.read() if until is None else reader.readuntil(until), 20)
+        return await asyncio.wait_for(reader.read() if until is None else reader.readuntil(until), PATIENCE)
     finally:
         writer.close()

@@ -12,6 +12,7 @@ from loguru import logger
 
 from pnl_backend.errors import FetchError
 from tests.http.support import ADMIN, ADMIN_KEY, NOW, READ, READ_KEY, House, exchange
+from tests.waiting import PATIENCE
 
 HELMET = {
     "Content-Security-Policy",
@@ -343,7 +344,7 @@ async def test_open_connections_do_not_hold_up_the_end(serve):
     writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"}}")
     await http.close()
-    await asyncio.wait_for(reader.read(), 5)  # the server closed it
+    await asyncio.wait_for(reader.read(), PATIENCE)  # the server closed it
     writer.close()
 
 

@@ -22,6 +22,7 @@ from pnl_backend.sources.simulated import Simulation
 from pnl_backend.wire.views import from_record, period_view, snapshot_view, to_record
 from tests.sources.toy import SOURCE, Bill, SimulatedHosting
 from tests.support.snapshots import taken
+from tests.waiting import PATIENCE
 from tests.wire.recorded import NOW
 from tests.wire.recorded import taken as classic
 
@@ -56,7 +57,7 @@ async def ask(server):
 
 async def live(ask):
     """A snapshot with a live reading of the toy."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (snapshot := (await ask("/api/pnl/current"))["data"])["sources"]["hosting"]["status"] != "live":
             continue
     return snapshot
@@ -131,7 +132,7 @@ async def test_it_is_in_the_feeds(server, ask):
     }
     for name, future in got.items():
         client.on(name, lambda data, future=future: None if future.done() else future.set_result(data))
-    async with asyncio.timeout(20), contextlib.AsyncExitStack() as stack:
+    async with asyncio.timeout(PATIENCE), contextlib.AsyncExitStack() as stack:
         await client.connect(server.url)
         stack.push_async_callback(client.disconnect)
         for name in ("subscribe_pnl", "subscribe_components", "subscribe_dashboard"):
@@ -182,7 +183,7 @@ async def test_a_snapshot_of_a_source_that_is_gone_is_read_as_it_was_published(t
     async with running(load(**settings)) as server, aiohttp.ClientSession(server.url) as session:
         async with session.get("/api/pnl/history?limit=1000") as answer:
             kept = (await answer.json())["data"]["data"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 async with session.get("/api/pnl/current") as answer:
                     now = (await answer.json())["data"]

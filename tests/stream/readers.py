@@ -11,6 +11,8 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.waiting import PATIENCE
+
 
 class Assembler:
     """What a client holds; `announced` counts the times that it was told to begin anew."""
@@ -30,7 +32,7 @@ class Assembler:
 
     async def until(self, seq: int, net: float) -> None:
         """Wait until it holds the newest; what went wrong in between is raised."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not self.holds(seq, net):
                 if self.task is not None and self.task.done():
                     self.task.result()
@@ -45,7 +47,7 @@ class Assembler:
         self.ready.clear()
         self.task = asyncio.create_task(self.run(port, remember=remember))
         self.task.add_done_callback(lambda _: self.more.set())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             waits = {self.task, asyncio.create_task(self.ready.wait())}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if self.task.done():

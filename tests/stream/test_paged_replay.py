@@ -17,7 +17,7 @@ from tests.stream.readers import StreamReader
 from tests.stream.stage import staged
 from tests.stream.test_recovery import NEW, raw_client
 from tests.stream.test_slow import deaf, upgrade
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 DAY = 86_400_000
 MISSED = 300
@@ -81,7 +81,7 @@ class Polling:
         return len(parts)
 
     async def until(self, holds):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await self.poll()
 

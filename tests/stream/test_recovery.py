@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from pnl_backend.stream.recovery import Offset, Seal
 from tests.stream.stage import staged
+from tests.waiting import PATIENCE
 
 
 class Raw:
@@ -33,7 +34,7 @@ class Raw:
 
     async def event(self):
         """The next event with its data; its offset is kept."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             text = str(await self.raw.recv())
         name, data, self.offset = orjson.loads(text.removeprefix(f"42{self.prefix}"))
         return name, data
@@ -115,9 +116,9 @@ async def test_a_client_that_reconnects_before_the_loss_was_detected_replaces_it
         await former.event()
         async with raw_client(stage, former.again) as back:
             assert back.answer == former.answer
-            assert await asyncio.wait_for(former.raw.recv(), 10) == "41"
+            assert await asyncio.wait_for(former.raw.recv(), PATIENCE) == "41"
             with pytest.raises(ConnectionClosed):  # it has the connect timeout to join a namespace again
-                await asyncio.wait_for(former.raw.recv(), 10)
+                await asyncio.wait_for(former.raw.recv(), PATIENCE)
             await back.event()
             await stage.publish("1001")
             assert (await back.event())[1]["source"] == "stream"
@@ -129,14 +130,14 @@ async def test_the_other_namespaces_of_the_former_socket_go_on(stage):
     async with raw_client(stage, NEW) as former:
         await former.event()
         await former.raw.send("40/pnl,")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not str(await former.raw.recv()).startswith("42/pnl,"):
                 """The answer, the greeting and the first update."""
         async with raw_client(stage, former.again) as back:
             assert back.answer == former.answer
             await stage.publish("1001")
             seen = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not seen or "stream" not in seen[-1]:
                     seen.append(str(await former.raw.recv()))
             assert "41" in seen
@@ -149,13 +150,13 @@ async def test_a_socket_that_was_not_cut_does_not_recover_from_itself(stage):
         await client.event()
         await client.raw.send("40/pnl,")
         await client.raw.send(f"40{orjson.dumps(client.again).decode()}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (text := str(await client.raw.recv())).startswith("40{"):
                 """What the other namespace is sent."""
         answer = orjson.loads(text[2:])
         assert answer["sid"] != client.answer["sid"]
         await client.emit("subscribe_pnl")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not str(await client.raw.recv()).startswith('42["pnl_update"'):
                 """The greeting."""
         await stage.publish("1001")

@@ -12,8 +12,9 @@ import aiohttp
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.waiting import PATIENCE
+
 Message = dict[str, Any]
-PATIENCE = 20.0
 
 
 class Socket:

@@ -22,8 +22,8 @@ from tests.support.histories import Played, Step
 from tests.support.published import Figures, cents
 from tests.support.server import ROOT, ServerProcess, upstream_env
 from tests.support.shifted_server import advance, shifted
+from tests.waiting import PATIENCE
 
-PATIENCE = 20.0
 """Seconds within which every feed is to show what happened."""
 DAYS = 20
 """Days before the first one that spend counts from."""

@@ -10,6 +10,7 @@ import socketio
 from websockets.exceptions import WebSocketException
 
 from tests.support.feeds import event_stream, plain_socket
+from tests.waiting import PATIENCE
 
 KINDS = ("socketio", "polling", "namespace", "websocket", "sse", "dashboard")
 ANSWERED = 10.0
@@ -126,7 +127,7 @@ async def stop(readers: list[Reader], tasks: list[asyncio.Task[None]]) -> None:
     """Cancel until all have ended: a `wait_for` whose message comes together with the cancellation swallows it."""
     for reader in readers:
         reader.over = True
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         pending = set(tasks)
         while pending:
             for task in pending:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.client import Closed, PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
+from tests.waiting import PATIENCE
 
 EVERY = ["polling", "websocket", "upgraded", "upgrading"]
 
@@ -123,7 +124,7 @@ class TestPolling:
         reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
         path = client.url.partition(str(engine.port))[2]
         writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n".encode())
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert b" 413 " in head.split(b"\r\n")[0]
         assert (await client.poll())[0] == 400
         writer.close()

@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.engine.client import PATIENCE, PollingClient, WebSocketClient
+from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running
 from tests.support.node import needs_node, node_modules
+from tests.waiting import PATIENCE
 
 
 def sessions(engine: Running) -> list[Any]:
@@ -158,7 +159,7 @@ async def node() -> AsyncIterator[int]:
         "node", "server.js", cwd=node_modules(), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    yield int(await asyncio.wait_for(process.stdout.readline(), 20))
+    yield int(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
     process.kill()
     await process.wait()
 

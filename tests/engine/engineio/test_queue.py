@@ -12,6 +12,7 @@ from pnl_backend.engine.net.messages import SEPARATOR
 from tests.engine.client import Closed
 from tests.engine.conftest import Start
 from tests.engine.socketio.test_fanout import stuck
+from tests.waiting import PATIENCE
 
 EVENTS = 256
 BYTES = 1024 * 1024
@@ -105,7 +106,7 @@ async def test_a_websocket_that_is_not_read_holds_as_many(start: Start, front: b
         reader, writer = await asyncio.open_connection(sock=sock)
         received = b""
         while f'["e",{EVENTS - waiting - 1}]'.encode() not in received:
-            received += await asyncio.wait_for(reader.read(65536), 5)
+            received += await asyncio.wait_for(reader.read(65536), PATIENCE)
         assert received.count(b'["e",') == EVENTS - waiting
         assert engine.server.stats().slow_disconnects == 0
         writer.close()

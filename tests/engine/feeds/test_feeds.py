@@ -12,6 +12,7 @@ from pnl_backend.engine import Environ, FeedConnection, Message, Refusal, Server
 from pnl_backend.engine.closes import Close
 from tests.engine.conftest import Running, Start
 from tests.engine.socketio.test_fanout import stuck
+from tests.waiting import PATIENCE
 
 TEXT_ONLY = Close(1003, "text only", reconnect=False, advice="")
 AS_ASKED = Close(4401, "as you wish", reconnect=False, advice="")
@@ -100,7 +101,7 @@ class TestWebSocket:
         ws = await feed.dial()
         await ws.receive_str()
         await (ws.send_str(send) if isinstance(send, str) else ws.send_bytes(send))
-        message = await ws.receive(timeout=5)
+        message = await ws.receive(timeout=PATIENCE)
         assert message.type is aiohttp.WSMsgType.CLOSE
         assert ws.close_code == code
         await feed.engine.until(lambda: len(feed.echo.notes) == 1)
@@ -136,7 +137,7 @@ class TestWebSocket:
         reader, writer = await asyncio.open_connection(sock=sock)
         received = b""
         while b"whole 99" not in received:
-            received += await asyncio.wait_for(reader.read(65536), 5)
+            received += await asyncio.wait_for(reader.read(65536), PATIENCE)
         assert b"delta" not in received
         assert received.count(b"whole") == 1
         writer.close()
@@ -152,7 +153,7 @@ class TestWebSocket:
         ws = await engine.http.ws_connect(f"http://127.0.0.1:{engine.port}/ws?apiKey=k", autoping=False)
         assert await ws.receive_str() == "hello"
         for _ in range(3):
-            message = await ws.receive(timeout=5)
+            message = await ws.receive(timeout=PATIENCE)
             assert message.type is aiohttp.WSMsgType.PING
             await ws.pong(message.data)
         await engine.until(lambda: echoes[0].notes == ["ping timeout"])
@@ -162,12 +163,12 @@ class TestWebSocket:
         first = await feed.dial()
         await first.receive_str()
         assert feed.engine.server.close_key("k") == 1
-        await first.receive(timeout=5)
+        await first.receive(timeout=PATIENCE)
         assert first.close_code == 1008
         second = await feed.dial()
         await second.receive_str()
         stopping = asyncio.create_task(feed.engine.server.shutdown(5))
-        await second.receive(timeout=5)
+        await second.receive(timeout=PATIENCE)
         assert second.close_code == 1001
         await stopping
 

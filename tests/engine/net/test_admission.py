@@ -16,6 +16,7 @@ from pnl_backend.engine.config import own_origin_only
 from pnl_backend.engine.net.requests import Environ, Refusal, check_origin, clean_upgrade, from_client
 from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
+from tests.waiting import PATIENCE
 
 OPEN = "EIO=4&transport=websocket"
 POLL = "EIO=4&transport=polling"
@@ -263,14 +264,14 @@ class TestFront:
         for part in (b"GET /socket.io/?EIO=4&trans", b"port=polling HTTP/1.1\r\nHo", b"st: a\r\n\r\n"):
             writer.write(part)
             await writer.drain()
-        assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+        assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)
         writer.close()
 
     async def test_garbage_is_answered_and_closed(self, start: Start) -> None:
         engine = await start()
         reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
         writer.write(b"\x16\x03\x01 not http\r\n\r\n")
-        assert b" 400 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+        assert b" 400 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)
         writer.close()
 
     async def test_an_upgrade_on_a_kept_connection(self, start: Start) -> None:
@@ -278,7 +279,7 @@ class TestFront:
         engine = await start()
         reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
         writer.write(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         found = re.search(rb"Content-Length: (\d+)", head)
         assert found
         await reader.readexactly(int(found[1]))
@@ -287,10 +288,10 @@ class TestFront:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
             + b"\x81\x82\0\0\0\x0040"
         )
-        assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+        assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)
         received = b""
         while b'40{"sid":' not in received:
-            received += await asyncio.wait_for(reader.read(4096), 5)
+            received += await asyncio.wait_for(reader.read(4096), PATIENCE)
         writer.close()
         await engine.until(lambda: engine.server.stats().clients == 0)
 
@@ -304,7 +305,7 @@ class TestFront:
         )
         received = b""
         while b'40{"sid":' not in received:
-            received += await asyncio.wait_for(reader.read(4096), 5)
+            received += await asyncio.wait_for(reader.read(4096), PATIENCE)
         writer.close()
 
 

@@ -16,6 +16,7 @@ from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
 from tests.support.node import needs_node, run_script
 from tests.support.tls import server_context
+from tests.waiting import PATIENCE
 
 EACH = 25
 """Connections for each kind of error: a race between our close frame and the end shows in some of them."""
@@ -138,8 +139,8 @@ async def connected(engine: Running) -> tuple[asyncio.StreamReader, asyncio.Stre
     """A bare socket, connected to the default namespace."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(UPGRADE + masked(1, b"40"))
-    await asyncio.wait_for(reader.readuntil(b'40{"sid"'), 5)
-    await asyncio.wait_for(reader.readuntil(b"}"), 5)
+    await asyncio.wait_for(reader.readuntil(b'40{"sid"'), PATIENCE)
+    await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE)
     return reader, writer
 
 
@@ -147,7 +148,7 @@ class TestWhatThePeerDoesThen:
     async def test_its_own_close_frame_came_with_the_error(self, engine: Running) -> None:
         reader, writer = await connected(engine)
         writer.write(BAD + masked(8, (1000).to_bytes(2, "big")))
-        assert await asyncio.wait_for(reader.read(), 5) == CLOSE_1008
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == CLOSE_1008
         assert not engine.server.eio.shared.open
         writer.close()
 
@@ -155,7 +156,7 @@ class TestWhatThePeerDoesThen:
     async def test_it_never_answers(self, engine: Running, behind: bytes) -> None:
         reader, writer = await connected(engine)
         writer.write(BAD + behind)
-        assert await asyncio.wait_for(reader.read(), 5) == CLOSE_1008, "then the end of our half"
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == CLOSE_1008, "then the end of our half"
         await engine.until(lambda: not engine.server.eio.shared.open)
         writer.close()
 
@@ -166,17 +167,17 @@ class TestWhatThePeerDoesThen:
             writer.write(masked(2, b"x" * 100) * 300)
             await writer.drain()
         writer.write(masked(8, b""))
-        assert await asyncio.wait_for(reader.read(), 5) == CLOSE_1008
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == CLOSE_1008
         writer.close()
 
     async def test_half_of_its_close_frame_comes_first(self, engine: Running) -> None:
         reader, writer = await connected(engine)
         writer.write(b"\xc1\xfe\x00\xff")
-        await asyncio.wait_for(reader.readuntil(b"reserved bits are set"), 5)
+        await asyncio.wait_for(reader.readuntil(b"reserved bits are set"), PATIENCE)
         for part in (b"\0\0\0\0" + b"\x88" * 250, b"\x88" * 5 + b"\x88", b"\x80\0\0\0\0"):
             writer.write(part)
             await writer.drain()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         assert not engine.server.eio.shared.open
         writer.close()
 

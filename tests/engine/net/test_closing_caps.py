@@ -8,7 +8,7 @@ import pytest
 from tests.engine.client import PollingClient
 from tests.engine.conftest import Running, Start
 from tests.engine.net.test_closing import BAD, UPGRADE
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 CAP = 3
 
@@ -17,7 +17,7 @@ async def breaking(engine: Running, query: str = "") -> asyncio.StreamWriter:
     """A bare client that breaks the protocol, gets our close frame, and does not answer it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(UPGRADE.replace(b" HTTP", query.encode() + b" HTTP", 1) + BAD)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b"HTTP/1.1 101")
         await reader.readuntil(b"\x88")
     return writer

@@ -12,7 +12,7 @@ import pytest
 
 from tests.engine.conftest import Running, Start
 from tests.support.tls import server_context
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 TIMES = 100
 UPGRADE = (
@@ -69,7 +69,7 @@ async def test_the_answer_arrives(start: Start, tmp_path: Path, kind: str, tls: 
 async def refused(engine: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(UPGRADE)
-    assert b" 403 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    assert b" 403 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
     return reader, writer
 
 
@@ -81,7 +81,7 @@ def lingering(engine: Running) -> int:
 async def test_a_client_that_does_not_close_is_closed(start: Start) -> None:
     engine = await start()
     reader, writer = await refused(engine)
-    assert await asyncio.wait_for(reader.read(), 20) != b"", "the body and the end of the server's half"
+    assert await asyncio.wait_for(reader.read(), PATIENCE) != b"", "the body and the end of the server's half"
     await until(lambda: not lingering(engine))
     assert engine.server.stats().head_timeouts == 0
     writer.close()
@@ -104,5 +104,5 @@ async def test_they_end_with_the_listener(start: Start) -> None:
     pending: Any = engine.server.listener.pending
     pending.close_all()
     assert not lingering(engine)
-    await asyncio.wait_for(reader.read(), 20)
+    await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()

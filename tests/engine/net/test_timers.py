@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pnl_backend.engine.net.timers import Deadlines, Timeouts, Timers
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_deadlines_come_in_order_and_those_withdrawn_do_not() -> None:
@@ -108,7 +108,7 @@ async def test_a_loop_that_is_always_late_still_expires() -> None:
     timers, expired = Timers(), []
     queue = Deadlines[str](timers, 0.2, expired.append)
     queue.add("a")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not expired:
             time.sleep(0.08)  # noqa: ASYNC251 - every turn of the loop is late
             await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from aiohttp import web
 from pnl_backend.engine import EngineConfig, attach, create_server, listen
 from tests.engine.conftest import Running, Start
 from tests.engine.socketio.test_fanout import self_signed
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 HEAD = b"GET /nowhere HTTP/1.1\r\nHost: a\r\n"
 OPEN = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -41,7 +41,7 @@ async def dial(engine: Running, data: bytes = b"") -> Peer:
 async def ended(peer: Peer) -> bytes:
     """What the peer gets until its connection is closed."""
     data = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         try:
             while part := await peer[0].read(65536):
                 data += part
@@ -53,7 +53,7 @@ async def ended(peer: Peer) -> bytes:
 
 async def answered(peer: Peer) -> bytes:
     """The status line of the next answer, which is read whole."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         head = await peer[0].readuntil(b"\r\n\r\n")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await peer[0].readexactly(int(length.partition(b":")[2]))
@@ -74,7 +74,7 @@ class TestHead:
     async def test_that_comes_byte_by_byte(self, start: Start) -> None:
         engine = await start(head_timeout=0.5)
         peer = await dial(engine)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not peer[0].at_eof() and peer[0].exception() is None:  # closed, or reset with a byte unread
                 peer[1].write(b"G")
                 await asyncio.wait({asyncio.ensure_future(peer[0].read(1))}, timeout=0.1)
@@ -218,7 +218,7 @@ class TestCaps:
             sock.sendall(HEAD + b"\r\n")
         for sock in sockets[:5]:
             sock.setblocking(False)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 assert (await asyncio.get_running_loop().sock_recv(sock, 4096)).startswith(b"HTTP/1.1 404 ")
         assert engine.server.stats().shed == len(sockets) - 5 - 3
         for sock in sockets:

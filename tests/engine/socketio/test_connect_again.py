@@ -8,6 +8,7 @@ import pytest
 from pnl_backend.engine import Server
 from tests.engine.conftest import Running, Start
 from tests.support.node import needs_node, run_script
+from tests.waiting import PATIENCE
 
 SETTLED = ["polling", "websocket", "upgraded"]
 
@@ -37,7 +38,7 @@ async def test_while_connected(start: Start, transport: str) -> None:
     await client.send("40/gated,")
     first = sid_of(await client.packet())
     await client.send('40/gated,{"again":1}')
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), PATIENCE)
     await client.send('42/gated,1["who"]')
     assert await client.packet() == f'43/gated,1["{first}"]', "the former member goes on until the answer"
     await engine.server.emit("n", 1, room="all", namespace="/gated")
@@ -80,7 +81,7 @@ async def test_what_handlers_of_the_former_still_send_arrives(start: Start) -> N
     engine = await start(setup=setup, ping_interval=25)
     client = await engine.connected("websocket", "/custom")
     await client.send('42/custom,5["work"]')
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     await client.send("40/custom,", '42/custom,["message",1]')
     assert str(await client.packet()).startswith('40/custom,{"sid"')
     assert await client.packet() == '42/custom,["message-back",1]'

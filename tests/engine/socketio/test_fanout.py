@@ -18,6 +18,7 @@ from pnl_backend.engine.socketio.fanout import Fanout
 from tests.engine.client import Closed, UpgradingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
 from tests.support.tls import self_signed
+from tests.waiting import PATIENCE
 
 
 async def numbers(client: Any, count: int) -> list[int]:
@@ -73,7 +74,7 @@ class TestOrder:
             if number % 50 == 0:
                 await asyncio.sleep(0.001)
         for kind, task in reading.items():
-            assert await asyncio.wait_for(task, 20) == list(range(sent)), kind
+            assert await asyncio.wait_for(task, PATIENCE) == list(range(sent)), kind
 
     async def test_a_direct_message_never_overtakes_a_broadcast_under_way(self) -> None:
         class Taker:
@@ -180,7 +181,7 @@ class TestSlowClients:
         reader, writer = await asyncio.open_connection(sock=sock)
         received = b""
         while b'["other",1]' not in received:
-            part = await asyncio.wait_for(reader.read(65536), 5)
+            part = await asyncio.wait_for(reader.read(65536), PATIENCE)
             assert part
             received += part
         assert b'["pnl",[299,' in received
@@ -235,7 +236,7 @@ class TestSlowClients:
         reader, writer = await asyncio.open_connection(sock=sock)
         received = b""
         while b'["event",[39,' not in received:
-            received += await asyncio.wait_for(reader.read(65536), 5)
+            received += await asyncio.wait_for(reader.read(65536), PATIENCE)
         await engine.until(lambda: client.connection not in engine.server.eio.shared.behind)
         assert client.connection is not None, "it was not cut"
         assert client.connection.outbox is None
@@ -312,7 +313,7 @@ class TestTls:
                 for number in range(200):
                     await server.broadcast("n", (number, "x" * 2_000))
                     await asyncio.sleep(0)
-                await asyncio.wait_for(done.wait(), 10)
+                await asyncio.wait_for(done.wait(), PATIENCE)
                 assert got == list(range(200))
                 await client.disconnect()
         await server.shutdown(1)

@@ -11,7 +11,7 @@ from pnl_backend.engine import EngineConfig, Server
 from pnl_backend.engine.limits import AT_ONCE
 from tests.engine.conftest import Start
 from tests.engine.net.test_unfinished import UPGRADE, dial
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 USER: ContextVar[str] = ContextVar("USER", default="nobody")
 
@@ -34,7 +34,7 @@ async def test_an_event_right_behind_its_connect(start: Start) -> None:
 
     engine = await start(setup=setup)
     reader, writer = await dial(engine, UPGRADE + text("40") + text('421["question","answer"]'))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b'431["answer"]')
     assert engine.server.stats().protocol_errors == 0
     writer.close()
@@ -93,7 +93,7 @@ async def test_an_async_handler_runs_in_a_task_from_its_first_step(start: Start)
 
     async def handler(sid: str, *_: Any) -> dict[str, bool]:
         seen.append(in_task())
-        async with asyncio.timeout(5):  # needs a task
+        async with asyncio.timeout(PATIENCE):  # needs a task
             await asyncio.sleep(0)
         return {"ok": True}
 
@@ -112,7 +112,7 @@ async def test_an_async_handler_runs_in_a_task_from_its_first_step(start: Start)
 def handler_of_keys(seen: list[bool]) -> Any:
     async def authenticate(*_: Any) -> str:
         seen.append(in_task())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.sleep(0)
         return "key"
 

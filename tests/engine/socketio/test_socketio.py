@@ -8,6 +8,7 @@ import pytest
 
 from pnl_backend.engine import ConnectPlan, ConnectRequest, EncodedJson, Server
 from tests.engine.conftest import Running, Start
+from tests.waiting import PATIENCE
 
 EVERY = ["polling", "websocket", "upgraded", "upgrading"]
 SETTLED = ["polling", "websocket", "upgraded"]
@@ -246,7 +247,7 @@ class TestWhatNodeTakesToo:
         await client.send("40/custom,")
         first = await client.packet()
         await client.send("41/custom,")
-        await asyncio.wait_for(leaving.wait(), 5)
+        await asyncio.wait_for(leaving.wait(), PATIENCE)
         await client.send("40/custom,")
         second = str(await client.packet())
         assert second.startswith('40/custom,{"sid":"')

@@ -19,6 +19,7 @@ from pnl_backend.sources.kalshi import importer
 from pnl_backend.sources.kalshi.simulator.records import Market
 from pnl_backend.sources.kalshi.simulator.truth import KalshiTruth
 from tests.sources.kalshi.desk import Desk, figures, held, settle
+from tests.waiting import PATIENCE
 
 LISTS = ("/portfolio/positions", "/historical/positions", "/portfolio/settlements")
 
@@ -143,7 +144,7 @@ async def test_a_corrected_outcome_of_a_settled_market_is_found_by_the_cash_that
 
 async def until_exact(run: Desk) -> None:
     """Read what is due until the account is exact."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await run.poll()).realized_pnl != run.simulator.truth().kalshi.realized_pnl:
             await run.imported()
     run.assert_exact(await run.poll())
