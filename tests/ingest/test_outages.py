@@ -19,6 +19,7 @@ from pnl_backend.sources.kalshi.signing import Signer
 from pnl_backend.sources.revenue.fetcher import RevenueFetcher
 from tests.sources.support import Cache, Clock
 from tests.support.snapshots import guarded
+from tests.waiting import PATIENCE
 
 SOURCES = ("kalshi", "anthropic", "johns")
 
@@ -29,13 +30,23 @@ def mono() -> Clock:
 
 
 @pytest.fixture
-def make(session: aiohttp.ClientSession, simulator: Simulator, mono: Clock) -> Callable[[SourceName], Guard[Any]]:
-    """A guard around the real fetcher of a source; a call may take a second, a fetch two."""
+def make(session: aiohttp.ClientSession, simulator: Simulator, mono: Clock) -> Callable[..., Guard[Any]]:
+    """Makes a guard around the real fetcher of a source; a call may take `seconds`, a fetch twice that."""
+    return lambda source, seconds=PATIENCE: guarded(
+        source,
+        fetchers(UpstreamClient(session, timeout=seconds), simulator)[source],
+        Cache(),
+        poll_interval=15,
+        timeout=2 * seconds,
+        monotonic=mono,
+    )
+
+
+def fetchers(client: UpstreamClient, simulator: Simulator) -> dict[SourceName, Any]:
     keys = simulator.credentials()
-    client = UpstreamClient(session, timeout=1)
     signer = Signer.from_pem(keys.kalshi_key_id, keys.kalshi_private_key_pem)
     since = datetime.now(UTC).date() - timedelta(days=3)
-    fetchers = {
+    return {
         "kalshi": KalshiFetcher(client, base_url=simulator.kalshi_url, signer=signer),
         "anthropic": AnthropicFetcher(
             client,
@@ -46,7 +57,6 @@ def make(session: aiohttp.ClientSession, simulator: Simulator, mono: Clock) -> C
         ),
         "johns": RevenueFetcher(client, url=simulator.revenue_url, token=keys.revenue_token),
     }
-    return lambda source: guarded(source, fetchers[source], Cache(), poll_interval=15, timeout=2, monotonic=mono)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -113,7 +123,7 @@ async def test_garbage_never_becomes_a_figure(make, simulator: Simulator, mono: 
 async def test_a_hanging_upstream_does_not_delay_callers_that_do_not_wait(
     make, simulator: Simulator, mono: Clock, source
 ):
-    guard = make(source)
+    guard = make(source, 3)  # which is also how long this test takes
     good = await guard.read()
     simulator.set_fault(source, Fault.hang())
     mono.at += 15
