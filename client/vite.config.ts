@@ -1,4 +1,4 @@
-/** The build: one hashed script and sheet, nothing inline, and a service worker that knows their names. */
+/** The build: one hashed script and sheet, nothing inline, and a service worker with their names. */
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -203,7 +203,7 @@ describe('a server that wants a key', () => {
     await dialog.getByLabel('Key', { exact: true }).fill('wrong');
     await dialog.getByRole('button', { name: 'Use this key' }).click();
     await until(async () => dialog.getByRole('alert').count(), (count) => count === 1);
-    expect(await dialog.getByRole('alert').textContent()).toContain('That key was wrong');
+    expect(await dialog.getByRole('alert').textContent()).toContain('The server does not accept this key');
     await picture(page, 'key-wrong', { fullPage: false });
     expect(await axe(page)).toEqual([]);
     await dialog.getByLabel('Key', { exact: true }).fill(KEY);

@@ -75,7 +75,7 @@ describe('what does not fit', () => {
     await page.goto(server.url);
     await until(word(page), (now) => now === '0 of 3 live');
     await until(text(page, 'net'), (net) => net.length > 2);
-    expect(await page.locator('[data-source=kalshi]').textContent()).toContain('does not say where this figure comes from');
+    expect(await page.locator('[data-source=kalshi]').textContent()).toContain('origin of this figure is unknown');
     expect(await page.getByTestId('failure').count()).toBe(0);
   });
 

@@ -72,7 +72,7 @@ async function updates() {
   const devtools = await context.newCDPSession(page);
   const events = [];
   devtools.on('Tracing.dataCollected', ({ value }) => events.push(...value));
-  const complete = new Promise((told) => devtools.once('Tracing.tracingComplete', told));
+  const complete = new Promise((resolve) => devtools.once('Tracing.tracingComplete', resolve));
   await devtools.send('Tracing.start', { categories: 'toplevel,blink,devtools.timeline', transferMode: 'ReportEvents' });
   const began = await sequence();
   await new Promise((passed) => setTimeout(passed, TRACED_MS));

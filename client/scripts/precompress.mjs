@@ -1,4 +1,4 @@
-/** Writes .br and .gz beside every built file worth it, so that the server never compresses at request time. */
+/** Writes .br and .gz beside every built file that they make smaller, so that the server never compresses at request time. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

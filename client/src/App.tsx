@@ -80,7 +80,7 @@ function Header({ route }: { route: Route }): ReactElement {
   );
 }
 
-/** Stays open while a key is tried, so that the answer stands where the key was entered. */
+/** Stays open while a key is tried, so that the answer is shown where the key was entered. */
 function KeyDialog(): ReactElement | null {
   const wanted = usePnLStore((state) => state.keyWanted);
   const connecting = usePnLStore((state) => state.link.phase === 'connecting');
@@ -99,7 +99,7 @@ function KeyDialog(): ReactElement | null {
   );
 }
 
-/** The net figure in the tab, for those who keep it in the background; in front of it what is wrong, and a grey icon. */
+/** The net figure in the tab's title; before it the state, with a grey icon, when figures are not live. */
 function TabTitle(): null {
   const format = useFormatter();
   const pnl = usePnLMetrics();
@@ -112,7 +112,7 @@ function TabTitle(): null {
   return null;
 }
 
-/** Connects while the page lives, and tries again at once when the network or the reader comes back. */
+/** Connects while the page is open, and tries again at once when the network is back or the page becomes visible. */
 function useConnection(): void {
   const { initSocket, disconnect } = usePnLSocket();
   const retryNow = usePnLStore((state) => state.retryNow);
@@ -132,12 +132,12 @@ function useConnection(): void {
 }
 
 /**
- * Breakers stand on both pages, so they are read on both, while someone looks and when a source
- * changes its complaint; the rest only where it is shown.
+ * Breakers are on both pages, so they are read on both, while the page is visible and when the error of a source
+ * changes; the rest only where it is shown.
  */
 function useSystem(whole: boolean): void {
   const connected = usePnLStore((state) => state.connected);
-  const troubles = usePnLStore(({ pnl }) => Object.values(pnl.sources).map(({ error }) => error).join());
-  useEffect(() => (connected ? pageSystem().want(whole) : undefined), [connected, whole]);
-  useEffect(() => pageSystem().hasten(), [troubles]);
+  const errors = usePnLStore(({ pnl }) => Object.values(pnl.sources).map(({ error }) => error).join());
+  useEffect(() => (connected ? pageSystem().subscribe(whole) : undefined), [connected, whole]);
+  useEffect(() => pageSystem().readSoon(), [errors]);
 }

@@ -1,4 +1,4 @@
-/** Starts the page: theme first, then React, then the service worker that lets it open offline. */
+/** Starts the page: theme first, then React, then the service worker, with which it opens offline. */
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

@@ -1,5 +1,5 @@
 /**
- * Lets the dashboard open without a server. The page comes from the network when there is one, else from the last
+ * With it the dashboard opens without a server. The page comes from the network when there is one, else from the last
  * visit; hashed assets never change, so they come from the cache; data is never cached here.
  */
 

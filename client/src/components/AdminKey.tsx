@@ -1,4 +1,4 @@
-/** Confirms a breaker's reset with the admin key, which is used once and kept nowhere. */
+/** Confirms a breaker's reset with the admin key, which is used once and not stored. */
 
 import { useState, type FormEvent, type ReactElement } from 'react';
 import { ApiError, usePnLStore } from 'pnl-client';

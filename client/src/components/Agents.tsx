@@ -1,4 +1,4 @@
-/** Who made it and who spent it; the columns add up to the totals. */
+/** Revenue and expenses by agent; the columns add up to the totals. */
 
 import type { ReactElement } from 'react';
 import { usePnLComponents, usePnLMetrics } from 'pnl-client';

@@ -1,13 +1,13 @@
-/** Keeps a failure in one block from taking the page with it, and offers to reset what the page keeps. */
+/** Limits a failure to one block of the page, and offers to remove what the page has stored. */
 
 import { Component, type ReactElement, type ReactNode } from 'react';
 import { pnlStore } from 'pnl-client';
 import { forgetPreferences } from '../lib/preferences';
 
 interface BoundaryProps {
-  /** What is shown inside, for the sentence: "The trend could not be shown". */
+  /** The name of the content, for the sentence: "The trend could not be shown". */
   name: string;
-  /** Of the heading that stands in its place. */
+  /** Level of the heading that replaces it. */
   level?: 1 | 2;
   children: ReactNode;
 }
@@ -33,8 +33,8 @@ function Failure({ name, level, failure, onRetry }: { name: string; level: 1 | 2
     <section className="card failure" role="alert" data-testid="failure">
       <Heading>{name} could not be shown</Heading>
       <p>
-        The rest of the page goes on. If trying again does not help, resetting removes the figures and
-        settings that this page keeps on the device, but not the key.
+        The rest of the page works. If trying again does not help, resetting removes the figures and
+        settings that this page has stored on the device, but not the key.
       </p>
       <p className="soft">{failure}</p>
       <div className="card-tools">

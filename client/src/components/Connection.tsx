@@ -1,4 +1,4 @@
-/** The connection at a glance, in the header; its changes, spoken once; and a banner when something is wrong. */
+/** The state of the connection in the header, its changes for screen readers, and a banner when something is wrong. */
 
 import type { ReactElement } from 'react';
 import { useShallow } from 'zustand/shallow';
@@ -28,7 +28,7 @@ export function ConnectionBadge(): ReactElement {
   );
 }
 
-/** One sentence for screen readers, at each change of what the badge says and at no other time. */
+/** One sentence for screen readers, at each change of the badge and at no other time. */
 export function ConnectionVoice(): ReactElement {
   const transport = usePnLStore((store) => store.transport);
   const { state, word } = useVerdict();

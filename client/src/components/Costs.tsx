@@ -1,4 +1,4 @@
-/** What the expenses are made of. */
+/** The expenses by kind. */
 
 import type { ReactElement } from 'react';
 import { usePnLComponents, usePnLMetrics } from 'pnl-client';

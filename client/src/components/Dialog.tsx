@@ -1,4 +1,4 @@
-/** A modal dialog by the browser's own element: it traps focus, closes on Escape and gives focus back. */
+/** A modal dialog with the browser's own element: it keeps the focus inside, closes on Escape and restores the focus. */
 
 import { useLayoutEffect, useRef, type ReactElement, type ReactNode } from 'react';
 import { CloseIcon } from './Icons';

@@ -1,4 +1,4 @@
-/** The first question: how much do we make, and how did that change. */
+/** The net figure and its change since the day before. */
 
 import type { ReactElement } from 'react';
 import { hasFigures, usePnLMetrics, usePnLStore } from 'pnl-client';
@@ -40,7 +40,7 @@ export function Hero(): ReactElement {
         )}
         <Importing />
         {pnl.calculatedAt !== null && pnl.degraded.length > 0 && (
-          <p className="hero-asof is-warn">Not counted, for want of an answer: {pnl.degraded.map(sourceWord).join(', ')}</p>
+          <p className="hero-asof is-warn">Not counted, because there is no answer yet: {pnl.degraded.map(sourceWord).join(', ')}</p>
         )}
       </div>
       <Sparkline />
@@ -81,7 +81,7 @@ function AsOf({ ageMs }: { ageMs: number | null }): ReactElement {
   const { calculatedAt } = usePnLMetrics();
   const kept = usePnLStore((state) => state.receivedAt === null);
   const keyWanted = usePnLStore((state) => state.keyWanted !== null);
-  if (calculatedAt === null) return <p className="hero-asof">{keyWanted ? 'The server wants a key first' : 'Waiting for the first figures'}</p>;
+  if (calculatedAt === null) return <p className="hero-asof">{keyWanted ? 'The server needs a key first' : 'Waiting for the first figures'}</p>;
   return (
     <p className="hero-asof">
       {kept ? 'Last known, from ' : 'As of '}

@@ -1,4 +1,4 @@
-/** The few drawn signs. */
+/** The icons. */
 
 import type { ReactElement } from 'react';
 

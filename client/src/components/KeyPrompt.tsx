@@ -1,4 +1,4 @@
-/** Asks for a key when the server wants one, and keeps it where the person says. */
+/** Requests a key when the server needs one, and stores it as the user chooses. */
 
 import { useEffect, useRef, useState, type FormEvent, type ReactElement } from 'react';
 import { type Keeping, pnlStore, usePnLStore } from 'pnl-client';
@@ -33,7 +33,7 @@ export function KeyPrompt({ onTry, onClose }: { onTry: () => void; onClose: () =
 
   return (
     <Dialog title="API key" onClose={onClose}>
-      <p className="lead">This server shows its figures to those who have a key.{reason !== null && ` The server says: ${reason}.`}</p>
+      <p className="lead">This server shows its figures with a key only.{reason !== null && ` The server says: ${reason}.`}</p>
       <form onSubmit={submit}>
         <label className="field">
           <span>Key</span>
@@ -51,7 +51,7 @@ export function KeyPrompt({ onTry, onClose }: { onTry: () => void; onClose: () =
         </label>
         {refused && (
           <p className="form-error" role="alert">
-            That key was wrong: the server does not accept it. Check it, or ask whoever runs the server for another.
+            The server does not accept this key. Check it, or ask the server's operator for another.
           </p>
         )}
         <fieldset className="field">

@@ -1,4 +1,4 @@
-/** The second question: from what. */
+/** Revenue, expenses and margin, with their changes. */
 
 import type { ReactElement, ReactNode } from 'react';
 import { hasFigures, knownSums, usePnLMetrics, usePnLStore } from 'pnl-client';

@@ -1,4 +1,4 @@
-/** Theme, locale, time zone, and where the key is kept. */
+/** Theme, locale, time zone, and where the key is stored. */
 
 import { useMemo, type ReactElement } from 'react';
 import { pnlStore, usePnLStore } from 'pnl-client';

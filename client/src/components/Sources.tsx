@@ -1,4 +1,4 @@
-/** The fifth question: can I trust it. One card a source, with where its figures come from and how old they are. */
+/** One card for each source, with the origin of its figures and their age. */
 
 import { useId, type ReactElement } from 'react';
 import { furtherSources, knownSnapshot, type BreakerState, type CardRow, type MaybeSnapshot, type Snapshot, type SourceCard, type SourceName, usePnLMetrics, usePnLStore } from 'pnl-client';
@@ -65,7 +65,7 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
   const receivedAt = usePnLStore((state) => state.receivedAt);
   const breaker = usePnLStore((state) => (state.system.breakers?.services as Partial<Record<string, BreakerState>> | undefined)?.[service]);
   const known = snapshot !== null && !snapshot.degraded.includes(name);
-  const told = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format, title);
+  const origin = snapshot && provenance(name, snapshot, receivedAt === null ? null : Math.max(0, now - receivedAt), breaker, format, title);
   const state = snapshot ? stateOf(snapshot, name) : null;
   const { tier, notes = [], estimated } = state ?? {};
   const verified = state && verifiedWord(state, format);
@@ -73,11 +73,11 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
     <article className="card source" aria-label={title} data-source={name}>
       <div className="card-head">
         <h3>{title}</h3>
-        {told && (
-          <button type="button" className={`pill is-${TONES[told.trust]}`} aria-describedby={tip}>
-            {told.word}
+        {origin && (
+          <button type="button" className={`pill is-${TONES[origin.trust]}`} aria-describedby={tip}>
+            {origin.word}
             <span className="tip" role="tooltip" id={tip}>
-              {[`As of ${told.asOf}`, `Tier: ${tier}`].join('\n')}
+              {[`As of ${origin.asOf}`, `Tier: ${tier}`].join('\n')}
             </span>
           </button>
         )}
@@ -98,7 +98,7 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
           </div>
         )}
       </dl>
-      {told?.sentence && <p className={`source-sentence is-${told.trust}`}>{told.sentence}</p>}
+      {origin?.sentence && <p className={`source-sentence is-${origin.trust}`}>{origin.sentence}</p>}
       {notes.length > 0 && (
         <ul className="source-notes">
           {notes.map((note) => (
@@ -106,11 +106,11 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
           ))}
         </ul>
       )}
-      {told && (
+      {origin && (
         <p className="source-foot">
           <span>
-            {told.asOf}
-            {told.ageMs !== null && `, ${duration(told.ageMs)} old`}
+            {origin.asOf}
+            {origin.ageMs !== null && `, ${duration(origin.ageMs)} old`}
           </span>
           <span>
             Tier {tier}
@@ -123,13 +123,13 @@ function Source({ name, title, service, snapshot, figures }: CardProps): ReactEl
 }
 
 interface SourceFigures {
-  /** Null where no sum of money leads the card. */
+  /** Null where the card has no sum of money at its top. */
   main: number | null;
   label: string;
   rest: readonly (readonly [string, string])[];
 }
 
-/** The figures in the rows that the server names; before it did, every figure under its own name. */
+/** The figures in the rows that the server describes; until it has, every figure under its own name. */
 function describedFigures(component: Record<string, unknown>, card: SourceCard | undefined, format: Formatter): SourceFigures {
   const rows = card?.rows ?? Object.keys(component).map((field): CardRow => ({ field, label: field, format: 'text' }));
   const [first, ...rest] = rows.map(({ field, label, format: kind }) => ({ label, kind, value: component[field] }));

@@ -1,4 +1,4 @@
-/** uPlot in a box: one line over time with a zero line, a crosshair for pointer and keys, and the reader's ticks. */
+/** A uPlot chart: one line over time with a zero line, a crosshair for pointer and keys, and ticks in the user's format. */
 
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactElement } from 'react';
 import uPlot from 'uplot';
@@ -15,7 +15,7 @@ interface TimeChartProps {
   /** The least that the time axis spans (s). */
   least: number;
   format: Formatter;
-  /** What the crosshair stands on, in words. */
+  /** The text for the point under the crosshair. */
   describe: (index: number) => string;
   /** The index under the crosshair, null when it is gone. */
   onPoint: (index: number | null) => void;

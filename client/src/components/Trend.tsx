@@ -1,4 +1,4 @@
-/** The third question: since when. Net P&L over the chosen range, exact values under the crosshair, and its export. */
+/** Net P&L over the chosen range, exact values under the crosshair, and its export. */
 
 import { useMemo, useState, type ReactElement } from 'react';
 import { type HistoryRow, pnlStore, type Range, type Resolution, RESOLUTION_MS, type TrendState, usePnLStore } from 'pnl-client';
@@ -124,7 +124,7 @@ function Failed({ failure, shown }: { failure: NonNullable<TrendState['failure']
   );
 }
 
-/** "Europe/Berlin (GMT+1)"; a zone that is called by its name alone stands alone. */
+/** "Europe/Berlin (GMT+1)"; a zone without an offset in its name is its name only. */
 function named(zone: string, name: string): string {
   return zone === name ? zone : `${zone.replaceAll('_', ' ')} (${name})`;
 }

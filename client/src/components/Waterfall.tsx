@@ -1,4 +1,4 @@
-/** The fourth question: why. From revenue's parts to net, each change starting where the one before ended. */
+/** From the parts of revenue to the net figure, each change starting where the one before ended. */
 
 import { useMemo, type ReactElement } from 'react';
 import { furtherSources, hasFigures, knownSums, type MaybeSnapshot, type SourceName, usePnLMetrics } from 'pnl-client';

@@ -78,7 +78,7 @@ export function columns(rows: readonly HistoryRow[], resolutionMs: number): [num
   return [xs, ys];
 }
 
-/** Where the row of an instant (s) stands among rows in order, by halving; the one before it when there is none. */
+/** The index of an instant's row (s) among sorted rows, by binary search; of the one before it when there is none. */
 export function rowIndex(rows: readonly HistoryRow[], seconds = Infinity): number {
   let [low, high] = [0, rows.length - 1];
   while (low < high) {
@@ -116,7 +116,7 @@ export interface Step {
   readonly kind: StepKind;
 }
 
-/** Running bars: each change starts where the one before ended; a total stands on zero. What is not known (NaN) has no bar. */
+/** Running bars: each change starts where the one before ended; a total starts at zero. What is not known (NaN) has no bar. */
 export function waterfall(entries: readonly { label: string; value: number; total?: boolean }[]): Step[] {
   let level = 0;
   return entries.map(({ label, value, total = false }) => {

@@ -1,4 +1,4 @@
-/** Files of what is shown, made in the page: they hold the very rows on the screen, offline too. */
+/** Files made in the page from the rows that are shown, also offline. */
 
 import { dateIn, type HistoryRow } from 'pnl-client';
 

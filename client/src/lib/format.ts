@@ -1,7 +1,7 @@
 /** Numbers, money and times as the reader writes them: by locale and time zone, with a true minus sign, a dash for NaN. */
 
 const MINUS = '\u2212';
-/** What stands for a figure or a time that is not known. */
+/** The text for a figure or a time that is not known. */
 export const UNKNOWN = '—';
 
 export interface MoneyParts {
@@ -9,7 +9,7 @@ export interface MoneyParts {
   readonly whole: string;
   /** The separator and the cents. */
   readonly cents: string;
-  /** What stands after the number in locales that put the symbol there. */
+  /** What follows the number in locales that put the symbol there. */
   readonly after: string;
 }
 
@@ -32,7 +32,7 @@ export interface Formatter {
   minute(instant: number): string;
   date(instant: number): string;
   dateTime(instant: number): string;
-  /** A calendar mark for an axis: the day, the month or the year, whichever `unit` says. */
+  /** A calendar mark for an axis: the day, the month or the year, by `unit`. */
   mark(instant: number, unit: 'minute' | 'day' | 'month' | 'year'): string;
 }
 

@@ -1,4 +1,4 @@
-/** Reads what the server says of itself, once for all tabs that show this page. */
+/** Reads the server's state once for all tabs with this page. */
 
 import { pnlStore, type SharedSystem, shareSystem } from 'pnl-client';
 import { tabChannel } from './tabs';

@@ -1,4 +1,4 @@
-/** How this person likes to read: theme, locale and time zone, kept on the device; "auto" follows the browser. */
+/** The user's settings: theme, locale and time zone, stored on the device; "auto" follows the browser. */
 
 import { useMemo } from 'react';
 import { useStore } from 'zustand';
@@ -14,7 +14,7 @@ export interface Preferences {
   locale: string;
   /** An IANA zone, or `auto`. */
   timeZone: string;
-  /** What the trend shows where the address does not say. */
+  /** The range of the trend where the address has none. */
   range: Range;
 }
 

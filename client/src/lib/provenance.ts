@@ -1,4 +1,4 @@
-/** What can be said of a source in a word and a sentence: is it live, how old is it, what happens next. */
+/** The state of a source as a word and a sentence: whether it is live, its age, what happens next. */
 
 import type { BreakerServices, BreakerState, HistoryRow, Snapshot, SourceName, SourceState } from 'pnl-client';
 import { duration, type Formatter } from './format';
@@ -12,7 +12,7 @@ export function sourceWord(name: string): string {
   return (SOURCE_NAMES as Partial<Record<string, string>>)[name] ?? name;
 }
 
-/** Where a source stands, also one that the shapes do not name. */
+/** The state of a source, also of one that the types do not name. */
 export function stateOf({ sources }: Pick<Snapshot, 'sources'>, name: string): SourceState {
   return (sources as Partial<Record<string, SourceState>>)[name] ?? UNSTATED;
 }
@@ -88,7 +88,7 @@ export function verifiedWord({ verified }: Pick<SourceState, 'verified'>, format
   return verified.realized === null && verified.equity === null ? 'Not verifiable yet' : 'Verified';
 }
 
-/** What to know of a row of history, in words; nothing of a plain one. */
+/** The marks of a row of history as texts; none for a row without marks. */
 export function rowMarks({ degraded = [], estimated, complete, imported, restated }: HistoryRow): string[] {
   return [
     ...(restated ? ['restated'] : []),

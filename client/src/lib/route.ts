@@ -1,4 +1,4 @@
-/** Two pages behind the fragment, so that the server needs to know one address; the fragment's query holds the range. */
+/** Two pages by the fragment of one address; the fragment's query holds the range. */
 
 import { useSyncExternalStore } from 'react';
 import { type Range, RANGES } from 'pnl-client';

@@ -2,14 +2,14 @@
 
 import { usePnLStore } from 'pnl-client';
 
-/** What the server's setting is when nobody changes it. */
+/** The default of the server's setting. */
 const DEFAULT_ZONE = 'UTC';
 
 export interface BusinessZone {
   readonly zone: string;
-  /** Whether the server said so, in this visit or the last. */
+  /** Whether the server sent it, in this visit or the last. */
   readonly stated: boolean;
-  /** False while the server is about to say. */
+  /** False until the server has sent it. */
   readonly settled: boolean;
 }
 

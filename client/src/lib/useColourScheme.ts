@@ -1,4 +1,4 @@
-/** Light or dark as it is in force, for what is drawn on a canvas and cannot follow the sheet of tokens by itself. */
+/** The light or dark scheme in force, for what is drawn on a canvas and cannot use the style sheet. */
 
 import { useSyncExternalStore } from 'react';
 import { usePreferences } from './preferences';

@@ -1,8 +1,8 @@
-/** The time in whole seconds for ages and countdowns: one clock for all of them, so that they move together. */
+/** The time in whole seconds for ages and countdowns: one clock for all of them, so that they change together. */
 
 import { useSyncExternalStore } from 'react';
 
-/** In a tab that nobody looks at, whose title still says how things are. */
+/** In a hidden tab, whose title is still updated. */
 const HIDDEN_EVERY_MS = 10_000;
 
 const listeners = new Set<() => void>();

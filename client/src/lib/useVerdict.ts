@@ -1,4 +1,4 @@
-/** The page's verdict as of now, for whatever shows it. */
+/** The present state of the whole page. */
 
 import { useShallow } from 'zustand/shallow';
 import { knownSnapshot, usePnLStore } from 'pnl-client';

@@ -1,4 +1,4 @@
-/** How far the page as a whole can be trusted: the worst of the link, the age of the last update, and the sources. */
+/** The state of the whole page: the worst of the connection, the age of the last update, and the sources. */
 
 import { type LadderState, POLL_MS, type Rung, type Sources, type SourceState } from 'pnl-client';
 import { duration } from './format';
@@ -10,7 +10,7 @@ export interface Verdict {
   /** For the badge and the title: "Live", "2 of 3 live", "Stale". */
   readonly word: string;
   readonly tone: Tone;
-  /** True while the figures on screen may not be those of now. */
+  /** True while the figures on screen may be outdated. */
   readonly dim: boolean;
 }
 
@@ -18,18 +18,18 @@ export interface Circumstances {
   readonly link: Pick<LadderState, 'phase' | 'rung' | 'reason'>;
   /** Age of the newest figures, ms; null when they were kept from an earlier visit or there are none. */
   readonly ageMs: number | null;
-  /** Time between two updates, ms; null when the server did not say. */
+  /** Time between two updates, ms; null when the server has not sent it. */
   readonly updateIntervalMs: number | null;
-  /** The server did not answer the last time it was asked. */
+  /** The server did not answer the last request for its health. */
   readonly unanswered: boolean;
   readonly sources: Partial<Sources> | null;
 }
 
-/** What the server's setting is when nobody changes it. */
+/** The default of the server's setting. */
 export const DEFAULT_INTERVAL_MS = 5_000;
-/** This many updates may fail to come before the figures count as stale. */
+/** After this many missing updates the figures count as stale. */
 const MISSED_UPDATES = 3;
-/** For the way here, and a busy server. */
+/** For the network, and a busy server. */
 const GRACE_MS = 1_000;
 /** The event stream sends nothing but a snapshot each minute while no figure changes. */
 const QUIET_STREAM_MS = 60_000;
@@ -65,7 +65,7 @@ export function ageOf(now: number, calculatedAt: number | null, receivedAt: numb
   return Math.max(0, now - receivedAt, clockAheadMs === null ? 0 : now + clockAheadMs - calculatedAt);
 }
 
-/** What the colour of the badge leaves open, in a sentence; null where the word says it all. */
+/** A sentence that explains the badge; null where its word is enough. */
 export function explain({ state }: Verdict, ageMs: number | null, notLive: readonly string[]): string | null {
   if (state === 'stale') return ageMs === null ? 'The server does not answer.' : `No update for ${duration(ageMs)}: the server is connected but sends nothing.`;
   if ((state === 'partly' || state === 'none') && notLive.length > 0) return `Not live: ${notLive.join(', ')}.`;

@@ -1,4 +1,4 @@
-/** The wire's codes in plain words. */
+/** The texts for the codes of messages. */
 
 import type { BreakerState, TransportName } from 'pnl-client';
 

@@ -1,4 +1,4 @@
-/** The page that is glanced at: one question a block, the most important first. */
+/** The overview: one block for each subject, the most important first. */
 
 import type { ReactElement } from 'react';
 import { Agents } from '../components/Agents';

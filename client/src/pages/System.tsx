@@ -1,4 +1,4 @@
-/** For whoever runs it: the connection, breakers with their reset, cache tiers, clients. */
+/** For operators: the connection, breakers with their reset, cache tiers, clients. */
 
 import { useState, type ReactElement, type ReactNode } from 'react';
 import { type BreakerState, usePnLStore } from 'pnl-client';

@@ -1,12 +1,12 @@
-/** Where the server is: the address that served the page, or what the application was given. */
+/** The server's address: the page's own origin, or the one that the application sets. */
 
 /** Each may be left out. */
 export interface ServerSettings {
-  /** Origin of the REST routes; `/api` may stand behind it. */
+  /** Origin of the REST routes; `/api` may follow it. */
   readonly apiUrl?: string | undefined;
   /** Where Socket.IO is, when that is another place; may carry a scheme and a path. */
   readonly wsUrl?: string | undefined;
-  /** Whether `wsUrl` is reached over TLS, where its scheme does not say so: true, or a text other than `false`, `0`, `no`, `off`. */
+  /** Whether `wsUrl` uses TLS, where its scheme leaves it open: true, or a text other than `false`, `0`, `no`, `off`. */
   readonly wsSecure?: boolean | string | undefined;
 }
 

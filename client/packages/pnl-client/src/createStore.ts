@@ -1,4 +1,4 @@
-/** A store for one server. Several on a page do not touch each other, as long as their names differ. */
+/** A store for one server. Several on a page are independent if their names differ. */
 
 import { socketIoTransport } from './transports/socketio.js';
 import { pollingTransport } from './transports/polling.js';
@@ -11,13 +11,13 @@ import { DEFAULT_NAME, type KeyValueStore } from './store/persist.js';
 
 export type { PnLStore } from './store/assemble.js';
 
-/** Each may be left out. `apiUrl`, `wsUrl` and `wsSecure` say where the server is; without them it is where the page came from. */
+/** Each is optional. `apiUrl`, `wsUrl` and `wsSecure` are the server's address; by default it is the page's own origin. */
 export interface PnLStoreOptions extends ServerSettings, Partial<Omit<StoreParts, 'address'>> {
-  /** The read key, for as long as the page lives. */
+  /** The read key; it is not stored. */
   readonly apiKey?: string | undefined;
   /**
    * Keeps the last figures in `localStorage` as `${name}-store`, and a key that `setKey` is to keep as `${name}-api-key`.
-   * Each store of an origin needs a name of its own; without one nothing outlives the page.
+   * Each store of an origin needs a name of its own; without one nothing is stored.
    */
   readonly name?: string;
 }

@@ -6,7 +6,7 @@ import { DEFAULT_NAME } from './store/persist.js';
 
 const address = serverAddress(pageOrigin());
 
-/** Says where the server of `pnlStore` is, before the store is first used; without it, it is where the page came from, or `http://localhost:3000`. */
+/** Sets the server's address of `pnlStore`, before the store is first used; by default it is the page's own origin, or `http://localhost:3000`. */
 export const configurePnLStore = (settings: ServerSettings): void => address.configure(settings);
 
 export const pnlStore: PnLStore = storeAt(address.get, { name: DEFAULT_NAME });

@@ -54,7 +54,7 @@ describe('tabs of one browser', () => {
 
   it('ask the server as one', async () => {
     const tabs = await open(3);
-    for (const { shared } of tabs) shared.want(true);
+    for (const { shared } of tabs) shared.subscribe(true);
     await vi.advanceTimersByTimeAsync(1_000);
     const before = total(tabs, BREAKERS);
     expect(before).toBe(1);
@@ -68,7 +68,7 @@ describe('tabs of one browser', () => {
 
   it('go on when the one that asks is closed', async () => {
     const tabs = await open(3);
-    const stops = tabs.map(({ shared }) => shared.want(true));
+    const stops = tabs.map(({ shared }) => shared.subscribe(true));
     await vi.advanceTimersByTimeAsync(EVERY);
     const leader = tabs.findIndex(({ asked }) => asked(BREAKERS) > 0);
     stops[leader]?.();
@@ -81,7 +81,7 @@ describe('tabs of one browser', () => {
 
   it('go on when the one that asks is hidden, and ask nothing while all are', async () => {
     const tabs = await open(2);
-    for (const { shared } of tabs) shared.want(false);
+    for (const { shared } of tabs) shared.subscribe(false);
     await vi.advanceTimersByTimeAsync(EVERY);
     const leader = tabs.find(({ asked }) => asked(BREAKERS) > 0);
     const other = tabs.find((one) => one !== leader);
@@ -99,10 +99,10 @@ describe('tabs of one browser', () => {
   it('read the whole while one of them shows it, and no longer', async () => {
     const [overview, system] = await open(2);
     if (overview === undefined || system === undefined) throw new Error('no tabs');
-    overview.shared.want(false);
+    overview.shared.subscribe(false);
     await vi.advanceTimersByTimeAsync(EVERY);
     expect(overview.asked('/metrics')).toBe(0);
-    const stop = system.shared.want(true);
+    const stop = system.shared.subscribe(true);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(system.store.getState().system.health).toMatchObject({ status: 'healthy' });
     await vi.advanceTimersByTimeAsync(5 * EVERY);
@@ -119,7 +119,7 @@ describe('tabs of one browser', () => {
     const [first, second] = await open(2);
     if (first === undefined || second === undefined) throw new Error('no tabs');
     second.store.getState().disconnect();
-    first.shared.want(true);
+    first.shared.subscribe(true);
     await vi.advanceTimersByTimeAsync(EVERY);
     expect(first.store.getState().system.health).not.toBeNull();
     expect(second.store.getState().system.health).toBeNull();
@@ -127,10 +127,10 @@ describe('tabs of one browser', () => {
 
   it('ask once more, together, when something changes', async () => {
     const tabs = await open(3);
-    for (const { shared } of tabs) shared.want(false);
+    for (const { shared } of tabs) shared.subscribe(false);
     await vi.advanceTimersByTimeAsync(EVERY + 1_000);
     const before = total(tabs, BREAKERS);
-    for (const { shared } of tabs) shared.hasten();
+    for (const { shared } of tabs) shared.readSoon();
     await vi.advanceTimersByTimeAsync(3_000);
     expect(total(tabs, BREAKERS) - before).toBe(1);
   });
@@ -138,7 +138,7 @@ describe('tabs of one browser', () => {
 
 it('a browser without channels reads for each tab', async () => {
   const { shared, asked } = await tab(null);
-  const stop = shared.want(true);
+  const stop = shared.subscribe(true);
   await vi.advanceTimersByTimeAsync(2 * EVERY);
   expect(asked(BREAKERS)).toBe(3);
   stop();

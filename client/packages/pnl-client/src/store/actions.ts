@@ -1,4 +1,4 @@
-/** The actions that ask the server, and those that only change the state. */
+/** The actions that send requests to the server, and those that only change the state. */
 
 import type { Breakdown, SnapshotHistory } from '../types/wire.js';
 import { UNREADABLE, type StoreContext } from './context.js';
@@ -12,9 +12,9 @@ type Requests = Pick<PnLState, 'fetchCurrentPnL' | 'fetchHistory' | 'fetchCompon
 type Changes = Pick<PnLState, 'clearError' | 'clearHistory' | 'dismissGaps'>;
 
 export function requests({ get, set, rest, credentials, keep, now }: StoreContext, accept: Figures['accept']): Requests {
-  async function asked<Data>(ask: () => Promise<Data>): Promise<Data> {
+  async function loading<Data>(request: () => Promise<Data>): Promise<Data> {
     try {
-      return await ask();
+      return await request();
     } catch (error) {
       set({ error: error instanceof Error ? error.message : String(error) });
       throw error;
@@ -23,13 +23,13 @@ export function requests({ get, set, rest, credentials, keep, now }: StoreContex
 
   return {
     fetchCurrentPnL: () =>
-      asked(async () => {
+      loading(async () => {
         const snapshot = readable(readSnapshot(await rest.get('/api/pnl/current')));
         accept([snapshot], snapshot.timestamp);
         return snapshot;
       }),
     fetchHistory: (limit = HISTORY_LIMIT) =>
-      asked(async () => {
+      loading(async () => {
         const history = await rest.get<SnapshotHistory>(`/api/pnl/history?limit=${limit}`);
         const data = readSnapshots(history.data);
         set({ history: data });
@@ -37,7 +37,7 @@ export function requests({ get, set, rest, credentials, keep, now }: StoreContex
         return { ...history, data };
       }),
     fetchComponentBreakdown: () =>
-      asked(async () => {
+      loading(async () => {
         const components = readable(readBreakdown(await rest.get<Breakdown>('/api/pnl/breakdown')));
         set({ components });
         keep();

@@ -15,7 +15,7 @@ import { INITIAL, knownSnapshot, type PnLState } from './state.js';
 export interface StoreParts extends Omit<ConnectionParts, 'flush'> {
   rest: Rest;
   credentials: Credentials;
-  /** Where the server is; asked for when it is first needed. */
+  /** The server's address; called when it is first needed. */
   address: () => Endpoints;
   /** Where the last numbers are kept; null for nowhere. */
   storage: KeyValueStore | null;
@@ -63,7 +63,7 @@ function createContext({ rest, credentials, now }: StoreParts, kept: Keeper, get
       if (pnl !== null) kept.keep({ pnl, history, components, lastUpdate, server });
     },
     note: (error) => {
-      if (error instanceof ApiError && error.needsKey) return; // The connection asks for the key.
+      if (error instanceof ApiError && error.needsKey) return; // The connection reports it.
       if (get().connected) set({ error: error instanceof Error ? error.message : String(error) });
     },
   };

@@ -1,4 +1,4 @@
-/** Fetches the updates that did not arrive, until a fetch has succeeded, and says which the server no longer holds. */
+/** Fetches the updates that did not arrive, until a fetch has succeeded, and reports those that the server no longer holds. */
 
 import { ApiError, type Rest } from '../transports/rest.js';
 import type { Snapshot, SnapshotHistory } from '../types/wire.js';
@@ -7,7 +7,7 @@ import { readSnapshots } from './parse.js';
 
 /** The least time between two fetches. */
 const EVERY_MS = 4_500;
-/** What a catch-up asks for first: a minute of updates. */
+/** What is requested first: a minute of updates. */
 const FIRST_ROWS = 12;
 
 export interface CatchUpOptions {
@@ -20,25 +20,25 @@ export interface CatchUpOptions {
 
 export interface CatchUp {
   /** Everything after `last` is missing; null for everything that the server holds. */
-  want: (last: Snapshot | null) => void;
-  /** There is a connection again: go on with what is still missing. */
+  request: (last: Snapshot | null) => void;
+  /** There is a connection again: continue with what is still missing. */
   resume: () => void;
 }
 
 export function createCatchUp({ rest, connected, accept, onGap, onError }: CatchUpOptions): CatchUp {
-  let owed: { last: Snapshot | null } | null = null; // Updates after this one have to be fetched.
+  let missing: { last: Snapshot | null } | null = null; // Updates after this one have to be fetched.
   let busy = false;
 
   async function run(): Promise<void> {
-    if (owed === null || !connected()) return;
-    const { last } = owed;
+    if (missing === null || !connected()) return;
+    const { last } = missing;
     let wait = EVERY_MS;
     busy = true;
-    owed = null;
+    missing = null;
     try {
       await fetchAfter(last);
     } catch (error) {
-      owed = { last };
+      missing = { last };
       if (error instanceof ApiError) wait = Math.max(wait, error.retryAfterMs ?? 0);
       onError(error);
     }
@@ -61,12 +61,12 @@ export function createCatchUp({ rest, connected, accept, onGap, onError }: Catch
   }
 
   return {
-    want(last) {
-      owed ??= { last }; // What is owed stays owed from the earliest point asked for.
+    request(last) {
+      missing ??= { last }; // The earliest requested point remains.
       if (!busy) void run();
     },
     resume() {
-      if (owed !== null && !busy) void run();
+      if (missing !== null && !busy) void run();
     },
   };
 }

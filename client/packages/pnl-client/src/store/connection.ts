@@ -22,7 +22,7 @@ export function createConnection(context: StoreContext, figures: Figures, refres
   const { get, set, credentials, now } = context;
   const { session, catchUp } = figures;
   let probing: ReturnType<typeof setInterval> | undefined;
-  let wanted = false; // Between `initSocket` and `disconnect`.
+  let started = false; // Between `initSocket` and `disconnect`.
   const list = parts.transports(() => cursorOf(session()));
   const ladder = new Ladder({ transports: list, events: figures.events, onState: onLink, onUp, random: parts.random, now });
 
@@ -33,7 +33,7 @@ export function createConnection(context: StoreContext, figures: Figures, refres
       connected: up,
       transport: link.rung ?? 'offline',
       loading: link.phase === 'connecting' && get().receivedAt === null,
-      keyWanted: link.phase === 'refused' ? (link.reason ?? 'The server wants a key') : null,
+      keyWanted: link.phase === 'refused' ? (link.reason ?? 'The server needs a key') : null,
       ...(up ? {} : { latencyMs: null }),
       ...(up && !get().connected ? { error: null } : {}),
       ...(link.phase === 'waiting' ? { error: link.reason } : {}),
@@ -41,7 +41,7 @@ export function createConnection(context: StoreContext, figures: Figures, refres
   }
 
   function onUp(rung: Rung, { resumed }: { resumed: boolean }): void {
-    if (session() === null || !resumed) catchUp.want(session());
+    if (session() === null || !resumed) catchUp.request(session());
     else catchUp.resume();
     if (rung !== 'websocket') {
       refresh.breakdown();
@@ -54,14 +54,14 @@ export function createConnection(context: StoreContext, figures: Figures, refres
     initSocket: async (options) => {
       if (options?.apiKey !== undefined) credentials.set(options.apiKey, 'page');
       set({ socket: socketOf(list) });
-      wanted = true;
+      started = true;
       await Promise.resolve(); // React's strict mode disconnects and calls this again before anything was opened.
-      if (!wanted) return;
+      if (!started) return;
       probing ??= setInterval(() => void (get().connected && refresh.measure(true)), PROBE_EVERY_MS);
       ladder.start();
     },
     disconnect: () => {
-      wanted = false;
+      started = false;
       clearInterval(probing);
       probing = undefined;
       ladder.stop();

@@ -1,4 +1,4 @@
-/** The API key, kept where the person said: for this page only, for this tab, or on this device. */
+/** The API key, stored as its user chose: in this page only, in this tab, or on this device. */
 
 import { DEFAULT_NAME, type KeyValueStore } from './persist.js';
 
@@ -40,6 +40,6 @@ function quietly(touch: () => string | null): string | null {
   try {
     return touch();
   } catch {
-    return null; // Storage may be forbidden; the key then lives with the page.
+    return null; // Storage may be forbidden; then the key is in the page only.
   }
 }

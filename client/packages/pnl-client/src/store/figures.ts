@@ -30,7 +30,7 @@ export function createFigures(context: StoreContext, refresh: Refresh): Figures 
     onError: context.note,
   });
 
-  /** `anew`: a server that began again sent this one, so it is shown whatever its clock says. */
+  /** `anew`: a server with a new epoch sent it, so it is shown whatever its time is. */
   function accept(snapshots: readonly Snapshot[], timestamp: string, anew = false): void {
     const { history, pnl } = get();
     const newest = snapshots.reduce<Snapshot | null>((best, one) => (best === null || isNewer(one, best) ? one : best), null);
@@ -49,7 +49,7 @@ export function createFigures(context: StoreContext, refresh: Refresh): Figures 
     if (snapshot === null) return set({ error: UNREADABLE });
     const before = session;
     accept([snapshot], timestamp, before !== null && before.epoch !== snapshot.epoch);
-    if (before !== null && isNewer(snapshot, before) && skips(before, snapshot)) catchUp.want(before);
+    if (before !== null && isNewer(snapshot, before) && skips(before, snapshot)) catchUp.request(before);
     if (get().transport !== 'websocket') refresh.breakdown();
   }
 
@@ -58,7 +58,7 @@ export function createFigures(context: StoreContext, refresh: Refresh): Figures 
     if (shown !== null && ledger.timestamp >= shown.calculatedAt) {
       set({ pnl: withLedger(shown, ledger), lastUpdate: new Date(ledger.timestamp).toISOString(), receivedAt: now() });
     }
-    if (session === null || ledger.epoch !== session.epoch || ledger.seq > session.seq) catchUp.want(session);
+    if (session === null || ledger.epoch !== session.epoch || ledger.seq > session.seq) catchUp.request(session);
     refresh.breakdown();
   }
 
@@ -76,7 +76,7 @@ export function createFigures(context: StoreContext, refresh: Refresh): Figures 
       refresh.setBaseline({ previousRevenue, previousExpenses, previousNetPnL, ...(since === undefined ? {} : { since }) });
     },
     ledger: (ledger) => (isLedger(ledger) ? acceptLedger(ledger) : set({ error: UNREADABLE })),
-    missed: () => catchUp.want(session),
+    missed: () => catchUp.request(session),
     fault: (message) => set({ error: message }),
   };
 

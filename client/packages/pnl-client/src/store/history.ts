@@ -1,4 +1,4 @@
-/** The last snapshots, in order: merging what arrives twice, late or in bulk, and saying where something is missing. */
+/** The last snapshots, in order: merges what arrives twice, late or in bulk, and finds where something is missing. */
 
 import type { Ledger, Snapshot } from '../types/wire.js';
 
@@ -30,7 +30,7 @@ function byTime(a: Snapshot, b: Snapshot): number {
   return a.epoch === b.epoch ? a.seq - b.seq : a.calculatedAt - b.calculatedAt;
 }
 
-/** True when updates between two snapshots did not arrive. Across epochs (a restart) that cannot be told from numbers. */
+/** True when updates between two snapshots did not arrive. Across epochs it does not follow from the numbers. */
 export function skips(before: Snapshot, after: Snapshot): boolean {
   return before.epoch !== after.epoch || after.seq > before.seq + 1;
 }

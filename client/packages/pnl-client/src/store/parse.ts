@@ -26,7 +26,7 @@ export const UNSTATED: SourceState = {
   tier: 'fallback',
   asOf: null,
   ageMs: null,
-  error: 'The server did not send where this figure comes from',
+  error: 'The origin of this figure is unknown',
 };
 
 /** Needs a net figure and a time; the rest is completed. A complete snapshot is returned as it is. */

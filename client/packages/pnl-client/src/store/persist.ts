@@ -1,4 +1,4 @@
-/** Keeps the last numbers on the device; under the default name they have the key and the form that the older store used. */
+/** Stores the last figures on the device; under the default name they have the key and the form that the older store used. */
 
 import type { Breakdown, Components, Snapshot } from '../types/wire.js';
 import { readComponents, readSnapshot, readSnapshots } from './parse.js';
@@ -40,11 +40,11 @@ export function restore(storage: KeyValueStore | null, name = DEFAULT_NAME): Kep
 export interface Keeper {
   keep: (kept: Kept) => void;
   flush: () => void;
-  /** Removes what was kept and keeps nothing more. */
+  /** Removes what was stored and stores nothing more. */
   forget: () => void;
 }
 
-/** Writes at most every 5 s, and what is waiting when `flush` is called (the page is going away). */
+/** Writes at most every 5 s, and what is waiting when `flush` is called (the page is being closed). */
 export function keeper(storage: KeyValueStore | null, name = DEFAULT_NAME): Keeper {
   let waiting: Kept | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;

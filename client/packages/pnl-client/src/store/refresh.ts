@@ -1,4 +1,4 @@
-/** What a store asks its server for beside the feed: the breakdown and the baseline where they are not pushed, its health. */
+/** What a store requests besides the feed: the breakdown and the baseline where they are not pushed, and the server's health. */
 
 import type { Snapshot } from '../types/wire.js';
 import type { StoreContext } from './context.js';
@@ -8,15 +8,15 @@ import type { Baseline } from './state.js';
 /** How often the breakdown is fetched where it is not pushed. */
 const BREAKDOWN_EVERY_MS = 15_000;
 export const PROBE_EVERY_MS = 15_000;
-/** Timers of several tabs are not in step: an answer that another tab got within this time will do. */
+/** Timers of several tabs are not synchronous: an answer that another tab got within this time is used. */
 const PROBE_FRESH_MS = PROBE_EVERY_MS - 1_000;
 
 export interface Refresh {
   readonly breakdown: () => void;
-  /** Without the dashboard message, today's change tells what yesterday ended with. */
+  /** Without the dashboard message, yesterday's last sums are computed from today's change. */
   readonly baseline: () => Promise<void>;
   readonly setBaseline: (baseline: Baseline) => void;
-  /** Asks the server how it is; `unlessFresh` leaves it at an answer that this or another tab got just now. */
+  /** Requests the server's health; with `unlessFresh` not if this or another tab has a recent answer. */
   readonly measure: (unlessFresh?: boolean) => Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export function createRefresh({ get, set, rest, now, keep, note }: StoreContext)
   function breakdown(): void {
     if (now() - fetchedBreakdownAt < BREAKDOWN_EVERY_MS) return;
     fetchedBreakdownAt = now();
-    get().fetchComponentBreakdown().catch(() => undefined); // The action has noted it.
+    get().fetchComponentBreakdown().catch(() => undefined); // The action has stored the error.
   }
 
   /** All zeros mean that there is no day before. */

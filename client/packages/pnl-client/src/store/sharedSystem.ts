@@ -1,12 +1,12 @@
 /**
- * What the server says of itself, read once for all tabs of a browser. Whoever read it last goes on reading; the others
- * take over when it has been silent for longer than an interval, so a tab that is closed or hidden is soon replaced.
+ * The server's health, breakers and cache, read once for all tabs of a browser. The tab that read them last continues; another
+ * one takes over when it has sent nothing for longer than an interval, so a tab that is closed or hidden is soon replaced.
  */
 
 import type { PnLStore } from './assemble.js';
 import type { SystemState } from './state.js';
 
-/** A way to reach the other tabs; a message does not come back to its sender. */
+/** Sends messages to the other tabs; a sender does not get its own. */
 export interface TabChannel {
   post: (message: unknown) => void;
   onMessage: (listener: (message: unknown) => void) => void;
@@ -14,7 +14,7 @@ export interface TabChannel {
 
 export interface SharedSystemOptions {
   store: PnLStore;
-  /** Null where a browser has none: the tab then reads for itself. */
+  /** Null where a browser has none: then each tab reads. */
   channel: TabChannel | null;
   visible: () => boolean;
   everyMs?: number;
@@ -23,25 +23,25 @@ export interface SharedSystemOptions {
 }
 
 export interface SharedSystem {
-  /** Keeps the store's `system` fresh until the returned function is called; `whole`: what only the system page shows, too. */
-  want: (whole: boolean) => () => void;
-  /** Something has changed: read sooner than the next turn. */
-  hasten: () => void;
+  /** Keeps the store's `system` up to date until the returned function is called; `whole`: also what only the system page shows. */
+  subscribe: (whole: boolean) => () => void;
+  /** Something has changed: read before the next interval ends. */
+  readSoon: () => void;
 }
 
 type Message =
-  | { kind: 'need'; whole: boolean } // Send what you have, if it is fresh.
-  | { kind: 'want'; whole: boolean } // Go on reading for me.
-  | { kind: 'asking'; whole: boolean }
+  | { kind: 'need'; whole: boolean } // The reader sends its state, if it is recent.
+  | { kind: 'subscribed'; whole: boolean } // The reader is to continue for this tab.
+  | { kind: 'reading'; whole: boolean }
   | { kind: 'result'; whole: boolean; read: boolean; system: SystemState; latencyMs: number | null };
 
 const EVERY_MS = 10_000;
-/** How long a tab that begins waits for what another has. */
+/** How long a new tab waits for the state of another one. */
 const ANSWER_MS = 150;
-/** How much later than its interval a reader may be before another takes over; the tabs spread over as much again. */
+/** How much later than its interval a reader may be before another takes over; each tab adds a random part of the same length. */
 const LATE_MS = 1_000;
-/** A wish of another tab that is not repeated for this many intervals is over. */
-const WISH_INTERVALS = 2.5;
+/** A subscription of another tab that is not repeated within this many intervals has ended. */
+const SUBSCRIPTION_INTERVALS = 2.5;
 
 export function shareSystem(options: SharedSystemOptions): SharedSystem {
   return new SharedReader({ everyMs: EVERY_MS, now: Date.now, random: Math.random, ...options });
@@ -49,7 +49,7 @@ export function shareSystem(options: SharedSystemOptions): SharedSystem {
 
 class SharedReader implements SharedSystem {
   readonly #options: Required<SharedSystemOptions>;
-  #wanted: { whole: boolean } | null = null;
+  #subscribed: { whole: boolean } | null = null;
   /** This tab read last. */
   #reader = false;
   #receiving = false;
@@ -68,9 +68,9 @@ class SharedReader implements SharedSystem {
     options.channel?.onMessage((message) => this.#receive(message as Message));
   }
 
-  want(whole: boolean): () => void {
+  subscribe(whole: boolean): () => void {
     const { channel, everyMs, random } = this.#options;
-    this.#wanted = { whole };
+    this.#subscribed = { whole };
     if (this.#isFresh(whole)) {
       this.#arm(everyMs);
     } else {
@@ -78,29 +78,29 @@ class SharedReader implements SharedSystem {
       this.#arm(channel === null ? 0 : ANSWER_MS * (1 + random()));
     }
     return () => {
-      this.#wanted = null;
+      this.#subscribed = null;
       this.#reader = false;
       clearTimeout(this.#timer);
     };
   }
 
-  hasten(): void {
-    if (this.#wanted === null) return;
+  readSoon(): void {
+    if (this.#subscribed === null) return;
     if (this.#reader) this.#turn();
     else this.#arm(LATE_MS * (1 + this.#options.random()));
   }
 
   #turn(): void {
     const { visible, now, everyMs } = this.#options;
-    if (this.#wanted === null) return;
-    if (visible()) void this.#read(this.#wanted.whole || this.#othersWantWholeUntil > now());
+    if (this.#subscribed === null) return;
+    if (visible()) void this.#read(this.#subscribed.whole || this.#othersWantWholeUntil > now());
     else this.#reader = false;
     this.#arm(everyMs);
   }
 
   async #read(whole: boolean): Promise<void> {
     this.#reader = true;
-    this.#post({ kind: 'asking', whole });
+    this.#post({ kind: 'reading', whole });
     await this.#options.store.getState().fetchSystem(whole);
   }
 
@@ -108,10 +108,10 @@ class SharedReader implements SharedSystem {
     const { now, everyMs } = this.#options;
     if (message.kind === 'result') {
       this.#take(message);
-    } else if (message.kind === 'asking') {
-      if (this.#wanted !== null && (message.whole || !this.#wanted.whole)) this.#armAfterAnother();
+    } else if (message.kind === 'reading') {
+      if (this.#subscribed !== null && (message.whole || !this.#subscribed.whole)) this.#armAfterAnother();
     } else {
-      if (message.whole) this.#othersWantWholeUntil = now() + WISH_INTERVALS * everyMs;
+      if (message.whole) this.#othersWantWholeUntil = now() + SUBSCRIPTION_INTERVALS * everyMs;
       if (message.kind !== 'need' || !this.#reader) return;
       if (this.#isFresh(message.whole)) this.#post(this.#result(message.whole, true));
       else this.#turn();
@@ -125,9 +125,9 @@ class SharedReader implements SharedSystem {
     this.#receiving = true;
     store.setState((mine) => ({ system: { ...mine.system, ...(whole ? system : { api, apiReadAt, breakers, readAt, sources }) }, latencyMs }));
     this.#receiving = false;
-    if (!read || this.#wanted === null || (this.#wanted.whole && !whole)) return;
+    if (!read || this.#subscribed === null || (this.#subscribed.whole && !whole)) return;
     this.#armAfterAnother();
-    this.#post({ kind: 'want', whole: this.#wanted.whole });
+    this.#post({ kind: 'subscribed', whole: this.#subscribed.whole });
   }
 
   #result(whole: boolean, read: boolean): Message {

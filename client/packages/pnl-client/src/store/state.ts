@@ -24,7 +24,7 @@ export interface SystemState {
   readonly cache: CacheStats | null;
   /** How the sources are shown; null until the server had one that this package does not know by name. */
   readonly sources: readonly SourceCard[] | null;
-  /** Equity less net deposits, less P&L after fees (USD); null while the server does not know it. */
+  /** Equity less net deposits, less P&L after fees (USD); null while the server has no value. */
   readonly reconciliation: number | null;
   /** When these were last read, and `api` (ms since the epoch). */
   readonly readAt: number | null;
@@ -64,7 +64,7 @@ export interface PnLState {
   server: ServerFacts | null;
   /** How far the server's clock is ahead of this one, ms. */
   clockAheadMs: number | null;
-  /** True when the server, though connected, did not answer the last time it was asked. */
+  /** True when the server, though connected, did not answer the last request for its health. */
   unanswered: boolean;
   /** Updates of this session that could not be recovered. */
   gaps: Gap[];

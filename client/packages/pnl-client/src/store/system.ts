@@ -1,4 +1,4 @@
-/** What the server says of itself: breakers, and for the system page health, cache tiers and reconciliation. */
+/** Reads the server's state: breakers, and for the system page health, cache tiers and reconciliation. */
 
 import type { Rest } from '../transports/rest.js';
 import type { Breakers, CacheStats, Health, SourceList } from '../types/wire.js';
@@ -6,7 +6,7 @@ import type { SystemState } from './state.js';
 
 /**
  * What could be read; a part that could not is left out, so that what was last known stays. With `further`, there is a source
- * that this package does not know by name: how it is shown is asked for once.
+ * that this package does not know by name: how it is shown is requested once.
  */
 export async function readSystem(
   rest: Rest,

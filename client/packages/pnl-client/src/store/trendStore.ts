@@ -1,4 +1,4 @@
-/** The rows that the trend chart shows: fetched by range, refreshed after a loss and every few minutes, grown by each update. */
+/** The rows that the trend chart shows: fetched by range, refreshed after a loss and every few minutes, extended by each update. */
 
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { backoff } from '../transports/backoff.js';
@@ -8,7 +8,7 @@ import type { PnLStore } from './assemble.js';
 import { RESOLUTION_MS, rowsOf, spanOf, withLive, type Range, type Span } from './trend.js';
 
 const REFRESH_MS = 300_000;
-/** Fewer rows than this are fetched again, finer: a young ledger should not be drawn as three dots. */
+/** Fewer rows than this are fetched again in a finer resolution, so that a young ledger has a line and not a few points. */
 const FEW_ROWS = 40;
 const MANY_ROWS = 2_000;
 /** How far apart snapshots usually are. */
@@ -20,7 +20,7 @@ export interface TrendState {
   readonly span: Span;
   /** `kept`: the range could not be fetched, and these are the last minutes that the page has. */
   readonly state: 'loading' | 'ready' | 'kept';
-  /** Why the last request failed and when the next is due (ms since the epoch; null: not by itself); null when it did not. */
+  /** Why the last request failed and when the next is due (ms since the epoch; null: there is no next); null when it succeeded. */
   readonly failure: { readonly message: string; readonly nextTryAt: number | null } | null;
 }
 
@@ -71,10 +71,10 @@ class Shown {
   open(): () => void {
     const { pnl } = this.#options;
     if (pnl.getState().connected) void this.#load();
-    else if (pnl.getState().link.phase === 'waiting') this.#makeDo();
+    else if (pnl.getState().link.phase === 'waiting') this.#showStored();
     const unsubscribe = pnl.subscribe((after, before) => {
       if (after.connected && !before.connected) void this.#load();
-      else if (after.link.phase === 'waiting') this.#makeDo();
+      else if (after.link.phase === 'waiting') this.#showStored();
       if (after.history === before.history) return;
       const late = after.history.some((snapshot) => this.#isLate(snapshot) && !before.history.includes(snapshot));
       this.#grow(after.history);
@@ -89,7 +89,7 @@ class Shown {
     };
   }
 
-  /** One request at a time; what asks for another meanwhile gets it afterwards. */
+  /** One request at a time; another one that is due meanwhile is sent afterwards. */
   async #load(): Promise<void> {
     this.#again = this.#loading;
     if (this.#loading) return;
@@ -112,14 +112,14 @@ class Shown {
     if (this.#again && this.#current && store.getState().failure === null) void this.#load();
   }
 
-  /** Says why, keeps what is shown, and tries again when the server allows it. */
+  /** Stores the reason, keeps what is shown, and tries again when the server allows it. */
   #fail(error: unknown): void {
     const { pnl, store, now, random } = this.#options;
-    this.#makeDo();
+    this.#showStored();
     if (!pnl.getState().connected) return; // The next connection loads it.
     const hopeless = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
-    const asked = error instanceof ApiError ? error.retryAfterMs : undefined;
-    const wait = asked ?? backoff((this.#failures += 1), random());
+    const retryAfter = error instanceof ApiError ? error.retryAfterMs : undefined;
+    const wait = retryAfter ?? backoff((this.#failures += 1), random());
     const message = error instanceof Error ? error.message : String(error);
     store.setState({ failure: { message, nextTryAt: hopeless ? null : now() + wait } });
     if (!hopeless) this.#retry = setTimeout(() => pnl.getState().connected && void this.#load(), wait);
@@ -133,8 +133,8 @@ class Shown {
     if (state === 'kept') store.setState({ rows: rowsOf(history) });
   }
 
-  /** What is on screen stays; where nothing is, the kept minutes stand in. */
-  #makeDo(): void {
+  /** What is shown stays; where nothing is, the stored minutes are shown. */
+  #showStored(): void {
     const { store, pnl } = this.#options;
     const { span, state } = store.getState();
     if (state === 'loading') store.setState({ rows: rowsOf(pnl.getState().history), span: { ...span, resolution: 'raw' }, state: 'kept' });
@@ -159,20 +159,20 @@ function grown(rows: readonly HistoryRow[], history: readonly Snapshot[], { reso
 
 interface Fetched {
   rows: HistoryRow[];
-  /** When the server answered, by its clock (ms since the epoch); -Infinity when it did not say. */
+  /** When the server answered, by its clock (ms since the epoch); -Infinity where the answer has no time. */
   until: number;
 }
 
 async function fetchRows(rest: Rest, span: Span): Promise<Fetched & { span: Span }> {
-  const { rows, until } = await ask(rest, span);
+  const { rows, until } = await request(rest, span);
   const first = rows[0]?.timestamp ?? span.to;
   if (rows.length >= FEW_ROWS) return { span, rows, until };
   const resolution = FINER.find((finer) => (span.to - first) / (finer === 'raw' ? RAW_MS : RESOLUTION_MS[finer]) <= MANY_ROWS) ?? span.resolution;
   if (RESOLUTION_MS[resolution] >= RESOLUTION_MS[span.resolution]) return { span, rows, until };
-  return { ...(await ask(rest, { ...span, from: Math.max(span.from, first), resolution })), span: { ...span, resolution } };
+  return { ...(await request(rest, { ...span, from: Math.max(span.from, first), resolution })), span: { ...span, resolution } };
 }
 
-async function ask(rest: Rest, { from, to, resolution }: Span): Promise<Fetched> {
+async function request(rest: Rest, { from, to, resolution }: Span): Promise<Fetched> {
   const { data, timestamp } = await rest.get<RangeHistory>(`/api/pnl/history?from=${from}&to=${to}&resolution=${resolution}`);
   const answeredAt = Date.parse(timestamp);
   return { rows: data, until: Number.isNaN(answeredAt) ? -Infinity : answeredAt };

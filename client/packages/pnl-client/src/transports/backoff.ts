@@ -1,4 +1,4 @@
-/** How long to wait before trying again: 1, 2, 5, 10, then 30 s, spread so that clients do not return all at once. */
+/** How long to wait before trying again: 1, 2, 5, 10, then 30 s, varied so that clients do not reconnect all at once. */
 
 export const DELAYS_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 30_000];
 

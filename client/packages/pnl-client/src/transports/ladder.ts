@@ -8,7 +8,7 @@ import type { Down, Rung, Transport, TransportEvents } from './types.js';
 
 /** A transport that neither comes up nor fails within this time has failed. */
 const CONNECT_TIMEOUT_MS = 6_000;
-/** A connection that lasted this long was good: the waits start from the shortest again. */
+/** After a connection of this length the waits start from the shortest again. */
 const STABLE_MS = 10_000;
 
 export interface LadderState {
@@ -22,7 +22,7 @@ export interface LadderState {
 
 export interface LadderOptions {
   transports: readonly Transport[];
-  /** Receives what the transport that is up says; `up` and `down` stay here. */
+  /** Receives the messages of the transport that is up; `up` and `down` are handled here. */
   events: Omit<TransportEvents, 'up' | 'down'>;
   onState: (state: LadderState) => void;
   onUp: (rung: Rung, state: { resumed: boolean }) => void;
@@ -62,10 +62,10 @@ export class Ladder {
     this.#refused = false;
     this.#closeAll();
     this.#reason = null;
-    this.#tell();
+    this.#notify();
   }
 
-  /** Try now instead of at the next turn: the network is back, the page is looked at, a key was given. */
+  /** Try now and not after the wait: the network is back, the page is visible, a key was given. */
   retryNow(): void {
     if (!this.#running || this.#trying !== null || this.#active === 0) return;
     this.#refused = false;
@@ -89,11 +89,11 @@ export class Ladder {
     if (index >= (this.#active ?? transports.length)) {
       this.#trying = null;
       this.#scheduleRetry();
-      this.#tell();
+      this.#notify();
       return;
     }
     this.#trying = index;
-    this.#tell();
+    this.#notify();
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#down(index, { kind: 'network', message: 'No answer' }), CONNECT_TIMEOUT_MS);
     transports[index]?.open(this.#eventsOf(index));
@@ -114,7 +114,7 @@ export class Ladder {
     this.#upSince = now();
     this.#reason = null;
     if (index > 0) this.#scheduleRetry();
-    this.#tell();
+    this.#notify();
     onUp(transports[index]?.rung ?? 'polling', state);
   }
 
@@ -126,7 +126,7 @@ export class Ladder {
     if (reason.kind === 'auth') {
       this.#closeAll();
       this.#refused = true;
-      this.#tell();
+      this.#notify();
     } else if (index === this.#trying) {
       clearTimeout(this.#deadline);
       this.#sweep(index + 1);
@@ -134,7 +134,7 @@ export class Ladder {
       this.#active = null;
       if (now() - this.#upSince >= STABLE_MS) this.#attempt = 0;
       if (this.#trying === null) this.#scheduleRetry();
-      this.#tell();
+      this.#notify();
     }
   }
 
@@ -161,7 +161,7 @@ export class Ladder {
     this.#active = null;
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#options.onState({ rung: this.#rung(), phase: this.#phase(), nextTryAt: this.#nextTryAt, reason: this.#reason });
   }
 

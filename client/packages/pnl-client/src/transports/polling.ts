@@ -1,4 +1,4 @@
-/** The third rung: ask for the current snapshot every 30 s. */
+/** The third transport: requests the current snapshot every 30 s. */
 
 import type { Snapshot } from '../types/wire.js';
 import { ApiError, type Rest } from './rest.js';
@@ -21,25 +21,25 @@ export function pollingTransport({ rest, everyMs = POLL_MS }: { rest: Rest; ever
       close();
       const mine = round;
       let up = false;
-      const ask = async (): Promise<void> => {
+      const request = async (): Promise<void> => {
         try {
           const snapshot = await rest.get<Snapshot>('/api/pnl/current');
           if (round !== mine) return;
           if (!up) events.up({ resumed: false });
           up = true;
           events.snapshot(snapshot, snapshot?.timestamp ?? '');
-          timer = setTimeout(() => void ask(), everyMs);
+          timer = setTimeout(() => void request(), everyMs);
         } catch (error) {
           if (round !== mine) return;
           if (up && error instanceof ApiError && error.status === 429) {
-            timer = setTimeout(() => void ask(), Math.max(everyMs, error.retryAfterMs ?? 0));
+            timer = setTimeout(() => void request(), Math.max(everyMs, error.retryAfterMs ?? 0));
             return;
           }
           close();
           events.down(reasonOf(error));
         }
       };
-      void ask();
+      void request();
     },
     close,
   };

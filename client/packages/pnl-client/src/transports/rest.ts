@@ -3,7 +3,7 @@
 import type { Envelope } from '../types/shapes.js';
 import type { Failure } from '../types/wire.js';
 
-/** The code of a 429 that a right key would not have met. */
+/** The code of a 429 that a valid key would not get. */
 const TOO_MANY_WRONG_KEYS = 'too_many_wrong_keys';
 
 export class ApiError extends Error {
@@ -37,7 +37,7 @@ export interface Rest {
 }
 
 export interface RestOptions {
-  /** Origin of the server; asked for at each request. */
+  /** Origin of the server; called at each request. */
   api: () => string;
   key: () => string | null;
   fetch?: typeof globalThis.fetch;

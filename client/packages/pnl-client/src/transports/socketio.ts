@@ -1,4 +1,4 @@
-/** The first rung: Socket.IO over a WebSocket, with the server's recovery and, past that, replay from the last update seen. */
+/** The first transport: Socket.IO over a WebSocket, with the server's recovery, else replay from the last update received. */
 
 import { io, type Socket } from 'socket.io-client';
 import type { Breakdown, ComponentsUpdate, DashboardMessage, ErrorMessage, PnLUpdate, Snapshot, StreamError, SubscribeAck } from '../types/wire.js';
@@ -9,7 +9,7 @@ const UNKNOWN_EVENT = 'unknown_event';
 const ACK_TIMEOUT_MS = 5_000;
 
 export interface SocketIoOptions {
-  /** Origin of the server; asked for when the socket is made. */
+  /** Origin of the server; called when the socket is created. */
   url: () => string;
   key: () => string | null;
   /** The last update seen, once this session has seen one. */
@@ -18,12 +18,12 @@ export interface SocketIoOptions {
 }
 
 export interface SocketIoTransport extends Transport {
-  /** Made when it is first asked for or opened. */
+  /** Created when it is first read or opened. */
   readonly socket: Socket;
 }
 
 /**
- * The ladder does the reconnecting, so the client's own is off. One socket serves for life: it remembers the server's
+ * `Ladder` reconnects, so the library's own reconnection is off. One socket is used throughout: it holds the server's
  * `pid` and offset, which is what makes connection state recovery work.
  */
 export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOptions): SocketIoTransport {
@@ -48,15 +48,15 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
   const socketOnce = (): Socket => (made ??= make());
 
   function lose(reason: Down): void {
-    const told = events;
+    const listener = events;
     events = null;
-    told?.down(reason);
+    listener?.down(reason);
   }
 
-  function subscribe(socket: Socket, told: TransportEvents): void {
+  function subscribe(socket: Socket, listener: TransportEvents): void {
     const since = cursor();
     socket.timeout(ACK_TIMEOUT_MS).emit('subscribe_pnl', ...(since ? [{ since }] : []), (error: Error | null, ack?: SubscribeAck) => {
-      if (events === told && since !== null && (error !== null || ack?.recovered !== true)) told.missed();
+      if (events === listener && since !== null && (error !== null || ack?.recovered !== true)) listener.missed();
     });
     socket.emit('subscribe_components');
     socket.emit('subscribe_dashboard');
@@ -64,10 +64,10 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
 
   function addListeners(socket: Socket): void {
     socket.on('connect', () => {
-      const told = events;
-      if (told === null) return;
-      told.up({ resumed: true });
-      if (!socket.recovered) subscribe(socket, told);
+      const listener = events;
+      if (listener === null) return;
+      listener.up({ resumed: true });
+      if (!socket.recovered) subscribe(socket, listener);
     });
     socket.on('connect_error', (error) => lose({ kind: /api key/i.test(error.message) ? 'auth' : 'network', message: error.message }));
     socket.on('disconnect', (reason) => lose({ kind: 'network', message: reason }));
@@ -85,8 +85,8 @@ export function socketIoTransport({ url, key, cursor, connect = io }: SocketIoOp
     get socket() {
       return socketOnce();
     },
-    open(told) {
-      events = told;
+    open(listener) {
+      events = listener;
       socketOnce().connect();
     },
     close() {

@@ -1,16 +1,16 @@
-/** The second rung: the ledger feed as Server-Sent Events. It carries totals; the store fetches the rest of a snapshot. */
+/** The second transport: the ledger feed as Server-Sent Events. It has totals; the store fetches the rest of a snapshot. */
 
 import type { Ledger, LedgerDelta } from '../types/wire.js';
 import type { LedgerMessage } from '../types/shapes.js';
 import type { Transport, TransportEvents } from './types.js';
 
-/** The server repeats a snapshot every 60 s, and EventSource hides its comments: longer silence is a dead connection. */
+/** The server repeats a snapshot every 60 s, and EventSource hides its comments: after a longer time without an event the connection is lost. */
 const SILENCE_MS = 75_000;
 
 export interface SseOptions {
   api: () => string;
   key: () => string | null;
-  /** `EventSource`, or what stands in for it. */
+  /** `EventSource`, or a replacement of it. */
   open?: (url: string) => EventSource;
 }
 
@@ -46,7 +46,7 @@ export function sseTransport({ api, key, open = (url) => new EventSource(url) }:
       };
       const listen = (): void => {
         clearTimeout(watchdog);
-        watchdog = setTimeout(() => lose('The event stream fell silent'), SILENCE_MS);
+        watchdog = setTimeout(() => lose('The event stream sent nothing'), SILENCE_MS);
       };
 
       mine.onopen = () => {

@@ -2,7 +2,7 @@
 
 import type { Breakdown, DashboardMessage, Ledger, Since, Snapshot } from '../types/wire.js';
 
-/** The rungs of the ladder, best first. */
+/** The transports, best first. */
 export type Rung = 'websocket' | 'sse' | 'polling';
 export type TransportName = Rung | 'offline';
 
