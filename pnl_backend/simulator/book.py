@@ -1,4 +1,4 @@
-"""What all simulated upstreams know at the start."""
+"""The initial state of all simulated upstreams."""
 
 from __future__ import annotations
 

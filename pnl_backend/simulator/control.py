@@ -1,7 +1,7 @@
-"""The control route: POST /control with JSON makes an upstream fail, moves the simulation or sets a figure.
+"""The control route: POST /control with JSON makes an upstream fail, steps the simulation or sets a figure.
 
     {"upstream": "kalshi", "fault": "hang", "times": 3}              any fault of faults.py; "path" narrows it
-    {"upstream": "johns", "fault": "status", "code": 503, "skip": 2} a fault's options stand beside it
+    {"upstream": "johns", "fault": "status", "code": 503, "skip": 2} with a fault's options
     {"upstream": "kalshi", "action": "kill"}   "revive"              connections refused, and taken again
     {"action": "clear"}                        with "upstream": only that one's faults
     {"action": "step", "n": 10}   "pause"   "resume"

@@ -96,7 +96,7 @@ class Fault:
 
     @classmethod
     def truncated(cls, *, times: int | None = None, path: str = "") -> Fault:
-        """The first half of the right JSON, complete as far as HTTP can tell."""
+        """The first half of the right JSON, in an answer that is complete for HTTP."""
         return cls._of("truncated", times, path)
 
     @classmethod
@@ -121,7 +121,7 @@ class Fault:
 
     @classmethod
     def missing_field(cls, name: str, *, times: int | None = None, path: str = "") -> Fault:
-        """The right answer without that field, wherever it stands."""
+        """The right answer without that field, in every place where it occurs."""
         return cls._of("missing_field", times, path, name=name)
 
     @classmethod
@@ -141,7 +141,7 @@ class Fault:
 
     @classmethod
     def set_field(cls, name: str, value: Any, *, times: int | None = None, path: str = "") -> Fault:
-        """Any JSON value in that field, wherever it stands."""
+        """Any JSON value in that field, in every place where it occurs."""
         return cls._of("set_field", times, path, name=name, value=value)
 
     @classmethod

@@ -41,7 +41,7 @@ class Credentials:
 class Simulator:
     """Simulates Kalshi, Anthropic and John's revenue over real HTTP, and the upstreams of `others`.
 
-    `step_interval=None` moves only by `step()`. Keys are those handed in and those of `credentials()`; without
+    `step_interval=None` changes only by `step()`. Keys are those given and those of `credentials()`; without
     `revenue_token` the revenue endpoint is open until `credentials()` is asked for. `kalshi_rate` is tokens a second
     (ten a request; None switches the limit off). `port_base` gives fixed ports: revenue, Kalshi, Anthropic, control.
     """
@@ -121,7 +121,7 @@ class Simulator:
         return {name: upstream.sent for name, upstream in self.simulation.upstreams.items()}
 
     async def start(self) -> None:
-        """Listen and begin to move; OSError, with nothing left open, if a port is taken."""
+        """Listen and start the steps; OSError, with nothing left open, if a port is taken."""
         try:
             await self.simulation.start()
             await self._control.start()

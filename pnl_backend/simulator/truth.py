@@ -1,4 +1,4 @@
-"""The exact figures that a correct server shows for the simulation as it stands."""
+"""The exact figures that a correct server shows for the simulation's present state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What simulated upstreams are made of; it shares no code with what reads them.
 
-A source's `simulator` takes a `Simulation` and adds its upstream, its moves and its commands to it.
+A source's `simulator` takes a `Simulation` and adds its upstream, its steps and its commands to it.
 """
 
 from pnl_backend.sources.simulated.simulation import Simulate, SimulatedPart, Simulation

@@ -13,7 +13,7 @@ Key = tuple[Any, ...]
 
 
 class BadParameter(ValueError):
-    """A query parameter that the API refuses; the text is what it says."""
+    """A query parameter that the API refuses; the text is its message."""
 
 
 def whole(text: str | None, name: str, *, default: int, low: int, high: int) -> int:

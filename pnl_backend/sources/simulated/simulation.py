@@ -27,8 +27,8 @@ class SimulatedPart(Protocol):
 class Simulation:
     """A clock, a seed, loopback ports and the parts that were added.
 
-    It moves by `step()`, and once it is resumed every `step_interval` seconds too (None: by `step()` alone).
-    `ports` are fixed ones by upstream (others are free ones); `intercept` stands between each request and its answer.
+    It advances by `step()`, and once it is resumed every `step_interval` seconds too (None: by `step()` alone).
+    `ports` are fixed ones by upstream (others are free ones); `intercept` comes between each request and its answer.
     """
 
     def __init__(

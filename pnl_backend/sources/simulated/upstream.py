@@ -62,7 +62,7 @@ class Upstream:
         self._routes.append(web.get(path if absolute else self.base + path, handler))
 
     def now(self, request: web.Request) -> float:
-        """This upstream's time of day, seconds since the epoch, skewed if a fault says so."""
+        """This upstream's time of day, seconds since the epoch, with the skew of a fault."""
         skew: float = request.get(SKEW, 0.0)
         return self._clock() + skew
 

@@ -133,7 +133,7 @@ class AnthropicApi:
 
 
 def anthropic_error(status: int, retry_after: float | None) -> web.Response:
-    """Anthropic's error envelope for a status; 429 always says when to come back."""
+    """Anthropic's error envelope for a status; 429 always has Retry-After."""
     kinds = {
         400: "invalid_request_error",
         401: "authentication_error",

@@ -32,7 +32,7 @@ class OrganizationKey:
 
 
 class Organizations:
-    """The first organisation has the usage that the simulation moves; further ones stand still."""
+    """The first organisation has the usage that the simulation adds; further ones change by command only."""
 
     def __init__(self, spend: Spend) -> None:
         self._spend = {FIRST_ORGANIZATION: spend}

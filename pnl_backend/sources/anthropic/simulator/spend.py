@@ -21,7 +21,7 @@ _TOKEN_LINES = (
     (CACHE_READ, "cache_read_input_tokens", "cache_read"),
     (OUTPUT, "output_tokens", "output"),
 )
-# List prices stand a quarter above what is billed, so that reading the wrong one of the two fields shows.
+# List prices are a quarter above what is billed, so that reading the wrong one of the two fields shows.
 LIST_FACTOR = Decimal("1.25")
 
 

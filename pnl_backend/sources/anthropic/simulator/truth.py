@@ -1,4 +1,4 @@
-"""The exact figures that a correct server shows of the simulated organisation as it stands."""
+"""The exact figures that a correct server shows for the simulated organisation's present state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .spend import Spend
 
 @dataclass(frozen=True)
 class AnthropicTruth:
-    """USD by UTC day, exact; `estimates` is what the legacy usage report can know (no code execution)."""
+    """USD by UTC day, exact; `estimates` is what follows from the legacy usage report (no code execution)."""
 
     today: date
     by_day: Mapping[date, Decimal]
@@ -33,7 +33,7 @@ class AnthropicTruth:
         return sum((amount for day, amount in self.by_day.items() if day >= since), ZERO)
 
     def estimate_since(self, since: date) -> Decimal:
-        """What the legacy path gives: closed days as billed, today as far as usage tells."""
+        """What the legacy path gives: closed days as billed, today as it follows from usage."""
         return self.total_since(since) - self.daily_spend + self.daily_estimate
 
 

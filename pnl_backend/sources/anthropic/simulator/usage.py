@@ -1,4 +1,4 @@
-"""How the simulated spend moves: one request of a model at each step; and commands that book and revise usage."""
+"""How the simulated spend changes: one request of a model at each step; and commands that book and revise usage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _API_KEY = "apikey_01Cliff"
 
 
 class Usage:
-    """The usage of the first organisation; it stands still between steps."""
+    """The usage of the first organisation; it changes in steps only."""
 
     def __init__(self, spend: Spend, *, rng: random.Random, clock: Callable[[], float]) -> None:
         self.spend = spend

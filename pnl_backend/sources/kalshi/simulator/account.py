@@ -31,7 +31,7 @@ def taker_fee(count: Decimal, price: Decimal) -> Decimal:
 class Account:
     """Positions, fills, settlements and transfers of all subaccounts, oldest first.
 
-    `positions` and `settlements` are those of the live data set; a position that was archived stands in `archived`,
+    `positions` and `settlements` are those of the live data set; a position that was archived is in `archived`,
     its settlement is in no list any more, and its fills are historical once they are older than the cutoff or their
     market is in `archived_fills`. `older_fills` come before `fills`.
     """
@@ -55,11 +55,11 @@ class Account:
     """Realized P&L in USD of the primary subaccount's archived positions; `aged_fees` likewise."""
     aged_fees: Decimal = ZERO
     kept_settled: int | None = KEPT_SETTLED
-    """How many settled positions stay live, however young they are; None sets no limit."""
+    """How many settled positions stay live, whatever their age; None sets no limit."""
     seq: int = 0
 
     def copy(self) -> Account:
-        """The account as it stands; what happens to the one changes nothing in the other."""
+        """A copy of the account; changes of the one do not affect the other."""
         return replace(
             self,
             positions={key: copy(held) for key, held in self.positions.items()},

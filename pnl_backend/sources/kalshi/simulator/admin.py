@@ -109,7 +109,7 @@ class KalshiAdmin:
         )
 
     def open_market(self, ticker: str, bid: Decimal, ask: Decimal, last: Decimal = ZERO, *, title: str = "") -> None:
-        """List a market that stands still, at these prices (USD per YES contract)."""
+        """List a market with fixed prices, these (USD per YES contract)."""
         self.exchange.open_market(Market(ticker, title or ticker, bid, ask, last, bid, frozen=True))
 
     def quote(self, ticker: str, bid: Decimal, ask: Decimal, last: Decimal | None = None) -> None:
@@ -185,7 +185,7 @@ class KalshiAdmin:
         self._falsified.clear()
 
     def hold_rest(self) -> None:
-        """Stop REST at this moment while the feed goes on; `user_data_timestamp` says so."""
+        """Stop REST at this moment while the feed continues; `user_data_timestamp` is this moment."""
         self._views.hold(self.exchange.accounts, self._clock())
 
     def release_rest(self) -> None:

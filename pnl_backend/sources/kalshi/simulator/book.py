@@ -22,7 +22,7 @@ from .records import ONE, Fill, Market, Position, Transfer, date_code
 
 @dataclass
 class KalshiBook:
-    """What Kalshi knows at the start; a simulation copies it, so one book serves many."""
+    """The initial state of Kalshi; a simulation copies it, so one book can be used by many."""
 
     markets: dict[str, Market] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
@@ -90,8 +90,8 @@ class KalshiBook:
         """A recorded account: balance.json, positions.json and fills.json as Kalshi sent them.
 
         No quotes were recorded, so each open market is quoted a cent around what the position cost; one deposit
-        stands for what the account was funded with, so that its cash is the recorded balance.
-        Times are the recorded ones; `now` is not needed unless the book is to move. Nothing is archived
+        replaces the account's deposits, so that its cash is the recorded balance.
+        Times are the recorded ones; `now` is needed only if the simulation is stepped. Nothing is archived
         for its age, since a recorded account is older than the live window.
         """
         folder = Path(directory)

@@ -5,7 +5,7 @@
     {"action": "add_account"}                  an empty one; the answer names its user_id
     {"action": "new_key", "user_id": "..."}    another key; the answer holds key_id and private_key_pem
     {"action": "revoke_key", "key_id": "..."}
-    {"action": "open_market", "ticker": "...", "bid": "0.40", "ask": "0.42", "last": "0.41"}   stands still
+    {"action": "open_market", "ticker": "...", "bid": "0.40", "ask": "0.42", "last": "0.41"}   fixed prices
     {"action": "quote", "ticker": "...", "bid": "0.40", "ask": "0.42"}   "last" as well
     {"action": "trade", "ticker": "...", "outcome": "yes", "count": "2.5", "yes_price": "0.41"}
     {"action": "determine", "ticker": "...", "result": "scalar", "value": "0.25"}   then   {"action": "settle", ...}

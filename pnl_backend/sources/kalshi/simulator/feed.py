@@ -1,4 +1,4 @@
-"""Kalshi's WebSocket feed: quotes, lifecycles, and one account's fills and positions, to whoever subscribed."""
+"""Kalshi's WebSocket feed: quotes, lifecycles, and one account's fills and positions, to subscribers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KalshiFeed:
             session.fail(code)
 
     def drop(self) -> None:
-        """Cut every connection without a goodbye."""
+        """Cut every connection without a close frame."""
         for session in list(self._sessions):
             session.drop()
 
@@ -51,7 +51,7 @@ class KalshiFeed:
     def _tell(self, event: Event) -> None:
         if not self.muted:
             for session in self._sessions:
-                session.tell(event)
+                session.notify(event)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         refusal = self._api.refusal(request)

@@ -59,7 +59,7 @@ class Subscription:
     user_id: str
     seq: int = 0
 
-    def wants(self, event: Event) -> bool:
+    def includes(self, event: Event) -> bool:
         return (
             _CHANNELS[self.channel] == event.kind
             and (self.tickers is None or event.market.ticker in self.tickers)
@@ -110,9 +110,9 @@ class Session:
             await ended(writer)
             await ended(pinger)
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         for subscription in list(self._subscriptions.values()):
-            if subscription.wants(event):
+            if subscription.includes(event):
                 if self._waiting.qsize() >= _MOST_WAITING:
                     self._end(subscription, 25)
                 else:
@@ -169,7 +169,7 @@ class Session:
                 raise FeedError(2)
             run(number, params)
         except (json.JSONDecodeError, TypeError):
-            # TypeError: a list or an object stood where a name or a number was due.
+            # TypeError: a list or an object in place of a name or a number.
             self._refuse(number, FeedError(1))
         except FeedError as error:
             self._refuse(number, error)

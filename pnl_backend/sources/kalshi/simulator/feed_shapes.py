@@ -12,7 +12,7 @@ from .shapes import Json, iso
 
 
 def feed_message(event: Event, now_ms: int) -> Json:
-    """What the WebSocket feed says of an event: strings only, whatever the generation."""
+    """An event as a message of the WebSocket feed: strings only, in each generation."""
     if event.kind == "ticker":
         return _ticker(event.market, now_ms)
     if event.lifecycle is not None:
@@ -87,8 +87,8 @@ def _lifecycle(event: Event, now_ms: int) -> Json:
     if event.lifecycle == "settled":
         return {**message, "settled_ts": int(market.settlement_ts or now_ms // 1000)}
     value = market.settlement_value
-    told = {} if value is None else {"settlement_value": dollars(value)}
-    return {**message, "result": market.result, "determination_ts": now_ms // 1000, **told}
+    settled = {} if value is None else {"settlement_value": dollars(value)}
+    return {**message, "result": market.result, "determination_ts": now_ms // 1000, **settled}
 
 
 def _times(now_ms: int) -> Json:

@@ -17,7 +17,7 @@ class History:
         self._api = api
 
     async def cutoff(self, _request: web.Request) -> web.Response:
-        """For positions this is a horizon, no boundary: an event moves as a whole, once all of it is settled."""
+        """For positions it is a lower bound: an event is archived as a whole, once all of it is settled."""
         at = iso(self._api.exchange.cutoff())
         names = ("market_settled_ts", "trades_created_ts", "orders_updated_ts", "market_positions_last_updated_ts")
         return web.json_response(dict.fromkeys(names, at))

@@ -75,7 +75,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution; count is positive, outcome says which side of the market was bought."""
+    """One execution; count is positive, outcome is the side of the market that was bought."""
 
     seq: int
     fill_id: str
@@ -145,7 +145,7 @@ def date_code(now: float, days: int) -> str:
 
 
 def cents(value: Decimal) -> int:
-    """USD to whole cents, half up, as the integer twins of 2026 carried them."""
+    """USD to whole cents, half up, as the integer fields of 2026 had them."""
     return int((value * 100).quantize(ONE, ROUND_HALF_UP))
 
 

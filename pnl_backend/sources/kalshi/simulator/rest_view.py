@@ -18,7 +18,7 @@ _IDENTIFIER = {
 
 
 class RestViews:
-    """One view per account. `lag` (s) lets REST fall behind by up to so much; `hold` stops it until `release`."""
+    """One view per account. `lag` (s) delays REST by up to that long; `hold` stops it until `release`."""
 
     def __init__(self) -> None:
         self.lag = 0.0
@@ -26,7 +26,7 @@ class RestViews:
         self._views: dict[str, tuple[Account, float]] = {}
 
     def hold(self, accounts: list[Account], now: float) -> None:
-        """Show these accounts as they stand now, whatever happens from here on."""
+        """Show these accounts in their present state from now on."""
         self._held = True
         self._views = {account.user_id: (account.copy(), now) for account in accounts}
 

@@ -177,7 +177,7 @@ def subaccount_transfer(row: SubaccountTransfer) -> Json:
 
 
 def market_details(market: Market) -> Json:
-    """What every market says of itself besides its quotes; nothing here moves any figure."""
+    """Each market's fields besides its quotes; none of them affects a figure."""
     opened, closes = iso(market.opened_ts), market.settlement_ts or market.opened_ts + _OPEN_FOR
     return {
         "yes_sub_title": market.title,

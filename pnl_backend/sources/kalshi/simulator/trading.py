@@ -1,4 +1,4 @@
-"""How the simulated Kalshi moves: prices walk, fills happen, markets settle and others open."""
+"""How the simulated Kalshi changes: prices move by ticks, fills happen, markets settle and others open."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .book import KalshiBook
 from .exchange import Event, Exchange
 from .records import ONE, Market, Position, date_code
 
-# Where the controller pulls: a trading result of some hundred dollars. Without it a day of steps would wander off to
-# figures that nobody believes.
+# The target of the controller: a trading result of some hundred dollars. Without it a day of steps would lead to
+# implausible figures.
 _TARGET = Decimal(600)
 _BAND = Decimal(1500)
 _MOST_HELD = 160
@@ -38,7 +38,7 @@ _NEW_MARKETS = (
 
 
 class Trading:
-    """The exchange of a book, and its first account, which trades by itself; it stands still between steps."""
+    """The exchange of a book, and its first account, which trades without commands; it changes in steps only."""
 
     def __init__(self, book: KalshiBook, *, rng: random.Random, clock: Callable[[], float]) -> None:
         started = book.copy()

@@ -1,4 +1,4 @@
-"""The exact figures that a correct server shows of a simulated Kalshi account as it stands."""
+"""The exact figures that a correct server shows for a simulated Kalshi account's present state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .records import Generation, Market, Position, cents, truncated_cents
 
 @dataclass(frozen=True)
 class KalshiTruth:
-    """USD, exact; positions, P&L and fees are those of subaccount 0. `marks` says what valued each open market."""
+    """USD, exact; positions, P&L and fees are those of subaccount 0. `marks` has how each open market is valued."""
 
     balance: Decimal
     positions: int
@@ -24,7 +24,7 @@ class KalshiTruth:
     portfolio_value: Decimal
     net_deposits: Decimal
     aged_realized_pnl: Decimal
-    """The part of `realized_pnl` that stands in markets Kalshi no longer lists; `aged_fees` likewise."""
+    """The part of `realized_pnl` of markets that Kalshi no longer lists; `aged_fees` likewise."""
     aged_fees: Decimal
     marks: Mapping[str, MarkSource]
     adjustments: Decimal = ZERO
@@ -51,7 +51,7 @@ def shown_money(generation: Generation) -> Shown:
 
 
 def shown_position(held: Position, generation: Generation) -> Position:
-    """The position as that generation tells it; integer contract counts lose fractions towards zero."""
+    """The position in that generation's fields; integer contract counts lose fractions towards zero."""
     if generation != "cents":
         return held
     shown = shown_money(generation)
@@ -105,7 +105,7 @@ def kalshi_truth(account: Account, markets: Mapping[str, Market], generation: Ge
 def portfolio_value_cents(
     account: Account, markets: Mapping[str, Market], subaccount: int, generation: Generation
 ) -> int:
-    """What `portfolio_value` says: the open positions' worth, without cash, in whole cents."""
+    """The figure of `portfolio_value`: the value of the open positions, without cash, in whole cents."""
     shown = shown_money(generation)
     value = ZERO
     for held in account.positions.values():

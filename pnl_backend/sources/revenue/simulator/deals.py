@@ -1,4 +1,4 @@
-"""John's deals, and how they move: every few minutes one closes, or is withdrawn where the result has run ahead."""
+"""John's deals, and how they change: every few minutes one closes, or is withdrawn where the result is too high."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def shipped_deals(now: float) -> list[Deal]:
 
 
 class DealBook:
-    """The deals; they stand still between steps. `net` is the result of all sources, USD, which they follow."""
+    """The deals; they change in steps only. `net` is the result of all sources, USD, which they follow."""
 
     def __init__(
         self, deals: list[Deal], *, rng: random.Random, clock: Callable[[], float], net: Callable[[], Decimal]
@@ -112,7 +112,7 @@ class DealBook:
         elif pending and (crowded or not paid):
             self._turn(rng.choice(pending), "pipeline")
         elif paid:
-            # The newest payment bounces: the invoice stands, the money does not.
+            # The newest payment is returned: the invoice remains, the amount is not collected.
             self._turn(max(paid, key=lambda deal: (deal.closed_date, deal.id)), "pending")
         if len(pipeline) < 4 and len(self.deals) < 200:
             self._offer_deal()
