@@ -45,6 +45,8 @@ class ClientAddresses:
         return _text(client), scheme == "https" if scheme else secure
 
     def is_trusted(self, address: str) -> bool:
+        if not self._networks:
+            return False
         parsed = parse(address)
         return parsed is not None and self._covers(parsed)
 

@@ -30,7 +30,7 @@ class SocketAuthenticator:
 
     @staticmethod
     def _presented(environ: Mapping[str, Any], auth: object) -> str | None:
-        if isinstance(auth, Mapping):
+        if isinstance(auth, dict):
             key = auth.get("apiKey")
             if isinstance(key, str) and key:
                 return key

@@ -33,6 +33,7 @@ class Channel:
         self._group = group
         self._current: Publication | None = None
         self._initial: tuple[Publication, int, Message] | None = None
+        self._acknowledged: tuple[Publication, EncodedJson] | None = None
         self._asking: dict[str, object] = {}
         self._moved = asyncio.Event()
 
@@ -132,7 +133,13 @@ class Channel:
         return encoded
 
     def _acknowledgement(self, *, recovered: bool) -> EncodedJson:
-        return as_text(SubscribeAck(True, self.current.record.epoch, self.current.seq, recovered))
+        """Encoded once an update for all who subscribe anew."""
+        current = self.current
+        if recovered:
+            return as_text(SubscribeAck(True, current.record.epoch, current.seq, recovered))
+        if self._acknowledged is None or self._acknowledged[0] is not current:
+            self._acknowledged = current, as_text(SubscribeAck(True, current.record.epoch, current.seq, recovered))
+        return self._acknowledged[1]
 
 
 class ChannelGroup:

@@ -30,7 +30,7 @@ _LONGEST = 256
 
 def wants_offsets(auth: object, environ: Environ) -> bool:
     """Whether a client takes an offset as last argument: by its auth, else by its user agent."""
-    if isinstance(auth, Mapping) and isinstance(auth.get("recovery"), bool):
+    if isinstance(auth, dict) and isinstance(auth.get("recovery"), bool):
         return bool(auth["recovery"])
     return environ.header("User-Agent").startswith(OFFSET_AGENTS)
 

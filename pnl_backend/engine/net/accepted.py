@@ -15,7 +15,7 @@ from pnl_backend.engine.limits import HEAD_READ_SIZE
 from pnl_backend.engine.net.connection import Connection, Owner, UpgradeHandler
 from pnl_backend.engine.net.http import HttpConnection
 from pnl_backend.engine.net.pending import PendingConnections
-from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, clean_upgrade, refusal_bytes
+from pnl_backend.engine.net.requests import Environ, HeadReader, Refusal, begins_whole, clean_upgrade, refusal_bytes
 from pnl_backend.engine.net.shared import SharedState
 from pnl_backend.engine.net.sockets import SocketConnection, TransportConnection, write_last
 
@@ -68,7 +68,8 @@ class AcceptedConnection:
     def __init__(self, intake: Intake, peer: str) -> None:
         self.intake = intake
         self.pending = intake.pending
-        self.head = HeadReader(intake.shared.config.max_head_size)
+        self.head: HeadReader | None = None
+        """Made when the head does not come at once."""
         self.buffer = b""
         self.decided = False
         self.refused = False
@@ -112,11 +113,13 @@ class AcceptedConnection:
         return HttpConnection(self.pending, self.accepted, self.intake.web_server())
 
     def _take(self, data: bytes) -> None:
-        self.buffer += data
-        if not self.head.take(data):
+        self.buffer = self.buffer + data if self.buffer else data
+        if self.head is None and not begins_whole(data):
+            self.head = HeadReader(self.intake.shared.config.max_head_size)
+        if self.head is not None and not self.head.take(data):
             self.decided = True
             self.refuse(refusal_bytes(Refusal.of(refusals.HEAD_TOO_BIG)))
-        elif self.head.complete:
+        elif self.head is None or self.head.complete:
             self.decided = True
             self.pending.received(self.accepted)
             self._decide()

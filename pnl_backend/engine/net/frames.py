@@ -8,6 +8,8 @@ from hashlib import sha1
 from pnl_backend.engine.closes import BAD_FRAME, BAD_TEXT, PROTOCOL_ERROR, TOO_BIG, Close
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+WHOLE_TEXT = 0x80 | TEXT
+"""The first byte of a text message in one frame."""
 ABSENT_CODES = frozenset({1004, 1005, 1006, 1015})
 """Reserved: never on the wire (RFC 6455, 7.4.1)."""
 
@@ -128,6 +130,8 @@ class FrameReader:
 
     def _check(self, first: int, second: int, length: int) -> None:
         """Judge a frame by its header, before its payload is waited for."""
+        if first == WHOLE_TEXT and second & 0x80 and self.parts is None and length <= self.limit:
+            return  # what clients send nearly always
         opcode = first & 0x0F
         if first & 0x70:
             raise FrameError(BAD_FRAME.because("reserved bits are set"))
@@ -144,6 +148,8 @@ class FrameReader:
 
     def _message(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
         opcode = first & 0x0F
+        if first == WHOLE_TEXT:
+            return TEXT, _text(payload)
         if opcode == CLOSE:
             _check_close(payload)
             return opcode, payload

@@ -8,7 +8,7 @@ from aiohttp import web
 from pnl_backend.engine import refusals
 from pnl_backend.engine.limits import ANSWER_PROGRESS
 from pnl_backend.engine.net.pending import PendingConnection, PendingConnections
-from pnl_backend.engine.net.requests import HeadReader, Refusal, refusal_bytes
+from pnl_backend.engine.net.requests import HeadReader, Refusal, begins_whole, refusal_bytes
 from pnl_backend.engine.net.sockets import limit_unsent, write_last
 
 
@@ -44,11 +44,12 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
-        if self.request is None and self.head is None and _begins_whole(data):
+        if self.request is None and self.head is None and begins_whole(data):
+            # aiohttp takes or refuses it at once: such a head needs no deadline of its own.
             self.head = _WHOLE  # the body may come before `began`
         elif self.request is not None:
             # Behind the body of the request in hand comes the next one's head.
-            if self.request.content.is_eof() and not _begins_whole(data):
+            if self.request.content.is_eof() and not begins_whole(data):
                 self.pipelined = True
         else:
             if self.head is None:
@@ -136,14 +137,6 @@ class HttpConnection(asyncio.Protocol):
         self.given_up = True
         if self.transport is not None:
             self.transport.abort()
-
-
-def _begins_whole(data: bytes) -> bool:
-    """Whether the bytes begin with a whole request head, which aiohttp takes or refuses at once; most requests do.
-
-    Such a head needs no deadline of its own.
-    """
-    return data[:1].isalpha() and data.find(b"\r\n\r\n") > 0
 
 
 def _whole_head() -> HeadReader:

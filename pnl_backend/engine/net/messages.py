@@ -38,10 +38,11 @@ class Message:
     def frame(self) -> bytes:
         """As WebSocket frames, one behind the other."""
         if self._frame is None:
-            self._frame = b"".join(
+            frames = [
                 frame(TEXT, packet.encode()) if isinstance(packet, str) else frame(BINARY, packet)
                 for packet in self.packets
-            )
+            ]
+            self._frame = frames[0] if len(frames) == 1 else b"".join(frames)
         return self._frame
 
     @property

@@ -26,6 +26,7 @@ def prepare_process() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _ceiling.cache_clear()
+    _share.cache_clear()
 
 
 def descriptor_ceiling() -> int:
@@ -47,5 +48,10 @@ def _ceiling(_second: int) -> int:
 
 def descriptor_share(cap: int, *, part: int) -> int:
     """A cap that never takes more than one part in `part` of the descriptors for clients; 0 leaves only that."""
-    share = max(1, descriptor_ceiling() // part)
+    return _share(cap, part, int(monotonic()))
+
+
+@lru_cache(maxsize=16)
+def _share(cap: int, part: int, second: int) -> int:
+    share = max(1, _ceiling(second) // part)
     return min(cap, share) if cap else share

@@ -76,10 +76,15 @@ class HeadReader:
         return self.complete or self.size <= self.limit
 
 
+def begins_whole(data: bytes) -> bool:
+    """Whether bytes begin with a whole request head, as most of what is read first does."""
+    return data[:1].isalpha() and data.find(b"\r\n\r\n") > 0
+
+
 class Environ(Mapping[str, object]):
     """WSGI names over the bytes of a request's head: one small object for a connection's life."""
 
-    __slots__ = ("_headers", "_query", "peer", "raw", "secure")
+    __slots__ = ("_headers", "_query", "_target", "peer", "raw", "secure")
 
     def __init__(self, raw: bytes, peer: str, *, secure: bool = False) -> None:
         self.raw = raw
@@ -87,10 +92,13 @@ class Environ(Mapping[str, object]):
         self.secure = secure
         self._headers: dict[str, str] | None = None
         self._query: dict[str, str] | None = None
+        self._target: str | None = None
 
     @property
     def target(self) -> str:
-        return self.raw[: self.raw.index(b"\r\n")].decode("latin-1").split(" ")[1]
+        if self._target is None:
+            self._target = self.raw[: self.raw.index(b"\r\n")].decode("latin-1").split(" ")[1]
+        return self._target
 
     @property
     def path(self) -> str:
@@ -136,7 +144,7 @@ class Environ(Mapping[str, object]):
 
     def forget(self) -> None:
         """Drop what was parsed; it is read again from the bytes when somebody asks."""
-        self._headers = self._query = None
+        self._headers = self._query = self._target = None
 
     def _wsgi(self) -> dict[str, object]:
         names = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}

@@ -19,10 +19,11 @@ _TASK_NEEDED = _TaskNeeded()
 
 async def result_of(value: Any) -> Any:
     """What a plain function returned, or an async one will return; that one runs in a task from its first step."""
-    if not inspect.isawaitable(value):
-        return value
-    await _TASK_NEEDED
-    return await value
+    # `isawaitable` alone is slow to say no: it asks an abstract base class.
+    if hasattr(value, "__await__") or (hasattr(value, "gi_code") and inspect.isawaitable(value)):
+        await _TASK_NEEDED
+        return await value
+    return value
 
 
 class Tasks:

@@ -92,6 +92,8 @@ class Timers:
 
     def __init__(self) -> None:
         self.queues: list[Deadlines[Any]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Looked up once: that is a system call each time."""
         self._handle: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._earliest = 0.0
@@ -100,23 +102,31 @@ class Timers:
 
     def now(self) -> float:
         """Seconds on the clock that every deadline goes by: the loop's, less all stalls so far."""
-        now = asyncio.get_running_loop().time()
-        if self._handle is not None:
+        loop = self._loop or self._running_loop()
+        now = loop.time()
+        if self._handle is not None and now > self._due + STALL:
             # In a stall that is not measured yet the clock has stopped at the wake-up that did not come.
-            now = min(now, self._due + STALL)
+            now = self._due + STALL
         return now - self._stalled
 
     def arm(self, due: float) -> None:
         """Wake up at `due` on this clock, or sooner."""
-        self._wake_at(due + self._stalled)
+        due += self._stalled
+        if self._handle is None or self._due > due:  # else it comes soon enough: no later than a heartbeat from now
+            self._wake_at(due)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._loop = None
 
     def _wake_at(self, at: float) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop or self._running_loop()
         at = min(max(at, self._earliest), loop.time() + HEARTBEAT)
         if self._handle is not None:
             if self._due <= at:
@@ -127,7 +137,8 @@ class Timers:
 
     def _run(self) -> None:
         self._handle = None
-        now = asyncio.get_running_loop().time()
+        loop = self._loop or self._running_loop()
+        now = loop.time()
         late = now - self._due
         if late > STALL:
             self._stalled += late
