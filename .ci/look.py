@@ -1,4 +1,4 @@
-"""What a newcomer sees of a server that has just been started: the page, REST and a live socket."""
+"""Checks a server that has just been started: the page, REST and a live socket."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The dashboard: what a first visit downloads, how soon the first number stands, and what an update costs the page.
+"""The dashboard: what a first visit downloads, when the first number is shown, and what an update costs the page.
 
     python -m bench.dashboard
 

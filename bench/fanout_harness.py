@@ -1,4 +1,4 @@
-"""The engine alone under a feed of one room: what fan-out costs before the product is put on top.
+"""The engine alone under a feed of one room: what fan-out costs without the rest of the product.
 
 Environment as the Node server's: PORT, API_KEY, UPDATE_INTERVAL_MS, PING_INTERVAL_MS, SAMPLE.
 """

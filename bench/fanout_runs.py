@@ -1,4 +1,4 @@
-"""One run of each figure of the fan-out benchmark, and the medians of several; `fanout.py` says how to run it."""
+"""One run of each figure of the fan-out benchmark, and the medians of several; `fanout.py` describes how to run it."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ class Bench:
                         "kernel_us": (server.kernel() - kernel) / count * 1e6,
                         "memory_b": (server.resident() - before) / count,
                     }
-        raise RuntimeError("the load client said nothing")
+        raise RuntimeError("the load client printed nothing")
 
     def idle(self, kind: Kind, count: int) -> Result:
         """CPU of a server whose clients only answer pings, as a share of a core."""
@@ -88,7 +88,7 @@ class Bench:
                     before, began = server.cpu(), time.monotonic()
                     time.sleep(IDLE_SECONDS)
                     return {"core": (server.cpu() - before) / (time.monotonic() - began) * 100}
-        raise RuntimeError("the load client said nothing")
+        raise RuntimeError("the load client printed nothing")
 
     def slow(self, kind: Kind, neighbours: str) -> Result:
         """The healthy thousand's latency, alone, beside a thousand more, and beside a thousand that do not read."""
@@ -105,7 +105,7 @@ class Bench:
                 if line["ev"] == "done":
                     assert line["dead"] == 0, line
                     return {"p99_ms": line["lat_ms"]["p99"], "p50_ms": line["lat_ms"]["p50"]}
-        raise RuntimeError("the load client said nothing")
+        raise RuntimeError("the load client printed nothing")
 
     def storm(self, kind: Kind, count: int) -> Result:
         """Everybody is cut and comes back at once."""
@@ -118,7 +118,7 @@ class Bench:
                 if line["ev"] == "ready":
                     assert line["ready"] == count, line
                     return {"seconds": line["seconds"], "fetches": fetches(server) - before}
-        raise RuntimeError("the load client said nothing")
+        raise RuntimeError("the load client printed nothing")
 
 
 def fetches(server: Running) -> float:

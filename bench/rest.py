@@ -110,7 +110,7 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One keep-alive connection, which asks again as soon as it is answered until it is stopped."""
+    """One keep-alive connection, which sends the next request after each answer until it is stopped."""
 
     transport: asyncio.Transport
 
@@ -155,7 +155,7 @@ class Client(asyncio.Protocol):
 
 
 class Load:
-    """Keep-alive connections to one server, which ask again as soon as they are answered while the load is on."""
+    """Keep-alive connections to one server, which send the next request after each answer while the load is on."""
 
     def __init__(self, port: int, pid: int, path: str) -> None:
         self._port, self._pid, self._path = port, pid, path

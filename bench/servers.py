@@ -140,7 +140,7 @@ def version(kind: Kind) -> str:
 
 
 def take_sample(where: Path) -> Path:
-    """One message of the product's own, for the servers that stand beside it to send."""
+    """One message of the product's own, for the compared servers to send."""
     with serving(PRODUCT, interval_ms=1000, sample=where) as server:
         request = urllib.request.Request(f"http://127.0.0.1:{server.port}/api/pnl/current", headers={"X-API-Key": KEY})
         with urllib.request.urlopen(request, timeout=10) as response:

@@ -1,4 +1,4 @@
-"""Clients that subscribe and then do not read, or read everything: neighbours for the healthy ones.
+"""Clients that subscribe and then do not read, or read everything: beside which healthy ones are measured.
 
 python slowreaders.py PORT COUNT KEY stuck|reading
 """

@@ -1,4 +1,4 @@
-"""Mixed clients come and go at production's limits: afterwards the server holds what it held before.
+"""Mixed clients connect and disconnect at production's limits: afterwards the server uses as many resources as before.
 
     python -m bench soak            ten minutes
     python -m bench.soak [seconds]  any length

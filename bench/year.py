@@ -1,4 +1,4 @@
-"""A ledger of many days, and how long each question to it takes: p50 and p99 by range and resolution, size per day.
+"""A ledger of many days, and how long each query of it takes: p50 and p99 by range and resolution, size per day.
 
     python -m bench.year [days] [directory]
 

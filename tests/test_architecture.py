@@ -1,4 +1,4 @@
-"""What import-linter's contracts leave open: import cycles, and folders used by their public face alone."""
+"""What import-linter's contracts leave open: import cycles, and folders used by their public names only."""
 
 import sys
 from collections.abc import Iterator

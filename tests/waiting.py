@@ -1,4 +1,4 @@
-"""Waiting for what must come, for as long as a loaded machine may need and no longer."""
+"""Waits for a condition, for as long as a loaded machine may need."""
 
 from __future__ import annotations
 

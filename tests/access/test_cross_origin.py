@@ -1,4 +1,4 @@
-"""What pages of other origins may do, judged by a real browser: REST, long polling and events obey the same list."""
+"""What pages of other origins may do, in a real browser: REST, long polling and events use the same list."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Wrong keys have one limit for each client address, whatever transport they come by; a right key always passes."""
+"""Wrong keys have one limit for each client address, on any transport; a valid key is always accepted."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The loop: drift-free ticks, failures reported once, a ledger that comes and goes."""
+"""The loop: drift-free ticks, failures reported once, a ledger that fails and recovers."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The fixtures of the cache: tiers that the test holds up and makes fail."""
+"""The fixtures of the cache: tiers that the test delays and makes fail."""
 
 from tests.cache.held import house
 

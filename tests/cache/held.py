@@ -1,4 +1,4 @@
-"""A tiered cache on a clock that the test moves, over tiers that can be held up and made to fail."""
+"""A tiered cache on a clock that the test sets, over tiers that can be delayed and made to fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pnl_backend.domain.readings import Tier
 
 
 class Clock:
-    """Time that moves when told to."""
+    """Time that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Redis stopped, frozen, full, foreign and locked: nobody who asks the cache ever notices more than a miss."""
+"""Redis stopped, frozen, full, foreign and locked: a reader of the cache gets a miss at worst."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tiered cache on tiers that can be held up and made to fail: who answers, what is promoted, what is counted."""
+"""The tiered cache on tiers that can be delayed and made to fail: which answers, what is promoted, what is counted."""
 
 from __future__ import annotations
 

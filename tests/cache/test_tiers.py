@@ -1,4 +1,4 @@
-"""One contract over every tier: what each must do alive, and what none may do dead."""
+"""One contract over every tier: what each must do, and what none may do when it has failed."""
 
 from __future__ import annotations
 

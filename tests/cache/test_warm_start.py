@@ -1,4 +1,4 @@
-"""A server that was restarted: what it knew is there at once, and what it logs about it is true."""
+"""A server that was restarted: what it had cached is there at once, and its log about it is correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for metrics that exist, in queries that Prometheus understands, and fire when promised."""
+"""Alerts and dashboard use metrics that exist, in queries that Prometheus accepts, and alerts fire when they must."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The systemd units as systemd itself judges them."""
+"""The systemd units, checked by systemd itself."""
 
 from __future__ import annotations
 

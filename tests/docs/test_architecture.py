@@ -1,4 +1,4 @@
-"""The page on the architecture says what the code does: its layers, the order of start and stop, the names in it."""
+"""The page on the architecture agrees with the code: its layers, the order of start and stop, the names in it."""
 
 from __future__ import annotations
 

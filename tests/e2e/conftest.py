@@ -1,4 +1,4 @@
-"""A server in a process and the simulator that plays its upstreams."""
+"""A server in a process and the simulator of its upstreams."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Random histories of an account, of spend and of deals: every figure on every feed is what a calculator says it is.
+"""Random histories of an account, of spend and of deals: every figure on every feed equals a calculator's.
 
 `HISTORIES=500 python -m pytest tests/e2e/test_account_histories.py` plays so many new ones, and shortens what fails. A
 failing history is printed; give it to `play` again, or add it to KNOWN.

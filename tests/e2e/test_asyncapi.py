@@ -1,4 +1,4 @@
-"""The description of the feeds: it is AsyncAPI 3.0, and what the feeds send and take is what it says."""
+"""The description of the feeds: it is AsyncAPI 3.0, and the feeds send and take what it describes."""
 
 import copy
 import json

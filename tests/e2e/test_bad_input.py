@@ -1,4 +1,4 @@
-"""What no client should send, on every feed: it is answered or refused, and nobody else notices."""
+"""What no client should send, on every feed: it is answered or refused, and no other client is affected."""
 
 import asyncio
 import json

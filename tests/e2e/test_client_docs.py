@@ -1,4 +1,4 @@
-"""The pages for clients: each program and command on them is run as it stands; programs are cut off and go on."""
+"""The pages for clients: each program and command is run unchanged; programs lose their connection and continue."""
 
 import asyncio
 import json

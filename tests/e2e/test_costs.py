@@ -1,4 +1,4 @@
-"""What clients see of costs: tokens without a price, credits, and an import that is going on."""
+"""Costs as clients get them: tokens without a price, credits, and an import in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger feed through the public door: plain WebSocket and server-sent events against REST."""
+"""The ledger feed of a real server: plain WebSocket and server-sent events against REST."""
 
 import aiohttp
 import pytest

@@ -1,4 +1,4 @@
-"""The age of the newest snapshot as clients learn it, across a restart and while no tick comes."""
+"""The age of the newest snapshot as clients get it, across a restart and while no tick comes."""
 
 from __future__ import annotations
 

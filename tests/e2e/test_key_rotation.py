@@ -1,4 +1,4 @@
-"""Keys are rotated without a restart: SIGHUP reads them again, a revoked one closes what it opened."""
+"""Keys are rotated without a restart: SIGHUP reads them again, the connections of a revoked one are closed."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What the health routes show to somebody without a key: how the server is; in production no money and no reason."""
+"""What the health routes show without a key: the server's state; in production no money and no reason."""
 
 import sqlite3
 from contextlib import closing

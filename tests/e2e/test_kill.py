@@ -1,4 +1,4 @@
-"""kill -9 at random moments: whatever a client has seen is in the ledger, with the same numbers."""
+"""kill -9 at random moments: whatever a client has received is in the ledger, with the same numbers."""
 
 import random
 

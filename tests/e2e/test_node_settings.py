@@ -1,4 +1,4 @@
-"""Settings files of the Node server start this one: what cannot work is named, and nothing is ignored in silence."""
+"""Settings files of the Node server start this one: what cannot work is named, nothing is ignored without a message."""
 
 from __future__ import annotations
 

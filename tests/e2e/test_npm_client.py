@@ -1,4 +1,4 @@
-"""The npm client runs the flow of the existing store: connect, wait for the greeting, subscribe to both, read."""
+"""The npm client runs the flow of the existing store: connect, wait for connect_success, subscribe to both, read."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Queries that were written for the Node server's tables, run on a running ledger and held against REST."""
+"""Queries that were written for the Node server's tables, run on a running ledger and compared with REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's words: each command in it is run here, or by the fresh-clone run of the build."""
+"""The README: each command in it is run here, or by the fresh-clone run of the build."""
 
 import asyncio
 import re

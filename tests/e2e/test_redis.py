@@ -1,4 +1,4 @@
-"""Redis stopped and started under load: clients notice nothing, the status tells."""
+"""Redis stopped and started under load: clients are not affected, the status shows it."""
 
 import asyncio
 import json

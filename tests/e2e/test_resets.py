@@ -1,4 +1,4 @@
-"""A client that resets its connection, in the middle of whatever: no error in the log, and nobody else notices."""
+"""A client that resets its connection at any moment: no error in the log, and no other client is affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that stop reading beside a hundred that go on, on a real server: cut, counted, and nobody else notices."""
+"""Clients that stop reading beside a hundred others, on a real server: disconnected, counted, no other is affected."""
 
 import asyncio
 import re

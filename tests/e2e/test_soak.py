@@ -1,4 +1,4 @@
-"""A minute of mixed clients at production's limits: afterwards the server holds what it held before."""
+"""A minute of mixed clients at production's limits: afterwards the server has as many resources in use as before."""
 
 import pytest
 

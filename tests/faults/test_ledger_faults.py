@@ -1,4 +1,4 @@
-"""The ledger broken under a running server: the feed goes on, everybody is told what is wrong, and it mends itself."""
+"""The ledger broken under a running server: the feed continues, the fault is reported, and it recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A crash while the ledger was down: no number is given out twice, and no client is told that it has everything."""
+"""A crash while the ledger was down: no number is used twice, and no client gets the answer that nothing is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bookkeeper and the reconciler over real HTTP and a real ledger, against what the simulator knows to be true."""
+"""The bookkeeper and the reconciler over real HTTP and a real ledger, against the simulator's true figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the import of history runs, and what it says of itself."""
+"""When the import of history runs, and its state in health and log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deals and costs that an upstream takes away are corrections in a real ledger, and no difference for ever."""
+"""Deals and costs that an upstream takes away are corrections in a real ledger, and no lasting difference."""
 
 from __future__ import annotations
 

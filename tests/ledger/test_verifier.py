@@ -1,4 +1,4 @@
-"""The verification over real HTTP and a real ledger: right where the account is, wrong as soon as any row is."""
+"""The verification over real HTTP and a real ledger: true where the account is right, false once any row is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health that tells the truth: degraded is not dead, dead is not hidden, and `since` is when it happened."""
+"""The health report: degraded parts leave the server healthy, a failed loop or store does not, and `since` is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs as an operator finds them: a process of its own writes, and its console and files are read back."""
+"""Logs as an operator reads them: a process of its own writes, and its console and files are read back."""
 
 from __future__ import annotations
 

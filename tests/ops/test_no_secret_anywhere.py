@@ -1,4 +1,4 @@
-"""A server with every kind of secret set, used and misused in every way: none of them is in anything it ever says."""
+"""A server with every kind of secret set, used and misused in every way: none of them is in any of its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulator that stands still, and callers that sign and authenticate as the upstreams ask."""
+"""A simulator without steps of its own, and callers that sign and authenticate as the upstreams require."""
 
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ NOON = datetime(2026, 3, 11, 12, 34, 56, tzinfo=UTC).timestamp()
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that the test sets."""
 
     def __init__(self, now: float = NOON) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""Anthropic's reports as the simulator plays them: they agree with each other and refuse what the real ones refuse."""
+"""Anthropic's reports in the simulator: they agree with each other and refuse what the real ones refuse."""
 
 import json
 from collections import defaultdict

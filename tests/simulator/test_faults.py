@@ -1,4 +1,4 @@
-"""Every way in which an upstream can be made to fail, as a caller meets it."""
+"""Every way in which an upstream can be made to fail, as a caller gets it."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Kalshi as the simulator plays it: signatures, paging, scopes, both generations, the recorded account."""
+"""Kalshi in the simulator: signatures, paging, scopes, both generations, the recorded account."""
 
 from decimal import Decimal
 from pathlib import Path

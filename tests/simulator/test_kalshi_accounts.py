@@ -1,4 +1,4 @@
-"""Several accounts, keys, subaccounts, transfers and adjustments as the simulator plays them."""
+"""Several accounts, keys, subaccounts, transfers and adjustments in the simulator."""
 
 from dataclasses import replace
 from decimal import Decimal

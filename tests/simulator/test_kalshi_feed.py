@@ -1,4 +1,4 @@
-"""Kalshi's WebSocket feed as the simulator plays it."""
+"""Kalshi's WebSocket feed in the simulator."""
 
 import json
 from decimal import Decimal

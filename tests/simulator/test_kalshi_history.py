@@ -1,4 +1,4 @@
-"""Kalshi's live window and its archive as the simulator plays them, and how far REST lags behind."""
+"""Kalshi's live window and its archive in the simulator, and how far REST lags behind."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Anthropic's organisations, credits and rows that go away as the simulator plays them."""
+"""Anthropic's organisations, credits and rows that are removed, in the simulator."""
 
 from decimal import Decimal
 

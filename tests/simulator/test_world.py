@@ -1,4 +1,4 @@
-"""How the simulation moves: predictable, alive, and within bounds however long it runs."""
+"""How the simulation changes: reproducible, continuous, and within bounds however long it runs."""
 
 import asyncio
 import contextlib

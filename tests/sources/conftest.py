@@ -1,4 +1,4 @@
-"""A real session, the simulator on loopback, and a small server for answers that nobody sends on purpose."""
+"""A real session, the simulator on loopback, and a small server for answers that no upstream should send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that moves when told to, and a cache of one value that fails on command."""
+"""A clock that the test sets, and a cache of one value that fails on command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings survive the cache to the digit; bytes that are not ours never become a number."""
+"""Readings are unchanged by the cache to the digit; foreign bytes never become a number."""
 
 from dataclasses import dataclass
 from datetime import date

@@ -1,4 +1,4 @@
-"""Every built-in source type, and the toy in one file, bear what every type must bear."""
+"""Every built-in source type, and the toy in one file, pass the suite that every type must pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pnl-backend new-source` writes a type that works: its tests pass, and the server knows it once it is installed."""
+"""`pnl-backend new-source` writes a type that works: its tests pass, and the server has it once it is installed."""
 
 from __future__ import annotations
 

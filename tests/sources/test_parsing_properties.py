@@ -1,4 +1,4 @@
-"""What holds for every answer, not only for the ones that somebody thought of."""
+"""Properties of the parsers for any answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file makes a source: it is in everything that the server shows, and nothing else had to be touched."""
+"""One file makes a source: it is in everything that the server shows, and nothing else was changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source type in one file: the monthly bill of a hosting company, in cents. Nothing else in the project knows it."""
+"""A source type in one file: the monthly bill of a hosting company, in cents. Only its tests refer to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of each feed that assemble what they are sent and say what is wrong with it."""
+"""Clients of each feed that assemble what they are sent and report what is wrong with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage for the feeds: a real ledger, hub, engine and port, on which a test publishes what it likes."""
+"""A set-up for tests of the feeds: a real ledger, hub, engine and port, on which a test publishes any snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new subscriber and REST are told of the age of the newest snapshot, whatever the loop does."""
+"""The age of the newest snapshot that a new subscriber and REST get, whatever the loop does."""
 
 from __future__ import annotations
 

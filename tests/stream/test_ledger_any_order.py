@@ -1,4 +1,4 @@
-"""Whatever happens to a reader of the ledger feed, it ends with the newest and has missed nothing in silence."""
+"""Whatever happens to a reader of the ledger feed, it ends with the newest, and every gap is marked."""
 
 from __future__ import annotations
 

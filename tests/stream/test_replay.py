@@ -1,4 +1,4 @@
-"""Whatever is published and however often a client is cut: it holds the newest, and no gap was silent."""
+"""Whatever is published and however often a client is disconnected: it has the newest, and every gap was marked."""
 
 import asyncio
 import tempfile

@@ -1,4 +1,4 @@
-"""A subscriber that stops reading while two hundred go on: it is cut and counted, and nobody else notices."""
+"""A subscriber that stops reading while two hundred continue: it is disconnected and counted, no other is affected."""
 
 import socket
 

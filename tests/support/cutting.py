@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections: what a network does to clients, on command."""
+"""A TCP proxy that cuts connections: network failures on command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every feed of one server at once, and where what they show differs from what it ought to be."""
+"""Reads every feed of one server at once, and lists where they differ from the expected figures."""
 
 from __future__ import annotations
 

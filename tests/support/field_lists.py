@@ -1,4 +1,4 @@
-"""Compares JSON with the field lists of Kalshi's official client, and notes which fields a reader looks at."""
+"""Compares JSON with the field lists of Kalshi's official client, and notes which fields a reader reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random histories: steps that are played to the simulator and written down as events for the calculator.
+"""Random histories: steps that are made in the simulator and recorded as events for the calculator.
 
 A step is a tuple of a name and plain values, so that a failing history can be printed and given again. One that cannot
 be (a trade in a market that has settled) does nothing, which keeps every list of steps a history.

@@ -1,4 +1,4 @@
-"""One history played to a server: started, stopped and killed on one ledger, with the calculator beside it."""
+"""One history with a server: started, stopped and killed on one ledger, with the calculator beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the older documents print, read from them where they are at hand, and the same in our own writing."""
+"""The samples of the older documents, read from them where they are available, and our own versions of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of one moment as a server ought to publish them, and the sums that follow from them."""
+"""The figures of one moment as a server should publish them, and the sums that follow from them."""
 
 from __future__ import annotations
 

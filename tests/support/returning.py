@@ -1,4 +1,4 @@
-"""Clients of every kind that come back whenever they are cut, and check that nothing is missed in silence."""
+"""Clients of every kind that reconnect after each lost connection, and check that every gap is marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, in a directory of its own, spoken to through its public door only."""
+"""The real server in a process of its own, in a directory of its own, used through its public interfaces only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`server.py` with a clock that runs ahead by as many seconds as stand in the file that CLOCK_SHIFT names."""
+"""`server.py` with a clock that runs ahead by as many seconds as the file has that CLOCK_SHIFT names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients send is decoded by the models, and what is wrong with it is said in a few words."""
+"""What clients send is decoded by the models, and errors have short texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""JSON for clients is made in `wire` alone, of its models; whoever else encodes JSON is named here, with the reason."""
+"""JSON for clients is made in `wire` only, from its models; other encoders are listed with the reason."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""The classic sources look as they always did: every message byte for byte, and what an older server had stored."""
+"""The classic sources have unchanged messages, byte for byte, and what an older server had stored."""
 
 import re
 from dataclasses import replace

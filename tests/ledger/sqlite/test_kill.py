@@ -1,4 +1,4 @@
-"""Killed at any moment, the ledger holds every snapshot that was told to be stored, and goes on after the last."""
+"""Killed at any moment, the ledger holds every snapshot that was reported as stored, and continues after the last."""
 
 from __future__ import annotations
 

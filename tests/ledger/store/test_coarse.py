@@ -1,4 +1,4 @@
-"""15 minutes, four hours and business weeks, held against the snapshots that lie in them."""
+"""15 minutes, four hours and business weeks, compared with the snapshots in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts: each once, whatever is fetched how often and in which order; exact, and never forgotten."""
+"""Facts: each once, whatever is fetched how often and in which order; exact, and never lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequence numbers across stops: none is ever given out twice, and a client is told what it can rely on."""
+"""Sequence numbers across stops: none is ever used twice, and a client gets an answer that it can rely on."""
 
 from __future__ import annotations
 

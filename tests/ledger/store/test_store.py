@@ -1,4 +1,4 @@
-"""The ledger through its public door: what is appended is found again, also by the next process."""
+"""The ledger through its public interface: what is appended is found again, also by the next process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fetcher against the simulator, and against answers that nobody sends on purpose."""
+"""A fetcher against the simulator, and against answers that no upstream should send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Anthropic fetcher and the days that are over: remembered, imported, revised, and no longer to be asked for."""
+"""The Anthropic fetcher and closed days: stored, imported, revised, and no longer fetched."""
 
 from __future__ import annotations
 

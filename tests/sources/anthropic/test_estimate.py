@@ -1,4 +1,4 @@
-"""Usage priced by the table, to the digit; what the table lacks is named, never priced at zero in silence."""
+"""Usage priced by the table, to the digit; what the table lacks is named, never priced at zero without a note."""
 
 from __future__ import annotations
 

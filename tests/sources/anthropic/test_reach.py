@@ -1,4 +1,4 @@
-"""How far back analytics/cost may be asked, and what becomes of the days before."""
+"""How far back analytics/cost may be read, and how the days before are counted."""
 
 from __future__ import annotations
 

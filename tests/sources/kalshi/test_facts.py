@@ -1,4 +1,4 @@
-"""Fills, settlements and transfers against the simulator, and against rows that it would never write."""
+"""Fills, settlements and transfers against the simulator, and against rows that it does not produce."""
 
 from __future__ import annotations
 

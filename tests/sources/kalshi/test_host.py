@@ -1,4 +1,4 @@
-"""The host by which the ledger knows a Kalshi account."""
+"""The host that the ledger notes for a Kalshi account."""
 
 import pytest
 

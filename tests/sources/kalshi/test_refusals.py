@@ -1,4 +1,4 @@
-"""Refusals and faults of the upstream: what the error says, and that the next fetch is right."""
+"""Refusals and faults of the upstream: the text of the error, and that the next fetch is right."""
 
 from __future__ import annotations
 

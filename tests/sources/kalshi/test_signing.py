@@ -1,4 +1,4 @@
-"""Signatures are checked with the public key, as Kalshi does; what is wrong with a key is said in plain words."""
+"""Signatures are checked with the public key, as Kalshi does; errors of a key have plain texts."""
 
 from __future__ import annotations
 
