@@ -1,16 +1,19 @@
--- The ledger's database and its two roles, for psql as a superuser, once: docker-entrypoint-initdb.d runs it in compose.cluster.yaml;
--- elsewhere
+-- The ledger's database and its two roles: run it once as a superuser, with the two passwords in the environment.
+-- compose.cluster.yaml does it by itself.
 --
---   PNL_OWNER_PASSWORD=... PNL_READER_PASSWORD=... psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql postgres
+--   PNL_OWNER_PASSWORD=... PNL_READER_PASSWORD=... psql -f deploy/postgres/roles.sql postgres
 --
 -- pnl_owner makes the tables and writes: for nodes that may lead (ROLE=all, poll). pnl_reader reads: for ROLE=push.
 \set ON_ERROR_STOP on
 \getenv owner_password PNL_OWNER_PASSWORD
 \getenv reader_password PNL_READER_PASSWORD
 
+-- Both or none: a password that is missing is an error.
+BEGIN;
 CREATE ROLE pnl_owner LOGIN PASSWORD :'owner_password';
 CREATE ROLE pnl_reader LOGIN PASSWORD :'reader_password';
 ALTER ROLE pnl_reader SET default_transaction_read_only = on;
+COMMIT;
 CREATE DATABASE pnl OWNER pnl_owner TEMPLATE template0 ENCODING 'UTF8';
 REVOKE ALL ON DATABASE pnl FROM PUBLIC;
 GRANT CONNECT ON DATABASE pnl TO pnl_reader;
