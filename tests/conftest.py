@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_server  # noqa: F401 - a fixture for every test below
 from tests.support.order import longest_first
-from tests.support.postgres import PostgresServer, private_postgres
+
+if TYPE_CHECKING:
+    from tests.support.postgres import PostgresServer
 
 # A loaded machine is slow, not wrong: no example is failed for the time it took.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,8 +19,10 @@ settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres() -> Iterator["PostgresServer"]:
     """A PostgreSQL server of this worker's own; databases are made of it, one for each test."""
+    from tests.support.postgres import private_postgres
+
     with private_postgres() as server:
         yield server
 

@@ -15,6 +15,8 @@ class CuttingProxy:
         self._pairs: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._marks: list[bytes] = []
         self.url = ""
 
@@ -34,6 +36,13 @@ class CuttingProxy:
         for number in numbers:
             self.cut(number)
         return len(numbers)
+
+    def stall(self) -> None:
+        """Pass no byte on until `resume`; connections stay up and new ones are accepted."""
+        self._flows.clear()
+
+    def resume(self) -> None:
+        self._flows.set()
 
     def cut_at(self, mark: bytes) -> None:
         """Cut the next connection whose client sends these bytes, which the server does not get; once for each call."""
@@ -68,16 +77,21 @@ class CuttingProxy:
                 self.cut(number)
             return bool(data) and not marked
 
-        await asyncio.gather(_pass(reader, far_writer, sent), _pass(far_reader, writer))
+        flows = self._flows
+        await asyncio.gather(_pass(reader, far_writer, flows, sent), _pass(far_reader, writer, flows))
         self.cut(number)
 
 
 async def _pass(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Callable[[bytes], bool] = bool
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    flows: asyncio.Event,
+    take: Callable[[bytes], bool] = bool,
 ) -> None:
     """Until one side ends, which ends the other, or `take` is false of what was read."""
     try:
         while take(data := await reader.read(65536)):
+            await flows.wait()
             writer.write(data)
             await writer.drain()
         writer.close()
@@ -95,5 +109,6 @@ async def cutting_proxy(port: int) -> AsyncIterator[CuttingProxy]:
         yield proxy
     finally:
         server.close()
+        proxy.resume()
         proxy.cut_all()
         await proxy.wait_closed()

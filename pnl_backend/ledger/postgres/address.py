@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -34,9 +33,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def shown(url: str) -> str:
     """The address without user, password and options, as it may be printed."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"postgresql://{host}{parts.path}"
+    return "postgresql://" + url.partition("://")[2].partition("?")[0].rpartition("@")[2]
 
 
 def connect(url: str, *, program: str, read_only: bool = False) -> Raw:

@@ -18,6 +18,7 @@ from pnl_backend.errors import Fenced, StoreError
 from pnl_backend.ledger.postgres import head, partitions, schema
 from pnl_backend.ledger.postgres.adapter import Adapter, Raw
 from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.attempts import Attempt, Lost, retrieved
 from pnl_backend.ledger.postgres.cutting import cut
 from pnl_backend.ledger.postgres.problems import describe, is_lost, may_pass
 from pnl_backend.ledger.postgres.readers import Readers
@@ -103,12 +104,12 @@ class Database:
 
         Fenced when another node has claimed the ledger: nothing is written then, now and later.
         """
-        attempt = _Attempt()
+        attempt = Attempt()
         running = asyncio.ensure_future(self._on_thread(lambda: self._run(attempt, work, stored)))
         try:
             done, _ = await asyncio.wait((running,), timeout=PATIENCE)
             if not done and self._connecting and attempt.give_up():
-                running.add_done_callback(_retrieved)
+                running.add_done_callback(retrieved)
                 failure = StoreError(f"{self.name} does not answer; the server goes on trying")
                 self._on_write(failure)
                 raise failure
@@ -168,11 +169,11 @@ class Database:
             self._on_write(failure)
             standby_of(self._url, self._clock(), self._on_standby)
 
-    def _run(self, attempt: _Attempt, work: Work[T], stored: Callable[[], None]) -> T:
+    def _run(self, attempt: Attempt, work: Work[T], stored: Callable[[], None]) -> T:
         if self._writer is not None:
             if not attempt.begin():
                 raise StoreError(f"{self.name} did not answer")
-            with suppress(_Lost):
+            with suppress(Lost):
                 return self._transact(work, stored)
         attempt.again()
         self._connecting = True
@@ -187,11 +188,11 @@ class Database:
             raise StoreError(f"{self.name} did not answer")
         try:
             return self._transact(work, stored)
-        except _Lost as lost:
+        except Lost as lost:
             raise self._failed(lost.error) from lost.error
 
     def _transact(self, work: Work[T], stored: Callable[[], None]) -> T:
-        """Run a transaction; _Lost if the connection turned out to be closed before anything was done."""
+        """Run a transaction; Lost if the connection turned out to be closed before anything was done."""
         connection = self._ready()
         begun = False
         try:
@@ -206,7 +207,7 @@ class Database:
             if is_lost(error) or connection.raw.closed:
                 self._close_writer()
                 if not begun:
-                    raise _Lost(error) from error
+                    raise Lost(error) from error
             raise self._failed(error) from error
         except BaseException:
             if connection.raw.closed or connection.in_transaction:
@@ -285,36 +286,3 @@ class Database:
 
     def _release(self) -> None:
         self._close_writer()
-
-
-class _Lost(Exception):
-    """The connection was closed before a transaction began."""
-
-    def __init__(self, error: psycopg.Error | OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class _Attempt:
-    """One write that waits for a connection: it is given up by the loop, or begun by the thread, never both."""
-
-    def __init__(self) -> None:
-        self._begun = False
-        self._given_up = False
-
-    def begin(self) -> bool:
-        self._begun = not self._given_up
-        return self._begun
-
-    def again(self) -> None:
-        """Nothing was done: it may be given up again."""
-        self._begun = False
-
-    def give_up(self) -> bool:
-        self._given_up = not self._begun
-        return self._given_up
-
-
-def _retrieved(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -15,14 +15,15 @@ import psycopg
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.postgres.adapter import Raw, translated
 from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.attempts import Lost
 from pnl_backend.ledger.postgres.cutting import cut
 from pnl_backend.ledger.postgres.problems import describe, is_lost
 from pnl_backend.ledger.sql.connection import Shape
 
 LONGEST_READ = 15.0
 """Seconds after which the connection of a read without an answer is closed."""
-PAUSE = 1.0
-"""Seconds after a failed connection in which reads fail at once, instead of waiting for the next failure."""
+SLOW, PAUSE = 0.5, 1.0
+"""After a connection that took so many seconds to fail, reads fail at once for so many."""
 
 
 def _nothing(_failure: StoreError | None) -> None:
@@ -41,6 +42,7 @@ class Readers:
         for _ in range(count):
             self._free.put(None)
         self._failed: tuple[float, StoreError] | None = None
+        """Until when reads fail at once, and why."""
         self._closed = False
 
     async def read(
@@ -74,14 +76,14 @@ class Readers:
         raw = self._free.get()
         try:
             if raw is not None:
-                with suppress(_Lost):
+                with suppress(Lost):
                     return self._rows(raw, running, sql, parameters, shape)
                 raw.close()
                 raw = None
             raw = self._connect()
             try:
                 return self._rows(raw, running, sql, parameters, shape)
-            except _Lost as lost:
+            except Lost as lost:
                 raise self._described(lost.error) from lost.error
         finally:
             running.raw = None
@@ -95,18 +97,20 @@ class Readers:
             rows = raw.execute(translated(sql), parameters or None, binary=True).fetchall()
         except (psycopg.Error, OSError) as error:
             if is_lost(error) or raw.closed:
-                raise _Lost(error) from error
+                raise Lost(error) from error
             raise self._described(error) from error
         self._on_read(None)
         return rows if shape is None else [shape(None, row) for row in rows]
 
     def _connect(self) -> Raw:
-        if self._failed is not None and time.monotonic() - self._failed[0] < PAUSE:
+        began = time.monotonic()
+        if self._failed is not None and began < self._failed[0]:
             raise StoreError(str(self._failed[1])) from self._failed[1].__cause__
         try:
             raw = connect(self._url, program="pnl-backend reader", read_only=True)
         except StoreError as failure:
-            self._failed = time.monotonic(), failure
+            now = time.monotonic()
+            self._failed = (now + PAUSE, failure) if now - began > SLOW else None
             self._on_read(failure)
             raise
         self._failed = None
@@ -127,11 +131,3 @@ class _Running:
     def cut(self) -> None:
         if self.raw is not None:
             cut(self.raw)
-
-
-class _Lost(Exception):
-    """The connection was lost; a read can be run again on another one."""
-
-    def __init__(self, error: psycopg.Error | OSError) -> None:
-        super().__init__(str(error))
-        self.error = error

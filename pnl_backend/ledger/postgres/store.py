@@ -14,10 +14,11 @@ from loguru import logger
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.postgres import head, partitions
 from pnl_backend.ledger.postgres.database import Database
-from pnl_backend.ledger.sql import business_days, retention
+from pnl_backend.ledger.sql import business_days, numbering, retention
 from pnl_backend.ledger.sql.condition import Condition
 from pnl_backend.ledger.sql.connection import Connection
 from pnl_backend.ledger.sql.identity import PUT_EPOCH, Origin, new_epoch
+from pnl_backend.ledger.sql.numbering import Skips
 from pnl_backend.ledger.sql.progress import ProgressLog
 from pnl_backend.ledger.sql.rollups import Calendar
 from pnl_backend.ledger.sql.run import Run
@@ -121,6 +122,23 @@ class Store(LedgerStore):
         self._run.epochs = Epochs(rows)
         self._run.last_seq = self._run.offered = after
         return begun[1]
+
+    async def skip_unpublished(self) -> None:
+        """Skip what the former run may have published without storing it, as a start without a fence does.
+
+        For a takeover at which the stream is empty. Nothing happens if that run ended cleanly or stored nothing.
+        """
+        run, since = self._run, self._run.left_running
+        if since is None or not run.last_seq:
+            return
+
+        def work(connection: Connection) -> tuple[int, Skips]:
+            last = numbering.skip_unpublished(connection, run.last_seq, since, self._now())
+            self._note_stored(connection, last)
+            return last, Skips.load(connection)
+
+        run.last_seq, run.skips = await self._database.write(work)
+        run.offered, run.left_running = run.last_seq, None
 
     async def prune(self, keep_days: int, *, replay_rows: int = retention.REPLAY_ROWS) -> int:
         """Delete raw snapshots older than `keep_days` business days; whole months at once, the others in batches."""

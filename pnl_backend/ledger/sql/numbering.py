@@ -25,22 +25,34 @@ This constant covers a clock that was set back meanwhile.
 _RUNNING = "running"
 
 
-def begin_run(connection: Connection, last_seq: int, now: int, *, skips: bool = True) -> int:
+def begin_run(connection: Connection, last_seq: int, now: int) -> int:
     """Mark the ledger as in use since `now` (ms); the last number that is taken, `last_seq` or the end of a skip."""
-    held = connection.execute("SELECT value FROM meta WHERE key = ?", (_RUNNING,)).fetchone()
-    if held is not None and skips:
-        (stored_at,) = connection.execute(
-            "SELECT at FROM snapshots WHERE seq > 0 ORDER BY seq DESC LIMIT 1"
-        ).fetchone() or (0,)
-        unstored_ms = max(0, now - max(stored_at, int(held[0]))) if stored_at or int(held[0]) else 0
-        first, last_seq = last_seq + 1, last_seq + LEAST_SKIP + unstored_ms // SHORTEST_INTERVAL_MS
-        _skip(connection, first, last_seq, now)
-        logger.warning(
-            "The last run did not end cleanly: sequence numbers {} to {} are skipped, they may have been published",
-            first, last_seq,
-        )  # fmt: skip
+    since = running_since(connection)
+    if since is not None:
+        last_seq = skip_unpublished(connection, last_seq, since, now)
     mark_running(connection, now)
     return last_seq
+
+
+def running_since(connection: Connection) -> int | None:
+    """Since when (ms) a run uses the ledger that has not ended cleanly; None without one."""
+    held = connection.execute("SELECT value FROM meta WHERE key = ?", (_RUNNING,)).fetchone()
+    return None if held is None else int(held[0])
+
+
+def skip_unpublished(connection: Connection, last_seq: int, since: int, now: int) -> int:
+    """Skip what a run since `since` (ms) may have published after `last_seq` without storing it; the last number."""
+    (stored_at,) = connection.execute(
+        "SELECT at FROM snapshots WHERE seq > 0 ORDER BY seq DESC LIMIT 1"
+    ).fetchone() or (0,)
+    unstored_ms = max(0, now - max(stored_at, since)) if stored_at or since else 0
+    first, last = last_seq + 1, last_seq + LEAST_SKIP + unstored_ms // SHORTEST_INTERVAL_MS
+    _skip(connection, first, last, now)
+    logger.warning(
+        "The last run did not end cleanly: sequence numbers {} to {} are skipped, they may have been published",
+        first, last,
+    )  # fmt: skip
+    return last
 
 
 def mark_running(connection: Connection, now: int) -> None:

@@ -50,6 +50,8 @@ class Run:
         self._copies = copies
         self.identity: Identity | None = None
         self.provisional = False
+        self.left_running: int | None = None
+        """Since when (ms) the former run had used the ledger, if it had not ended cleanly."""
         self.forget_account = False
         self.secret: str | None = None
         self.markets = HeldMarkets()
@@ -90,7 +92,12 @@ class Run:
         if self.identity is None:
             self.identity = found
             with self._durable(connection):
-                taken = numbering.begin_run(connection, found.last_seq, self._now(), skips=self._skips)
+                self.left_running = numbering.running_since(connection)
+                if self._skips:
+                    taken = numbering.begin_run(connection, found.last_seq, self._now())
+                else:
+                    taken = found.last_seq
+                    numbering.mark_running(connection, self._now())
             self.skips = Skips.load(connection)
             self.last_seq = self.offered = taken
             rows = connection.execute(snapshots.NEWEST, (1,)).fetchall()
