@@ -1,4 +1,4 @@
-/** Old stores, odd messages, failing blocks, refused requests, several tabs: the page goes on and says what is wrong. */
+/** Old stores, odd messages, failing blocks, refused requests: the page goes on and says what is wrong. */
 
 import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -145,27 +145,6 @@ describe('the history', () => {
     expect(asked).toBeGreaterThan(1);
     expect(await text(page, 'readout')()).not.toBe('');
   });
-});
-
-it('several tabs ask for the state of the system as one, also when the one that asks is closed', async () => {
-  const first = await blank();
-  const pages = [first, await first.context().newPage(), await first.context().newPage()];
-  const asked: Page[] = [];
-  for (const page of pages) {
-    page.on('request', (request) => void (request.url().endsWith('/api/cache/stats') && asked.push(page)));
-    await page.goto(`${server.url}/#/system`);
-    await live(page);
-    await page.locator('[aria-labelledby=parts] tbody tr').first().waitFor();
-  }
-  expect(asked).toHaveLength(1);
-  await until(async () => asked.length, (count) => count === 3, 40_000);
-  expect(new Set(asked).size).toBe(1);
-  const leader = asked[0] as Page;
-  const others = pages.filter((page) => page !== leader);
-  await leader.close();
-  await until(async () => asked.length, (count) => count === 5, 40_000);
-  expect(new Set(asked.slice(3)).size).toBe(1);
-  expect(others).toContain(asked[4]);
 });
 
 describe('choices and reach', () => {

@@ -64,6 +64,7 @@ async def test_a_signal_ends_a_server_whose_upstream_hangs(tmp_path, simulator):
     env = FAST | {"FETCH_TIMEOUT_MS": "60000"}
     server = await ServerProcess(tmp_path, **env, **upstream_env(simulator, simulator.credentials())).start()
     try:
+        await server.until("/api/pnl/current", lambda a: a["data"]["sources"]["kalshi"]["status"] == "live")
         simulator.set_fault("kalshi", Fault.hang())
         await server.until("/api/pnl/current", lambda a: (a["data"]["sources"]["kalshi"]["ageMs"] or 0) > 300)
         assert await server.stop() == 0
