@@ -11,10 +11,11 @@ from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.ingest.account_check import AccountCheck, Accounts
 from pnl_backend.ingest.guard import Guard, Outcome
+from pnl_backend.ingest.last_good import ReadingCache
 from pnl_backend.settings.model import Settings
 from pnl_backend.simulator import Simulator
 from pnl_backend.sources import registry
-from pnl_backend.sources.base import Fetcher, ReadingCache
+from pnl_backend.sources.base import Fetcher
 from pnl_backend.sources.setting import SourceSettings
 from pnl_backend.sources.source_type import Setup, Unconfigured
 from pnl_backend.wire.source_schemas import DescribedSource

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pnl_backend.cache.base import family
 from pnl_backend.domain.readings import Tier
 from pnl_backend.wire.operations import Counts, FamilyStats
 
 Operation = Literal["hit", "miss", "set", "delete", "error"]
+OnCall = Callable[[str, Operation, float], None]
+"""Called after each call to a tier that took time: the tier, the operation, its duration in seconds."""
+
 WINDOW = 1024
 MAX_FAMILIES = 64
 MAX_REMEMBERED = 256
 """Keys whose counters are held; those of other keys are looked up for each hit."""
-
-
-class OnCall(Protocol):
-    """Called after each call to a tier that took time, with its duration in seconds."""
-
-    def __call__(self, tier: str, operation: Operation, seconds: float) -> None: ...
 
 
 @dataclass(slots=True)

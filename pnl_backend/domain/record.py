@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Restatement:
     source: str
     reason: str
     to_seq: int
+
+
+class DayClose(NamedTuple):
+    """The totals at the end of a business day, or now for today, in cents, from its last complete snapshot."""
+
+    day: date
+    revenue_cents: int
+    expenses_cents: int
+    restated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

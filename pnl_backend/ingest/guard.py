@@ -13,9 +13,9 @@ from pnl_backend.domain.readings import Fetched, Reading, SourceName, Tier, Valu
 from pnl_backend.errors import AccountChanged, FetchError, UpstreamRateLimited, UpstreamTimeout
 from pnl_backend.ingest.account_check import AccountCheck
 from pnl_backend.ingest.breaker import Breaker, BreakerState
-from pnl_backend.ingest.last_good import LastGood
+from pnl_backend.ingest.last_good import LastGood, ReadingCache
 from pnl_backend.ingest.outage_log import OutageLog
-from pnl_backend.sources.base import Fetcher, ReadingCache
+from pnl_backend.sources.base import Fetcher
 from pnl_backend.sources.codec import Codec
 
 # Seconds. A tick that comes slightly early still counts as one poll interval later.

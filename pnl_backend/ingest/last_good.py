@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic
+from typing import Generic, Protocol
 
 from pnl_backend.domain.readings import Fetched, SourceName, Tier, Value
 from pnl_backend.ingest.outage_log import OutageLog
-from pnl_backend.sources.base import ReadingCache
 from pnl_backend.sources.codec import Codec
 
 _PATIENCE = 1.0
+
+
+class CacheHit(Protocol):
+    """A cached value and the tier that held it."""
+
+    @property
+    def value(self) -> bytes: ...
+
+    @property
+    def tier(self) -> Tier: ...
+
+
+class ReadingCache(Protocol):
+    """Where a guard keeps the last good reading beyond its own memory."""
+
+    async def get(self, key: str) -> CacheHit | None: ...
+
+    async def set(self, key: str, value: bytes) -> None: ...
 
 
 class LastGood(Generic[Value]):

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Position
-from pnl_backend.domain.record import Record, Restatement
+from pnl_backend.domain.record import DayClose, Record, Restatement
 from pnl_backend.ledger.sql.accounts import Accounts
 from pnl_backend.ledger.sql.condition import State
 from pnl_backend.ledger.sql.facts import Facts
-from pnl_backend.ledger.sql.history import DayClose
 from pnl_backend.ledger.sql.markets import KnownMarkets
 from pnl_backend.wire.history import HistoryRow, Resolution, Rows
 

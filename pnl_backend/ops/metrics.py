@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -22,6 +21,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.ops.metrics_live import Live, LiveCollector, RequestCollector
 from pnl_backend.ops.request_times import RequestTimes
 
@@ -32,26 +32,6 @@ FETCH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WORK_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 5.0)
 CALL_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5)
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-
-
-class _SourceState(Protocol):
-    """A source's state in a snapshot."""
-
-    @property
-    def status(self) -> str: ...
-
-    @property
-    def as_of(self) -> int | None: ...
-
-
-class _Ticked(Protocol):
-    """What the metrics read of a snapshot; `at` in ms."""
-
-    @property
-    def at(self) -> int: ...
-
-    @property
-    def sources(self) -> Mapping[Any, _SourceState]: ...
 
 
 class Metrics:
@@ -108,7 +88,7 @@ class Metrics:
     def stage(self, name: str, seconds: float) -> None:
         self._stages.labels(name).observe(seconds)
 
-    def tick(self, snapshot: _Ticked, seconds: float) -> None:
+    def tick(self, snapshot: Snapshot, seconds: float) -> None:
         self._ticks.observe(seconds)
         self._updated.set(snapshot.at / 1000)
         for source, state in snapshot.sources.items():

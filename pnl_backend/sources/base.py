@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Fetched, Tier
+from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Fetched
 from pnl_backend.errors import (
     FetchError,
     InvalidResponse,
@@ -33,24 +33,6 @@ class Fetcher(Protocol[Value_co]):
     """One upstream. `fetch` asks it once and raises FetchError when the answer is not to be trusted."""
 
     async def fetch(self) -> Fetched[Value_co]: ...
-
-
-class CacheHit(Protocol):
-    """A cached value and the tier that held it."""
-
-    @property
-    def value(self) -> bytes: ...
-
-    @property
-    def tier(self) -> Tier: ...
-
-
-class ReadingCache(Protocol):
-    """Where a guard keeps the last good reading beyond its own memory."""
-
-    async def get(self, key: str) -> CacheHit | None: ...
-
-    async def set(self, key: str, value: bytes) -> None: ...
 
 
 class ClosedDays(Protocol):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.readings import SourceName
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import DayClose, Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
 from pnl_backend.engine import EncodedJson, FeedConnection, Message, Server
@@ -26,22 +26,6 @@ from pnl_backend.wire.socket_messages import Origin
 from pnl_backend.wire.views import from_record
 
 DAYS = 30
-
-
-class DayClose(Protocol):
-    """The totals as a business day ended, in cents."""
-
-    @property
-    def day(self) -> date: ...
-
-    @property
-    def revenue_cents(self) -> int: ...
-
-    @property
-    def expenses_cents(self) -> int: ...
-
-    @property
-    def restated(self) -> bool: ...
 
 
 class Days(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import date, timedelta
-from typing import Any, NamedTuple, get_args
+from datetime import timedelta
+from typing import Any, get_args
 
+from pnl_backend.domain.record import DayClose
 from pnl_backend.domain.times import DAY_MS, HOUR_MS, LAST_NAMED_DAY, MINUTE_MS, business_date, day_start
 from pnl_backend.ledger.sql.coarse import COARSE, CoarseRanges, dollars
 from pnl_backend.ledger.sql.connection import Reads, Row
@@ -25,15 +26,6 @@ CHUNK = 5000
 
 LEAST_SEQ = -(1 << 62)
 """Below every sequence number; those of imported snapshots are negative."""
-
-
-class DayClose(NamedTuple):
-    """The totals at the end of a business day, or now for today, in cents, from its last complete snapshot."""
-
-    day: date
-    revenue_cents: int
-    expenses_cents: int
-    restated: bool = False
 
 
 class Ranges:

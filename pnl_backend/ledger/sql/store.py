@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import date
 
 from pnl_backend.domain.readings import ClosedCosts, Confirmed, CostRow, Position
-from pnl_backend.domain.record import Record
+from pnl_backend.domain.record import DayClose, Record
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sql import numbering, remembered, replay, retention, rollups, run, snapshots
 from pnl_backend.ledger.sql.accounts import Accounts
@@ -17,7 +17,7 @@ from pnl_backend.ledger.sql.baselines import Baselines
 from pnl_backend.ledger.sql.condition import Condition, State
 from pnl_backend.ledger.sql.connection import Connection, Database
 from pnl_backend.ledger.sql.facts import Facts
-from pnl_backend.ledger.sql.history import DayClose, Ranges
+from pnl_backend.ledger.sql.history import Ranges
 from pnl_backend.ledger.sql.markets import KnownMarkets, write_markets
 from pnl_backend.ledger.sql.rollups import Calendar
 from pnl_backend.ledger.sql.run import Run
