@@ -7,8 +7,6 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-LAST_INSTANT = 253_402_300_799_999
-"""The end of the year 9999, in ms since the epoch: no date has a name after it."""
 LAST_NAMED_DAY = 253_370_764_799_999
 """The end of the year 9998: in every time zone there is a day after it that has a name."""
 SHORTEST_INTERVAL_MS = 20

@@ -8,7 +8,7 @@ be loaded or does not pass the checks stops the start with the package's name.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -17,7 +17,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from pnl_backend.domain.classic import CLASSIC
-from pnl_backend.domain.lines import Accounting
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.sources.simulated import Simulate
 from pnl_backend.sources.source_type import SourceType, SourceTypeError, check_type
@@ -69,11 +68,6 @@ def registered(declared: AnyType) -> Iterator[None]:
         yield
     finally:
         _added.remove(declared)
-
-
-def classic_accounting() -> Mapping[SourceName, Accounting[Any, Any]]:
-    """How the three that are part of every snapshot are counted, by name."""
-    return {name: known(name).accounting for name in CLASSIC}
 
 
 @cache

@@ -17,7 +17,7 @@ from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.domain.readings import AnthropicSpend, CostRow, KalshiPortfolio, Reading, Revenue
 from pnl_backend.domain.reconciliation import net_deposits
-from pnl_backend.domain.times import LAST_INSTANT
+from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.ledger.bookkeeper import Bookkeeper
 from pnl_backend.ledger.reconciler import Reconciler
 from pnl_backend.ledger.sqlite import Store
@@ -136,9 +136,9 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
     account = simulator.trading.account
     await office.look()
     facts = office.store.facts
-    first = len(await facts.fills(0, LAST_INSTANT))
+    first = len(await facts.fills(0, LAST_NAMED_DAY))
     assert first == len(of_subaccount_0(account.fills)) > 0
-    assert len(await facts.settlements(0, LAST_INSTANT)) == len(of_subaccount_0(account.settlements))
+    assert len(await facts.settlements(0, LAST_NAMED_DAY)) == len(of_subaccount_0(account.settlements))
     transfers = await facts.transfers()
     assert len(transfers) == len(account.transfers)
     assert await facts.fill_fees() == sum(fill.fee for fill in of_subaccount_0(account.fills))
@@ -146,7 +146,7 @@ async def test_everything_that_happened_is_in_the_ledger_once(office: Office, si
     simulator.step(120)
     await office.look(60)
     await office.look(60)
-    assert len(await facts.fills(0, LAST_INSTANT)) == len(of_subaccount_0(account.fills)) > first
+    assert len(await facts.fills(0, LAST_NAMED_DAY)) == len(of_subaccount_0(account.fills)) > first
     assert await facts.fill_fees() == sum(fill.fee for fill in of_subaccount_0(account.fills))
     told = [names for kind, names in office.news if kind == "fill"]
     assert len(told) == 2, "what is known already is no news"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pnl_backend.domain.readings import Reading, Readings
+from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.lines import Accounting
+from pnl_backend.domain.readings import Reading, Readings, SourceName
 from pnl_backend.domain.snapshot import Snapshot, compute
 from pnl_backend.ingest.guard import Guard
-from pnl_backend.sources.registry import classic_accounting, known
+from pnl_backend.sources.registry import known
+
+
+def classic_accounting() -> Mapping[SourceName, Accounting[Any, Any]]:
+    """How the three that are part of every snapshot are counted, by name."""
+    return {name: known(name).accounting for name in CLASSIC}
 
 
 def taken(*readings: Reading[Any]) -> Readings:
