@@ -23,9 +23,9 @@ from pnl_backend.domain.snapshot import Snapshot, trend
 from pnl_backend.domain.times import day_start
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
 from pnl_backend.wire.json_values import ms_of
+from tests.support.snapshots import classic_accounting
 
 HOUR = 3600
 SUMS = {"totalRevenue": "total_revenue", "totalExpenses": "total_expenses", "netPnL": "net_pnl"}
