@@ -52,7 +52,7 @@ def files() -> dict[Path, str]:
     }
     written = {page: filled(page.read_text(), tables) for page in sorted(DOCS.rglob("*.md"))}
     written[DOCS / "messages.md"] = _messages(rest, feeds)
-    written[ROOT / ".env.example"] = settings_text.example()
+    written[ROOT / ".env.example"] = settings_text.example(further=False)
     return written
 
 

@@ -107,17 +107,30 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
     return [(names(field)[0], mask_urls(text)) for field, text in shown.items()]
 
 
-def example() -> str:
-    """The text of `.env.example`: every setting with its help, commented out at its default."""
+def example(*, further: bool = True) -> str:
+    """Every setting with its help, commented out at its default; without `further` the text of `.env.example`.
+
+    Only with `further` the settings of the source types beside the classic three are in it: the file is the same
+    whichever of them a server has.
+    """
+    left_out = frozenset[str]() if further else _of_further_types()
     lines = [
-        "# Copy to .env and change what you need; everything is optional. Written by `pnl-backend settings --example`."
+        "# Copy to .env and change what you need; everything is optional. `pnl-backend settings --example` writes this",
+        "# file, and adds the settings of further source types.",
     ]
     for field, info in settings_class().model_fields.items():
+        if field in left_out:
+            continue
         extra = _extra(info)
         also = f" (also {extra['also']})" if extra.get("also") else ""
         lines += ["", f"# {info.description}{also}", f"# allowed: {extra.get('allowed')}"]
         lines.append(f"# {names(field)[0]}={_plain(info.get_default())}")
     return "\n".join(lines) + "\n"
+
+
+def _of_further_types() -> frozenset[str]:
+    further = (declared for declared in registry.types() if not declared.always_shown)
+    return frozenset(field for declared in further for field in declared.settings.model_fields)
 
 
 def _extra(info: FieldInfo) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ from tests.support.clients import Listener, listening
 from tests.support.feeds import event_stream, plain_socket
 from tests.support.server import FAST, ServerProcess, upstream_env
 
-DOCUMENT = asyncapi(version=__version__, sources=[describe(declared) for declared in registry.BUILT_IN])
+SOURCES = [describe(declared) for declared in registry.types() if declared.always_shown]
+DOCUMENT = asyncapi(version=__version__, sources=SOURCES)
 
 REF = {
     "type": "object",

@@ -7,9 +7,11 @@ import pytest
 
 from pnl_backend.errors import ConfigError
 from pnl_backend.settings import model as config
-from pnl_backend.settings.model import Settings
+from pnl_backend.settings.model import Settings, settings_class
 from pnl_backend.settings.names import misspelt
 from pnl_backend.settings.text import describe, example, load, names, notices
+from pnl_backend.sources import registry
+from tests.sources.toy import SOURCE as HOSTING
 
 CONTRACT = [
     "PORT",
@@ -405,8 +407,17 @@ def test_a_bad_secret_is_not_echoed(given):
 
 def test_the_example_file_is_the_model_s_own_text():
     file = Path(config.__file__).parents[2] / ".env.example"
-    assert file.read_text() == example()
-    assert set(re.findall(r"^# ([A-Z_]+)=", example(), re.MULTILINE)) == {names(f)[0] for f in Settings.model_fields}
+    assert file.read_text() == example(further=False)
+    assert set(re.findall(r"^# ([A-Z_]+)=", example(), re.MULTILINE)) == {
+        names(f)[0] for f in settings_class().model_fields
+    }
+
+
+def test_the_example_file_is_the_same_whichever_source_types_there_are():
+    before = example(further=False)
+    with registry.registered(HOSTING):
+        assert example(further=False) == before
+        assert "# HOSTING_URL=" in example()
 
 
 def test_the_example_file_with_its_defaults_starts_a_server():
