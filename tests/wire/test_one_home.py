@@ -14,6 +14,7 @@ SPEAKING = {"wire", "simulator", "simulated"}
 """Folders and modules that make JSON by trade: for clients, or as an upstream that is simulated."""
 
 ELSEWHERE = {
+    "bus/redis/nodes.py": "what the nodes of a cluster know of each other",
     "engine/engineio/packets.py": "the handshake of Engine.IO",
     "engine/socketio/packets.py": "offsets and values of other applications: the engine knows no message of ours",
     "engine/feeds/event_stream.py": "the engine's own refusals",
