@@ -11,8 +11,8 @@ from pnl_backend.aggregator import Aggregator
 from pnl_backend.domain.readings import AnthropicSpend, KalshiPortfolio, Position, Reading, Revenue
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.sources.registry import classic_accounting
 from pnl_backend.stream.hub import Hub
+from tests.support.snapshots import classic_accounting
 from tests.waiting import PATIENCE
 
 NOON = int(datetime(2026, 3, 7, 12, tzinfo=UTC).timestamp())

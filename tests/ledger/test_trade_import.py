@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from loguru import logger
 
-from pnl_backend.domain.times import LAST_INSTANT
+from pnl_backend.domain.times import LAST_NAMED_DAY
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ledger import trade_import
 from pnl_backend.ledger.sqlite import Store
@@ -54,7 +54,7 @@ class Import:
             await self.trades.run()
 
     async def stored(self) -> set[str]:
-        return {fill.fill_id for fill in await self.store.facts.fills(0, LAST_INSTANT, limit=10**6)}
+        return {fill.fill_id for fill in await self.store.facts.fills(0, LAST_NAMED_DAY, limit=10**6)}
 
     def upstream(self) -> set[str]:
         account = self.simulator.trading.account
@@ -197,7 +197,7 @@ async def test_a_full_disk_in_the_middle_loses_nothing(large: Import, monkeypatc
 async def test_settlements_are_all_imported(small: Import) -> None:
     small.simulator.step(3000)
     await small.finish()
-    stored = await small.store.facts.settlements(0, LAST_INSTANT)
+    stored = await small.store.facts.settlements(0, LAST_NAMED_DAY)
     known = [row for row in small.simulator.trading.account.settlements if row.subaccount == 0]
     assert len(stored) == len(known) > 0
     assert sum(row.revenue for row in stored) == sum((round(row.revenue, 2) for row in known), Decimal(0))
@@ -222,13 +222,13 @@ async def test_fills_without_their_times_are_imported_and_get_them_later(small: 
     small.simulator.set_fault("kalshi", Fault.missing_fields(["created_time", "ts"], path=FILLS))
     await small.finish()
     assert await small.stored() == small.upstream()
-    fills = await small.store.facts.fills(0, LAST_INSTANT)
+    fills = await small.store.facts.fills(0, LAST_NAMED_DAY)
     assert all(fill.time_estimated for fill in fills)
     small.simulator.clear_faults()
     small.again()
     await small.finish()
     known = {row.fill_id: int(row.ts * 1000) for row in small.simulator.trading.account.fills}
-    for fill in await small.store.facts.fills(0, LAST_INSTANT):
+    for fill in await small.store.facts.fills(0, LAST_NAMED_DAY):
         assert not fill.time_estimated
         assert abs(fill.at - known[fill.fill_id]) <= 1
 
@@ -237,7 +237,7 @@ async def test_unknown_fields_in_every_row_change_nothing(small: Import) -> None
     small.simulator.set_fault("kalshi", Fault.extra_fields())
     await small.finish()
     assert await small.stored() == small.upstream()
-    assert await small.store.facts.settlements(0, LAST_INSTANT)
+    assert await small.store.facts.settlements(0, LAST_NAMED_DAY)
 
 
 async def test_progress_is_logged(large: Import, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
