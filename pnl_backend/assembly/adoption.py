@@ -54,7 +54,7 @@ async def adopt(store: Ledger, source: Source, setup: Setup, *, force: bool) -> 
         return f"{label}: the account at {source.host} is the ledger's from now on; it knows {_some(known)}"
     if not force:
         raise AccountChanged(
-            f"{label}: nothing was adopted, because the account at {source.host} knows none of the facts that the"
+            f"{label}: nothing was adopted, because the account at {source.host} has none of the facts that the"
             " ledger holds. With --force it is taken all the same: all facts of the former account are set aside (table"
             " set_aside) and count no more, and what was published stays as it is"
         )

@@ -153,7 +153,7 @@ class _UnknownFacts:
             found = await self._store.accounts.set_aside_unknown()
             self._done = found is not None
             if found:
-                logger.warning("Set aside {} facts of the ledger that the account does not know", found)
+                logger.warning("Set aside {} facts of the ledger that the account does not have", found)
 
 
 class _RecordedFacts:

@@ -107,5 +107,5 @@ def _log_start(settings: Settings, url: str) -> None:
     if settings.demo_mode:
         logger.warning("DEMO: the three upstreams are simulated, every figure is invented")
     if not settings.api_key:
-        logger.warning("no API_KEY: everybody on this machine may read")
+        logger.warning("no API_KEY: every program on this machine may read")
     logger.info("P&L server ready: {}", url)

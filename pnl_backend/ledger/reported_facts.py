@@ -38,7 +38,7 @@ class ReportedFacts:
         self._costs = days
         gone = len({*recorded}.difference(spend.rows))
         if gone and noted_at is not None:
-            logger.info("Anthropic took {} rows of cost of open days away; they are kept as corrections", gone)
+            logger.info("Anthropic removed {} rows of cost of open days; they are kept as corrections", gone)
         return [row.day.isoformat() for row in recorded]
 
     async def record_deals(self, reading: Reading[Any]) -> list[str]:

@@ -288,7 +288,7 @@ def test_a_known_secret_is_always_redacted(secret: str, before: str, after: str)
 @pytest.mark.parametrize(
     "harmless",
     [
-        "no API_KEY: everybody on this machine may read",
+        "no API_KEY: every program on this machine may read",
         "ADMIN_API_KEY: given 'x', allowed 32 characters or more",
         "kalshi: recovered after 3 failures",
         "GET /api/pnl/history?limit=100 200 5120B 3.1ms",

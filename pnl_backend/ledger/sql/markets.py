@@ -168,7 +168,7 @@ class KnownMarkets:
             )
             self._held.drop(dropped)
         if dropped:
-            logger.warning("Set aside {} markets of the ledger that the account does not know", len(dropped))
+            logger.warning("Set aside {} markets of the ledger that the account does not have", len(dropped))
         self._all_confirmed = True
         return dropped
 

@@ -177,7 +177,7 @@ class AnthropicFetcher:
 
     def _note_refusal(self, path: str, error: EndpointRefused) -> None:
         if path not in self._refused:
-            logger.warning("anthropic: {} is not open to this key, going on without it: {}", path, error)
+            logger.warning("anthropic: {} cannot be read with this key, continuing without it: {}", path, error)
         self._refused[path] = self._monotonic()
 
 
