@@ -17,12 +17,13 @@ from loguru import logger
 from pnl_backend import __version__, engine
 from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.assembly.adapters import Periods
-from pnl_backend.assembly.core import Core, open_core
+from pnl_backend.assembly.cluster import open_cluster
 from pnl_backend.assembly.feeds import Feeds
-from pnl_backend.assembly.guards import configured_sources, described
+from pnl_backend.assembly.guards import described
 from pnl_backend.assembly.monitoring import health_of, live_figures
+from pnl_backend.assembly.node import Node, open_single
 from pnl_backend.assembly.options import api_keys, engine_config, http_options, replace_keys
-from pnl_backend.assembly.socket_keys import SocketAuthenticator
+from pnl_backend.assembly.socket_keys import SocketAuthenticator, refuse_sockets
 from pnl_backend.http.api import create_api
 from pnl_backend.http.listening import cannot_listen, url_of
 from pnl_backend.http.ports import Ports
@@ -47,26 +48,24 @@ class Running:
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """The server from its first file to its open port; leaving the block drains and closes everything."""
     async with AsyncExitStack() as stack:
-        core = await open_core(stack, settings)
+        node = await open_node(stack, settings)
+        serving = node.serving
         keys = api_keys(settings)
-        authenticator = Authenticator(keys, on_wrong=core.metrics.wrong_key)
-        feeds, dashboard = await _feeds(core, authenticator)
+        authenticator = Authenticator(keys, on_wrong=serving.metrics.wrong_key)
+        feeds, dashboard = await _feeds(node, authenticator)
         server = feeds.server
         keys.watch(lambda revoked: _close_revoked(server, revoked))
-        health = health_of(core, server)
-        core.watch.health = health
-        core.metrics.watch(live_figures(core, server))
-        if not await core.aggregator.restore():
-            await core.aggregator.tick()
-        await dashboard.prepare(core.hub.latest)
-        core.current.warm()
-        await core.recent.warm(int(time.time() * 1000))
-        url, port = await _start_listeners(stack, core, feeds, authenticator, health)
+        health = health_of(node, server)
+        serving.metrics.watch(live_figures(node, server))
+        serving.metrics.watch_node(node.figures)
+        await node.prepare(feeds, health)
+        await dashboard.prepare(serving.hub.latest)
+        serving.current.warm()
+        await serving.recent.warm(int(time.time() * 1000))
+        url, port = await _start_listeners(stack, node, feeds, authenticator, health)
         await stack.enter_async_context(health.watching())
-        await stack.enter_async_context(loop_lag.watching(core.metrics.loop_lag))
-        core.aggregator.start()
-        stack.push_async_callback(core.aggregator.stop)
-        await stack.enter_async_context(core.books.kept())
+        await stack.enter_async_context(loop_lag.watching(serving.metrics.loop_lag))
+        await node.start(stack, server)
         stack.push_async_callback(server.shutdown)
         engine.prepare_process()
         health.mark("ready")
@@ -75,21 +74,28 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         logger.info("shutting down: clients are disconnected, the current tick is committed")
 
 
-async def _feeds(core: Core, authenticator: Authenticator) -> tuple[Feeds, Dashboard]:
-    settings = core.settings
-    zone = ZoneInfo(settings.business_timezone)
+async def open_node(stack: AsyncExitStack, settings: Settings) -> Node:
+    """One node of a cluster where there is a bus, else a server that is alone."""
+    if settings.bus_url is None:
+        return await open_single(stack, settings)
+    return await open_cluster(stack, settings)
+
+
+async def _feeds(node: Node, authenticator: Authenticator) -> tuple[Feeds, Dashboard]:
+    serving, settings = node.serving, node.serving.settings
     dashboard = Dashboard(
-        core.store,
-        previous_day=lambda: core.aggregator.previous_day,
-        zone=zone,
-        configured=configured_sources(settings),
+        serving.ledger,
+        previous_day=node.previous_day,
+        zone=ZoneInfo(settings.business_timezone),
+        configured=serving.configured,
     )
+    serves = settings.role != "poll"
     feeds = Feeds(
-        core.hub,
+        serving.hub,
         engine_config(settings),
-        authenticate=SocketAuthenticator(authenticator),
+        authenticate=SocketAuthenticator(authenticator) if serves else refuse_sockets,
         dashboard=dashboard,
-        secret=await core.store.secret(),
+        secret=await node.secret(),
         recovery_window=settings.recovery_window_ms / 1000,
         dashboard_broadcast=settings.dashboard_broadcast,
     )
@@ -97,28 +103,30 @@ async def _feeds(core: Core, authenticator: Authenticator) -> tuple[Feeds, Dashb
 
 
 async def _start_listeners(
-    stack: AsyncExitStack, core: Core, feeds: Feeds, authenticator: Authenticator, health: HealthMonitor
+    stack: AsyncExitStack, node: Node, feeds: Feeds, authenticator: Authenticator, health: HealthMonitor
 ) -> tuple[str, int]:
     """Listen; the URL to show and the port."""
-    settings = core.settings
+    serving, settings = node.serving, node.serving.settings
+    sources = described(settings)
     ports = Ports(
-        latest=core.current,
+        latest=serving.current,
         periods=Periods(
-            core.hub,
-            core.store,
+            serving.hub,
+            serving.ledger,
             ZoneInfo(settings.business_timezone),
-            baseline=lambda: core.aggregator.baseline,
-            configured=configured_sources(settings),
+            baseline=node.baseline,
+            configured=serving.configured,
         ),
-        history=core.recent,
-        breakers=core.breakers,
-        cache=core.cache,
+        history=serving.recent,
+        breakers=node.breakers,
+        cache=node.cache,
         health=health,
-        metrics=core.metrics,
-        asyncapi=lambda: asyncapi(version=__version__, sources=described(settings)),
-        sources=described(settings),
+        metrics=serving.metrics,
+        asyncapi=lambda: asyncapi(version=__version__, sources=sources),
+        sources=sources,
     )
-    app = create_api(ports, options=http_options(settings, authenticator, core.metrics), extra=[feeds.route()])
+    options = http_options(settings, authenticator, serving.metrics)
+    app = create_api(ports, options=options, extra=[feeds.route()] if settings.role != "poll" else [])
     engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=2.0, fold_path=engine.fold_path)
     await runner.setup()

@@ -90,7 +90,7 @@ class Breakers:
         services = {name: operations.BreakerState(*astuple(guard.status())) for name, guard in self._guards.items()}
         return operations.Breakers(iso(int(self._clock() * 1000)), services, self._config)
 
-    def reset(self, service: str | None = None, /) -> list[str]:
+    async def reset(self, service: str | None = None, /) -> list[str]:
         """Close one breaker or all; answers the names of those that were reset."""
         if service is not None and service not in self._guards:
             raise NotFound(f"Unknown service: {service[:64]} (known: {', '.join(self._guards)})")

@@ -7,8 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pnl_backend import engine
-from pnl_backend.assembly.adapters import restatements_part, store_part
-from pnl_backend.assembly.core import Core
+from pnl_backend.assembly.node import Node
 from pnl_backend.ops.health import HealthMonitor
 from pnl_backend.ops.logging import logs_part
 from pnl_backend.ops.metrics_live import Live
@@ -17,27 +16,19 @@ STALLED_TICKS = 6
 """The server is unhealthy after this many intervals without an update, and a minute at least."""
 
 
-def health_of(core: Core, server: engine.Server) -> HealthMonitor:
+def health_of(node: Node, server: engine.Server) -> HealthMonitor:
     """The health report of a running server, not yet sampled."""
-    settings = core.settings
+    settings = node.serving.settings
     return HealthMonitor(
         environment=settings.node_env,
-        cache=core.cache,
+        cache=node.serving.cache,
         connected_clients=lambda: server.stats().clients,
-        loop_running=lambda: core.aggregator.running,
-        store=lambda: store_part(core.store.health()),
-        parts={
-            **core.breakers.parts(),
-            "reconciliation": core.books.part,
-            "verification": core.books.verification_part,
-            "history": core.books.history_part,
-            "import": core.books.import_part,
-            "upkeep": core.books.upkeep_part,
-            "restatements": lambda: restatements_part(core.store.restatements),
-            "integrity": core.integrity,
-            "logs": logs_part,
-        },
-        reconciliation=core.books.reconciler.report,
+        loop_running=node.loop_running,
+        store=node.store_part,
+        parts={**node.parts(), "logs": logs_part},
+        reconciliation=node.reconciliation,
+        cluster=node.cluster,
+        waiting_for=node.waiting_for,
         business_timezone=settings.business_timezone,
         update_interval_ms=settings.update_interval_ms,
         stall_after=max(60.0, STALLED_TICKS * settings.update_interval_ms / 1000),
@@ -45,7 +36,7 @@ def health_of(core: Core, server: engine.Server) -> HealthMonitor:
     )
 
 
-def live_figures(core: Core, server: engine.Server) -> Live:
+def live_figures(node: Node, server: engine.Server) -> Live:
     """What the metrics read from the parts at each scrape."""
 
     def clients() -> dict[str, int]:
@@ -56,11 +47,11 @@ def live_figures(core: Core, server: engine.Server) -> Live:
     return Live(
         clients=clients,
         engine=lambda: asdict(server.stats()),
-        cache=core.cache.stats,
-        breakers=core.breakers.states,
+        cache=node.serving.cache.stats,
+        breakers=node.breaker_states,
         tasks=lambda: len(asyncio.all_tasks()),
-        lost_snapshots=lambda: core.store.health()["lost"],
-        database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(core.settings.database)),
+        lost_snapshots=node.lost_snapshots,
+        database_bytes=lambda: sum(p.stat().st_size for p in _ledger_files(node.serving.settings.database)),
     )
 
 

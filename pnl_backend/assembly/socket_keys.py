@@ -42,6 +42,11 @@ class SocketAuthenticator:
         return presented_key(headers, query)
 
 
+def refuse_sockets(environ: Mapping[str, Any], auth: object) -> Refusal:  # noqa: ARG001 - nobody is let in
+    """What a node that serves no clients answers to every socket."""
+    return Refusal(503, "This node does not serve clients: its role is poll")
+
+
 def key_name(grant: Grant) -> str:
     """What connections go by that a key opened: its digest as hex, `open` where no key is needed."""
     return grant.digest.hex() or "open"

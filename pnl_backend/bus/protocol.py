@@ -54,8 +54,8 @@ class NodeInfo:
     version: str = ""
     lag_ms: int = 0
     leads: bool = False
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    """Of the leader: its breakers as JSON values."""
+    breakers: Mapping[str, Any] = field(default_factory=dict)
+    """Of the leader, as JSON values."""
 
 
 class Stream(Protocol):

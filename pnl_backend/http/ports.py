@@ -30,7 +30,7 @@ class Breakers(Protocol):
     def status(self) -> operations.Breakers:
         """Each breaker by its service's name."""
 
-    def reset(self, service: str | None = None, /) -> Sequence[str]:
+    async def reset(self, service: str | None = None, /) -> Sequence[str]:
         """Close one breaker, or all; the names of those closed. Raises NotFound for an unknown service."""
 
 
@@ -49,8 +49,8 @@ class Health(Protocol):
     def brief(self, *, keyed: bool) -> operations.BriefHealth:
         """The body of `/api/health`, likewise."""
 
-    def readiness(self) -> operations.Readiness:
-        """Whether new work should be sent here."""
+    def readiness(self) -> operations.Probe:
+        """The body of `/health/ready`."""
 
 
 class Metrics(Protocol):

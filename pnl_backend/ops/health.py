@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,7 +51,8 @@ class HealthMonitor:
     The server is unhealthy only when updates have stopped or the ledger cannot be written; anything else that is
     wrong makes it degraded, and it stays in service. `reconciliation` has amounts of money in it; `business_timezone`
     and `update_interval_ms` are what a client must know of the configuration to read the figures. `stall_after` is
-    how many seconds without a good tick count as stopped.
+    how many seconds without a good tick count as stopped. `waiting_for` names what keeps the server from being ready
+    once it has started.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class HealthMonitor:
         loop_running: Callable[[], bool],
         store: Callable[[], Part],
         parts: Mapping[str, Callable[[], Part]] | None = None,
-        reconciliation: Callable[[], operations.Reconciliation] | None = None,
+        reconciliation: Callable[[], operations.Reconciliation | UnsetType] | None = None,
+        cluster: Callable[[], operations.Cluster | UnsetType] = lambda: UNSET,
+        waiting_for: Callable[[], Sequence[str]] = tuple,
         business_timezone: str = "UTC",
         update_interval_ms: int = 5000,
         stall_after: float = 60.0,
@@ -82,13 +85,11 @@ class HealthMonitor:
         self._demo = demo
         self._clock = clock
         self._monotonic = monotonic
-        self._probes: dict[str, Callable[[], Part]] = {
-            "aggregator": self._aggregator,
-            "store": store,
-            **(parts or {}),
-            "redis": lambda: self._tier("redis"),
-            "sqlite": lambda: self._tier("sqlite"),
-        }
+        self._cluster = cluster
+        self._waiting_for = waiting_for
+        self._store = store
+        self._probes: dict[str, Callable[[], Part]] = {}
+        self.replace_parts(parts or {})
         self._seen: dict[str, _Seen] = {}
         self._readiness: operations.Readiness = "starting"
         self._began = monotonic()
@@ -104,12 +105,30 @@ class HealthMonitor:
         """An update was published."""
         self._last_beat = self._monotonic()
 
+    def replace_parts(self, parts: Mapping[str, Callable[[], Part]]) -> None:
+        """Report on these parts from now on, and on those that every server has."""
+        self._probes = {
+            "aggregator": self._aggregator,
+            "store": self._store,
+            **parts,
+            "redis": lambda: self._tier("redis"),
+            "sqlite": lambda: self._tier("sqlite"),
+        }
+
     def mark(self, readiness: operations.Readiness) -> None:
         self._readiness = readiness
 
-    def readiness(self) -> operations.Readiness:
-        """Whether new work should be sent here."""
-        return self._readiness
+    def readiness(self) -> operations.Probe:
+        """The body of `/health/ready`: whether new work should be sent here, and what is missing."""
+        status, missing = self._readiness, list(self._waiting_for())
+        if status == "ready" and missing:
+            status = "waiting"
+        cluster = self._cluster()
+        probe = operations.Probe(status, missing or UNSET)
+        if isinstance(cluster, operations.Cluster):
+            probe.role, probe.leads = cluster.role, cluster.state == "leading"
+            probe.lagUpdates, probe.lagMs = cluster.lagUpdates, cluster.lagMs
+        return probe
 
     def report(self, *, keyed: bool) -> operations.Health:
         """The body of `/health`; `keyed` adds the reconciliation and every detail."""
@@ -124,6 +143,7 @@ class HealthMonitor:
             degraded=[name for name, seen in self._seen.items() if not seen.part.ok],
             parts={name: _part(seen, detail=keyed) for name, seen in self._seen.items()},
             reconciliation=self._reconciled(keyed),
+            cluster=self._cluster() if keyed else UNSET,
         )
 
     def brief(self, *, keyed: bool) -> operations.BriefHealth:
@@ -146,6 +166,7 @@ class HealthMonitor:
     def sample(self) -> None:
         """Sample every part, and note changes of state."""
         now = self._now()
+        self._seen = {name: seen for name, seen in self._seen.items() if name in self._probes}
         for name, probe in self._probes.items():
             part = _sample(probe)
             seen = self._seen.get(name)

@@ -22,6 +22,7 @@ from prometheus_client import (
 )
 
 from pnl_backend.domain.snapshot import Snapshot
+from pnl_backend.ops.metrics_cluster import NodeCollector, NodeFigures
 from pnl_backend.ops.metrics_live import Live, LiveCollector, RequestCollector
 from pnl_backend.ops.request_times import RequestTimes
 
@@ -75,6 +76,10 @@ class Metrics:
         # NaN means "not known yet": no alert fires on it, and it cannot be read as zero.
         self._gap.set(math.nan)
 
+    def watch_node(self, read: Callable[[], NodeFigures]) -> None:
+        """Read the figures of this node at every scrape from now on."""
+        self.registry.register(NodeCollector(read))
+
     def watch(self, live: Live) -> None:
         """Read `live` at every scrape from now on."""
         self.registry.register(LiveCollector(live))
@@ -90,6 +95,10 @@ class Metrics:
 
     def tick(self, snapshot: Snapshot, seconds: float) -> None:
         self._ticks.observe(seconds)
+        self.updated(snapshot)
+
+    def updated(self, snapshot: Snapshot) -> None:
+        """A snapshot was published, computed here or on another node."""
         self._updated.set(snapshot.at / 1000)
         for source, state in snapshot.sources.items():
             self._source_live.labels(source).set(state.status == "live")

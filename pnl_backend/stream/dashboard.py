@@ -5,12 +5,13 @@ Clients replace what they had by each message. A ledger younger than 30 days sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from loguru import logger
 from msgspec.structs import replace
 
 from pnl_backend.domain.classic import CLASSIC
@@ -19,6 +20,7 @@ from pnl_backend.domain.record import DayClose, Record
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import business_date, day_start
 from pnl_backend.engine import EncodedJson, FeedConnection, Message, Server
+from pnl_backend.errors import StoreError
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.topics import Newest
 from pnl_backend.wire.dashboard_feed import DashboardMessage, Trend, dashboard_message, trend
@@ -68,6 +70,7 @@ class Dashboard:
         self._complete: Snapshot | None = None
         self._restated_to = 0
         self._read = False
+        self._failed = False
         self._rows: list[tuple[date, Trend]] = []
         self._newest = Newest()
         self._before: dict[date, Snapshot | None] = {}
@@ -82,7 +85,7 @@ class Dashboard:
             self._read = False
             self._first = self._complete = None
         if not self._read:
-            await self._read_days(today)
+            await self._tried(self._read_days(today))
         if publication.snapshot.is_complete(self._configured):
             self._first = self._first or publication.snapshot
             self._complete = publication.snapshot
@@ -90,8 +93,11 @@ class Dashboard:
     async def prepare(self, newest: Publication) -> None:
         """Know the days before the first client comes."""
         self._today = self._day(newest)
-        await self._read_days(self._today)
-        first = await self._days.first_complete(day_start(self._today, self._zone), self._configured)
+        await self._tried(self._restore(newest, self._today))
+
+    async def _restore(self, newest: Publication, today: date) -> None:
+        await self._read_days(today)
+        first = await self._days.first_complete(day_start(today, self._zone), self._configured)
         self._first = from_record(first) if first else None
         last = await self._days.last_complete_before(newest.record.at + 1, self._configured) if first else None
         self._complete = from_record(last) if last else None
@@ -136,6 +142,18 @@ class Dashboard:
         day = self._day(publication)
         before = self._previous_day() if day == self._today else self._before.get(day)
         return before or self._first or publication.snapshot
+
+    async def _tried(self, reading: Awaitable[None]) -> None:
+        """Await a read of the ledger; where it cannot be read, what was read earlier stays until the next update."""
+        try:
+            await reading
+        except StoreError as error:
+            self._read = False
+            if not self._failed:
+                logger.warning("the days before cannot be read, they are missing in the dashboard's trends: {}", error)
+            self._failed = True
+        else:
+            self._failed = False
 
     async def _read_days(self, today: date) -> None:
         closes = await self._days.daily_closes(DAYS)

@@ -165,6 +165,11 @@ class Hub:
             return None
         return self._latest.aged_json
 
+    @property
+    def held(self) -> Sequence[Publication]:
+        """The publications in memory, oldest first; their numbers follow one another."""
+        return tuple(self._ring)
+
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)
 
@@ -173,13 +178,15 @@ class Hub:
         self._latest = Publication.of(record)
         self._ring.append(self._latest)
 
-    async def publish(self, snapshot: Snapshot, record: Record) -> None:
+    def load(self, snapshot: Snapshot, record: Record, published: float) -> None:
+        """Hold what was published before, on the monotonic clock, without passing it on."""
+        self._hold(Publication(snapshot, record, published=published, stale_after=self._stale_after))
+
+    async def publish(self, snapshot: Snapshot, record: Record, *, age: float = 0.0) -> None:
         """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
-        publication = Publication(snapshot, record, published=time.monotonic(), stale_after=self._stale_after)
-        if self._latest is not None and publication.seq != self._latest.seq + 1:
-            self._ring.clear()
-        self._latest = publication
-        self._ring.append(publication)
+        published = time.monotonic() - age
+        publication = Publication(snapshot, record, published=published, stale_after=self._stale_after)
+        self._hold(publication)
         await self._tell(lambda sink: sink.publish(publication))
 
     async def stream_error(self) -> None:
@@ -217,6 +224,12 @@ class Hub:
             return None
         return [Publication.of(record) for record in records] if records else None
 
+    def _hold(self, publication: Publication) -> None:
+        if self._latest is not None and not _follows(publication.record, self._latest.record):
+            self._ring.clear()
+        self._latest = publication
+        self._ring.append(publication)
+
     def _comparable(self, epoch: str, seq: int) -> bool:
         return epoch == self.latest.record.epoch and 0 <= seq <= self.latest.seq
 
@@ -229,3 +242,7 @@ class Hub:
                 await call(sink)
             except Exception:
                 logger.exception("a transport failed to pass on an update")
+
+
+def _follows(record: Record, before: Record) -> bool:
+    return record.epoch == before.epoch and record.seq == before.seq + 1

@@ -102,7 +102,7 @@ class LedgerFeed:
         delta: Delta | None = None
         if (
             previous is not None
-            and previous.seq + 1 == publication.seq
+            and (previous.record.epoch, previous.seq + 1) == (publication.record.epoch, publication.seq)
             and now - self._framed < self._key_frame - KEY_FRAME_SLACK
         ):
             delta = diff(previous.sums, publication.sums)

@@ -144,6 +144,10 @@ class SocketFeed:
         self._subscribed: dict[str, list[Channel]] = {}
         self._turn = asyncio.Lock()
 
+    def replace_secret(self, secret: bytes) -> None:
+        """Seal with this from now on; what was sealed with another secret is not recognised any more."""
+        self._seal = Seal(secret) if self._window > 0 else None
+
     def mount(self, server: Any) -> None:
         """Register the default namespace and one for each topic."""
         self._server = server  # python-socketio's methods have no annotations

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pnl_backend.wire.message import UNSET, Always, Count, IsoTime, Message, Meta, Millis, UnsetType
 
 TierStatus = Literal["connected", "down", "disabled"]
-Readiness = Literal["starting", "ready", "draining"]
+Readiness = Literal["starting", "waiting", "ready", "draining"]
+Role = Literal["all", "poll", "push"]
 
 
 class BreakerState(Message):
@@ -132,6 +133,34 @@ class Reconciliation(Message):
     differences: dict[str, float]
 
 
+class ClusterNode(Message):
+    """One node of a cluster, as it described itself last; `lagMs` is for how long it has lacked the newest update."""
+
+    id: str
+    role: Role
+    state: str
+    leads: bool
+    seq: Count
+    lagMs: Count
+    clients: Count
+    since: IsoTime
+    version: str
+
+
+class Cluster(Message):
+    """What this node knows of its cluster; `lagUpdates` and `lagMs` are how far it is behind the stream."""
+
+    node: str
+    role: Role
+    state: Annotated[str, Meta(examples=["leading", "following", "candidate", "no bus"])]
+    leader: str | None
+    fence: Count
+    bus: Literal["connected", "down"]
+    lagUpdates: Count
+    lagMs: Count
+    nodes: list[ClusterNode]
+
+
 _Reconciliation = Annotated[Reconciliation | UnsetType, Meta(description="In production with a key only.")]
 
 
@@ -147,6 +176,10 @@ class Health(Message):
     degraded: Annotated[list[str], Meta(description="Parts that are not well.")]
     parts: dict[str, HealthPart]
     reconciliation: _Reconciliation = UNSET
+    cluster: Annotated[
+        Cluster | UnsetType,
+        Meta(description="Of a server that is one of several nodes; in production with a key only."),
+    ] = UNSET
 
 
 class BriefHealth(Message):
@@ -165,4 +198,11 @@ class BriefHealth(Message):
 
 
 class Probe(Message):
+    """`waitingFor` names what keeps a node from being ready; the others are there for a node of a cluster only."""
+
     status: Literal["live"] | Readiness
+    waitingFor: Annotated[list[str] | UnsetType, Meta(examples=[["redis", "postgresql", "updates"]])] = UNSET
+    role: Role | UnsetType = UNSET
+    leads: bool | UnsetType = UNSET
+    lagUpdates: Count | UnsetType = UNSET
+    lagMs: Count | UnsetType = UNSET

@@ -161,7 +161,7 @@ async def test_a_lease_ends_by_itself(bus: RedisBus, redis_server: RedisServer) 
 
 
 async def test_nodes_are_listed_until_they_say_nothing_any_more(bus: RedisBus, redis_server: RedisServer) -> None:
-    first = NodeInfo("a", "all", "leading", seq=7, clients=3, leads=True, figures={"breakers": {"kalshi": "CLOSED"}})
+    first = NodeInfo("a", "all", "leading", seq=7, clients=3, leads=True, breakers={"kalshi": "CLOSED"})
     second = NodeInfo("b", "push", "following", seq=6)
     await bus.nodes.register(second)
     await bus.nodes.register(first)

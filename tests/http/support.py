@@ -148,7 +148,7 @@ class Breakers:
         }
         return operations.Breakers(iso(NOW), services, operations.BreakerConfig(5, 60_000))
 
-    def reset(self, service: str | None = None) -> Sequence[str]:
+    async def reset(self, service: str | None = None) -> Sequence[str]:
         if service is not None and service not in self.state:
             raise NotFound(f"no service named {service!r}")
         names = list(self.state) if service is None else [service]
@@ -206,8 +206,8 @@ class Health:
             updateIntervalMs=STEP,
         )
 
-    def readiness(self) -> operations.Readiness:
-        return self.state
+    def readiness(self) -> operations.Probe:
+        return operations.Probe(self.state)
 
 
 class Metrics:

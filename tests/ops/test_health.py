@@ -115,7 +115,7 @@ async def test_a_loop_that_has_not_begun_has_not_stopped() -> None:
     house.health_of.mark("draining")
     healthy, body = house.report(keyed=True)
     assert not healthy
-    assert house.health_of.readiness() == "draining"
+    assert house.health_of.readiness().status == "draining"
 
 
 async def test_since_is_when_it_changed_and_stays_while_it_lasts() -> None:

@@ -92,6 +92,11 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)

@@ -53,7 +53,7 @@ class HealthRoutes:
                 summary="Whether new clients should be sent here",
                 answers=(
                     Answer("It is ready.", operations.Probe, enveloped=False),
-                    Answer("Starting or draining.", operations.Probe, enveloped=False, status=503),
+                    Answer("It is not, and names what is missing.", operations.Probe, enveloped=False, status=503),
                 ),
             ),
         ]  # fmt: skip
@@ -69,8 +69,8 @@ class HealthRoutes:
         return plain(operations.Probe("live"))
 
     async def ready(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
-        readiness = self._health.readiness()
-        return plain(operations.Probe(readiness), status=200 if readiness == "ready" else 503)
+        probe = self._health.readiness()
+        return plain(probe, status=200 if probe.status == "ready" else 503)
 
     def _is_keyed(self, request: web.Request) -> bool:
         """Whether the request may see what production shows with a key only."""

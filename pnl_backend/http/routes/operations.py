@@ -54,7 +54,7 @@ class OperationsRoutes:
         asked = await read_body(
             request, operations.BreakerReset, max_bytes=options.max_body, timeout=options.body_timeout
         )
-        closed = self._ports.breakers.reset(None if asked.service is UNSET else asked.service)
+        closed = await self._ports.breakers.reset(None if asked.service is UNSET else asked.service)
         return success_of(operations.BreakerResetDone(list(closed)), options.now_ms())
 
     async def cache_stats(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - a handler's signature
