@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pnl_backend.wire.asyncapi import asyncapi
 from tests.deploy.proxy import CLUSTER_SITE, SITE, Proxy
 from tests.support.clients import Listener
 from tests.support.node import needs_node, run_script
@@ -144,6 +146,17 @@ def test_both_sites_say_the_same_but_for_the_nodes() -> None:
         "allow 127.0.0.1;",
         "allow ::1;",
     }
+
+
+def test_every_feed_is_a_stream_to_nginx() -> None:
+    (pattern,) = re.findall(r"location ~\* (\S+) \{\n        error_page", CLUSTER_SITE.read_text())
+    channels = asyncapi(version="1", sources=())["channels"].values()
+    paths = {one["address"] for one in channels if one["servers"] != [{"$ref": "#/servers/socketio"}]}
+    assert len(paths) >= 3
+    for path in {"/", "/socket.io", *paths}:
+        assert re.fullmatch(pattern, path), path
+        assert path == "/" or re.fullmatch(pattern, f"{path}/".upper(), re.IGNORECASE), path
+    assert not re.fullmatch(pattern, "/api/pnl/current")
 
 
 async def test_the_configuration_is_without_fault_and_shows_no_metrics(tmp_path: Path) -> None:
