@@ -85,3 +85,22 @@ def test_the_engine_is_used_by_its_public_names_only(graph: grimp.ImportGraph) -
         if imported.startswith(f"{face}.") and imported not in open_to_all
     }
     assert inside == set()
+
+
+def test_no_source_knows_another_one(graph: grimp.ImportGraph) -> None:
+    """Whichever folders there are: import-linter's contract names the classic three."""
+    sources = f"{PACKAGE}.sources"
+    types = {module.removesuffix(".source") for module in graph.modules if module.endswith(".source")}
+    assert {f"{sources}.{name}" for name in ("kalshi", "anthropic", "revenue")} <= types
+
+    def type_of(module: str) -> str | None:
+        return next((one for one in types if (module + ".").startswith(one + ".")), None)
+
+    across = {
+        (module, imported)
+        for module in graph.modules
+        if (own := type_of(module)) is not None
+        for imported in graph.find_modules_directly_imported_by(module)
+        if type_of(imported) not in (own, None)
+    }
+    assert across == set()

@@ -116,6 +116,15 @@ def test_a_type_that_lacks_a_piece_stops_the_start_with_one_line(project, change
     assert len(refused.stderr.splitlines()) == 1, refused.stderr
 
 
+@pytest.mark.parametrize("name", ["a", "cloud-bill", "b" * 32, "-".join("abcdefghijklmnop")])
+def test_what_is_written_is_formatted_whatever_the_name(tmp_path, name):
+    made = new_source(tmp_path, "new-source", name)
+    assert made.returncode == 0, made.stderr
+    for command in (["format", "--check"], ["check", "--select", "E,F,W,B,UP"]):
+        judged = ran(sys.executable, "-m", "ruff", *command, "--line-length", "120", str(tmp_path), cwd=tmp_path)
+        assert judged.returncode == 0, judged.stdout
+
+
 def test_in_a_checkout_its_own_folder_is_all_that_a_new_source_takes(tmp_path):
     shutil.copytree(ROOT / "pnl_backend", tmp_path / "pnl_backend", ignore=shutil.ignore_patterns("__pycache__"))
     made = ran(*COMMAND, "new-source", "cloud-bill", "--into", "pnl_backend/sources", cwd=tmp_path, root=tmp_path)
