@@ -1,7 +1,7 @@
 """A request's head as handlers see it, and the rules that judge it: peer, origin, WebSocket handshake; no I/O."""
 
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -241,13 +241,14 @@ def handshake(environ: Environ) -> bytes:
     headers = environ.headers
     if environ.method != "GET" or headers.get("upgrade", "").lower() != "websocket":
         raise Refusal.of(refusals.BAD_REQUEST)
-    if "upgrade" not in [token.strip() for token in headers.get("connection", "").lower().split(",")]:
+    connection = headers.get("connection", "").lower()
+    if connection != "upgrade" and "upgrade" not in [token.strip() for token in connection.split(",")]:
         raise Refusal.of(refusals.BAD_REQUEST)
     if headers.get("sec-websocket-version") != "13":
         raise Refusal.of(refusals.BAD_WEBSOCKET_VERSION)
     key = headers.get("sec-websocket-key", "")
     try:
-        if len(b64decode(key, validate=True)) != 16:
+        if len(a2b_base64(key, strict_mode=True)) != 16:
             raise ValueError
     except ValueError:
         raise Refusal.of(refusals.BAD_WEBSOCKET_KEY) from None

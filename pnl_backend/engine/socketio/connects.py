@@ -25,7 +25,7 @@ Identity = str | Refusal | None
 Authenticate = Callable[[Environ, Any], Awaitable[Identity] | Identity]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConnectRequest:
     """A client that was authenticated and asks to connect to a namespace."""
 
@@ -36,7 +36,7 @@ class ConnectRequest:
     """What `authenticate` named it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConnectPlan:
     """How to take it in."""
 
@@ -116,7 +116,7 @@ class Connects:
             event if isinstance(event, Message) else self.manager.encode(*event, namespace) for event in plan.replay
         ]
         member.held = [*replay, *(member.held or [])]
-        member.admit(packets.encode_packet(packets.CONNECT, namespace, {"sid": member.sid, **plan.payload}))
+        member.admit(packets.connect_packet(namespace, member.sid, plan.payload))
         if plan.admitted is not None:
             plan.admitted(member)
 

@@ -5,6 +5,7 @@ https://socket.io/docs/v4/socket-io-protocol/ - packets are written by python-so
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -199,6 +200,13 @@ def encode_packet(
         first, *attachments = packet.encode()
         return Message((MESSAGE + first, *attachments), key=key)
     return Message((MESSAGE + _head(kind, namespace, ack_id) + text,), key=key)
+
+
+def connect_packet(namespace: str, sid: str, payload: Mapping[str, Any]) -> Message:
+    """The answer to a CONNECT; encoding the mapping is left out where `sid` is all of it."""
+    if payload:
+        return encode_packet(CONNECT, namespace, {"sid": sid, **payload})
+    return Message((f'{MESSAGE}{_head(CONNECT, namespace, None)}{{"sid":{_compact(sid)}}}',))
 
 
 def _head(kind: int, namespace: str, ack_id: int | None) -> str:
