@@ -1,4 +1,4 @@
-"""Keys: who may read, who may administer. Knows no transport, so that every feed asks the same object."""
+"""Keys: who may read, who may administer. Independent of transports: every feed uses the same object."""
 
 from __future__ import annotations
 

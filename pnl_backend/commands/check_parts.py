@@ -37,8 +37,8 @@ LONGEST_ATTEMPT = 30.0
 class Finding:
     """The result of trying one part.
 
-    A `problem` is a wrong setting: it stays until it is changed. A `warning` is an outage, which may end by itself, or
-    a source with a setting missing; the server starts all the same. A `note` is information only.
+    A `problem` is a wrong setting: it stays until it is changed. A `warning` is an outage, which may end without a
+    change, or a source with a setting missing; the server starts all the same. A `note` is information only.
     """
 
     part: str

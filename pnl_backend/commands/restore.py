@@ -1,4 +1,4 @@
-"""`pnl-backend restore`: puts a backup in the ledger's place."""
+"""`pnl-backend restore`: replaces the ledger by a backup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pnl_backend.ledger.sqlite import maintenance
 
 
 def add(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("restore", help="put a backup in the ledger's place; the server must be stopped")
+    parser = subparsers.add_parser("restore", help="replace the ledger by a backup; the server must be stopped")
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.set_defaults(run=run)
 

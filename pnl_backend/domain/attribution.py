@@ -16,7 +16,7 @@ OTHER = "Other"
 
 @dataclass(frozen=True, slots=True)
 class AgentRules:
-    """Which agent each source belongs to; a workspace or API key that a rule names goes to that rule's agent.
+    """Which agent each source belongs to; a workspace or API key that a rule names belongs to that rule's agent.
 
     An API key's rule wins over its workspace's, because it is the narrower one. `sources` names the agents of further
     sources, by the source's name.

@@ -1,4 +1,4 @@
-"""Corrections: what an upstream changed in, or took away from, what the ledger already held as a fact."""
+"""Corrections: what an upstream changed or removed of the facts that the ledger already held."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Correction:
 def cost_corrections(
     before: Iterable[CostRow], after: Iterable[CostRow], at: int, *, removed_only: bool = False
 ) -> list[Correction]:
-    """What differs between two states of the same days, by row; with `removed_only` just the rows that are gone.
+    """What differs between two states of the same days, by row; with `removed_only` just the rows that were removed.
 
     A day that is still open grows, so only what disappears from it is a correction.
     """

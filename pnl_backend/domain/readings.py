@@ -228,7 +228,7 @@ class Fetched(Generic[Value_co]):
 class Reading(Generic[Value]):
     """What a fetcher last learned.
 
-    `value` is None only when nothing was ever learned (tier `fallback`): it then counts as zeros and the snapshot
+    `value` is None only when there never was a reading (tier `fallback`): it then counts as zeros and the snapshot
     is marked degraded. `error` is the reason why the reading is not live; it is None when it is. `account_changed` is
     True while the upstream answers for another account than the one whose facts the ledger holds.
     """

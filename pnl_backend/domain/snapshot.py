@@ -36,7 +36,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """Where a figure came from: `as_of` in ms and `age_ms` are None only while nothing was ever learned.
+    """The origin of a figure: `as_of` in ms and `age_ms` are None only while there was no reading.
 
     `importing` is given while the source's history is still being read, `account_changed` is True while the upstream
     answers for another account than the ledger's, `verified` holds whether the figures were derived a second time.

@@ -15,7 +15,7 @@ from pnl_backend.http.headers import NO_STORE
 from pnl_backend.http.options import wall_ms
 
 KEEPALIVE = 75.0  # seconds an idle connection is kept: longer than the minute that proxies commonly keep theirs
-LINGERING = 5.0  # seconds for the rest of a body that nobody reads
+LINGERING = 5.0  # seconds for the rest of a body that no handler reads
 
 _HEADERS: dict[str, str] = {
     hdrs.SERVER: "pnl-backend",  # the default names the framework and its version

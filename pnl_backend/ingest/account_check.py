@@ -51,7 +51,7 @@ class AccountCheck:
             )
 
     async def confirm(self, account: str | None = None, recognise: Recognise | None = None) -> None:
-        """As `AccountIdentity.confirm`; FetchError if the ledger cannot be asked."""
+        """As `AccountIdentity.confirm`; FetchError if the ledger cannot be read."""
         async with self._lock:
             if self._confirmed and self._held is not None and account in (None, self._held.id):
                 await self._note()

@@ -266,7 +266,7 @@ class ServerSettings(ClusterSettings, _Access):
 
 
 def account_fields() -> frozenset[str]:
-    """Who sets one of these has an account in mind: the demo does not start by itself."""
+    """Settings of an account: where one of them is set, the demo starts only with DEMO=true."""
     return frozenset().union(*(declared.account_settings() for declared in registry.types()))
 
 

@@ -30,7 +30,7 @@ Value_co = TypeVar("Value_co", covariant=True)
 
 
 class Fetcher(Protocol[Value_co]):
-    """One upstream. `fetch` asks it once and raises FetchError when the answer is not to be trusted."""
+    """One upstream. `fetch` reads it once and raises FetchError when the answer is not valid."""
 
     async def fetch(self) -> Fetched[Value_co]: ...
 

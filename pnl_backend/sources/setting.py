@@ -70,5 +70,5 @@ POLL_ALLOWED = f"{MS}, 1 or more"
 
 
 def poll_setting(default_ms: int, who: str) -> Any:
-    """How often an upstream is asked."""
-    return setting(default_ms, f"how often {who} is asked, in ms", allowed=POLL_ALLOWED)
+    """Time between two requests to an upstream."""
+    return setting(default_ms, f"time between two requests to {who}, in ms", allowed=POLL_ALLOWED)

@@ -60,7 +60,7 @@ class Setup:
     """What a fetcher is built with, beside its settings.
 
     `since` is the first day that counts, `closed_days` what is stored of cost days that cannot change any more,
-    `markets` where settled markets are kept (None: in memory, read whole by the first fetch); `by_api_key` asks for
+    `markets` where settled markets are kept (None: in memory, read whole by the first fetch); `by_api_key` requests
     cost by API key too, for agent rules that name one. `identity` compares the account that answers with the ledger's:
     a fetch awaits its `confirm` before it writes anything.
     """
@@ -89,7 +89,7 @@ class SourceType(Generic[S, Value, Figures]):
     is what the circuit breaker and log lines are called, the name where it is empty. `label` is for people.
 
     `settings` are the environment variables that it reads, `configured_by` those of them of which one means that
-    somebody has set the source up, `poll` the one that holds the poll interval in ms. `build` makes the fetcher, or an
+    the source is configured, `poll` the one that holds the poll interval in ms. `build` makes the fetcher, or an
     `Unconfigured` that names what is missing.
 
     `figures` is the dataclass of what clients see of it. `contribute` turns a value into figures and lines; `nothing`
@@ -152,7 +152,7 @@ class SourceType(Generic[S, Value, Figures]):
         return next(map(host_of, urls), "")
 
     def account_settings(self) -> frozenset[str]:
-        """The settings of which one means that somebody has an account in mind: all but the poll interval."""
+        """The settings that name an account: all but the poll interval."""
         return frozenset(self.settings.model_fields) - {self.poll}
 
 

@@ -23,7 +23,7 @@ RING = 1000
 PAGE = 16
 """Publications that a replay reads at once: encoding them takes about as long as a broadcast's turn of the loop."""
 KEY_FRAME = 60.0
-"""Between two snapshots of the ledger feed for everybody."""
+"""Between two snapshots of the ledger feed for all clients."""
 KEY_FRAME_SLACK = 0.5
 """An update this much before a key frame is due is sent as the key frame: a tick may be slightly early."""
 RETRY_MS = 3000

@@ -30,7 +30,7 @@ class LedgerStream:
         self._headers = headers
 
     async def answer(self, request: web.Request, key: str) -> web.StreamResponse:
-        """Stream until the client goes; `key` names what it came in under."""
+        """Stream until the client disconnects; `key` is the name of its key."""
         headers = {**self._headers(request), **HEADERS}
         if request.method == hdrs.METH_HEAD:
             return web.Response(headers=headers)
@@ -61,7 +61,7 @@ class _Stream:
             self._server.eio.spawn(self._feed.resume(connection, self._since))
 
     def received(self, connection: FeedConnection, data: str | bytes) -> None:
-        """Nothing comes this way."""
+        """An event stream receives nothing."""
 
     def closed(self, connection: FeedConnection, reason: str) -> None:  # noqa: ARG002 - whatever the reason
         self._feed.leave(connection)

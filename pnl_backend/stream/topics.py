@@ -63,7 +63,7 @@ class SnapshotTopic:
         self._newest = {"initial": Newest(), "stream": Newest(), "replay": Newest()}
 
     def message(self, publication: Publication, source: Origin) -> EncodedJson:
-        """The data, when it was computed, and how it came."""
+        """The data, when it was computed, and its origin."""
         initial = source == "initial"
         age = publication.age if initial else 0
 

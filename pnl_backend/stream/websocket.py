@@ -102,7 +102,7 @@ class PlainSocket:
         self._feed.channel.leave(connection)
 
     def _authenticate(self, connection: FeedConnection, message: Auth) -> None:
-        """A key as a message; a client that came in already may send it too, but a wrong one closes."""
+        """A key as a message; a client that is authenticated already may send it too, but a wrong one closes."""
         name = self._feed.authenticate(connection.environ, {"apiKey": message.apiKey})
         if name is None:
             connection.close(closes.WRONG_KEY)

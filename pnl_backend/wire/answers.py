@@ -10,7 +10,7 @@ from pnl_backend.wire.message import UNSET, Always, IsoTime, Message, Never, Uns
 
 
 class Success(Message):
-    """The envelope of what was asked for."""
+    """The envelope of an answer."""
 
     success: Always
     data: Any

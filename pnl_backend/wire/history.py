@@ -120,7 +120,7 @@ class _History(Message):
 
 
 class SnapshotHistory(_History, kw_only=True):
-    """Snapshots, oldest first: the answer where no range was asked for."""
+    """Snapshots, oldest first: the answer to a request without a range."""
 
     data: list[Snapshot]
 

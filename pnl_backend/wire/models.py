@@ -19,7 +19,7 @@ Mark = Literal["account_changed", "importing"]
 
 
 _COMPLETE = (
-    "Whether each configured source has given a reading of its whole history; only such a snapshot is compared with."
+    "Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare."
 )
 Degraded = Annotated[list[str], Meta(description="Sources that have given no reading yet: their figures are zeros.")]
 Estimated = Annotated[bool, Meta(description="Whether any source's figures are an estimate.")]
@@ -95,7 +95,7 @@ class Snapshot(Summary):
     sources: dict[str, SourceState]
     simulated: Annotated[bool, Meta(description="The demo: the figures are those of a simulator.")] = False
     stored: Annotated[bool, Meta(description="False while the ledger could not be written.")] = True
-    period: Annotated[Period | UnsetType, Meta(description="Only where a period was asked for.")] = UNSET
+    period: Annotated[Period | UnsetType, Meta(description="Only in answers for a period.")] = UNSET
     exact: Annotated[
         Exact | UnsetType, Meta(description="The net P&L before rounding; absent where the ledger did not keep it.")
     ] = UNSET
@@ -109,7 +109,7 @@ class Snapshot(Summary):
     ] = UNSET
     since: Annotated[
         IsoTime | UnsetType,
-        Meta(description="Where a period was asked for: when it begins, or when the ledger does, if that is later."),
+        Meta(description="In answers for a period: when it begins, or when the ledger does, if that is later."),
     ] = UNSET
     partial: Annotated[
         Always | UnsetType, Meta(description="Where the period began before the first complete snapshot.")

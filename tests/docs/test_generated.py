@@ -57,6 +57,14 @@ def test_every_link_to_a_message_leads_to_its_fields(generate: ModuleType, writt
     assert set(linked) <= headings
 
 
+def test_a_shape_that_both_descriptions_have_is_defined_alike(generate: ModuleType) -> None:
+    _, rest, feeds = generate._described()
+    shapes = [document["components"]["schemas"] for document in (rest, feeds)]
+    shared = shapes[0].keys() & shapes[1].keys()
+    assert {"Snapshot", "Breakdown", "KalshiComponent"} <= shared
+    assert [name for name in sorted(shared) if shapes[0][name] != shapes[1][name]] == []
+
+
 def test_a_changed_table_is_written_anew_and_the_text_around_it_stays(generate: ModuleType) -> None:
     page = "Before.\n<!-- one: written by make docs -->\n| old |\n<!-- end of one -->\nAfter.\n"
     assert generate.filled(page, {"one": lambda: "| new |\n"}) == page.replace("old", "new")

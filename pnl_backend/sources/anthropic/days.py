@@ -82,7 +82,7 @@ class RememberedDays:
         return sum(day not in self._rows for day in days(first, last))
 
     def shorten_windows(self) -> None:
-        """Ask for fewer days at a time, after a request that took too long."""
+        """Request fewer days at a time, after a request that took too long."""
         self._longest = max(1, self._longest // 2)
 
     async def sums(self, first: date, last: date) -> tuple[CostSum, ...]:

@@ -79,7 +79,7 @@ class AnthropicFetcher:
         try:
             return await self._estimated(today, now)
         except EndpointRefused:
-            # Neither way is open to this key: the next fetch begins with the better one again.
+            # The key may use neither report: the next fetch begins with the better one again.
             self._refused.clear()
             raise
 

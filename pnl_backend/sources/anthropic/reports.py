@@ -1,4 +1,4 @@
-"""What the fetcher asks of Anthropic's three reports, and the rows that it gets."""
+"""Requests to Anthropic's three reports, and the rows that they return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every source type must bear: a suite of tests that a type inherits.
+"""What every source type must pass: a suite of tests that a type inherits.
 
     from pnl_backend.sources.testing import SourceConformance
 

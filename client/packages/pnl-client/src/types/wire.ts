@@ -55,7 +55,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
         };
         /**
@@ -310,7 +310,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
             /**
              * @description When `previous*` were published, where that is in the day itself.
@@ -347,7 +347,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -582,7 +582,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -620,7 +620,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
         };
         /**
@@ -639,7 +639,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
         };
         /**
@@ -798,7 +798,7 @@ export interface components {
              */
             stored?: boolean;
             /**
-             * @description Only where a period was asked for.
+             * @description Only in answers for a period.
              * @enum {string}
              */
             period?: "all" | "mtd" | "today";
@@ -809,7 +809,7 @@ export interface components {
              * @default false
              */
             estimated?: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. Absent in history of versions that did not record it. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. Absent in history of versions that did not record it. */
             complete?: boolean;
             /**
              * @description In history only: the snapshot was found wrong later, and is shown as it was published.
@@ -817,7 +817,7 @@ export interface components {
              */
             restated?: true;
             /**
-             * @description Where a period was asked for: when it begins, or when the ledger does, if that is later.
+             * @description In answers for a period: when it begins, or when the ledger does, if that is later.
              * @example 2026-02-25T22:24:00.000Z
              */
             since?: string;
@@ -845,7 +845,7 @@ export interface components {
             degraded: string[];
             /** @description Whether any source's figures are an estimate. */
             estimated: boolean;
-            /** @description Whether each configured source has given a reading of its whole history; only such a snapshot is compared with. */
+            /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
             timestamp: number;
             epoch: string;
@@ -854,7 +854,7 @@ export interface components {
         };
         /**
          * SnapshotHistory
-         * @description Snapshots, oldest first: the answer where no range was asked for.
+         * @description Snapshots, oldest first: the answer to a request without a range.
          */
         SnapshotHistory: {
             count: number;
@@ -981,7 +981,7 @@ export interface components {
         };
         /**
          * Success
-         * @description The envelope of what was asked for.
+         * @description The envelope of an answer.
          */
         Success: {
             /** @constant */
