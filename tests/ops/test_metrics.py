@@ -18,6 +18,7 @@ from pnl_backend.cache.memory import MemoryTier
 from pnl_backend.cache.tiered import TieredCache
 from pnl_backend.ops.loop_lag import watching
 from pnl_backend.ops.metrics import Metrics
+from pnl_backend.ops.metrics_cluster import NodeFigures
 from pnl_backend.ops.metrics_live import Live
 from tests.waiting import until
 
@@ -49,6 +50,10 @@ ENGINE = {
     "head_timeouts": 9,
     "shed": 10,
 }
+
+
+CHANGES = {"won": 1, "lost": 0, "released": 0}
+LEADER = NodeFigures("all", leads=True, ledger_up=True, bus_up=True, fence=2, lag=0, behind=0, changes=CHANGES)
 
 
 def live(**other: Any) -> Live:
@@ -195,6 +200,7 @@ def exposed() -> Metrics:
     """Metrics in which every family has a sample."""
     metrics = Metrics(version="1")
     metrics.watch(live())
+    metrics.watch_node(lambda: LEADER)
     metrics.fetched("kalshi", 1.0, "upstream_timeout")
     metrics.stage("commit", 0.1)
     metrics.tick(Snapshot(1, {"kalshi": State("live", 1)}), 0.1)
