@@ -122,36 +122,34 @@ class Account:
 
     def settle(self, market: Market, ts: float) -> list[Position]:
         """Pay out every holding of a finalized market and mark it settled."""
-        value = market.settlement_value
-        if value is None:
+        if market.settlement_value is None:
             raise ValueError(f"{market.ticker} has no settlement value")
         paid = [held for held in self.positions.values() if held.ticker == market.ticker and not held.settled]
         for held in paid:
-            yes, no = max(held.quantity, ZERO), max(-held.quantity, ZERO)
-            revenue = yes * value + no * (ONE - value)
-            insort(
-                self.settlements,
-                Settlement(
-                    seq=self.next_seq(),
-                    ticker=market.ticker,
-                    result=market.result,
-                    value=value,
-                    yes_count=yes,
-                    yes_cost=held.exposure if yes else ZERO,
-                    no_count=no,
-                    no_cost=held.exposure if no else ZERO,
-                    revenue=revenue,
-                    fee=held.fees_paid,
-                    ts=ts,
-                    subaccount=held.subaccount,
-                ),
-                key=_by_time,
-            )
-            held.realized_pnl += revenue - held.exposure
-            held.quantity = held.exposure = ZERO
-            held.settled = True
-            held.updated_ts = ts
+            insort(self.settlements, self.pay(held, market, market.settlement_value, ts), key=_by_time)
         return paid
+
+    def pay(self, held: Position, market: Market, value: Decimal, ts: float) -> Settlement:
+        """Pay out one holding at USD `value` per YES contract; the row that says so, which is in no list yet."""
+        yes, no = max(held.quantity, ZERO), max(-held.quantity, ZERO)
+        row = Settlement(
+            seq=self.next_seq(),
+            ticker=market.ticker,
+            result=market.result,
+            value=value,
+            yes_count=yes,
+            yes_cost=held.exposure if yes else ZERO,
+            no_count=no,
+            no_cost=held.exposure if no else ZERO,
+            revenue=yes * value + no * (ONE - value),
+            fee=held.fees_paid,
+            ts=ts,
+            subaccount=held.subaccount,
+        )
+        held.realized_pnl += row.revenue - held.exposure
+        held.quantity = held.exposure = ZERO
+        held.settled, held.updated_ts = True, ts
+        return row
 
     def age_out(self, keep: int | None = None) -> list[str]:
         """Archive the oldest settled positions beyond `keep`, or beyond what is usually kept; tickers that went."""

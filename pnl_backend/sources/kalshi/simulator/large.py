@@ -12,7 +12,7 @@ from typing import Literal, overload
 from pnl_backend.sources.simulated.units import CENT, DAY, HOUR, ZERO
 
 from .account import Account
-from .records import ONE, Fill, Market, Position, Settlement, Transfer, date_code
+from .records import ONE, Fill, Market, Position, Transfer, date_code
 
 _SPAN = 400 * DAY
 _SETTLES_AFTER = HOUR
@@ -175,27 +175,7 @@ def _settle(account: Account, market: Market, ts: float, *, yes: bool) -> None:
     market.status, market.result = "finalized", "yes" if yes else "no"
     market.settlement_value, market.settlement_ts = value, ts
     market.yes_bid, market.yes_ask = ZERO, ONE
-    held = account.positions[0, market.ticker]
-    bought, sold = max(held.quantity, ZERO), max(-held.quantity, ZERO)
-    revenue = bought * value + sold * (ONE - value)
-    account.settlements.append(
-        Settlement(
-            seq=account.next_seq(),
-            ticker=market.ticker,
-            result=market.result,
-            value=value,
-            yes_count=bought,
-            yes_cost=held.exposure if bought else ZERO,
-            no_count=sold,
-            no_cost=held.exposure if sold else ZERO,
-            revenue=revenue,
-            fee=held.fees_paid,
-            ts=ts,
-        )
-    )
-    held.realized_pnl += revenue - held.exposure
-    held.quantity = held.exposure = ZERO
-    held.settled, held.updated_ts = True, ts
+    account.settlements.append(account.pay(account.positions[0, market.ticker], market, value, ts))
 
 
 def _market(index: int, ticker: str, began: float) -> Market:
