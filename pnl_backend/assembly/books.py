@@ -12,10 +12,11 @@ from loguru import logger
 from pnl_backend.assembly.adapters import TappedSource
 from pnl_backend.assembly.guards import Guards
 from pnl_backend.domain.classic import KALSHI
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.readings import Reading, SourceName
 from pnl_backend.domain.snapshot import Verified
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.bookkeeper import Account, Bookkeeper, Kind
+from pnl_backend.ledger.bookkeeper import Account, Bookkeeper
 from pnl_backend.ledger.history_import import HistoryImport, Importer
 from pnl_backend.ledger.protocol import Ledger
 from pnl_backend.ledger.reconciler import Reconciler
@@ -142,7 +143,7 @@ class _UnknownFacts:
         self._keeper = keeper
         self._done = False
 
-    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def on_recorded(self, kind: FactKind, names: Sequence[str]) -> None:
         """Nothing to do: facts are judged when all are known."""
 
     async def on_reading(self, account: object, fetched_at: int | None) -> None:
@@ -162,7 +163,7 @@ class _RecordedFacts:
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
 
-    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def on_recorded(self, kind: FactKind, names: Sequence[str]) -> None:
         if kind == "transfer":
             return
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

@@ -25,13 +25,13 @@ from pnl_backend.assembly.guards import (
     simulated,
 )
 from pnl_backend.assembly.serving import Serving
-from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.record import Record
 from pnl_backend.ledger.first_import import FirstImport
 from pnl_backend.ledger.protocol import Ledger
 from pnl_backend.ledger.upkeep import Upkeep
 from pnl_backend.ops.health import Part
 from pnl_backend.settings.model import Settings
+from pnl_backend.sources import registry
 from pnl_backend.sources.base import UpstreamClient
 from pnl_backend.sources.kalshi.fetcher import KalshiFetcher
 from pnl_backend.sources.source_type import Setup, Unconfigured
@@ -139,7 +139,7 @@ async def _guards(stack: AsyncExitStack, serving: Serving, store: Ledger) -> tup
     guards = build_guards(sources, fetchers, serving.cache, settings, checks=checks, on_outcome=fetch_outcome(metrics))
     for guard in guards:
         stack.push_async_callback(guard.close)
-    found = fetchers[KALSHI]  # the ledger's fills, settlements and transfers are those of one trading account
+    found = fetchers[registry.source_of("fill")]
     account = None if isinstance(found, Unconfigured) else cast(KalshiFetcher, found)
     trades, importer = (None, None) if account is None else (account.history, account.importer)
     tolerance = settings.reconciliation_tolerance

@@ -1,4 +1,4 @@
-"""`pnl-backend sources`: lists the source types that this server knows, with the settings that each reads."""
+"""`pnl-backend sources`: lists the source types that this server knows, with the facts that are booked and the settings."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(declared: AnyType) -> None:
     print(f"{declared.name}: {declared.label}")
+    if declared.facts:
+        print(f"  books {', '.join(f'{kind}s' for kind in sorted(declared.facts))}")
     for field, info in declared.settings.model_fields.items():
         turns_on = " (turns it on)" if field in declared.configured_by else ""
         print(f"  {names(field)[0]:<28}{info.description}{turns_on}")

@@ -12,6 +12,9 @@ from decimal import Decimal
 from typing import Literal
 
 Side = Literal["yes", "no"]
+FactKind = Literal["fill", "settlement", "transfer", "cost", "deal"]
+"""What the ledger books of its sources; each kind is of one source."""
+
 DatedKind = Literal["fill", "settlement"]
 TransferKind = Literal["deposit", "withdrawal"]
 

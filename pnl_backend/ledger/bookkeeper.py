@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
 from pnl_backend.domain.classic import ANTHROPIC, CLASSIC, JOHNS, KALSHI
-from pnl_backend.domain.ledger_facts import Settlement, Transfer
+from pnl_backend.domain.ledger_facts import FactKind, Settlement, Transfer
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio, Reading
 from pnl_backend.ledger.periodic_job import PeriodicJob
@@ -25,7 +25,6 @@ from pnl_backend.ledger.sql.facts import Facts
 from pnl_backend.ledger.trade_import import History, TradeImport
 
 EVERY = 60.0
-Kind = Literal["fill", "settlement", "transfer", "cost", "deal"]
 
 
 class Account(History, Protocol):
@@ -46,7 +45,7 @@ class Account(History, Protocol):
 class Watcher(Protocol):
     """Is notified of new facts and readings; neither call may raise."""
 
-    async def on_recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def on_recorded(self, kind: FactKind, names: Sequence[str]) -> None:
         """Facts of a kind that are new in the ledger, by name."""
 
     async def on_reading(self, account: Reading[KalshiPortfolio] | None, fetched_at: int | None) -> None:
@@ -202,7 +201,7 @@ class Bookkeeper:
             await self._recorded("deal", await self._reported.record_deals(revenue))
             self._known[JOHNS] = revenue.value
 
-    async def _recorded(self, kind: Kind, names: Sequence[str]) -> None:
+    async def _recorded(self, kind: FactKind, names: Sequence[str]) -> None:
         if names:
             for watcher in self.watchers:
                 await watcher.on_recorded(kind, list(dict.fromkeys(names)))

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pnl_backend.domain.classic import CLASSIC
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.sources.simulated import Simulate
 from pnl_backend.sources.source_type import SourceType, SourceTypeError, check_type
@@ -54,6 +55,11 @@ def known(name: SourceName) -> AnyType:
     return {one.name: one for one in types()}[name]
 
 
+def source_of(fact: FactKind) -> SourceName:
+    """The source whose facts of this kind the ledger books."""
+    return next(one.name for one in types() if fact in one.facts)
+
+
 def further_simulators() -> list[Simulate]:
     """What adds the upstreams of all types but the classic three to a simulation."""
     return [one.simulator for one in types() if one.simulator is not None and not one.always_shown]
@@ -76,6 +82,7 @@ def _checked(declared: tuple[AnyType, ...]) -> tuple[AnyType, ...]:
         check_type(one)
     _unique("name", (one.name for one in declared))
     _unique("service", (one.breaker for one in declared))
+    _unique("fact", (kind for one in declared for kind in sorted(one.facts)))
     _unique("setting", (field for one in declared for field in one.settings.model_fields))
     return declared
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pnl_backend.domain.classic import CLASSIC
 from pnl_backend.domain.figures import figures_of, shown_figures
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.lines import Accounting, Contribution, Moment
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import PnLError, UpstreamAuthError
@@ -97,7 +98,8 @@ class SourceType(Generic[S, Value, Figures]):
     lines they are unless AGENT_RULES set another. `summary` describes in a few words what an answer held, for
     `pnl-backend check`. `card` is what the dashboard shows. `simulator` adds the upstream to a simulation, for the demo
     and the conformance suite; without one the source is left out of the demo. `host` gives the address that the account
-    is at, which the ledger notes; without it that is the host of the first setting that holds a URL.
+    is at, which the ledger notes; without it that is the host of the first setting that holds a URL. `facts` are the
+    kinds that the ledger books of it; its tables hold those of the classic three alone.
     """
 
     name: SourceName
@@ -114,6 +116,7 @@ class SourceType(Generic[S, Value, Figures]):
     card: tuple[CardRow, ...]
     simulator: Simulate | None
     service: str = ""
+    facts: frozenset[FactKind] = frozenset()
     host: Callable[[S], str] | None = None
 
     @property
@@ -176,6 +179,8 @@ def _name_problems(declared: SourceType[Any, Any, Any]) -> list[str]:
     problems = []
     if not is_name(declared.name):
         problems.append(f"name must be lower case letters, digits and dashes, {LONGEST_NAME} at most")
+    if declared.facts and not declared.always_shown:
+        problems.append("facts must be empty: the ledger's tables hold the facts of the classic three alone")
     problems += [f"{field} must not be empty" for field in ("label", "agent") if not getattr(declared, field).strip()]
     return problems
 

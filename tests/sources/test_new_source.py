@@ -75,6 +75,8 @@ def test_the_server_has_the_type_once_it_is_installed(project):
     types = [line for line in listed if not line.startswith(" ")]
     assert types[:3] == ["kalshi: Kalshi", "anthropic: Anthropic", "johns: John's revenue"]
     assert "cloud-bill: Cloud Bill" in types[3:]
+    booked = [line for line in listed if line.startswith("  books")]
+    assert booked == ["  books fills, settlements, transfers", "  books costs", "  books deals"]
     assert "  CLOUD_BILL_TOKEN            sent as Authorization: Bearer (turns it on)" in listed
     checked = ran(
         *COMMAND,
@@ -99,6 +101,10 @@ def test_ruff_and_mypy_report_no_problem(project):
     [
         (("SOURCE = SourceType(", "SOURCE = dict("), "is no SourceType but dict"),
         (('CardRow("spent"', 'CardRow("profit"'), "card: profit is no figure of CloudBillFigures"),
+        (
+            ('agent="Cloud Bill"', 'facts=frozenset(("deal",)), agent="Cloud Bill"'),
+            "facts must be empty: the ledger's tables",
+        ),
         (('name="cloud-bill"', 'name="kalshi"'), "two source types have the same name: kalshi"),
         (("nothing=CloudBillValue(ZERO),\n", ""), "missing 1 required keyword-only argument: 'nothing'"),
         (("    cloud_bill_poll_ms:", "    poll_ms:"), "setting poll_ms must begin with cloud_bill_"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from pnl_backend.domain.classic import ANTHROPIC, AnthropicFigures
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.readings import AnthropicSpend
 from pnl_backend.sources.anthropic.accounting import contribute
 from pnl_backend.sources.anthropic.fetcher import AnthropicFetcher
@@ -49,4 +50,5 @@ SOURCE = SourceType(
     summary=summary,
     card=(CardRow("daily_spend", "Today"), CardRow("total_spend", "Total")),
     simulator=SimulatedAnthropic,
+    facts=frozenset[FactKind](("cost",)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pnl_backend.domain.classic import KALSHI, KalshiFigures
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import KalshiPortfolio
 from pnl_backend.errors import PnLError
@@ -79,5 +80,6 @@ SOURCE = SourceType(
         CardRow("fees", "Fees"),
     ),
     simulator=SimulatedKalshi,
+    facts=frozenset[FactKind](("fill", "settlement", "transfer")),
     host=lambda settings: settings.kalshi_host,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pnl_backend.domain.classic import JOHNS, JohnsFigures
+from pnl_backend.domain.ledger_facts import FactKind
 from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import Revenue
 from pnl_backend.sources.revenue.accounting import contribute
@@ -41,5 +42,6 @@ SOURCE = SourceType(
     summary=summary,
     card=(CardRow("invoiced", "Invoiced"), CardRow("collected", "Collected"), CardRow("pipeline", "Pipeline")),
     simulator=SimulatedRevenue,
+    facts=frozenset[FactKind](("deal",)),
     host=lambda settings: settings.revenue_url.partition("://")[2],
 )
