@@ -1,4 +1,4 @@
-"""`pnl-backend sources`: lists the source types that this server knows, with the facts that are booked and the settings."""
+"""`pnl-backend sources`: lists the source types, with the facts that the ledger books of each and its settings."""
 
 from __future__ import annotations
 
