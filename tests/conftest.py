@@ -12,6 +12,7 @@ from tests.support.order import longest_first
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
+from tests.support.server import no_server_left
 
 # A loaded machine is slow, not wrong: no example is failed for the time it took.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +26,12 @@ def postgres() -> Iterator["PostgresServer"]:
 
     with private_postgres() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _servers_end_with_their_test() -> Iterator[None]:
+    with no_server_left():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from pnl_backend import __version__
 from tests.support.forking import Forked, can_fork
-from tests.support.server import FAST, PROGRAM, ServerProcess, command
+from tests.support.server import FAST, PROGRAM, ServerProcess, command, no_server_left
 
 WAYS = ("forked", "started")
 
@@ -50,6 +50,13 @@ async def test_a_server_has_its_own_folder_and_environment_and_ends_by_signals(t
     finally:
         await one.close()
         await other.close()
+
+
+async def test_a_server_that_a_test_leaves_running_is_killed(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, **FAST)
+    with no_server_left():
+        await server.start()
+    assert await server.wait() == -signal.SIGKILL
 
 
 def test_what_is_not_this_server_in_a_plain_environment_is_never_forked(way: str) -> None:

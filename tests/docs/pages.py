@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.installed import copy_project
+from tests.support.installed import copy_project, once
 from tests.support.server import ROOT
 
 PAGES = (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "contributing").glob("*.md")))
 ADDED = ("route", "setting", "source", "transport")
 STEPS = tuple(ROOT / "docs" / "contributing" / f"adding-a-{what}.md" for what in ADDED)
 """Pages whose code blocks are steps, in order with their commands."""
+CHECKS_TYPES = re.compile(r"mypy|pre-commit run|git commit")
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# (\S+)\n")
 
@@ -87,10 +88,7 @@ def project_copy(target: Path) -> Path:
 
 
 def run(script: str, tree: Path, **env: str) -> tuple[int, str]:
-    """Run a shell script in a copy; answers its exit code and output. It sees no setting of the test run.
-
-    What mypy knows of the modules is kept for the other tests of this worker.
-    """
+    """Run a shell script in a copy; answers its exit code and output. It sees no setting of the test run."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     home = tree.parent / "home"
     home.mkdir(exist_ok=True)
@@ -98,7 +96,8 @@ def run(script: str, tree: Path, **env: str) -> tuple[int, str]:
         f"GIT_{role}_{what}": "someone@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
     given = {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(tree), **person, **env}
-    given["MYPY_CACHE_DIR"] = str(tree.parents[1] / "mypy")
+    if CHECKS_TYPES.search(script):
+        given["MYPY_CACHE_DIR"] = str(_types(tree.parents[1]))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tree,
@@ -107,6 +106,24 @@ def run(script: str, tree: Path, **env: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=100,
+        timeout=250,
     )
     return done.returncode, done.stdout
+
+
+def _types(own: Path) -> Path:
+    """What mypy knows of the modules, for all tests of a worker whose folder is `own`.
+
+    It begins with what one run over the project has found, which all workers copy: the files have the same content.
+    """
+    cache = own / "mypy"
+    if not cache.exists():
+        shared = own.parent if own.name.startswith("popen-") else own
+        shutil.copytree(once(shared, "types", _check_types), cache)
+    return cache
+
+
+def _check_types(folder: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", f"--cache-dir={folder}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -13,7 +13,7 @@ from tests.docs.pages import ROOT, STEPS, apply, blocks, project_copy, run
 from tests.support.feeds import plain_socket
 from tests.support.server import ServerProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow(15), pytest.mark.timeout(300)]
 
 
 def followed(name: str, folder: Path) -> Path:

@@ -154,6 +154,7 @@ def test_a_known_history(history):
     play(history)
 
 
+@pytest.mark.slow(15)
 @pytest.mark.parametrize("history", KILLED.values(), ids=KILLED)
 def test_a_known_history_with_kills_and_days(history):
     play(history, killed=True)
@@ -171,6 +172,7 @@ def examples(count: int) -> Callable[[Any], Any]:
     )
 
 
+@pytest.mark.slow(25)
 @examples(8)
 @given(steps(), st.sampled_from([*SUBACCOUNTS]))
 def test_any_history(history, subaccounts):

@@ -168,7 +168,7 @@ def test_the_programs_run_here_with_what_the_pages_install():
     assert imported("python") == {"socketio", "websockets"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="needs a Python whose own pip is of 2023")
 async def test_every_pip_command_works_with_an_old_pip(tmp_path):
     """In an environment with the pip that Python 3.11 brings; every name is one that this pip knows."""

@@ -73,6 +73,7 @@ async def test_recovery_works_after_a_restart_of_the_server(server):
 
 
 @needs_node
+@pytest.mark.slow(30)
 async def test_what_is_too_old_starts_afresh(tmp_path, simulator):
     env = FAST | upstream_env(simulator, simulator.credentials()) | {"RECOVERY_WINDOW_MS": "200"}
     server = await ServerProcess(tmp_path, **env).start()

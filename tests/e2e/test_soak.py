@@ -13,7 +13,7 @@ GROWTH = 16 * 1024 * 1024
 """Bytes that memory may grow by: the ring, which is not full yet, and what Python keeps of its peak."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(110)
 @pytest.mark.timeout(400)
 async def test_nothing_is_left_of_clients_that_disconnected(tmp_path):
     server = ServerProcess(tmp_path, DEMO="true", UPDATE_INTERVAL_MS="1000")

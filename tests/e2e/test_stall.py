@@ -44,6 +44,7 @@ async def engine_io(stack, server, http, kind):
     return asyncio.create_task(client.until_closed())
 
 
+@pytest.mark.slow(24)
 async def test_stalls_of_the_server_disconnect_no_client(server):
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))

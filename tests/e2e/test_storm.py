@@ -61,7 +61,7 @@ async def behind_after_a_second(readers: list[Reader], seq: int, net: float) -> 
     return behind
 
 
-@pytest.mark.slow
+@pytest.mark.slow(35)
 @pytest.mark.timeout(240)
 async def test_two_hundred_clients_with_cuts_and_restarts(server, simulator):
     chance = random.Random(11)

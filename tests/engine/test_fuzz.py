@@ -182,7 +182,7 @@ class Gunner:
 
 
 @pytest.mark.timeout(170)
-@pytest.mark.slow
+@pytest.mark.slow(50)
 async def test_malformed_input_affects_no_other_client(start: Start) -> None:
     """Each malformed input is answered within a second, the other client's feed goes on, nothing escapes or stays."""
     escaped: list[dict[str, Any]] = []

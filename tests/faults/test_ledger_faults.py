@@ -114,7 +114,7 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 async def test_another_process_holds_the_write_lock_for_ten_seconds(start: Start, tmp_path: Path) -> None:
     ledger = tmp_path / "data" / "pnl.db"
     async with watched(await start(), ledger) as all_:

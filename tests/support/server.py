@@ -8,7 +8,8 @@ import re
 import signal
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ async def start_process(
     )
 
 
+RUNNING: set[ServerProcess] = set()
+"""Those whose process was started and has not been waited for."""
+
+
 class ServerProcess:
     """`python server.py` with given settings; `log` is all that it wrote to the console, `prefix` what runs it.
 
@@ -78,6 +83,7 @@ class ServerProcess:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         env = {**kept, "PYTHONUNBUFFERED": "1", **self.env}
         self._process = await start_process((*self.prefix, *self.program), self.directory, self.arguments, env)
+        RUNNING.add(self)
         self._reader = asyncio.create_task(self._read())
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({ready, self._reader}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -107,6 +113,7 @@ class ServerProcess:
         assert self._reader is not None
         async with asyncio.timeout(timeout):
             code = await self._process.wait()
+            RUNNING.discard(self)
             await self._reader
         return code
 
@@ -161,6 +168,20 @@ class ServerProcess:
             if found := READY.search(text):
                 self.url, self.port = found[1], int(found[2])
                 self._ready.set()
+
+
+@contextmanager
+def no_server_left() -> Iterator[None]:
+    """Kill those servers that were started in this block and still run.
+
+    A test whose set-up fails leaves its server running, and each such server makes all later tests slower.
+    """
+    before = set(RUNNING)
+    yield
+    for server in RUNNING - before:
+        RUNNING.discard(server)
+        with suppress(ProcessLookupError):
+            server.signal(signal.SIGKILL)
 
 
 async def command(directory: Path, *arguments: str, **env: str) -> tuple[int | None, str]:

@@ -193,7 +193,7 @@ async def migrate_in_a_process(path: Path, kill_after: float | None) -> tuple[bo
     return b"opened" in output, output.decode()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dict[str, Any]]) -> None:
     data, expected = written
     path = data / "pnl.db"

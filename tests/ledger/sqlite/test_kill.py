@@ -12,6 +12,8 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
+
 from pnl_backend.domain.record import Record
 from pnl_backend.ledger.sqlite import Store
 from tests.ledger.sqlite.recompute import kept, recomputed
@@ -71,6 +73,7 @@ def run_and_kill(path: Path, seed: int) -> list[Told]:
         return told
 
 
+@pytest.mark.slow(50)
 def test_kill_at_random_moments(path: Path) -> None:
     told: list[Told] = []
     for seed in range(50):
