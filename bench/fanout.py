@@ -3,6 +3,7 @@
     python -m bench fanout                                      all figures; about 45 minutes on a quiet machine
     FANOUT_ONLY=connect FANOUT_REPEATS=5 python -m bench fanout     the named ones, written to fanout-partial.md
     FANOUT_REPEATS=1 FANOUT_CLIENTS=2000 python -m bench fanout
+    FANOUT_SPIN=1 python -m bench fanout                        with a load client that no send has to wake
 
 The server runs on core 0, the load client on core 1, with the same messages for all. Medians over the runs; Node and
 Bun are warmed up like everybody. CPU is that of the server's process, all threads and the kernel's part included.
@@ -13,7 +14,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from bench.fanout_runs import MEASURED, REPEATS, WARM, Bench
+from bench.fanout_runs import MEASURED, REPEATS, SPIN, WARM, Bench
 from bench.fanout_table import HEADINGS, measure
 from bench.servers import BUN, NODE, ROOT, build, need, take_sample, version
 
@@ -32,7 +33,8 @@ def main() -> None:
         load = os.getloadavg()[0]
         rows = measure(bench, ONLY)
     how = (
-        "Whole server (store, auth, demo simulator, real messages) on core 0, load client on core 1; medians of "
+        "Whole server (store, auth, demo simulator, real messages) on core 0, load client on core 1"
+        f"{', which never sleeps' if SPIN else ''}; medians of "
         f"{REPEATS} alternating runs, {WARM} broadcasts to warm up, {MEASURED} measured. CPython "
         f"{platform.python_version()}, Node {version(NODE)}, Bun {version(BUN)}; load average before the run "
         f"{load:.2f}. `python -m bench fanout` does it again."

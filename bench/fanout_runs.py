@@ -15,6 +15,8 @@ from typing import Any
 from bench.servers import HERE, KEY, NEVER, PRODUCT, Kind, Running, serving
 
 REPEATS = int(os.environ.get("FANOUT_REPEATS", "3"))
+SPIN = bool(os.environ.get("FANOUT_SPIN"))
+"""Whether the load client never sleeps, so that no server pays for waking it."""
 WARM, MEASURED = 40, 60
 IDLE_SECONDS = 50.0
 SETTLE = 3.0
@@ -35,6 +37,7 @@ class Bench:
         """The load client's lines as they come; its connections are spread over the servers."""
         ports = [server.port for server in ([servers] if isinstance(servers, Running) else servers)]
         command = ["taskset", "-c", "1", str(self.client), "--port", ",".join(map(str, ports)), "--n", str(count)]
+        command += ["--spin"] if SPIN else []
         command += ["--broadcasts", str(broadcasts), "--skip", str(skip), "--apikey", KEY, "--timeout", "120", *options]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

@@ -11,8 +11,10 @@
  * Prints one JSON line {"ev":"ready",...} when all N are ready, and one {"ev":"done",...} when
  * every connection has seen --broadcasts messages (or after --timeout seconds from ready). With --skip, one
  * {"ev":"warm",...} line comes when everybody has had the warm-up broadcasts.
- * Options: --port P[,P...] (the connections are spread over several servers), --skip K (leave the first K broadcasts out of the latencies: warm-up), --window (handshakes in flight), --path, --event, --sub, --apikey, --deflate (offer
+ * Options: --port P[,P...] (the connections are spread over several servers), --skip K (leave the first K broadcasts out of the latencies: warm-up), --window (handshakes in flight), --spin (never sleep: see below), --path, --event, --sub, --apikey, --deflate (offer
  * permessage-deflate like a browser; compressed frames are counted by order, not inflated).
+ * On loopback the server's send wakes a client that sleeps, and pays for it: a fifth of its kernel time or more, the more
+ * the better the client keeps up. With --spin nobody has to be woken, as where clients are on other machines.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,7 +35,7 @@
 enum { ST_CONNECTING, ST_HTTP, ST_EIO_OPEN, ST_SIO_CONNECT, ST_SUBSCRIBING, ST_READY, ST_DEAD };
 typedef struct { int fd; int st; int skipped; uint32_t nmsg; uint32_t plen; uint32_t pcap; unsigned char *part; } Conn;
 
-static int ports[64] = {9000}, nports = 1, n = 100, broadcasts = 20, skip = 0, window = 64, use_deflate = 0;
+static int ports[64] = {9000}, nports = 1, n = 100, broadcasts = 20, skip = 0, window = 64, use_deflate = 0, spin = 0;
 static double timeout_s = 60;
 static const char *path = "/socket.io/?EIO=4&transport=websocket", *event = "pnl_update",
                   *sub = "subscribe_pnl", *apikey = "k";
@@ -160,6 +162,7 @@ int main(int argc, char **argv) {
     else if (OPT("--timeout")) timeout_s = atof(argv[++i]); else if (OPT("--path")) path = argv[++i];
     else if (OPT("--event")) event = argv[++i]; else if (OPT("--sub")) sub = argv[++i];
     else if (OPT("--apikey")) apikey = argv[++i]; else if (!strcmp(argv[i], "--deflate")) use_deflate = 1;
+    else if (!strcmp(argv[i], "--spin")) spin = 1;
     else { fprintf(stderr, "unknown option %s\n", argv[i]); return 2; }
   }
   if (broadcasts < 1) broadcasts = 1;
@@ -173,7 +176,7 @@ int main(int argc, char **argv) {
   int reported = 0, warmed = 0;
   for (;;) {
     while (started < n && inflight < window) open_one();
-    int k = epoll_wait(ep, evs, 512, 100);
+    int k = epoll_wait(ep, evs, 512, spin ? 0 : 100);
     for (int i = 0; i < k; i++) on_event(evs[i].data.ptr, evs[i].events);
     uint64_t t = now_ns();
     if (!reported && started == n && inflight == 0) {

@@ -69,9 +69,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(
-    kind: Kind, *, interval_ms: int, sample: Path, settings: Mapping[str, str] | None = None
+    kind: Kind, *, interval_ms: int, sample: Path, settings: Mapping[str, str] | None = None, cores: str = "0"
 ) -> Iterator[Running]:
-    """Start a server on a free port with an empty store; stop it afterwards."""
+    """Start a server on a free port with an empty store, on these cores (`taskset`'s list); stop it afterwards."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -91,7 +91,7 @@ def serving(
             **(settings or {}),
         }
         with (Path(folder) / "output").open("wb") as output:
-            command = ["taskset", "-c", "0", *kind.command]
+            command = ["taskset", "-c", cores, *kind.command]
             process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
             try:
                 _wait(port, process, Path(folder) / "output")

@@ -1,6 +1,6 @@
 """Socket.IO v5 packets, read as strictly as the protocol allows; no I/O.
 
-https://socket.io/docs/v4/socket-io-protocol/ - packets are written by python-socketio's own encoder.
+https://socket.io/docs/v4/socket-io-protocol/ - packets are written as python-socketio's encoder writes them.
 """
 
 import contextlib
