@@ -1,4 +1,4 @@
-"""The settings of a server that is one of several nodes; without `BUS_URL` it is alone."""
+"""The settings of a node of a cluster; without `BUS_URL` there is one server only."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class ClusterSettings(BaseSettings):
 
     role: Annotated[Literal["all", "poll", "push"], BeforeValidator(lower)] = setting(
         "all",
-        "all: polls, keeps the ledger and serves clients; poll: serves no clients; push: serves clients alone, without "
-        "credentials of a source",
+        "all: polls the sources, writes the ledger and serves clients; poll: serves no clients; push: serves clients "
+        "only, without credentials of a source",
         allowed="all, poll or push",
     )
     bus_url: Annotated[str, url_of("redis", "rediss", "unix")] | None = setting(
         None,
         "the Redis that connects the nodes of a cluster: the stream of updates and the lease of the leader; without it "
-        "this server is alone",
+        "this server is not in a cluster",
         allowed="a redis, rediss or unix URL",
     )
     database_url: Annotated[SecretStr, AfterValidator(_postgresql)] | None = setting(
@@ -45,7 +45,7 @@ class ClusterSettings(BaseSettings):
     )
     lease_ms: Annotated[int, Field(ge=SHORTEST_LEASE_MS)] = setting(
         3000,
-        "how long the leader of a cluster may be silent before another node leads, in ms",
+        "time without a renewal by the leader of a cluster after which another node leads, in ms",
         allowed=f"{MS}, {SHORTEST_LEASE_MS} or more",
     )
 

@@ -134,7 +134,7 @@ class Reconciliation(Message):
 
 
 class ClusterNode(Message):
-    """One node of a cluster, as it described itself last; `lagMs` is for how long it has lacked the newest update."""
+    """One node of a cluster, by its own last report; `lagMs` is the time for which it has lacked the newest update."""
 
     id: str
     role: Role
@@ -148,7 +148,7 @@ class ClusterNode(Message):
 
 
 class Cluster(Message):
-    """What this node knows of its cluster; `lagUpdates` and `lagMs` are how far it is behind the stream."""
+    """This node and the others of its cluster; `lagUpdates` and `lagMs` are how far this node is behind the stream."""
 
     node: str
     role: Role
@@ -173,12 +173,12 @@ class Health(Message):
     environment: str
     services: HealthServices
     demo: bool
-    degraded: Annotated[list[str], Meta(description="Parts that are not well.")]
+    degraded: Annotated[list[str], Meta(description="Names of the parts that are not healthy.")]
     parts: dict[str, HealthPart]
     reconciliation: _Reconciliation = UNSET
     cluster: Annotated[
         Cluster | UnsetType,
-        Meta(description="Of a server that is one of several nodes; in production with a key only."),
+        Meta(description="Only on a node of a cluster; in production with a key only."),
     ] = UNSET
 
 
@@ -198,7 +198,7 @@ class BriefHealth(Message):
 
 
 class Probe(Message):
-    """`waitingFor` names what keeps a node from being ready; the others are there for a node of a cluster only."""
+    """`waitingFor` names what a node needs to be ready; the other fields are those of a node of a cluster only."""
 
     status: Literal["live"] | Readiness
     waitingFor: Annotated[list[str] | UnsetType, Meta(examples=[["redis", "postgresql", "updates"]])] = UNSET

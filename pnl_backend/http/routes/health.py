@@ -29,7 +29,7 @@ class HealthRoutes:
                 method="GET", path="/health", handler=self.report, tag="Health", guard=_OPTIONAL,
                 summary="The health of the server and of each of its parts",
                 description="In production amounts of money (`reconciliation`), and the reasons for which a part is "
-                "not well (`detail`, which may name hosts and files), are shown with a key only.",
+                "not healthy (`detail`, which may name hosts and files), are shown with a key only.",
                 answers=(
                     Answer("It is healthy.", operations.Health, enveloped=False),
                     Answer("The loop has stopped, or the store fails.", operations.Health, enveloped=False, status=503),

@@ -184,6 +184,46 @@ export interface components {
             format: "count" | "counts" | "deals" | "text" | "usd";
         };
         /**
+         * Cluster
+         * @description This node and the others of its cluster; `lagUpdates` and `lagMs` are how far this node is behind the stream.
+         */
+        Cluster: {
+            node: string;
+            /** @enum {string} */
+            role: "all" | "poll" | "push";
+            /**
+             * @example leading
+             * @example following
+             * @example candidate
+             * @example no bus
+             */
+            state: string;
+            leader: string | null;
+            fence: number;
+            /** @enum {string} */
+            bus: "connected" | "down";
+            lagUpdates: number;
+            lagMs: number;
+            nodes: components["schemas"]["ClusterNode"][];
+        };
+        /**
+         * ClusterNode
+         * @description One node of a cluster, by its own last report; `lagMs` is the time for which it has lacked the newest update.
+         */
+        ClusterNode: {
+            id: string;
+            /** @enum {string} */
+            role: "all" | "poll" | "push";
+            state: string;
+            leads: boolean;
+            seq: number;
+            lagMs: number;
+            clients: number;
+            /** @example 2026-02-25T22:24:00.000Z */
+            since: string;
+            version: string;
+        };
+        /**
          * Components
          * @description The figures of each source, by its name.
          */
@@ -446,13 +486,15 @@ export interface components {
             environment: string;
             services: components["schemas"]["HealthServices"];
             demo: boolean;
-            /** @description Parts that are not well. */
+            /** @description Names of the parts that are not healthy. */
             degraded: string[];
             parts: {
                 [key: string]: components["schemas"]["HealthPart"];
             };
             /** @description In production with a key only. */
             reconciliation?: components["schemas"]["Reconciliation"];
+            /** @description Only on a node of a cluster; in production with a key only. */
+            cluster?: components["schemas"]["Cluster"];
         };
         /**
          * HealthPart
@@ -692,9 +734,25 @@ export interface components {
             type: "pong";
             timestamp: number;
         };
-        /** Probe */
+        /**
+         * Probe
+         * @description `waitingFor` names what a node needs to be ready; the other fields are those of a node of a cluster only.
+         */
         Probe: {
-            status: "live" | ("draining" | "ready" | "starting");
+            status: "live" | ("draining" | "ready" | "starting" | "waiting");
+            /**
+             * @example [
+             *       "redis",
+             *       "postgresql",
+             *       "updates"
+             *     ]
+             */
+            waitingFor?: string[];
+            /** @enum {string} */
+            role?: "all" | "poll" | "push";
+            leads?: boolean;
+            lagUpdates?: number;
+            lagMs?: number;
         };
         /**
          * RangeHistory
@@ -1087,6 +1145,8 @@ export type CacheCleared = components['schemas']['CacheCleared'];
 export type CacheServices = components['schemas']['CacheServices'];
 export type CacheStats = components['schemas']['CacheStats'];
 export type CardRow = components['schemas']['CardRow'];
+export type Cluster = components['schemas']['Cluster'];
+export type ClusterNode = components['schemas']['ClusterNode'];
 export type Components = components['schemas']['Components'];
 export type ComponentsUpdate = components['schemas']['ComponentsUpdate'];
 export type ConnectAuth = components['schemas']['ConnectAuth'];
