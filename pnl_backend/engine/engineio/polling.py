@@ -129,9 +129,9 @@ class _Watch(asyncio.Protocol):
         self._under = under
         self._lost = lost
         self.data_received = under.data_received  # type: ignore[method-assign] # nothing to add to any of these
-        self.eof_received = under.eof_received  # type: ignore[method-assign]
-        self.pause_writing = under.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = under.resume_writing  # type: ignore[method-assign]
+        self.eof_received = under.eof_received  # type: ignore[method-assign] # likewise
+        self.pause_writing = under.pause_writing  # type: ignore[method-assign] # likewise
+        self.resume_writing = under.resume_writing  # type: ignore[method-assign] # likewise
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost()

@@ -47,7 +47,7 @@ class EngineServer:
     async_mode = "aiohttp"
     session_class: type[Session] = Session
 
-    def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:  # noqa: ARG002
+    def __init__(self, *, config: EngineConfig, async_handlers: bool = False) -> None:  # noqa: ARG002 - the base's signature
         """Handlers are plain functions, or coroutines run as tasks; python-socketio gives `async_handlers`."""
         self.config = config
         self.shared = SharedState(config)

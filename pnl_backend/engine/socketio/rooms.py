@@ -147,7 +147,7 @@ class Rooms:
             self.leave(member)
             self.eio.idle(member.client)
 
-    async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:  # noqa: ARG002
+    async def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:  # noqa: ARG002 - the base's signature
         member = self.find(sid, namespace)
         if member is None:
             raise ValueError("sid is not connected to requested namespace")

@@ -39,15 +39,15 @@ SELECT f.* FROM (
 )
 ORDER BY at DESC
 """  # noqa: S608 - constants
-_TRANSFERS = f"SELECT * FROM transfers WHERE id IS NOT NULL ORDER BY created_at DESC LIMIT {_SAMPLE}"  # noqa: S608
+_TRANSFERS = f"SELECT * FROM transfers WHERE id IS NOT NULL ORDER BY created_at DESC LIMIT {_SAMPLE}"  # noqa: S608 - the names and numbers are constants
 _POSITIONS = f"""
 SELECT ticker, realized, fees FROM positions WHERE realized <> '0' AND subaccount = 0
 ORDER BY changed_at DESC LIMIT {_SAMPLE}
-"""  # noqa: S608
-_DEALS = f"SELECT id FROM deals GROUP BY id ORDER BY max(seen_at) DESC LIMIT {_SAMPLE}"  # noqa: S608
+"""  # noqa: S608 - the names and numbers are constants
+_DEALS = f"SELECT id FROM deals GROUP BY id ORDER BY max(seen_at) DESC LIMIT {_SAMPLE}"  # noqa: S608 - the names and numbers are constants
 _COSTS = f"""
 SELECT day, amount FROM costs WHERE day IN (SELECT day FROM cost_days ORDER BY day DESC LIMIT {_SAMPLE})
-"""  # noqa: S608
+"""  # noqa: S608 - the names and numbers are constants
 
 
 _FACTS: Mapping[SourceName, Sequence[str]] = {
