@@ -51,7 +51,7 @@ async def open_serving(
         on_call=metrics.cache_call,
     )
     stack.push_async_callback(cache.close)
-    hub = Hub(ledger, stale_after=stale_after(settings))
+    hub = Hub(ledger, stale_after=stale_after(settings), burst_within=settings.update_interval_ms / 2000)
     recent = Recent(cache, TimedLedger(ledger, metrics.ledger_query))
     current = Current(cache, hub)
     for sink in (current, recent):

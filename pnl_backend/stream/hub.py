@@ -32,15 +32,23 @@ class Publication:
     """One snapshot to be sent; each shape is built once, when the first transport requests it."""
 
     def __init__(
-        self, snapshot: Snapshot, record: Record, *, published: float | None = None, stale_after: float = math.inf
+        self,
+        snapshot: Snapshot,
+        record: Record,
+        *,
+        published: float | None = None,
+        stale_after: float = math.inf,
+        in_burst: bool = False,
     ) -> None:
         """`published` is when, on the monotonic clock of this process; None for one read back from the ledger.
 
         `stale_after` is how many seconds later, with nothing newer published, its sources are not live any more.
+        `in_burst` is whether it follows the one before so closely that a client which polls cannot have taken that.
         """
         self.snapshot = snapshot
         self.record = record
         self.published = published
+        self.in_burst = in_burst
         self._stale_after = stale_after
         self._now: tuple[int, Snapshot, bytes] | None = None
 
@@ -137,9 +145,16 @@ class Sink(Protocol):
 class Hub:
     """Holds the newest publication, passes each one to the sinks, and answers what was missed."""
 
-    def __init__(self, replay: Replay, *, ring: int = RING, stale_after: float = math.inf) -> None:
-        """`stale_after` is how many seconds without a new publication make the newest one's sources not live."""
+    def __init__(
+        self, replay: Replay, *, ring: int = RING, stale_after: float = math.inf, burst_within: float = 0.0
+    ) -> None:
+        """`stale_after` is how many seconds without a new publication make the newest one's sources not live.
+
+        Publications less than `burst_within` seconds after the one before are a burst, as after an outage.
+        """
         self._replay = replay
+        self._burst_within = burst_within
+        self._passed_on = -math.inf
         self._stale_after = stale_after
         self._ring: deque[Publication] = deque(maxlen=ring)
         self._sinks: list[Sink] = []
@@ -184,8 +199,11 @@ class Hub:
 
     async def publish(self, snapshot: Snapshot, record: Record, *, age: float = 0.0) -> None:
         """Hand a committed snapshot to every sink; one that fails neither stops the others nor the caller."""
-        published = time.monotonic() - age
-        publication = Publication(snapshot, record, published=published, stale_after=self._stale_after)
+        now = time.monotonic()
+        in_burst, self._passed_on = now - self._passed_on < self._burst_within, now
+        publication = Publication(
+            snapshot, record, published=now - age, stale_after=self._stale_after, in_burst=in_burst
+        )
         self._hold(publication)
         await self._tell(lambda sink: sink.publish(publication))
 

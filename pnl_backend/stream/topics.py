@@ -72,8 +72,8 @@ class SnapshotTopic:
 
         return self._newest[source].get(make, publication, age)
 
-    def replace_key(self, publication: Publication) -> str | None:  # noqa: ARG002 - the same for all of them
-        return self.name
+    def replace_key(self, publication: Publication) -> str | None:
+        return None if publication.in_burst else self.name
 
 
 def snapshot_topics() -> tuple[SnapshotTopic, SnapshotTopic]:
