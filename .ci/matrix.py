@@ -1,12 +1,14 @@
 """The fast tests on every Python that is found here, with the lock's packages, and once with the lowest allowed ones.
 
 `python .ci/matrix.py [3.11 3.12 ...]`: those named, or all that are supported. Each gets an environment of its own in
-build/matrix, with its log beside it. Ends with one table; exit code 1 when anything failed, or a named one is missing.
+build/matrix, with its log beside it, which grows as the tests run. A row ends at the tenth failure and after
+`ROW_SECONDS` at the latest. Ends with one table; exit code 1 when anything failed, or a named one is missing.
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +28,9 @@ FAST = (
     "tests/ingest", "tests/settings", "tests/sources", "tests/stream/test_recovery.py",
 )  # fmt: skip
 """What a change of Python or of a library breaks first: every library is used, each transport once."""
+RUN = ("-n", "4", "--dist", "worksteal", "-m", "not slow", "--maxfail", "10", "-p", "no:cacheprovider", "--color", "no")
+ROW_SECONDS = 1500.0
+"""For the tests of one row, which take three minutes on two idle cores; then they are ended and the row has failed."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,33 @@ class Environment:
         self.packages = packages
         self.wheel = wheel
 
-    def run(self, *command: str, folder: Path = ROOT) -> str:
-        done = subprocess.run(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+    def run(self, *command: str, folder: Path = ROOT, within: float = ROW_SECONDS) -> str:
+        """The command's output, which is also added to the log while it comes; raises Failed with it.
+
+        After `within` seconds the command and all that it has started are ended.
+        """
         with self.log.open("a") as log:
-            log.write(f"$ {' '.join(command)}\n{done.stdout}")
-        if done.returncode:
-            raise Failed(done.stdout)
-        return done.stdout
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
+            began = log.tell()
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                code = process.wait(within)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                code = process.wait()
+                log.write(f"\nended after {within:g} s\n")
+            except BaseException:  # Ctrl-C does not reach a session of its own
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        with self.log.open() as log:
+            log.seek(began)
+            output = log.read()
+        if code:
+            raise Failed(output)
+        return output
 
     def install(self, command: str) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -101,15 +124,16 @@ class Environment:
 
     def test(self) -> str:
         """Run the fast tests; answers the count, raises Failed with it."""
-        command = (str(self.folder / "bin" / "python"), "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *FAST)
-        return summary(self.run(*command))
+        return summary(self.run(str(self.folder / "bin" / "python"), "-m", "pytest", *RUN, *FAST))
 
 
 def summary(output: str) -> str:
     """What pytest's output says of how many passed and failed."""
     names = ("failed", "passed", "skipped", "error")
     counted = {name: re.findall(rf"(\d+) {name}", output) for name in names}
-    return ", ".join(f"{found[-1]} {name}" for name, found in counted.items() if found) or "no test ran"
+    said = [f"{found[-1]} {name}" for name, found in counted.items() if found]
+    ended = re.findall(r"^ended after .* s$", output, re.MULTILINE)
+    return ", ".join([*said, *ended]) or "no test ran"
 
 
 def one(python: str, packages: str, command: str, wheel: Path) -> Row:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_server  # noqa: F401 - a fixture for every test below
-from tests.support.order import longest_first
+from tests.support.order import LOADED, longest_first, seconds
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
@@ -43,7 +43,10 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests begin first; without workers the order stays."""
+    """Long tests have longer timeouts and begin first; without workers the order stays."""
+    for item in items:
+        if seconds(item) * LOADED > float(config.getini("timeout")) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(seconds(item) * LOADED))
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is not None:
         items[:] = longest_first(items, worker["workercount"])

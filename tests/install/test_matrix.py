@@ -74,10 +74,24 @@ def test_the_table_shows_what_failed_and_what_was_not_found(matrix: ModuleType) 
         ("....\n12 passed in 3.1s", "12 passed"),
         ("= 2 failed, 10 passed, 1 skipped, 1 error in 3.1s =", "2 failed, 10 passed, 1 skipped, 1 error"),
         ("ERROR: no such file", "no test ran"),
+        ("....\n\nended after 1500 s\n", "ended after 1500 s"),
     ],
 )
 def test_the_count_is_read_from_pytest_s_output(matrix: ModuleType, output: str, said: str) -> None:
     assert matrix.summary(output) == said
+
+
+def test_a_command_that_does_not_end_is_ended_and_its_output_is_in_the_log(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(matrix, "WORK", tmp_path)
+    environment = matrix.Environment("3.99", "lock", tmp_path / "none.whl")
+    assert environment.run("echo", "first") == "first\n"
+    with pytest.raises(matrix.Failed, match=r"(?s)^begun\n.*ended after 1 s"):
+        environment.run("sh", "-c", "echo begun; sleep 600", within=1.0)
+    with pytest.raises(matrix.Failed, match=r"^broken\n$"):
+        environment.run("sh", "-c", "echo broken; exit 3")
+    assert "$ echo first\nfirst\n$ sh -c echo begun" in environment.log.read_text()
 
 
 def test_a_named_python_that_is_missing_fails(

@@ -67,6 +67,7 @@ def installed(project: Path) -> Path:
     return about
 
 
+@pytest.mark.slow
 def test_the_server_has_the_type_once_it_is_installed(project):
     installed(project)
     example = ran(*COMMAND, "settings", "--example", cwd=project, path=(project,))
@@ -90,6 +91,7 @@ def test_the_server_has_the_type_once_it_is_installed(project):
     assert "Cloud Bill cannot be reached: connection refused" in checked.stdout
 
 
+@pytest.mark.slow
 def test_ruff_and_mypy_report_no_problem(project):
     for command in (["ruff", "check", "--line-length", "120", "--select", "E,F,W,B,UP"], ["mypy", "--strict"]):
         judged = ran(sys.executable, "-m", *command, "pnl_source_cloud_bill", cwd=project, path=(project,))
@@ -131,6 +133,7 @@ def test_what_is_written_is_formatted_whatever_the_name(tmp_path, name):
         assert judged.returncode == 0, judged.stdout
 
 
+@pytest.mark.slow
 def test_in_a_checkout_its_own_folder_is_all_that_a_new_source_takes(tmp_path):
     shutil.copytree(ROOT / "pnl_backend", tmp_path / "pnl_backend", ignore=shutil.ignore_patterns("__pycache__"))
     made = ran(*COMMAND, "new-source", "cloud-bill", "--into", "pnl_backend/sources", cwd=tmp_path, root=tmp_path)

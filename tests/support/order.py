@@ -11,6 +11,8 @@ import pytest
 
 SLOW = 10.0
 """Seconds."""
+LOADED = 6
+"""A loaded machine takes so many times as long."""
 
 
 def seconds(item: pytest.Item) -> float:
