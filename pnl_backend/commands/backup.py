@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from pnl_backend.commands.common import Progress, Subparsers, load_settings
+from pnl_backend.commands.common import Progress, Subparsers, load_settings, refuse_postgresql
 from pnl_backend.errors import ConfigError
 from pnl_backend.ledger.sqlite import maintenance
 
@@ -23,6 +23,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the path of the backup. Older backups are removed in BACKUP_DIR only, never in the directory of `--to`."""
     settings = load_settings(arguments)
+    refuse_postgresql(settings)
     directory = arguments.to or settings.backup_dir
     if directory is None:
         raise ConfigError(["BACKUP_DIR: given nothing, allowed: a directory (or name one with --to)"])

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import aiohttp
 
 from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, account_checks, shown_sources
+from pnl_backend.commands.common import location_of
 from pnl_backend.domain.accounts import Account
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.ingest.account_check import AccountCheck
 from pnl_backend.ledger.sql.accounts import KnownAccounts
 from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.reading import accounts_of
 from pnl_backend.ledger.sqlite.standby import may_pass
 from pnl_backend.redis_client import try_out
 from pnl_backend.settings.model import Settings
@@ -64,6 +64,8 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _database(settings: Settings) -> Finding:
+    if settings.database_url is not None:
+        return await _postgresql(settings.database_url.get_secret_value(), may_read_only=settings.role == "push")
     path = settings.database
     try:
         store = await Store.open(path, origin="demo" if settings.demo_mode else "live")
@@ -81,6 +83,20 @@ async def _database(settings: Settings) -> Finding:
         f"{path} can be written: epoch {store.epoch}, last number {store.last_seq}, SQLite {sqlite3.sqlite_version}"
     )
     return Finding("database", "ok", detail)
+
+
+async def _postgresql(url: str, *, may_read_only: bool) -> Finding:
+    """A look that claims nothing: another node may write the ledger now."""
+    from pnl_backend.ledger.postgres.problems import may_pass as may_end
+    from pnl_backend.ledger.postgres.trial import look
+
+    try:
+        seen = await look(url)
+    except StoreError as error:
+        if may_end(error):
+            return Finding("database", "warning", f"{error}; the server starts and stores nothing until it can")
+        return Finding("database", "problem", str(error))
+    return Finding("database", "ok" if seen.writable or may_read_only else "warning", seen.detail)
 
 
 def _unusable(error: StoreError) -> Finding:
@@ -114,7 +130,7 @@ async def _upstreams(settings: Settings) -> list[Finding]:
         checks: Mapping[str, AccountCheck] = {}
         with suppress(StoreError):  # there is no ledger yet, or none that can be read
             checks = account_checks(
-                sources, _Unchanged(await stack.enter_async_context(accounts_of(settings.database)))
+                sources, _Unchanged(await stack.enter_async_context(location_of(settings).accounts()))
             )
         return await asyncio.gather(*(_upstream(one, setup, checks.get(one.name), settings) for one in sources))
 

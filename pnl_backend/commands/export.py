@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, get_args
 
-from pnl_backend.commands.common import Progress, Subparsers, instant, load_settings, run_async
+from pnl_backend.commands.common import Progress, Subparsers, instant, load_settings, location_of, run_async
 from pnl_backend.errors import OutputError
-from pnl_backend.ledger.sqlite.reading import history_of
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.history import Format, Resolution, Rows, encoded
 
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _export(settings: Settings, arguments: argparse.Namespace, start: int, end: int) -> int:
     out: Path | None = arguments.out
-    async with history_of(settings.database, timezone=settings.business_timezone) as history:
+    async with location_of(settings).history(timezone=settings.business_timezone) as history:
         chunks = encoded(_counted(history.chunks(start, end, arguments.resolution)), arguments.format)
         if out is None:
             with suppress(BrokenPipeError):  # the reader of the output has closed it

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pnl_backend.commands import import_settings
-from pnl_backend.commands.common import Progress, Subparsers, load_settings, report_line
+from pnl_backend.commands.common import Progress, Subparsers, load_settings, location_of, report_line
 from pnl_backend.ledger.importing.run import import_rows, kind_of
 
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     import_rows(
         file,
         kind,
-        settings.db_path,
+        location_of(settings, settings.db_path),
         timezone=settings.business_timezone,
         now=time.time(),
         progress=Progress(),

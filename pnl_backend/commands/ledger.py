@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pnl_backend.commands import ledger_adjust, ledger_adopt
+from pnl_backend.commands import ledger_adjust, ledger_adopt, ledger_move
 from pnl_backend.commands.common import Subparsers
 
-ACTIONS = (ledger_adjust, ledger_adopt)
+ACTIONS = (ledger_adjust, ledger_adopt, ledger_move)
 
 
 def add(subparsers: Subparsers) -> None:

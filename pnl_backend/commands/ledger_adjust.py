@@ -7,13 +7,12 @@ import time
 from decimal import Decimal, InvalidOperation
 from typing import get_args
 
-from pnl_backend.commands.common import Subparsers, instant, load_settings, run_async
+from pnl_backend.commands.common import Subparsers, instant, load_settings, location_of, run_async
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.ledger_facts import Adjustment, AdjustmentKind
 from pnl_backend.domain.money import decimal_text
 from pnl_backend.domain.times import iso
-from pnl_backend.ledger.sqlite import Store
-from pnl_backend.ledger.sqlite.reading import adjustments_of
+from pnl_backend.ledger.sql.identity import Origin
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.refusals import BadRequest
 
@@ -61,14 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _book(settings: Settings, booked: Adjustment) -> int:
-    if not settings.database.exists():
-        raise BadRequest(f"there is no ledger at {settings.database}")
-    store = await Store.open(
-        settings.database,
-        origin="demo" if settings.demo_mode else "live",
-        synchronous="FULL",
-        timezone=settings.business_timezone,
-    )
+    origin: Origin = "demo" if settings.demo_mode else "live"
+    store = await location_of(settings).open_existing(origin=origin, timezone=settings.business_timezone)
     try:
         number = await store.facts.adjustments.add(booked)
     finally:
@@ -78,7 +71,7 @@ async def _book(settings: Settings, booked: Adjustment) -> int:
 
 
 async def _list(settings: Settings) -> int:
-    for one in await adjustments_of(settings.database):
+    for one in await location_of(settings).adjustments():
         print(f"{one.id}: {_line(one)}")
     return 0
 

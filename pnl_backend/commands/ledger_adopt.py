@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from pnl_backend.commands.common import Subparsers, load_settings, run_async
+from pnl_backend.commands.common import Subparsers, load_settings, location_of, run_async
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.refusals import NotFound
@@ -35,8 +35,6 @@ async def _adopt(settings: Settings, name: str, *, force: bool) -> int:
 
     from pnl_backend.assembly.adoption import adopt
     from pnl_backend.assembly.guards import shown_sources
-    from pnl_backend.ledger.sqlite import Store
-    from pnl_backend.ledger.sqlite.ledger_file import is_blank
     from pnl_backend.sources.base import NoClosedDays, UpstreamClient, describe_problem
     from pnl_backend.sources.source_type import Setup
 
@@ -45,9 +43,7 @@ async def _adopt(settings: Settings, name: str, *, force: bool) -> int:
         raise NotFound(f"no source is called {name[:64]!r}; there are {', '.join(sources)}")
     if settings.demo_mode:
         raise StoreError("the demo has a new account at every start: there is nothing to adopt")
-    if is_blank(settings.database):
-        raise StoreError(f"there is no ledger at {settings.database}")
-    store = await Store.open(settings.database, origin="live", timezone=settings.business_timezone)
+    store = await location_of(settings).open_existing(origin="live", timezone=settings.business_timezone)
     try:
         async with aiohttp.ClientSession() as session:
             client = UpstreamClient(session, timeout=settings.fetch_timeout_ms / 1000)

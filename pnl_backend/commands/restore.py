@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from pnl_backend.commands.common import Progress, Subparsers, load_settings
+from pnl_backend.commands.common import Progress, Subparsers, load_settings, refuse_postgresql
 from pnl_backend.ledger.sql.identity import Origin
 from pnl_backend.ledger.sqlite import maintenance
 
@@ -20,6 +20,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replace the ledger; the former one is kept beside it. StoreError while a server uses it."""
     settings = load_settings(arguments)
+    refuse_postgresql(settings)
     file, database = arguments.file, settings.database
     origin: Origin = "demo" if settings.demo_mode else "live"
     aside = maintenance.restore(file, database, now=time.time(), progress=Progress(), origin=origin)

@@ -13,9 +13,9 @@ from pnl_backend.errors import ImportFileError
 from pnl_backend.ledger.importing import database_file, json_file
 from pnl_backend.ledger.importing.report import Tally
 from pnl_backend.ledger.importing.rows import RowError, cost_of, deal_of, snapshot_of, trade_of
+from pnl_backend.ledger.location import Location
 from pnl_backend.ledger.sql.connection import Progress
 from pnl_backend.ledger.sql.imported import ImportedSnapshot, Imports
-from pnl_backend.ledger.sqlite.importing import open_for_import
 
 T = TypeVar("T")
 Kind = Literal["database", "json", "settings"]
@@ -54,7 +54,7 @@ def kind_of(file: Path) -> Kind:
 
 
 def import_rows(
-    file: Path, kind: Kind, ledger: Path, *, timezone: str, now: float, progress: Progress, on_line: OnLine
+    file: Path, kind: Kind, ledger: Location, *, timezone: str, now: float, progress: Progress, on_line: OnLine
 ) -> None:
     """Take the rows of a database or an export into the ledger; `on_line` is called with each line of the report.
 
@@ -62,7 +62,7 @@ def import_rows(
     """
 
     def into_ledger(take: Callable[[Imports], None]) -> None:
-        with open_for_import(ledger, timezone=timezone, now=now, progress=progress) as imports:
+        with ledger.importing(timezone=timezone, now=now, progress=progress) as imports:
             take(imports)
             _report_ledger(imports, ledger, on_line)
 
@@ -133,7 +133,7 @@ def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _report_ledger(imports: Imports, ledger: Path, on_line: OnLine) -> None:
+def _report_ledger(imports: Imports, ledger: Location, on_line: OnLine) -> None:
     count, first, last = imports.snapshots()
     if count:
         begin, end = (datetime.fromtimestamp(at / 1000, UTC).date() for at in (first, last))

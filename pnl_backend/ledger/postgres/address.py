@@ -8,6 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.addresses import shown
 from pnl_backend.ledger.postgres.adapter import Raw, prepare
 from pnl_backend.ledger.postgres.problems import describe
 
@@ -29,11 +30,6 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-
-
-def shown(url: str) -> str:
-    """The address without user, password and options, as it may be printed."""
-    return "postgresql://" + url.partition("://")[2].partition("?")[0].rpartition("@")[2]
 
 
 def connect(url: str, *, program: str, read_only: bool = False) -> Raw:

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import psycopg
 
 from pnl_backend.errors import Fenced, StoreError
+from pnl_backend.ledger.addresses import shown
 from pnl_backend.ledger.postgres import head, partitions, schema
 from pnl_backend.ledger.postgres.adapter import Adapter, Raw
-from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.address import connect
 from pnl_backend.ledger.postgres.attempts import Attempt, Lost, retrieved
 from pnl_backend.ledger.postgres.cutting import cut
 from pnl_backend.ledger.postgres.problems import describe, is_lost, may_pass

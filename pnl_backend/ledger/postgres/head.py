@@ -12,8 +12,9 @@ import psycopg
 from psycopg.errors import UndefinedTable
 
 from pnl_backend.errors import Fenced, StoreError
+from pnl_backend.ledger.addresses import shown
 from pnl_backend.ledger.postgres.adapter import Raw
-from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.address import connect
 from pnl_backend.ledger.postgres.problems import describe
 from pnl_backend.ledger.postgres.schema import SHARED_KEY
 from pnl_backend.ledger.sql.connection import Connection
@@ -31,10 +32,11 @@ class Head(NamedTuple):
 
 async def head_of(url: str) -> Head:
     """The head of the ledger at `url`, (0, 0, "") of an empty database; StoreError when it cannot be read."""
-    return await asyncio.to_thread(_read, url)
+    return await asyncio.to_thread(read_head, url)
 
 
-def _read(url: str) -> Head:
+def read_head(url: str) -> Head:
+    """The same, on the thread that calls."""
     raw = connect(url, program="pnl-backend head", read_only=True)
     try:
         fence, seq, epoch = raw.execute(_HEAD).fetchone() or (0, 0, "")

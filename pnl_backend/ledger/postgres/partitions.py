@@ -24,12 +24,15 @@ _TABLES = ("snapshots", "payloads")
 
 def create_ahead(connection: Adapter, now: int) -> None:
     """Create the partitions of this month and of the next ones, unless there are any; `now` is in ms."""
-    held = _months(connection)
-    month = datetime.fromtimestamp(now / 1000, UTC).date().replace(day=1)
-    for _ in range(AHEAD + 1):
-        if month not in held:
-            _create(connection, month)
-        month = _next(month)
+    last = _month(now)
+    for _ in range(AHEAD):
+        last = _next(last)
+    _create_all(connection, _month(now), last)
+
+
+def create_between(connection: Adapter, first: int, last: int) -> None:
+    """Create the partitions of the months from `first` to `last` (ms, both included), unless there are any."""
+    _create_all(connection, _month(first), _month(last))
 
 
 def drop_old(connection: Adapter, oldest: int, replay_rows: int) -> int:
@@ -41,6 +44,14 @@ def drop_old(connection: Adapter, oldest: int, replay_rows: int) -> int:
                 unhurried(connection.raw)
                 gone += _drop(connection, month, oldest, replay_rows)
     return gone
+
+
+def _create_all(connection: Adapter, month: date, last: date) -> None:
+    held = _months(connection)
+    while month <= last:
+        if month not in held:
+            _create(connection, month)
+        month = _next(month)
 
 
 def _create(connection: Adapter, month: date) -> None:
@@ -77,6 +88,11 @@ def _months(connection: Adapter) -> set[date]:
 
 def _name(table: str, month: date) -> str:
     return f"{table}_{month:%Y_%m}"
+
+
+def _month(at: int) -> date:
+    """The month of an instant in ms."""
+    return datetime.fromtimestamp(at / 1000, UTC).date().replace(day=1)
 
 
 def _begin(month: date) -> int:

@@ -17,7 +17,7 @@ from pnl_backend.ledger.postgres.readers import Readers
 from pnl_backend.ledger.postgres.schema import APPLICATION, VERSION
 from pnl_backend.ledger.sql.condition import Condition
 from pnl_backend.ledger.sql.connection import Connection, Shape, Work, nothing
-from pnl_backend.ledger.sql.identity import Identity, Origin
+from pnl_backend.ledger.sql.identity import Identity, Origin, unfinished
 from pnl_backend.ledger.sql.numbering import Skips
 from pnl_backend.ledger.sql.rollups import Calendar
 from pnl_backend.ledger.sql.run import Run
@@ -143,6 +143,8 @@ class Reader(LedgerStore):
         name = self._database.name
         if meta.get("application") != APPLICATION:
             raise StoreError(f"{name} is not a ledger of this server: set DATABASE_URL to another database")
+        if "moving" in meta:
+            raise StoreError(unfinished(name))
         if int(meta["schema"]) != VERSION:
             what = "a newer" if int(meta["schema"]) > VERSION else "an older"
             raise StoreError(f"{name} was made by {what} version (schema {meta['schema']}, this one knows {VERSION})")

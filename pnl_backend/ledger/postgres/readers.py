@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.addresses import shown
 from pnl_backend.ledger.postgres.adapter import Raw, translated
-from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.address import connect
 from pnl_backend.ledger.postgres.attempts import Lost
 from pnl_backend.ledger.postgres.cutting import cut
 from pnl_backend.ledger.postgres.problems import describe, is_lost

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime
 import psycopg
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.addresses import shown
 from pnl_backend.ledger.postgres import schema
 from pnl_backend.ledger.postgres.adapter import Adapter
-from pnl_backend.ledger.postgres.address import connect, shown
+from pnl_backend.ledger.postgres.address import connect
 from pnl_backend.ledger.sql.connection import Connection
 from pnl_backend.ledger.sql.identity import Identity, new_epoch
 from pnl_backend.ledger.sql.numbering import last_taken

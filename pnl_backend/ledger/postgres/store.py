@@ -25,8 +25,6 @@ from pnl_backend.ledger.sql.run import Run
 from pnl_backend.ledger.sql.snapshots import Epochs
 from pnl_backend.ledger.sql.store import LedgerStore
 
-OWN_BACKUPS = "backups of a PostgreSQL ledger are the database's own: see docs/ledger.md"
-
 
 class Store(LedgerStore):
     """The ledger. Opened with `Store.open`, closed with `close`; it connects again by itself.
@@ -149,7 +147,7 @@ class Store(LedgerStore):
         return gone + await super().prune(keep_days, replay_rows=replay_rows)
 
     async def backup(self, directory: Path, *, keep_days: int) -> Path:
-        raise StoreError(OWN_BACKUPS)
+        raise StoreError(f"{self._database.name} is a PostgreSQL database: its backups are its own")
 
     def _note_stored(self, connection: Connection, seq: int) -> None:
         fence = self._database.fence

@@ -35,10 +35,20 @@ def new_identity(now: float) -> Identity:
 
 
 def refuse_other_origin(connection: Connection, origin: Origin, name: str, setting: str) -> None:
-    """StoreError if the ledger has the other origin: demo and live figures are never in one ledger."""
+    """StoreError if the ledger has the other origin: demo and live figures are never in one ledger.
+
+    A copy that a move has not finished is refused too.
+    """
+    if connection.execute("SELECT 1 FROM meta WHERE key = 'moving'").fetchone() is not None:
+        raise StoreError(unfinished(name))
     (held,) = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone() or (origin,)
     if held != origin:
         raise StoreError(f"{name} holds {held} figures, this server is {origin}: set {setting}")
+
+
+def unfinished(name: str) -> str:
+    """What to say of a copy that a move has not finished."""
+    return f"{name} holds an unfinished copy of a ledger: run pnl-backend ledger move again"
 
 
 def establish(connection: Connection, origin: Origin, fresh: Identity) -> None:

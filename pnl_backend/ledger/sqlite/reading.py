@@ -6,14 +6,9 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-from pnl_backend.domain.ledger_facts import Adjustment
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.sql import adjustments
-from pnl_backend.ledger.sql.accounts import KnownAccounts
-from pnl_backend.ledger.sql.history import Ranges
-from pnl_backend.ledger.sql.rollups import Calendar
+from pnl_backend.ledger.sql.connection import Reads
 from pnl_backend.ledger.sqlite.ledger_file import refuse_foreign
 from pnl_backend.ledger.sqlite.migrations import VERSION
 from pnl_backend.ledger.sqlite.problems import describe
@@ -21,27 +16,8 @@ from pnl_backend.ledger.sqlite.readers import Readers
 
 
 @asynccontextmanager
-async def history_of(path: Path, *, timezone: str) -> AsyncIterator[Ranges]:
-    """The ranges of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
-    async with _readers(path) as readers:
-        yield Ranges(readers, Calendar(ZoneInfo(timezone)))
-
-
-@asynccontextmanager
-async def accounts_of(path: Path) -> AsyncIterator[KnownAccounts]:
-    """The accounts of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
-    async with _readers(path) as readers:
-        yield KnownAccounts(readers)
-
-
-async def adjustments_of(path: Path) -> list[Adjustment]:
-    """The adjustments of the ledger at `path`, oldest first; StoreError as above."""
-    async with _readers(path) as readers:
-        return [adjustments.adjustment(row) for row in await readers.read(adjustments.ALL)]
-
-
-@asynccontextmanager
-async def _readers(path: Path) -> AsyncIterator[Readers]:
+async def readers_of(path: Path) -> AsyncIterator[Reads]:
+    """Queries of the ledger at `path`; StoreError if the file is missing, not ours, newer or older."""
     _check(path)
     readers = Readers(path, count=1)
     await readers.open()

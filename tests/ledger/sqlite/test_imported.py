@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from pnl_backend.domain.record import Marks
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.location import Location
 from pnl_backend.ledger.sql import rollups, snapshots
 from pnl_backend.ledger.sql.imported import FIRST_SEQ, ImportedSnapshot, Imports
 from pnl_backend.ledger.sql.rollups import Calendar, Rollup, merge
 from pnl_backend.ledger.sqlite import functions
-from pnl_backend.ledger.sqlite.importing import open_for_import
 from pnl_backend.wire.message import UNSET
 from tests.ledger.sqlite.ledger import NOON, MakeRecord, OpenStore
 
@@ -30,7 +30,7 @@ VIEWS = ("pnl_snapshots", "pnl_deltas", "pnl_aggregates", "kalshi_trades", "anth
 
 @contextmanager
 def importing(path: Path) -> Iterator[Imports]:
-    with open_for_import(path, timezone="UTC", now=LATER, progress=lambda *_: None) as imports:
+    with Location(path).importing(timezone="UTC", now=LATER, progress=lambda *_: None) as imports:
         yield imports
 
 

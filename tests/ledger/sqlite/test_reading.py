@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pnl_backend.errors import StoreError
+from pnl_backend.ledger.location import Location
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import VERSION, migrate
-from pnl_backend.ledger.sqlite.reading import history_of
 from tests.ledger.sqlite.ledger import NOON, MakeRecord
 
 END = NOON * 2
@@ -24,20 +24,20 @@ async def test_a_ledger_is_read_from_beside_a_running_server_and_after_it(
     for _ in range(200):
         await store.append(record(store))
     expected = await store.history(NOON, END, "5m")
-    async with history_of(path, timezone="UTC") as history:
+    async with Location(path).history(timezone="UTC") as history:
         assert [row async for chunk in history.chunks(NOON, END, "5m") for row in chunk] == expected
         await store.append(record(store))
         assert sum(row.count for row in await history.rows(NOON, END, "1h", None)) == 201
     await store.close()
     before = path.read_bytes()
-    async with history_of(path, timezone="UTC") as history:
+    async with Location(path).history(timezone="UTC") as history:
         assert sum(row.count for row in await history.rows(NOON, END, "5m", None)) == 201
     assert path.read_bytes() == before
 
 
 async def refused(path: Path, words: str) -> None:
     with pytest.raises(StoreError, match=words):
-        async with history_of(path, timezone="UTC"):
+        async with Location(path).history(timezone="UTC"):
             pass
 
 
