@@ -151,6 +151,6 @@ def _upkeep(settings: Settings, store: Ledger) -> Upkeep:
         store,
         path=settings.database,
         retention_days=settings.retention_days,
-        backup_dir=settings.backup_dir,
+        backup_dir=settings.backup_dir if settings.database_url is None else None,
         backup_keep_days=settings.backup_keep_days,
     )

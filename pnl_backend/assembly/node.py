@@ -10,7 +10,7 @@ from pnl_backend import __version__, engine
 from pnl_backend.assembly.feeds import Feeds
 from pnl_backend.assembly.guards import configured_sources
 from pnl_backend.assembly.leading import Leading, open_leading
-from pnl_backend.assembly.ledger_start import opened_ledger
+from pnl_backend.assembly.ledger_start import location_of, opened_ledger
 from pnl_backend.assembly.serving import Serving, open_serving
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.http import ports
@@ -143,7 +143,7 @@ async def open_single(stack: AsyncExitStack, settings: Settings) -> SingleNode:
     metrics = Metrics(version=__version__)
     store, integrity = await stack.enter_async_context(
         opened_ledger(
-            settings.database,
+            location_of(settings),
             backup_dir=settings.backup_dir,
             origin="demo" if settings.demo_mode else "live",
             synchronous=settings.db_synchronous,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import aiohttp
 
 from pnl_backend.assembly.guards import CALLS_PER_FETCH, Source, account_checks, shown_sources
-from pnl_backend.commands.common import location_of
+from pnl_backend.assembly.ledger_start import location_of
 from pnl_backend.domain.accounts import Account
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.errors import FetchError, StoreError

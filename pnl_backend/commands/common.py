@@ -8,11 +8,10 @@ import sys
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from pnl_backend.assembly.ledger_start import location_of
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.location import Location
 from pnl_backend.ops.logging import learn_secrets
 from pnl_backend.settings import text as config_text
 from pnl_backend.settings.model import Settings
@@ -30,12 +29,6 @@ def load_settings(arguments: argparse.Namespace) -> Settings:
     settings = config_text.load(**{name: value for name, value in given.items() if value is not None})
     learn_secrets(settings.secrets)
     return settings
-
-
-def location_of(settings: Settings, path: Path | None = None) -> Location:
-    """Where the ledger of these settings is; `path` takes the place of their file."""
-    url = settings.database_url
-    return Location(path or settings.database, None if url is None else url.get_secret_value())
 
 
 def refuse_postgresql(settings: Settings) -> None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, get_args
 
-from pnl_backend.commands.common import Progress, Subparsers, instant, load_settings, location_of, run_async
+from pnl_backend.assembly.ledger_start import location_of
+from pnl_backend.commands.common import Progress, Subparsers, instant, load_settings, run_async
 from pnl_backend.errors import OutputError
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.history import Format, Resolution, Rows, encoded

@@ -6,8 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
+from pnl_backend.assembly.ledger_start import location_of
 from pnl_backend.commands import import_settings
-from pnl_backend.commands.common import Progress, Subparsers, load_settings, location_of, report_line
+from pnl_backend.commands.common import Progress, Subparsers, load_settings, report_line
 from pnl_backend.ledger.importing.run import import_rows, kind_of
 
 

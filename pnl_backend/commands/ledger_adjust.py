@@ -7,7 +7,8 @@ import time
 from decimal import Decimal, InvalidOperation
 from typing import get_args
 
-from pnl_backend.commands.common import Subparsers, instant, load_settings, location_of, run_async
+from pnl_backend.assembly.ledger_start import location_of
+from pnl_backend.commands.common import Subparsers, instant, load_settings, run_async
 from pnl_backend.domain.classic import KALSHI
 from pnl_backend.domain.ledger_facts import Adjustment, AdjustmentKind
 from pnl_backend.domain.money import decimal_text

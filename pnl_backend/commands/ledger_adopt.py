@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from pnl_backend.commands.common import Subparsers, load_settings, location_of, run_async
+from pnl_backend.assembly.ledger_start import location_of
+from pnl_backend.commands.common import Subparsers, load_settings, run_async
 from pnl_backend.errors import FetchError, StoreError
 from pnl_backend.settings.model import Settings
 from pnl_backend.wire.refusals import NotFound

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pnl_backend.commands.common import Progress, Subparsers, load_settings, location_of, report_line
+from pnl_backend.assembly.ledger_start import location_of
+from pnl_backend.commands.common import Progress, Subparsers, load_settings, report_line
 
 
 def add(subparsers: Subparsers) -> None:

@@ -46,6 +46,8 @@ def notices(settings: Settings) -> list[str]:
     in_file = {name.upper() for name in _dotenv()}
     fields = [names(field) for field in settings_class().model_fields]
     lines = list(without_effect(fields, in_file=in_file, in_environment=in_environment))
+    if settings.database_url is not None and settings.backup_dir is not None:
+        lines.append("BACKUP_DIR has no effect with DATABASE_URL: a PostgreSQL database is backed up by its own tools")
     for declared in registry.types():
         lines += declared.settings.notices(cast(SourceSettings, settings))
     return lines

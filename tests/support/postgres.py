@@ -74,6 +74,10 @@ class PostgresServer:
         schema.migrate(raw, TEMPLATE, lambda *_: None)
         raw.close()
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]

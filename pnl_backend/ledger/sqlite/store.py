@@ -31,6 +31,8 @@ class Store(LedgerStore):
     survives a power cut too, with NORMAL a power cut may lose the snapshots since the last checkpoint (200 at most).
     """
 
+    _database: Database
+
     def __init__(
         self,
         path: Path,
