@@ -189,7 +189,7 @@ OTHERS = (
         "flags are sent as integers, and integers of any size as bigint",
         signature="self, obj",
     ),
-    Reliance("psycopg.types.numeric", "", "prepare", "where that dumper is"),
+    Reliance("psycopg.types.numeric", "Int8BinaryDumper", "prepare", "sends integers of any size as bigint"),
     Reliance(
         "aiosqlite.Connection",
         "stop",
