@@ -65,6 +65,17 @@ def test_a_shape_that_both_descriptions_have_is_defined_alike(generate: ModuleTy
     assert [name for name in sorted(shared) if shapes[0][name] != shapes[1][name]] == []
 
 
+def test_the_types_of_the_client_have_the_fields_of_the_models(generate: ModuleType) -> None:
+    """`npm run e2e` compares the whole file; this finds most differences without Node."""
+    types = (ROOT / "client/packages/pnl-client/src/types/wire.ts").read_text()
+    shapes = re.findall(r"^ {8}(\w+): \{\n(.*?)^ {8}\};$", types, re.MULTILINE | re.DOTALL)
+    typed = {name: set(re.findall(r'^ {12}"?([\w-]+)"?\??:', body, re.MULTILINE)) for name, body in shapes}
+    _, rest, feeds = generate._described()
+    schemas = feeds["components"]["schemas"] | rest["components"]["schemas"]
+    modelled = {name: set(schema.get("properties", {})) for name, schema in schemas.items()}
+    assert {name: typed.get(name) for name in modelled} == modelled, "run npm run types in client/"
+
+
 def test_a_changed_table_is_written_anew_and_the_text_around_it_stays(generate: ModuleType) -> None:
     page = "Before.\n<!-- one: written by make docs -->\n| old |\n<!-- end of one -->\nAfter.\n"
     assert generate.filled(page, {"one": lambda: "| new |\n"}) == page.replace("old", "new")
