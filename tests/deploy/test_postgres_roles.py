@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +19,7 @@ from tests.deploy.dockerfile import DEPLOY
 from tests.ledger.sqlite.conftest import record  # noqa: F401 - a fixture
 from tests.ledger.sqlite.ledger import MakeRecord
 from tests.support.postgres import ADMIN, PASSWORD, READ_ONLY_USER, PostgresServer, program
+from tests.support.server import ROOT
 
 SCRIPT = DEPLOY / "postgres" / "roles.sql"
 OWNER_PASSWORD, READER_PASSWORD = "owner's word", "reader's word"
@@ -80,6 +84,38 @@ async def test_one_role_writes_the_ledger_and_the_other_one_only_reads_it(
                 raw.execute(forbidden)
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(urls.stranger)
+
+
+async def test_the_commands_of_the_page_back_the_ledger_up_and_restore_it(
+    urls: Urls,
+    record: MakeRecord,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    dump, empty, restore = re.findall(r"^(?:pg_dump|psql --command|pg_restore).*$", page, re.MULTILINE)
+    store = await Store.open(urls.owner, origin="live")
+    await store.append(record(store))
+    run_line(dump, urls.owner, tmp_path)
+    await store.append(record(store))
+    await store.close()
+    (made,) = tmp_path.iterdir()
+    run_line(empty, urls.owner, tmp_path)
+    run_line(re.sub(r"pnl-\S+\.dump", made.name, restore), urls.owner, tmp_path)
+    reader = await Reader.open(urls.reader, origin="live")
+    try:
+        assert [found.seq for found in await reader.newest(5)] == [1]
+    finally:
+        await reader.close()
+
+
+def run_line(line: str, url: str, folder: Path) -> None:
+    """Run a shell line of the page in `folder` on the database at `url`, which stands for the one in the line."""
+    name = line.split(maxsplit=1)[0]
+    found = program(name)
+    assert found is not None
+    shell = re.sub(r"postgresql://\S+", lambda _: shlex.quote(url), line).replace(name, found, 1)
+    done = subprocess.run(["sh", "-c", shell], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_passwords_no_role_is_made(postgres: PostgresServer) -> None:
