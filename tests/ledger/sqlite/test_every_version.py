@@ -8,7 +8,7 @@ import random
 import shutil
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import pytest
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.migrations import VERSION
 from pnl_backend.simulator import Simulator
-from tests.ledger.sqlite.answers import answers, cached, rows
+from tests.ledger.sqlite.answers import answers, answers_of_facts, cached, rows
 from tests.ledger.sqlite.recompute import kept, recomputed
 from tests.support.server import FAST, ServerProcess, command, upstream_env
+from tests.waiting import PATIENCE
 
 LEDGERS = sorted(path.parent for path in (Path(__file__).parents[2] / "data" / "ledgers").glob("*/expected.json"))
 MANY = 150_000
@@ -53,11 +54,13 @@ def holds(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-async def opened(data: Path, expected: dict[str, Any]) -> dict[str, Any]:
+async def opened(
+    data: Path, expected: dict[str, Any], ask: Callable[[Store], Awaitable[dict[str, Any]]] = answers
+) -> dict[str, Any]:
     last_at = expected["snapshots"][-1][2]
     store = await Store.open(data / "pnl.db", origin="live", clock=lambda: last_at / 1000)
     try:
-        return json.loads(json.dumps(await answers(store)))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(await ask(store)))  # type: ignore[no-any-return]
     finally:
         await store.close()
 
@@ -171,6 +174,7 @@ OPEN = """
 import asyncio, sys
 from pnl_backend.ledger.sqlite import Store, catching_up
 catching_up.BATCH = 5000
+print("begins", flush=True)
 async def run():
     store = await Store.open(sys.argv[1], origin="live")
     await store.close()
@@ -180,10 +184,16 @@ print("opened", flush=True)
 
 
 async def migrate_in_a_process(path: Path, kill_after: float | None) -> tuple[bool, str]:
-    """Open the ledger in a process of its own; whether it came to the end before it was killed, and its log."""
+    """Open the ledger in a process of its own; whether it came to the end before it was killed, and its log.
+
+    It is killed so many seconds after its imports.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OPEN, str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        assert await process.stdout.readline() == b"begins\n"
     waiting = asyncio.create_task(process.communicate())
     if kill_after is not None:
         await asyncio.wait([waiting], timeout=kill_after)
@@ -193,7 +203,6 @@ async def migrate_in_a_process(path: Path, kill_after: float | None) -> tuple[bo
     return b"opened" in output, output.decode()
 
 
-@pytest.mark.slow(50)
 async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dict[str, Any]]) -> None:
     data, expected = written
     path = data / "pnl.db"
@@ -203,7 +212,7 @@ async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dic
     while not done:
         # The first kills come early, so that a fast machine is not through; later ones later, so that a slow one gets
         # to the end.
-        done, _ = await migrate_in_a_process(path, chance.uniform(0.1, 0.3) + kills * 0.05)
+        done, _ = await migrate_in_a_process(path, chance.uniform(0.02, 0.1) + kills * 0.05)
         kills += not done
     assert kills >= 2
     with closing(sqlite3.connect(path)) as reader:
@@ -211,7 +220,7 @@ async def test_a_kill_during_the_migration_loses_no_row(written: tuple[Path, dic
         assert reader.execute("PRAGMA user_version").fetchone() == (VERSION,)
         assert dict(reader.execute("SELECT seq, net FROM snapshots").fetchall()) == sums
     assert kept(path) == recomputed(path)
-    found = await opened(data, expected)
+    found = await opened(data, expected, answers_of_facts)
     for name in ("epoch", "firstRun", "fills", "settlements", "transfers", "deals", "costs", "closedDays", "secret"):
         assert holds(expected[name], found[name]), name
 
