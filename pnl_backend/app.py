@@ -125,7 +125,7 @@ async def _start_listeners(
         asyncapi=lambda: asyncapi(version=__version__, sources=sources),
         sources=sources,
     )
-    options = http_options(settings, authenticator, serving.metrics)
+    options = http_options(settings, authenticator, serving.metrics, node.shared_limit)
     app = create_api(ports, options=options, extra=[feeds.route()] if settings.role != "poll" else [])
     engine.attach(feeds.server, app)
     runner = ApiRunner(app, shutdown_timeout=2.0, fold_path=engine.fold_path)

@@ -15,8 +15,8 @@ from pnl_backend import __version__, engine
 from pnl_backend.assembly import takeover
 from pnl_backend.assembly.adapters import restatements_part, store_part
 from pnl_backend.assembly.business_day import FollowedDay
-from pnl_backend.assembly.cluster_breakers import ClusterBreakers, shown
-from pnl_backend.assembly.cluster_view import cluster_view, missing
+from pnl_backend.assembly.cluster_breakers import ClusterBreakers
+from pnl_backend.assembly.cluster_view import bus_part, cluster_view, leadership_part, missing
 from pnl_backend.assembly.feeds import Feeds
 from pnl_backend.assembly.guards import configured_sources
 from pnl_backend.assembly.hub_feed import HubFeed
@@ -59,6 +59,8 @@ class ClusterNode:
         self.id = new_node_id()
         self.serving = serving
         self.cache = serving.cache
+        per_minute = settings.rate_limit_per_minute
+        self.shared_limit = bus.shared_limit(per_minute).take if per_minute else None
         self._ledger = ledger
         self._shared = shared
         self._bus = bus
@@ -99,7 +101,9 @@ class ClusterNode:
 
     async def secret(self) -> bytes:
         """The ledger's secret; one that is replaced later while the ledger has none or cannot be read."""
-        return await self._read_secret() or secrets.token_bytes(32)
+        secret = await self._read_secret()
+        self._sealed = secret is not None
+        return secret or secrets.token_bytes(32)
 
     def previous_day(self) -> Snapshot | None:
         return self._day.previous
@@ -110,7 +114,11 @@ class ClusterNode:
     def parts(self) -> Mapping[str, Callable[[], Part]]:
         leading = self._leading
         own = {"restatements": lambda: restatements_part(self._ledger.restatements)}
-        cluster = {"bus": self._bus_part, "leadership": self._leadership_part}
+        bus, leadership = self._bus.link, self._leadership
+        cluster = {
+            "bus": lambda: bus_part(connected=bus.up, problem=bus.problem),
+            "leadership": lambda: leadership_part(self._describe().state, leadership.problem),
+        }
         return {**(own if leading is None else leading.parts()), **cluster}
 
     def store_part(self) -> Part:
@@ -197,6 +205,7 @@ class ClusterNode:
             store = await self._shared.writer(fence)
             stack.push_async_callback(store.close)
             await self._bus.stream.take_over(fence, self.id)
+            self._seal(await store.secret())  # which a new ledger has from now on
             writer = StreamWriter(
                 self._bus.stream,
                 fence=fence,
@@ -242,23 +251,27 @@ class ClusterNode:
             version=__version__,
             lag_ms=self._reader.lag_ms,
             leads=self._leading is not None,
-            breakers=shown(self._leading),
+            breakers=None if self._leading is None else self._leading.breakers.status(),
         )
 
     async def _on_beat(self) -> None:
-        if not self._sealed and self._feeds is not None and (secret := await self._read_secret()):
-            self._feeds.sockets.replace_secret(secret)
+        if not self._sealed and (secret := await self._read_secret()):
+            self._seal(secret)
         if not self._stalled and self._leading is None and "updates" in self.waiting_for():
             self._stalled = True
             await self._feed.stream_error()
 
     async def _read_secret(self) -> bytes | None:
         try:
-            secret = await self._ledger.secret()
+            return await self._ledger.secret()
         except StoreError:
             return None
-        self._sealed = True
-        return secret
+
+    def _seal(self, secret: bytes) -> None:
+        """Seal the sessions of clients with the ledger's secret, which every node has."""
+        if not self._sealed and self._feeds is not None:
+            self._feeds.sockets.replace_secret(secret)
+            self._sealed = True
 
     def _on_configured(self, configured: frozenset[str]) -> None:
         if self._names is not None:
@@ -266,14 +279,6 @@ class ClusterNode:
 
     def _lag(self) -> int:
         return max(0, self._reader.top.seq - self._feed.seq)
-
-    def _bus_part(self) -> Part:
-        problem = self._bus.link.problem
-        return Part("connected") if self._bus.link.up else Part("down", ok=False, detail=problem)
-
-    def _leadership_part(self) -> Part:
-        problem = self._leadership.problem
-        return Part(self._describe().state, ok=problem is None, detail=problem)
 
 
 async def open_cluster(stack: AsyncExitStack, settings: Settings) -> ClusterNode:

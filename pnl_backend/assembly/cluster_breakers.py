@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import msgspec
 
 from pnl_backend.assembly.leading import Leading
 from pnl_backend.bus.protocol import NodeInfo
@@ -41,7 +38,7 @@ class ClusterBreakers:
         if leading is not None:
             return leading.breakers.status()
         if leader is not None and leader.breakers:
-            return msgspec.convert(leader.breakers, operations.Breakers)
+            return leader.breakers
         return operations.Breakers(iso(int(time.time() * 1000)), {}, self._config)
 
     async def reset(self, service: str | None = None, /) -> Sequence[str]:
@@ -50,8 +47,3 @@ class ClusterBreakers:
             return await leading.breakers.reset(service)
         where = f"node {leader.id} leads" if leader is not None else "no node leads at present"
         raise NotLeading(f"The breakers are the leader's, and this node does not lead: {where}")
-
-
-def shown(leading: Leading | None) -> dict[str, Any]:
-    """The breakers of a leading part as JSON values."""
-    return {} if leading is None else msgspec.to_builtins(leading.breakers.status())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pnl_backend.assembly.membership import Membership
 from pnl_backend.bus.protocol import NodeInfo
 from pnl_backend.domain.times import iso
+from pnl_backend.ops.health import Part
 from pnl_backend.wire import operations
 
 
@@ -48,3 +49,13 @@ def missing(membership: Membership, *, connected: bool, fresh: bool) -> list[str
         "updates": not fresh,
     }
     return [name for name, lacking in needs.items() if lacking]
+
+
+def bus_part(*, connected: bool, problem: str | None) -> Part:
+    """The Redis of the cluster as a part of the health report."""
+    return Part("connected") if connected else Part("down", ok=False, detail=problem)
+
+
+def leadership_part(state: str, problem: str | None) -> Part:
+    """The leadership as a part of the health report; `problem` is why this node could not lead."""
+    return Part(state, ok=problem is None, detail=problem)

@@ -14,6 +14,7 @@ from pnl_backend.assembly.ledger_start import location_of, opened_ledger
 from pnl_backend.assembly.serving import Serving, open_serving
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.http import ports
+from pnl_backend.http.options import SharedLimit
 from pnl_backend.ops.health import HealthMonitor, Part
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.ops.metrics_cluster import NodeFigures
@@ -36,6 +37,11 @@ class Node(Protocol):
 
     async def secret(self) -> bytes:
         """What seals the sessions that clients can recover."""
+        ...
+
+    @property
+    def shared_limit(self) -> SharedLimit | None:
+        """Counts REST requests together with other nodes; None for a node that is alone."""
         ...
 
     def previous_day(self) -> Snapshot | None:
@@ -85,6 +91,8 @@ class Node(Protocol):
 
 class SingleNode:
     """A server that is alone: it leads from its start to its end, and reads the ledger that it writes."""
+
+    shared_limit = None
 
     def __init__(self, serving: Serving, leading: Leading, integrity: Callable[[], Part]) -> None:
         self.serving = serving

@@ -13,7 +13,7 @@ from pnl_backend.access.cors import CorsPolicy
 from pnl_backend.access.keys import Keys
 from pnl_backend.access.wrongkeys import Authenticator
 from pnl_backend.http.dashboard import dashboard_folder
-from pnl_backend.http.options import HttpOptions
+from pnl_backend.http.options import HttpOptions, SharedLimit
 from pnl_backend.ops.metrics import Metrics
 from pnl_backend.settings.model import Settings
 
@@ -53,12 +53,15 @@ def engine_config(settings: Settings) -> engine.EngineConfig:
     )
 
 
-def http_options(settings: Settings, authenticator: Authenticator, metrics: Metrics) -> HttpOptions:
+def http_options(
+    settings: Settings, authenticator: Authenticator, metrics: Metrics, shared_limit: SharedLimit | None = None
+) -> HttpOptions:
     return HttpOptions(
         authenticator=authenticator,
         production=settings.production,
         cors_origins=tuple(settings.origins),
         rate_limit_per_minute=settings.rate_limit_per_minute,
+        shared_limit=shared_limit,
         trusted_proxies=tuple(settings.trusted_proxies),
         metrics_access=settings.metrics_access,
         dist=dashboard_folder(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from pnl_backend.domain.readings import SourceName
 from pnl_backend.domain.record import Record
+from pnl_backend.wire.operations import Breakers
 
 Role = Literal["all", "poll", "push"]
 
@@ -54,8 +55,8 @@ class NodeInfo:
     version: str = ""
     lag_ms: int = 0
     leads: bool = False
-    breakers: Mapping[str, Any] = field(default_factory=dict)
-    """Of the leader, as JSON values."""
+    breakers: Breakers | None = None
+    """Of the leader."""
 
 
 class Stream(Protocol):

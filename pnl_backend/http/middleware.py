@@ -20,7 +20,7 @@ from pnl_backend.errors import PnLError
 from pnl_backend.http.accesslog import AccessLog
 from pnl_backend.http.failures import Failures
 from pnl_backend.http.headers import HSTS, NO_STORE, header_lines, security_headers
-from pnl_backend.http.options import HttpOptions
+from pnl_backend.http.options import HttpOptions, SharedLimit
 from pnl_backend.http.request_ids import new_request_id
 from pnl_backend.http.response import CompleteResponse
 from pnl_backend.http.routing import Access, Guard, Handler, Route
@@ -88,6 +88,8 @@ class Gate:
         try:
             try:
                 self._admit(request, info)
+                if info.decision is not None and self._options.shared_limit is not None:
+                    await self._share(info, self._options.shared_limit)
                 response = await handler(request)
             except Exception as error:
                 response = self._recover(request, info, error)
@@ -174,6 +176,15 @@ class Gate:
                 raise RateLimited(decision.retry_after)
         if denied is not None:
             raise denied
+
+    async def _share(self, info: RequestInfo, take: SharedLimit) -> None:
+        """Count the request on all nodes together; where that is not possible this node's count is what there is."""
+        digest = b"" if info.grant is None else info.grant.digest
+        decision = await take(digest, info.address)
+        if decision is not None:
+            info.decision = decision
+            if not decision.admitted:
+                raise RateLimited(decision.retry_after)
 
     def _check(self, request: web.Request, access: Access, address: str) -> Grant:
         if access == "metrics" and self._options.metrics_access == "loopback":

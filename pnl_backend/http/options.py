@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pnl_backend.access.ratelimit import CLIENTS
+from pnl_backend.access.ratelimit import CLIENTS, Decision
 from pnl_backend.access.wrongkeys import Authenticator
+
+SharedLimit = Callable[[bytes, str], Awaitable[Decision | None]]
 
 
 def wall_ms() -> int:
@@ -31,6 +33,8 @@ class HttpOptions:
     """Requests a client may make in 60 s; 0 switches the limit off."""
     rate_limit_clients: int = CLIENTS
     """How many clients are counted; beyond it the least recently seen one is dropped."""
+    shared_limit: SharedLimit | None = None
+    """Counts a request of a key's digest and an address together with other nodes; None while that is not possible."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose `X-Forwarded-*` headers are trusted."""
     metrics_access: Literal["key", "loopback"] = "key"

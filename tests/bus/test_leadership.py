@@ -10,10 +10,15 @@ from pnl_backend.bus.leadership import Leadership, Term
 from pnl_backend.bus.protocol import NodeInfo
 from pnl_backend.bus.redis import RedisBus
 from pnl_backend.errors import StoreError
+from pnl_backend.wire.operations import BreakerConfig, Breakers, BreakerState
 from tests.bus.conftest import LEASE
 from tests.bus.records import SOURCES, records
 from tests.redis_server import RedisServer
 from tests.waiting import until
+
+BREAKERS = Breakers(
+    "2026-02-25T12:00:00.000Z", {"kalshi": BreakerState("CLOSED", 0, None, 1, None)}, BreakerConfig(5, 60_000)
+)
 
 
 @dataclass
@@ -161,7 +166,7 @@ async def test_a_lease_ends_by_itself(bus: RedisBus, redis_server: RedisServer) 
 
 
 async def test_nodes_are_listed_until_they_say_nothing_any_more(bus: RedisBus, redis_server: RedisServer) -> None:
-    first = NodeInfo("a", "all", "leading", seq=7, clients=3, leads=True, breakers={"kalshi": "CLOSED"})
+    first = NodeInfo("a", "all", "leading", seq=7, clients=3, leads=True, breakers=BREAKERS)
     second = NodeInfo("b", "push", "following", seq=6)
     await bus.nodes.register(second)
     await bus.nodes.register(first)

@@ -206,6 +206,7 @@ DOCUMENTED_MODULES = frozenset(
         "aiohttp.abc",
         "cryptography.exceptions",
         "cryptography.hazmat",
+        "limits.aio",
         "psycopg.conninfo",
         "psycopg.errors",
         "psycopg.pq",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pnl_backend.bus.redis.lease import RedisLease
+from pnl_backend.bus.redis.limits import SharedLimit
 from pnl_backend.bus.redis.link import RedisLink
 from pnl_backend.bus.redis.nodes import RedisNodes
 from pnl_backend.bus.redis.stream import RedisStream
@@ -28,7 +29,12 @@ class RedisBus:
         self.lease = RedisLease(
             self.link, f"{prefix}lease", fence_key=f"{prefix}fence", stream_key=stream_key, seconds=lease
         )
+        self._prefix = prefix
         self.nodes = RedisNodes(self.link, prefix, seconds=LISTED_FOR * lease)
+
+    def shared_limit(self, per_minute: int) -> SharedLimit:
+        """A limit that the nodes count together."""
+        return SharedLimit(self.link, self._prefix, per_minute)
 
     @classmethod
     @asynccontextmanager

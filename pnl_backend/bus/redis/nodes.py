@@ -10,6 +10,7 @@ import msgspec
 from pnl_backend.bus.protocol import NodeInfo
 from pnl_backend.bus.redis.link import RedisLink
 from pnl_backend.redis_client import Redis
+from pnl_backend.wire.message import encode
 
 _DECODER = msgspec.json.Decoder(NodeInfo)
 
@@ -28,7 +29,7 @@ class RedisNodes:
 
         async def write(client: Redis) -> object:
             async with client.pipeline(transaction=False) as pipeline:
-                pipeline.set(self._key(node.id), msgspec.json.encode(node), px=self._milliseconds)
+                pipeline.set(self._key(node.id), encode(node), px=self._milliseconds)
                 pipeline.zadd(self._ids, {node.id: now})
                 # Another machine's clock may differ: an id is removed long after its key has expired.
                 pipeline.zremrangebyscore(self._ids, "-inf", now - 3_600_000)
