@@ -14,8 +14,6 @@ SPEAKING = {"wire", "simulator", "simulated"}
 """Folders and modules that make JSON by trade: for clients, or as an upstream that is simulated."""
 
 ELSEWHERE = {
-    "assembly/cluster_breakers.py": "the leader's circuit breakers, for the other nodes of its cluster",
-    "bus/redis/nodes.py": "the descriptions that the nodes of a cluster publish for each other",
     "engine/engineio/packets.py": "the handshake of Engine.IO",
     "engine/socketio/packets.py": "offsets and values of other applications: the engine knows no message of ours",
     "engine/feeds/event_stream.py": "the engine's own refusals",
