@@ -95,9 +95,7 @@ class ClusterNode:
             on_top=self._reader.note_top,
             on_beat=self._on_beat,
         )
-        self.breakers = ClusterBreakers(settings, lambda: self._leading, lambda: self._membership.leader)
-
-    # -- what health, metrics and REST ask
+        self.breakers = ClusterBreakers(settings, bus.commands, lambda: self._leading, lambda: self._membership.leader)
 
     async def secret(self) -> bytes:
         """The ledger's secret; one that is replaced later while the ledger has none or cannot be read."""
@@ -162,8 +160,6 @@ class ClusterNode:
         updated = self._feed.updated
         fresh = updated is not None and time.monotonic() - updated < stale_after(self.serving.settings)
         return missing(self._membership, connected=self._bus.link.up, fresh=fresh)
-
-    # -- its life
 
     async def prepare(self, feeds: Feeds, health: HealthMonitor) -> None:
         """Show what the stream has, else the ledger's last snapshot, else that there is nothing yet."""
@@ -255,6 +251,7 @@ class ClusterNode:
         )
 
     async def _on_beat(self) -> None:
+        await self.breakers.serve(self.id)
         if not self._sealed and (secret := await self._read_secret()):
             self._seal(secret)
         if not self._stalled and self._leading is None and "updates" in self.waiting_for():

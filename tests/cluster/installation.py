@@ -11,7 +11,7 @@ from typing import Any
 from pnl_backend.simulator import Simulator
 from tests.redis_server import RedisServer
 from tests.support.clients import Listener, listening
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import USER, PostgresServer
 from tests.support.server import FAST, ServerProcess, upstream_env
 from tests.waiting import PATIENCE, until
 
@@ -33,6 +33,11 @@ class Watcher:
     @property
     def last(self) -> int:
         return self.seen[-1][1] if self.seen else 0
+
+    @property
+    def errors(self) -> list[Any]:
+        """What said that updates have stopped."""
+        return self._listener.of("stream_error")
 
     def check(self) -> None:
         """No gap, no repeat, no step back, and one epoch."""
@@ -99,9 +104,25 @@ class Cluster:
             await watcher.sees_more(2)
             yield watcher
 
+    def copy_of_the_ledger(self) -> str:
+        """The name of a copy of the database, which nobody may use meanwhile."""
+        name = self._name()
+        with self.postgres.admin() as admin:
+            admin.execute(f"CREATE DATABASE {name}_copy OWNER {USER} TEMPLATE {name}")
+        return f"{name}_copy"
+
+    def restore_ledger(self, copy: str) -> None:
+        """Replace the database by a copy."""
+        self.postgres.drop(self.database)
+        with self.postgres.admin() as admin:
+            admin.execute(f"ALTER DATABASE {copy} RENAME TO {self._name()}")
+
+    def _name(self) -> str:
+        return self.database.rpartition("/")[2]
+
     def stored(self) -> list[int]:
         """The numbers in the ledger."""
-        with self.postgres.admin(self.database.rpartition("/")[2]) as admin:
+        with self.postgres.admin(self._name()) as admin:
             return [int(str(seq)) for (seq,) in admin.execute("SELECT seq FROM snapshots ORDER BY seq").fetchall()]
 
 

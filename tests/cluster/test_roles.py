@@ -1,5 +1,7 @@
 """What nodes of each role serve, what they wait for, and what health says of them."""
 
+import signal
+
 import aiohttp
 import pytest
 import socketio
@@ -116,3 +118,21 @@ async def test_metrics_name_role_leader_and_lag(installation: Cluster) -> None:
     assert any(line.startswith("pnl_stream_lag_updates ") for line in texts[push])
     assert not any(line.startswith("pnl_stream_behind_ledger") for line in texts[push])
     assert any(line.startswith("pnl_last_update_timestamp_seconds 1") for line in texts[push])
+
+
+async def test_a_push_node_has_the_leader_close_its_breakers(installation: Cluster) -> None:
+    keys = {"ADMIN_API_KEY": "operator-key"}
+    poll, push = await installation.node("poll", **keys), await installation.node("push", **keys)
+    url = f"{push.url}/api/circuit-breaker/reset"
+    await push.until("/health", lambda health: health["cluster"]["leader"] is not None)
+    async with aiohttp.ClientSession(headers={"X-API-Key": "operator-key"}) as session:
+        async with session.post(url, json={"service": "kalshi"}) as response:
+            assert (response.status, (await response.json())["data"]) == (200, {"reset": ["kalshi"]})
+        async with session.post(url, json={}) as response:
+            assert (await response.json())["data"] == {"reset": ["kalshi", "anthropic", "johns_revenue"]}
+        async with session.post(url, json={"service": "nobody"}) as response:
+            assert response.status == 404
+        poll.signal(signal.SIGSTOP)
+        async with session.post(url, json={}) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (503, "no_leader")
+        poll.signal(signal.SIGCONT)

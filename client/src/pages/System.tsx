@@ -22,6 +22,9 @@ export function System(): ReactElement {
             <Server />
           </Boundary>
         </div>
+        <Boundary name="The list of nodes">
+          <Nodes />
+        </Boundary>
         <Boundary name="The list of breakers">
           <Breakers />
         </Boundary>
@@ -81,6 +84,55 @@ function Server(): ReactElement {
           ['Read at', readAt === null ? '—' : format.time(readAt)],
         ]}
       />
+    </Card>
+  );
+}
+
+/** The nodes of a cluster; nothing where the server is alone. */
+export function Nodes(): ReactElement | null {
+  const format = useFormatter();
+  const cluster = usePnLStore((state) => state.system.health?.cluster);
+  if (cluster === undefined) return null;
+  return (
+    <Card id="nodes" title="Nodes">
+      <Wide of="nodes">
+        <table className="table is-worded">
+          <thead>
+            <tr>
+              <th scope="col">Node</th>
+              <th scope="col">Role</th>
+              <th scope="col">State</th>
+              <th scope="col">Last update</th>
+              <th scope="col">Behind for</th>
+              <th scope="col">Clients</th>
+              <th scope="col">Since</th>
+              <th scope="col">Version</th>
+            </tr>
+          </thead>
+          <tbody>
+            {cluster.nodes.map((node) => (
+              <tr key={node.id} data-node={node.id}>
+                <th scope="row">{node.id}</th>
+                <td>{node.role}</td>
+                <td>
+                  <span className={`pill is-${node.leads ? 'gain' : node.state === 'no bus' ? 'warn' : 'quiet'}`}>{node.state}</span>
+                </td>
+                <td>{format.integer(node.seq)}</td>
+                <td>{node.lagMs === 0 ? '—' : duration(node.lagMs)}</td>
+                <td>{format.integer(node.clients)}</td>
+                <td>{format.dateTime(Date.parse(node.since))}</td>
+                <td>{node.version}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Wide>
+      <p className="foot-note">
+        This page is served by {cluster.node}
+        {cluster.leader === null && '; no node leads at present'}
+        {cluster.bus === 'down' && '; it cannot reach the Redis of the cluster'}
+        {cluster.lagUpdates > 0 && `; it is ${format.integer(cluster.lagUpdates)} updates behind`}.
+      </p>
     </Card>
   );
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from pnl_backend.bus.redis.commands import RedisCommands
 from pnl_backend.bus.redis.lease import RedisLease
 from pnl_backend.bus.redis.limits import SharedLimit
 from pnl_backend.bus.redis.link import RedisLink
@@ -30,6 +31,7 @@ class RedisBus:
             self.link, f"{prefix}lease", fence_key=f"{prefix}fence", stream_key=stream_key, seconds=lease
         )
         self._prefix = prefix
+        self.commands = RedisCommands(self.link, prefix)
         self.nodes = RedisNodes(self.link, prefix, seconds=LISTED_FOR * lease)
 
     def shared_limit(self, per_minute: int) -> SharedLimit:
