@@ -52,6 +52,8 @@ async def check_parts(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("settings", "note", line)
     yield await _database(settings)
     yield await _redis(settings)
+    if settings.bus_url is not None:
+        yield await _bus(settings.bus_url)
     if settings.demo_mode:
         yield Finding("upstreams", "ok", "DEMO: the built-in simulator replaces every upstream")
         return
@@ -117,6 +119,14 @@ async def _redis(settings: Settings) -> Finding:
     return Finding(
         "redis", "warning", f"{problem.detail}; the server runs without it and uses it when it is available again"
     )
+
+
+async def _bus(url: str) -> Finding:
+    """A node of a cluster starts without its Redis, and waits for it."""
+    problem = await try_out(url, setting="BUS_URL")
+    if problem is None:
+        return Finding("bus", "ok", "connected")
+    return Finding("bus", "problem" if problem.lasting else "warning", f"{problem.detail}; the node waits for it")
 
 
 async def _upstreams(settings: Settings) -> list[Finding]:

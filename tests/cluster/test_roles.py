@@ -1,13 +1,18 @@
 """What nodes of each role serve, what they wait for, and what health says of them."""
 
+import re
 import signal
+from pathlib import Path
 
 import aiohttp
 import pytest
 import socketio
 
 from tests.cluster.installation import Cluster
+from tests.redis_server import RedisServer
 from tests.support.clients import listening
+from tests.support.postgres import PostgresServer
+from tests.support.server import command
 from tests.waiting import until
 
 
@@ -136,3 +141,14 @@ async def test_a_push_node_has_the_leader_close_its_breakers(installation: Clust
         async with session.post(url, json={}) as response:
             assert (response.status, (await response.json())["error"]["code"]) == (503, "no_leader")
         poll.signal(signal.SIGCONT)
+
+
+async def test_check_names_the_redis_of_the_cluster(
+    tmp_path: Path, redis_server: RedisServer, postgres: PostgresServer
+) -> None:
+    env = {"ROLE": "push", "BUS_URL": redis_server.url, "DATABASE_URL": postgres.database(), "USE_REDIS": "false"}
+    _, output = await command(tmp_path, "check", **env)
+    assert re.search(r"bus\W+connected|bus.*ok.*connected|ok.*bus.*connected", output), output
+    await redis_server.stop()
+    _, output = await command(tmp_path, "check", **env)
+    assert re.search(r"bus.*does not answer.*the node waits for it", output), output
