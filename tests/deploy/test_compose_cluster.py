@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 import yaml
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
 from pnl_backend.settings.model import Settings
@@ -116,7 +118,10 @@ async def test_redis_asks_for_a_password_and_throws_nothing_out(tmp_path: Path, 
         env={"PATH": os.environ["PATH"], "REDIS_PASSWORD": "letters"}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with redis.asyncio.Redis(port=port, password="letters") as client, asyncio.timeout(20):
+        async with (
+            redis.asyncio.Redis(port=port, password="letters", retry=Retry(NoBackoff(), 0)) as client,
+            asyncio.timeout(20),
+        ):
             while True:
                 try:
                     found = await client.config_get("maxmemory-policy", "save", "appendonly")
@@ -124,7 +129,7 @@ async def test_redis_asks_for_a_password_and_throws_nothing_out(tmp_path: Path, 
                 except redis.exceptions.ConnectionError:
                     await asyncio.sleep(0.02)
             assert found == {"maxmemory-policy": "noeviction", "save": "", "appendonly": "no"}
-        async with redis.asyncio.Redis(port=port) as stranger:
+        async with redis.asyncio.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger:
             with pytest.raises(AuthenticationError):
                 await stranger.ping()
     finally:

@@ -68,7 +68,7 @@ def amtool(*arguments: str) -> str:
 
 @needs_promtool
 def test_alerts_fire_when_they_must_and_not_before() -> None:
-    assert "SUCCESS" in promtool("test", "rules", "alerts.test.yml", cwd=PROMETHEUS)
+    assert "SUCCESS" in promtool("test", "rules", "alerts.test.yml", "report.test.yml", cwd=PROMETHEUS)
 
 
 @needs_promtool
