@@ -151,7 +151,7 @@ async def start() -> AsyncIterator[Start]:
             options: Any = None,
             **config: Any,
         ) -> Running:
-            values = {"ping_interval": 0.4, "ping_timeout": 2.0, "connect_timeout": 3.0, **config}
+            values = {"ping_interval": 0.4, "ping_timeout": PATIENCE, "connect_timeout": PATIENCE, **config}
             return await stack.enter_async_context(
                 running(EngineConfig(**values), front=front, setup=setup, route=route, tls=tls, **(options or {}))
             )
