@@ -17,7 +17,7 @@ from pnl_backend.engine import FeedConnection, Message, Server
 from pnl_backend.stream.hub import Hub, Publication
 from pnl_backend.stream.limits import KEY_FRAME, KEY_FRAME_SLACK
 from pnl_backend.wire.ledger_feed import DeltaEvent, DeltaMessage, SnapshotEvent, SnapshotMessage, ledger_delta
-from pnl_backend.wire.message import as_model, encode, raw
+from pnl_backend.wire.message import UNSET, as_model, encode, raw
 from pnl_backend.wire.socket_messages import Since
 from pnl_backend.wire.views import marks_view
 
@@ -82,10 +82,11 @@ class LedgerFeed:
         if held is None:
             return publication
         delta = diff(held.sums, publication.sums)
-        if delta.is_empty and _marks(held) == _marks(publication):
+        if delta.is_empty and _beside(held) == _beside(publication):
             return held
         if await connection.writable():
-            connection.send(self._snapshot_of(publication) if delta.is_empty else _delta_message(delta, publication))
+            whole = delta.is_empty
+            connection.send(self._snapshot_of(publication) if whole else _delta_message(delta, held, publication))
         return publication
 
     def leave(self, connection: FeedConnection) -> None:
@@ -106,9 +107,9 @@ class LedgerFeed:
             and now - self._framed < self._key_frame - KEY_FRAME_SLACK
         ):
             delta = diff(previous.sums, publication.sums)
-            if delta.is_empty and _marks(previous) == _marks(publication):
+            if delta.is_empty and _beside(previous) == _beside(publication):
                 return
-            if delta.is_empty:  # only a mark changed, and a delta means that a figure did
+            if delta.is_empty:  # only a mark or a count changed, and a delta means that a figure did
                 delta = None
         else:
             self._framed = now
@@ -120,7 +121,9 @@ class LedgerFeed:
         sent = []
         for held, followers in groups.items():
             joined.update(followers)
-            message = snapshot if delta is None else _delta_message(replace(delta, prev_seq=held), publication)
+            message = snapshot
+            if delta is not None and previous is not None:
+                message = _delta_message(replace(delta, prev_seq=held), previous, publication)
             sent.append(self._server.publish(list(followers), message, behind=snapshot))
         for broadcast in sent:
             if broadcast.done is not None:
@@ -140,9 +143,9 @@ class LedgerFeed:
         return self._snapshot[1]
 
 
-def _marks(publication: Publication) -> tuple[object, ...]:
-    """The marks of a message's figures; a change of them is sent at once."""
-    return marks_view(publication.snapshot)
+def _beside(publication: Publication) -> tuple[object, ...]:
+    """What a message holds beside its figures, marks and counts; a change of it is sent at once."""
+    return (*marks_view(publication.snapshot), publication.ledger.components)
 
 
 def event_id(publication: Publication) -> str:
@@ -158,8 +161,10 @@ def parse_event_id(text: str) -> Since | None:
     return Since(epoch, int(seq))
 
 
-def _delta_message(delta: Delta, publication: Publication) -> Message:
-    data = encode(ledger_delta(delta, publication.sums, publication.snapshot))
+def _delta_message(delta: Delta, before: Publication, publication: Publication) -> Message:
+    counts = publication.ledger.components
+    changed = UNSET if counts == before.ledger.components else counts
+    data = encode(ledger_delta(delta, publication.sums, publication.snapshot, changed))
     return _LedgerMessage(publication, data, DeltaMessage, DeltaEvent)
 
 

@@ -13,7 +13,7 @@ from pnl_backend.domain.money import number
 from pnl_backend.domain.readings import Deal as ClosedDeal
 from pnl_backend.domain.snapshot import Snapshot
 from pnl_backend.domain.times import iso
-from pnl_backend.wire.message import Count, Message, Meta, Millis, as_model
+from pnl_backend.wire.message import UNSET, Count, Message, Meta, Millis, UnsetType, as_model
 from pnl_backend.wire.models import Complete, Degraded, Estimated
 
 
@@ -93,6 +93,7 @@ class LedgerDelta(Message):
     degraded: Degraded
     estimated: Estimated
     complete: Complete
+    components: Annotated[LedgerCounts, Meta(description="Where a count or a deal has changed.")] | UnsetType = UNSET
 
 
 class SnapshotMessage(Message, tag_field="type", tag="snapshot"):
@@ -147,8 +148,11 @@ def ledger(s: Snapshot) -> Ledger:
     return as_model(ledger_figures(s), Ledger, timestamp=s.at, epoch=s.epoch, seq=s.seq)
 
 
-def ledger_delta(d: Delta, after: Sums, s: Snapshot) -> LedgerDelta:
-    """A delta with the sums and marks after it, so that a client may add the changes or replace its figures."""
+def ledger_delta(d: Delta, after: Sums, s: Snapshot, components: LedgerCounts | UnsetType = UNSET) -> LedgerDelta:
+    """A delta with the sums and marks after it, so that a client may add the changes or replace its figures.
+
+    `components` are given where they have changed.
+    """
     trades, costs, collected = usd(after.kalshi), usd(after.costs), usd(after.revenue)
     return LedgerDelta(
         timestamp=d.at,
@@ -167,6 +171,7 @@ def ledger_delta(d: Delta, after: Sums, s: Snapshot) -> LedgerDelta:
         degraded=list(s.degraded),
         estimated=s.estimated,
         complete=s.complete,
+        components=components,
     )
 
 

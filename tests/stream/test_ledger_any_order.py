@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pnl_backend import engine
-from pnl_backend.domain.readings import Reading, Revenue
+from pnl_backend.domain.readings import Deal, Reading, Revenue
 from pnl_backend.domain.record import Record
 from pnl_backend.engine.net.connection import Connection
 from pnl_backend.errors import StoreError
@@ -157,14 +157,16 @@ class Reader:
         data, published = message["data"], self.world.published
         if message["type"] == "snapshot":
             assert data["seq"] >= self.seq
-            self.figures = tuple(round(data[name] * 100) for name in SUMS)
+            self.figures = *(round(data[name] * 100) for name in SUMS), data["components"]["recentDeals"]
         else:
             assert self.known, "a delta before anything that it could apply to"
             assert data["prevSeq"] == self.seq < data["seq"]
             between = range(self.seq + 1, data["seq"])
             assert all(published.get(seq) == self.figures for seq in between), "something was passed over in silence"
             changes = [round(data[name] * 100) for name in CHANGES]
-            self.figures = tuple(old + change for old, change in zip(self.figures, changes, strict=True))
+            *sums, deals = self.figures
+            deals = data["components"]["recentDeals"] if "components" in data else deals
+            self.figures = *(old + change for old, change in zip(sums, changes, strict=True)), deals
         self.known = True
         self.seq, self.event_id = data["seq"], event_id
         assert event_id == f"k3v9-{self.seq}"
@@ -201,13 +203,19 @@ class World:
         readings = taken(
             Reading("kalshi", None, 0, 0, "fallback", "never answered"),
             Reading("anthropic", None, 0, 0, "fallback", "never answered"),
-            Reading("johns", Revenue(Decimal(0), Decimal(usd(self.collected))), at, at, "live"),
+            Reading("johns", Revenue(Decimal(0), Decimal(usd(self.collected)), deals=self.deals()), at, at, "live"),
         )
         snapshot = computed(readings, epoch="k3v9", seq=self.seq, at=at)
         record = to_record(snapshot)
-        self.published[self.seq] = figures(record)
+        self.published[self.seq] = *figures(record), len(self.deals())
         self.disk.records.append(record)
         await self.hub.publish(snapshot, record)
+
+    def deals(self):
+        """As many as change with a figure, and without one."""
+        return (Deal("d", "Roof", Decimal(1), "recognized", 1_772_058_240_000),) * (
+            self.seq // 3 % 2 + self.collected % 2
+        )
 
     async def restart(self):
         for reader in self.readers:

@@ -664,6 +664,8 @@ export interface components {
             estimated: boolean;
             /** @description Whether each configured source has given a reading of its whole history. Only such snapshots are used to compare. */
             complete: boolean;
+            /** @description Where a count or a deal has changed. */
+            components?: components["schemas"]["LedgerCounts"];
         };
         /**
          * LedgerFigures
