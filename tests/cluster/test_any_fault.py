@@ -172,7 +172,7 @@ async def moves(simulator: Simulator) -> None:
         await asyncio.sleep(0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(SECONDS + 30)
 @pytest.mark.timeout(SECONDS + 240)
 async def test_whatever_fails_no_client_misses_anything(
     tmp_path: Path, redis_server: RedisServer, postgres: PostgresServer
