@@ -53,6 +53,7 @@ class HubFeed:
         self._former: set[str] = set()
         self._turn = asyncio.Lock()
         self._filled = False
+        self._unreadable = False
         self.fence = 0
         """The fence of the newest entry that was read."""
         self.followed = False
@@ -101,23 +102,22 @@ class HubFeed:
                 self._note_configured(entry.configured)
                 if entry.record is not None and self._is_new(entry.record):
                     await self._fill_before(entry.record)
-                    await self._publish(from_record(entry.record), entry.record)
+                    await self._publish_record(entry.record)
 
     async def _load(self, entries: Sequence[Entry]) -> None:
         for number, entry in enumerate(entries):
-            if entry.record is not None:
-                published = time.monotonic() - _age(entry.record)
-                self._hub.load(from_record(entry.record), entry.record, published)
+            if entry.record is not None and (snapshot := self._decoded(entry.record)) is not None:
+                self._hub.load(snapshot, entry.record, time.monotonic() - _age(entry.record))
+                self._filled = True
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        self._filled = bool(entries)
 
     async def catch_up(self, records: Sequence[Record]) -> None:
         """Publish what the hub lacks of these, oldest first."""
         async with self._turn:
             for record in records:
                 if self._is_new(record):
-                    await self._publish(from_record(record), record)
+                    await self._publish_record(record)
 
     def held(self) -> list[Record]:
         """The records of the hub, oldest first."""
@@ -138,9 +138,24 @@ class HubFeed:
             self._former.add(former.epoch)
         # At the start the newest entry is read some time after it was added.
         age = 0.0 if self.updated is not None else _age(record)
-        self._filled = True
+        self._filled, self._unreadable = True, False
         self.updated = time.monotonic() - age
         await self._hub.publish(snapshot, record, age=age)
+
+    async def _publish_record(self, record: Record) -> None:
+        snapshot = self._decoded(record)
+        if snapshot is not None:
+            await self._publish(snapshot, record)
+
+    def _decoded(self, record: Record) -> Snapshot | None:
+        """The snapshot of a record; None, and an error in the log, for one that this version cannot read."""
+        try:
+            return from_record(record)
+        except ValueError as error:
+            if not self._unreadable:
+                logger.error("an update cannot be read, another version made it: {}", error)
+            self._unreadable = True
+            return None
 
     async def _fill_before(self, record: Record) -> None:
         """Publish what lies between the hub's newest and this record, if it can be had."""
@@ -153,7 +168,7 @@ class HubFeed:
             logger.warning("snapshots {} to {} are missing and cannot be read: {}", first, record.seq - 1, error)
             return
         for each in missing:
-            await self._publish(from_record(each), each)
+            await self._publish_record(each)
 
     async def _missing(self, record: Record) -> Sequence[Record]:
         """The records between the hub's newest and this one: from the stream if all are in it, else from the ledger."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,12 @@ async def test_a_snapshot_of_the_ledger_is_shown_until_the_stream_has_a_newer_on
     await house.feed.take(entries(*records(2, 5)))
     assert house.seqs == [4, 5]
     assert [each.seq for each in house.feed.held()] == [3, 4, 5]
+
+
+async def test_an_update_that_cannot_be_read_is_left_out(house: House) -> None:
+    """Another version of the server may have made it."""
+    foreign = [replace(record(seq), data=b'{"figures":"of another version"}') for seq in (2, 4)]
+    await house.feed.take(entries(record(1), foreign[0], record(3)))
+    await house.feed.take(entries(foreign[1], record(5)))
+    assert house.seqs == [3, 5]
+    assert not await house.hub.holds(record(1).epoch, 3)
