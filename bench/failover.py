@@ -45,7 +45,7 @@ the stream adds:
 |---|---:|
 {rows}
 """
-STAGE = re.compile(r'pnl_tick_stage_seconds_bucket\{stage="(\w+)",le="([^"]+)"\} (\S+)')
+STAGE = re.compile(r'pnl_tick_stage_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)')
 
 
 async def one_kill(installation: Cluster) -> float:
@@ -73,7 +73,7 @@ async def medians(node: ServerProcess) -> dict[str, str]:
         text = await answer.text()
     found: dict[str, str] = {}
     buckets: dict[str, list[tuple[str, float]]] = {}
-    for stage, bound, count in STAGE.findall(text):
+    for bound, stage, count in STAGE.findall(text):
         buckets.setdefault(stage, []).append((bound, float(count)))
     for stage, counts in buckets.items():
         half = counts[-1][1] / 2
