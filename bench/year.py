@@ -1,22 +1,23 @@
 """A ledger of many days, and how long each query of it takes: p50 and p99 by range and resolution, size per day.
 
-    python -m bench.year [days] [directory]
+    python -m bench.year [days] [directory] [--database postgres]
 
 365 days at a snapshot in five seconds are 6.3 million rows and about 13 GB: less is measured when days are few. The
 rows are written straight into the file, as a ledger from before there were rollups; opening it then rolls it up, which
 is the longest migration there is. Questions are asked at random places, so most find their pages on disk or in the
-system's cache, not in SQLite's.
+system's cache, not in SQLite's. With `--database postgres` the ledger is then moved to a private PostgreSQL server,
+whose log is synced to disk at every commit, and asked there.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
 import resource
 import shutil
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,10 +27,15 @@ from pathlib import Path
 from loguru import logger
 
 from pnl_backend.domain.record import Record
+from pnl_backend.ledger import postgres
+from pnl_backend.ledger.location import Location
+from pnl_backend.ledger.moving.run import move
+from pnl_backend.ledger.sql.store import LedgerStore
 from pnl_backend.ledger.sqlite import Store
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import migrate
 from pnl_backend.wire.history import Resolution
+from tests.support.postgres import private_postgres
 
 RESULTS = Path(__file__).parent / "results"
 STEP = 5000
@@ -111,7 +117,7 @@ def line(name: str, took: list[list[float]], target: str, note: str = "") -> str
     return row
 
 
-async def ask(store: Store, days: int) -> list[str]:
+async def ask(store: LedgerStore, days: int, insert: str) -> list[str]:
     """A row of the table for each question."""
     rng = random.Random(3)
     end = BEGIN + days * DAY
@@ -141,11 +147,11 @@ async def ask(store: Store, days: int) -> list[str]:
         seq = store.last_seq + 1
         await store.append(Record(epoch, seq, BEGIN + seq * STEP, seq, seq, 0, 0, document(b"x" * DATA), b"y" * DETAIL))
 
-    lines.append(line("insert, synchronous=FULL", await timed(append, 2000), "5"))
+    lines.append(line(insert, await timed(append, 2000), "5"))
     return lines
 
 
-async def export(store: Store, end: int) -> str:
+async def export(store: LedgerStore, end: int) -> str:
     """Every raw row, chunk by chunk: rows a second, and what it took of memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
@@ -166,34 +172,73 @@ async def measure(days: int, place: Path) -> str:
     rolled_up = time.monotonic() - began
     size = path.stat().st_size
     try:
-        lines = await ask(store, days)
+        lines = await ask(store, days, "insert, synchronous=FULL")
         exported = await export(store, BEGIN + days * DAY)
         began = time.monotonic()
         await store.backup(place / "backups", keep_days=1)
         backed_up = time.monotonic() - began
     finally:
         await store.close()
-    head = "| question | answer | p50 ms | p99 ms | p99 CPU ms | target ms |\n|---|---|---|---|---|---|\n"
     held = f"{days} days, {count:,} snapshots, {size / 1e9:.2f} GB: {size / days / 1e6:.1f} MB a day"
     took = f"written in {wrote:.0f} s, rolled up in {rolled_up:.0f} s, backed up and verified in {backed_up:.0f} s"
     load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     notes = f"{held} at {DATA + DETAIL} bytes a snapshot; {took}.\n{exported} Measured at a {load}."
-    return f"{head}{chr(10).join(lines)}\n\n{notes}\n"
+    return f"{HEADINGS}{chr(10).join(lines)}\n\n{notes}\n"
 
 
-def main(days: int = 30, place: str | None = None) -> str:
-    """Measure; the table as Markdown, also written to bench/results/year.md."""
+async def measure_postgres(days: int, place: Path) -> str:
+    """The same questions of the same ledger, moved to PostgreSQL."""
+    file = Location(place / "year.db")
+    wrote = generate(file.path, days * DAY // STEP)
+    now = (BEGIN + days * DAY) / 1000
+    with private_postgres(fsync=True) as server:
+        database = Location(file.path, server.database(empty=True))
+        began = time.monotonic()
+        move(file, database, origin="demo", timezone="UTC", now=now, progress=lambda *_: None, on_line=print)
+        moved = time.monotonic() - began
+        with server.admin((database.url or "").rpartition("/")[2]) as admin:
+            admin.execute("ANALYZE")
+            admin.execute("CHECKPOINT")
+            (size,) = admin.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        store = await postgres.Store.open(database.url or "", origin="demo", clock=lambda: now)
+        try:
+            lines = await ask(store, days, "insert, synchronous_commit=on")
+            exported = await export(store, BEGIN + days * DAY)
+        finally:
+            await store.close()
+    held = f"{days} days, {days * DAY // STEP:,} snapshots, {int(str(size)) / 1e9:.2f} GB"
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    took = f"written in {wrote:.0f} s, rolled up, moved and compared in {moved:.0f} s"
+    notes = f"{held}; {took}.\n{exported} Measured at a {load}."
+    return f"{HEADINGS}{chr(10).join(lines)}\n\n{notes}\n"
+
+
+HEADINGS = "| question | answer | p50 ms | p99 ms | p99 CPU ms | target ms |\n|---|---|---|---|---|---|\n"
+MEASURES = {
+    "sqlite": (measure, "year.md", "The ledger"),
+    "postgres": (measure_postgres, "year_postgres.md", "The ledger in PostgreSQL"),
+}
+
+
+def main(days: int = 30, place: str | None = None, database: str = "sqlite") -> str:
+    """Measure; the table as Markdown, also written to bench/results/."""
     logger.remove()
+    run, file, title = MEASURES[database]
     scratch = Path(tempfile.mkdtemp(prefix="pnl-year-", dir=place))
     try:
-        table = asyncio.run(measure(days, scratch))
+        table = asyncio.run(run(days, scratch))
     finally:
         shutil.rmtree(scratch)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "year.md").write_text(f"# The ledger after {days} days\n\n{table}")
+    (RESULTS / file).write_text(f"# {title} after {days} days\n\n{table}")
     print(table)
     return table
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30, sys.argv[2] if len(sys.argv) > 2 else None)
+    arguments = argparse.ArgumentParser(prog="python -m bench.year")
+    arguments.add_argument("days", type=int, nargs="?", default=30)
+    arguments.add_argument("place", nargs="?", help="the directory of the ledger")
+    arguments.add_argument("--database", choices=MEASURES, default="sqlite")
+    given = arguments.parse_args()
+    main(given.days, given.place, given.database)

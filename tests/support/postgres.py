@@ -41,7 +41,8 @@ def program(name: str) -> str | None:
 class PostgresServer:
     """`url` is the address of a database of its own for the caller of `database`; `stop` and `start` may be called."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._settings = _SETTINGS if not fsync else {"max_connections": "60"}
         self._directory = Path(tempfile.mkdtemp(prefix="pnl-pg-"))
         self._data = self._directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,7 +81,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         place = ["-D", str(self._data), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1"]
         place += ["-c", f"unix_socket_directories={self._directory}"]
         self._process = subprocess.Popen(
@@ -158,14 +159,17 @@ class PostgresServer:
 
 
 @contextmanager
-def private_postgres() -> Iterator[PostgresServer]:
-    """A running server; the test is skipped where PostgreSQL is not installed, and fails there in CI."""
+def private_postgres(*, fsync: bool = False) -> Iterator[PostgresServer]:
+    """A running server; the test is skipped where PostgreSQL is not installed, and fails there in CI.
+
+    With `fsync` it has its own default settings, for measurements.
+    """
     if program("initdb") is None or program("postgres") is None:
         message = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    server = PostgresServer()
+    server = PostgresServer(fsync=fsync)
     try:
         server.create()
         yield server

@@ -28,7 +28,12 @@ _INSTEAD = {
     ),
 }
 _PARTS = (
-    (snapshots.WITH_PAYLOADS, "JOIN payloads AS p ON p.seq = s.seq AND p.at = s.at"),  # finds the one partition
+    # Payloads are looked up for each row, in its partition, after the rows were ordered and limited; a plain join is
+    # planned as a hash of all payloads.
+    (
+        snapshots.WITH_PAYLOADS,
+        "CROSS JOIN LATERAL (SELECT data, detail FROM payloads AS d WHERE d.seq = s.seq AND d.at = s.at OFFSET 0) AS p",
+    ),
     ("json_object(", "json_build_object("),
 )
 _PLACEHOLDER = re.compile(r"\?(\d*)")
@@ -117,6 +122,15 @@ class Adapter:
         cursor = self.raw.cursor()
         cursor.executemany(translated(sql), given)
         return cursor
+
+    def rowcounts(self, sql: str, rows: Iterable[Sequence[Any]], /) -> list[int]:
+        """How many rows the statement changed for each of `rows`, in one round trip."""
+        given = list(rows)
+        if not given:
+            return []
+        cursor = self.raw.cursor()
+        cursor.executemany(translated(sql), given, returning=True)
+        return [result.rowcount for result in cursor.results()]
 
     def _begin(self) -> None:
         """Begin a transaction that nobody else can write beside: the row of `head` is locked until its end."""

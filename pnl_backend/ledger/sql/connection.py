@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -31,6 +31,13 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
     def __iter__(self) -> Iterator[Any]: ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A connection on which many rows take fewer round trips than one statement each."""
+
+    def rowcounts(self, sql: str, rows: Iterable[Sequence[Any]], /) -> list[int]: ...
 
 
 class Connection(Protocol):
@@ -77,6 +84,13 @@ class Database(Reads, Protocol):
 
 def nothing() -> None:
     """Default of `stored`."""
+
+
+def rowcounts(connection: Connection, sql: str, rows: Iterable[Sequence[Any]]) -> list[int]:
+    """How many rows the statement changed for each of `rows`."""
+    if isinstance(connection, Batches):
+        return connection.rowcounts(sql, rows)
+    return [connection.execute(sql, row).rowcount for row in rows]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pnl_backend.domain.money import ZERO
 from pnl_backend.domain.readings import CostRow, Deal
 from pnl_backend.ledger.sql import corrections, deal_states, remembered, transfers
 from pnl_backend.ledger.sql.adjustments import Adjustments
-from pnl_backend.ledger.sql.connection import Connection, Database, Row
+from pnl_backend.ledger.sql.connection import Connection, Database, Row, rowcounts
 from pnl_backend.ledger.sql.fact_rows import fill_row, read_fill, read_settlement, settlement_row
 from pnl_backend.ledger.sql.trades import Trades
 from pnl_backend.ledger.sql.walks import Walks
@@ -140,7 +140,8 @@ class Facts:
             return []
 
         def work(connection: Connection) -> list[Fact]:
-            return [fact for fact in given if connection.execute(insert, row(fact)).rowcount]
+            counts = rowcounts(connection, insert, map(row, given))
+            return [fact for fact, count in zip(given, counts, strict=True) if count]
 
         return await self._database.write(work)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pnl_backend.errors import StoreError
 from pnl_backend.ledger.sql import rollups
-from pnl_backend.ledger.sql.connection import Connection, nothing, transaction
+from pnl_backend.ledger.sql.connection import Connection, nothing, rowcounts, transaction
 from pnl_backend.ledger.sql.rollups import Calendar
 
 EPOCH = "imported-snapshots"
@@ -109,7 +109,8 @@ class Imports:
         with transaction(self._connection):
             self._connection.execute("INSERT INTO epochs VALUES (?, ?) ON CONFLICT DO NOTHING", (FIRST_SEQ, EPOCH))
             rows = [(FIRST_SEQ + row.at, *row[:5]) for row in batch]
-            new = [row for row in rows if self._connection.execute(_ADD_SNAPSHOT, row).rowcount]
+            counts = rowcounts(self._connection, _ADD_SNAPSHOT, rows)
+            new = [row for row, count in zip(rows, counts, strict=True) if count]
             numbers = {row[0] for row in new}
             more = [(FIRST_SEQ + s.at, s.trades, self._now) for s in batch if FIRST_SEQ + s.at in numbers]
             self._connection.executemany("INSERT INTO imported_snapshots VALUES (?, ?, ?) ON CONFLICT DO NOTHING", more)
