@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pnl_backend.ledger.location import Location
 from pnl_backend.ledger.moving import run
 from pnl_backend.ledger.moving.run import move
 from pnl_backend.ledger.moving.tables import TABLES
+from pnl_backend.ledger.sql.imported import Added, ImportedCost, ImportedDeal, ImportedSnapshot, ImportedTrade
 from pnl_backend.ledger.sqlite.ledger_file import APPLICATION_ID
 from pnl_backend.ledger.sqlite.migrations import migrate
 from tests.ledger.sqlite.answers import answers
-from tests.ledger.store.places import PostgresPlace
+from tests.ledger.store.places import PostgresPlace, SqlitePlace
 from tests.support.postgres import PostgresServer
 
 OLD = Path(__file__).parents[1] / "data" / "ledgers" / "0.1.0" / "pnl.db"
@@ -69,6 +71,51 @@ async def test_there_and_back_every_answer_is_the_same(
     assert await told(back) == before
     place = PostgresPlace(postgres, database.url or "")
     assert place.ask("SELECT count(*) FROM payloads_other WHERE at > 0") == [(0,)], "each month has its partition"
+
+
+VIEWS = (
+    "pnl_snapshots", "pnl_deltas", "pnl_aggregates", "kalshi_trades", "anthropic_costs", "john_revenue", "deltas"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_a_view_shows_the_same_in_both(
+    file: Location, database: Location, postgres: PostgresServer, view: str
+) -> None:
+    before = SqlitePlace(file.path)
+    with file.importing(timezone="UTC", now=1_800_000_000, progress=lambda *_: None) as imports:
+        imports.add_snapshots([ImportedSnapshot(1_600_000_000_000 + n * 1000, n, n, 0, 0, 5) for n in range(3)])
+        imports.add_facts([ImportedTrade("1", "X", "buy", "2.5", "0.4", None, "open", "-1.25", 9, "then")])
+        imports.add_facts([ImportedCost("2020-01", "2020-01", "7.5", 3, 1, None)])
+        imports.add_facts([ImportedDeal("9", "Nine", None, "11.10", "pending", 5, None)])
+    moved(file, database)
+    place = PostgresPlace(postgres, database.url or "")
+    expected = [tuple(map(plain, row)) for row in before.ask(f"SELECT * FROM {view}")]
+    assert sorted((tuple(map(plain, row)) for row in place.ask(f"SELECT * FROM {view}")), key=str) == sorted(
+        expected, key=str
+    )
+    assert expected
+
+
+def plain(value: object) -> object:
+    """Amounts of both as numbers with six decimals."""
+    return round(float(value), 6) if isinstance(value, Decimal | float | int) else value
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_an_import_is_held_once_in_both(file: Location, database: Location, kind: str) -> None:
+    where = file if kind == "sqlite" else database
+    batch = [ImportedSnapshot(1_600_000_000_000 + n * 1000, n, n, 0, 0, None) for n in range(50)]
+    trade = ImportedTrade("1", "X", "buy", "2.5", "0.4", None, "open", "-1.25", 9, "then")
+    with where.importing(timezone="UTC", now=1_800_000_000, progress=lambda *_: None) as imports:
+        assert imports.add_snapshots(batch) == Added(50, 0, 0)
+        assert imports.add_facts([trade]) == Added(1, 0, 0)
+    with where.importing(timezone="UTC", now=1_800_000_000, progress=lambda *_: None) as imports:
+        assert imports.add_snapshots([*batch, batch[0]._replace(at=batch[0].at + 500)]) == Added(1, 50, 0)
+        assert imports.add_snapshots([batch[0]._replace(net=99)]) == Added(0, 0, 1)
+        assert imports.add_facts([trade]) == Added(0, 1, 0)
+        assert imports.add_facts([trade._replace(status=None, current_price="0.5")]) == Added(0, 0, 1)
+        assert imports.snapshots()[0] == 51
 
 
 def test_every_table_and_column_of_the_schema_is_copied(tmp_path: Path) -> None:

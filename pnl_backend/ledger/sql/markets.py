@@ -173,6 +173,6 @@ class KnownMarkets:
         return dropped
 
 
-def _amount(text: str) -> Decimal:
+def _amount(held: str | Decimal) -> Decimal:
     """Most amounts of settled markets are zero; one object serves them all."""
-    return ZERO if text == "0" else Decimal(text)
+    return ZERO if held in {"0", ZERO} else Decimal(held)
