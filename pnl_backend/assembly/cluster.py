@@ -72,7 +72,7 @@ class ClusterNode:
         self._health: HealthMonitor | None = None
         self._feeds: Feeds | None = None
         self._sealed = False
-        self._stalled = False
+        self._stalled = self._unstored = False
         self._changes: Counter[str] = Counter(won=0, lost=0, released=0)
         self._feed = HubFeed(serving.hub, ledger, lambda: bus.stream.newest(RING), on_configured=self._on_configured)
         self._day = FollowedDay(ledger, ZoneInfo(settings.business_timezone), serving.configured)
@@ -185,14 +185,15 @@ class ClusterNode:
     async def publish(self, publication: Publication) -> None:
         """A sink of the hub: an update reached this node's clients."""
         self._stalled = False
+        if publication.snapshot.stored is self._unstored:  # the first one that is not, or is again
+            self._unstored = not publication.snapshot.stored
+            self.serving.recent.unstored(int(self._unstored))
         self.serving.metrics.updated(publication.snapshot)
         if self._health is not None:
             self._health.heartbeat()
 
     async def stream_error(self) -> None:
         """Nothing to do: health shows it."""
-
-    # -- leading
 
     @asynccontextmanager
     async def _lead(self, term: Term) -> AsyncIterator[None]:
@@ -232,8 +233,6 @@ class ClusterNode:
     def _recheck_stream(self) -> None:
         if self._writer is not None:
             self._writer.recheck()
-
-    # -- the round of the membership
 
     def _describe(self) -> NodeInfo:
         settings = self.serving.settings

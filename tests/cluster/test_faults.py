@@ -1,5 +1,7 @@
 """What the nodes do without Redis, without both, and with a ledger that lost something."""
 
+from typing import Any
+
 import redis.asyncio
 
 from tests.cluster.installation import Cluster
@@ -114,3 +116,29 @@ async def test_history_that_is_nowhere_any_more_begins_a_new_epoch(installation:
         update = await client.next("pnl_update")
         assert update["data"]["epoch"] == shown["data"]["epoch"]
     assert "history was lost" in node.log
+
+
+async def test_history_of_a_follower_has_what_was_stored_late(installation: Cluster) -> None:
+    """What it reads from the ledger before that is not kept in the cache."""
+    await installation.node()
+    await installation.node()
+    leader = await installation.leader()
+    (other,) = installation.others(leader)
+    asked = "/api/pnl/history?resolution=1h"
+    async with installation.watching(other) as far:
+        assert (await other.get(asked))["data"]["count"] > 0
+        installation.postgres.stop()
+        try:
+            await far.sees_more(3)
+        finally:
+            installation.postgres.start()
+        await leader.kill()
+        await other.until(asked, lambda shown: shown["success"])
+        await far.sees_more()
+        await until(lambda: far.last in installation.stored())
+        stored = installation.stored()
+
+    def complete(shown: dict[str, Any]) -> bool:
+        return sum(row["count"] for row in shown["data"]["data"]) >= len(stored)
+
+    await other.until(asked, complete)
