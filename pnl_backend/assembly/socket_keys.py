@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from pnl_backend.access.keys import Grant, presented_key
 from pnl_backend.access.refusals import Forbidden, Unauthorized
 from pnl_backend.access.wrongkeys import Authenticator, TooManyWrongKeys
-from pnl_backend.engine import Refusal
+from pnl_backend.engine import Refusal, refusals
 
 
 class SocketAuthenticator:
@@ -44,7 +44,7 @@ class SocketAuthenticator:
 
 def refuse_sockets(environ: Mapping[str, Any], auth: object) -> Refusal:  # noqa: ARG001 - nobody is let in
     """What a node that serves no clients answers to every socket."""
-    return Refusal(503, "This node does not serve clients: its role is poll")
+    return Refusal.of(refusals.NO_CLIENTS)
 
 
 def key_name(grant: Grant) -> str:

@@ -44,6 +44,9 @@ UNCONNECTED_ADDRESS_FULL = RefusalKind(
 KEYLESS_FULL = RefusalKind(
     503, "Too many connections without a key", True, "Give the key in the request.", retry_after=RETRY_AFTER
 )
+NO_CLIENTS = RefusalKind(
+    503, "This server takes no clients: its role is poll", False, "Connect to a node that serves clients."
+)
 
 # Requests that are not what the protocols allow.
 BAD_REQUEST = RefusalKind(400, "Bad request", False, "Correct the client.")
