@@ -54,6 +54,14 @@ def prepare(raw: Raw) -> None:
     raw.cursor_factory = psycopg.RawCursor
 
 
+def slow_statements(raw: Raw) -> None:
+    """Let each statement of this transaction take any time; between two of them it may still not rest.
+
+    So PostgreSQL ends the transaction of a leader that was paused in it, and its successor does not wait for its locks.
+    """
+    raw.execute("SET LOCAL statement_timeout = 0", prepare=False)
+
+
 def unhurried(raw: Raw) -> None:
     """Let the statements of this transaction take any time."""
     raw.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0", prepare=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from pnl_backend.domain.times import DAY_MS
-from pnl_backend.ledger.postgres.adapter import Adapter, unhurried
+from pnl_backend.ledger.postgres.adapter import Adapter, slow_statements
 from pnl_backend.ledger.sql.connection import transaction
 from pnl_backend.ledger.sql.retention import DELETABLE
 
@@ -41,7 +41,7 @@ def drop_old(connection: Adapter, oldest: int, replay_rows: int) -> int:
     for month in sorted(_months(connection)):
         if _begin(_next(month)) <= oldest:
             with transaction(connection):
-                unhurried(connection.raw)
+                slow_statements(connection.raw)
                 gone += _drop(connection, month, oldest, replay_rows)
     return gone
 
@@ -57,7 +57,7 @@ def _create_all(connection: Adapter, month: date, last: date) -> None:
 def _create(connection: Adapter, month: date) -> None:
     begin, end = _begin(month), _begin(_next(month))
     with transaction(connection):
-        unhurried(connection.raw)
+        slow_statements(connection.raw)
         stray = connection.execute("SELECT 1 FROM snapshots_other WHERE at >= ? AND at < ? LIMIT 1", (begin, end))
         if stray.fetchone() is not None:  # the clock was wrong once: this month stays where it is
             return

@@ -7,7 +7,7 @@ from importlib.resources import files
 from psycopg.errors import UndefinedTable
 
 from pnl_backend.errors import StoreError
-from pnl_backend.ledger.postgres.adapter import Raw, unhurried
+from pnl_backend.ledger.postgres.adapter import Raw, slow_statements
 from pnl_backend.ledger.sql.connection import Progress
 
 BASE = 15
@@ -56,14 +56,14 @@ def migrate(raw: Raw, name: str, progress: Progress) -> None:
         version = version_of(raw, name)
         if version == 0:
             with raw.transaction():
-                unhurried(raw)
+                slow_statements(raw)
                 for script in ("schema.sql", "views.sql"):
                     raw.execute(_script(script), prepare=False)
                 raw.execute("INSERT INTO meta VALUES ('application', $1), ('schema', $2)", (APPLICATION, str(BASE)))
             version = BASE
         for number, step in enumerate(MIGRATIONS[version - BASE :], start=version + 1):
             with raw.transaction():
-                unhurried(raw)
+                slow_statements(raw)
                 raw.execute(step.encode(), prepare=False)
                 raw.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", (str(number),))
             progress("Migrating the ledger", number - BASE, len(MIGRATIONS))
