@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 KEY = "bench-key-0123456789abcdef0123456789abcdef"
+HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 NEVER = "86400000"
 """A day, in ms: longer than any measurement."""
 
@@ -94,7 +95,8 @@ def serving(
             command = ["taskset", "-c", cores, *kind.command]
             process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
             try:
-                _wait(port, process, Path(folder) / "output")
+                clients = environment.get("ROLE") != "poll"
+                _wait(port, process, Path(folder) / "output", HANDSHAKE if clients else "/health/live")
                 yield Running(kind, port, process.pid)
             finally:
                 process.terminate()
@@ -105,9 +107,9 @@ def serving(
                     process.wait()
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
-    """Until it answers a polling handshake."""
-    url = f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling"
+def _wait(port: int, process: "subprocess.Popen[bytes]", output: Path, path: str) -> None:
+    """Until it answers a request for this path."""
+    url = f"http://127.0.0.1:{port}{path}"
     for _ in range(600):
         if process.poll() is not None:
             raise RuntimeError(output.read_text())

@@ -6,6 +6,7 @@ A writer without a fence is the only one: it holds an advisory lock, of which wr
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import NamedTuple
 
 import psycopg
@@ -18,6 +19,9 @@ from pnl_backend.ledger.postgres.address import connect
 from pnl_backend.ledger.postgres.problems import describe
 from pnl_backend.ledger.postgres.schema import SHARED_KEY
 from pnl_backend.ledger.sql.connection import Connection
+
+RELEASED_WITHIN = 2.0
+"""Seconds within which PostgreSQL has ended the session of a server that is gone."""
 
 SET_SEQ = "UPDATE head SET fence = ?, seq = ? WHERE fence <= ?"
 
@@ -50,11 +54,20 @@ def read_head(url: str) -> Head:
 
 
 def lock(raw: Raw, name: str, *, shared: bool) -> None:
-    """Lock the ledger for this session; StoreError if somebody else does."""
+    """Lock the ledger for this session; StoreError if somebody else does.
+
+    PostgreSQL ends a session a moment after its connection is closed, so that a server which was just stopped may
+    still be seen to hold the lock.
+    """
     kind = "_shared" if shared else ""
-    row = raw.execute(f"SELECT pg_try_advisory_lock{kind}({SHARED_KEY}, hashtext(current_schema()))").fetchone()
-    if row != (True,):
-        raise StoreError(f"{name} is in use by another server: stop it, or set another DATABASE_URL")
+    ends = time.monotonic() + RELEASED_WITHIN
+    while True:
+        row = raw.execute(f"SELECT pg_try_advisory_lock{kind}({SHARED_KEY}, hashtext(current_schema()))").fetchone()
+        if row == (True,):
+            return
+        if time.monotonic() >= ends:
+            raise StoreError(f"{name} is in use by another server: stop it, or set another DATABASE_URL")
+        time.sleep(0.05)
 
 
 def claim(connection: Connection, fence: int, *, again: bool) -> None:

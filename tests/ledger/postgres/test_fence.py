@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pnl_backend.domain.ledger_facts import Transfer
 from pnl_backend.domain.money import ZERO
 from pnl_backend.errors import Fenced, StoreError
 from pnl_backend.ledger.postgres import Store, head_of
+from pnl_backend.ledger.postgres.schema import SHARED_KEY
 from pnl_backend.ledger.sql.numbering import LEAST_SKIP
 from tests.ledger.postgres.conftest import Open
 from tests.ledger.sqlite.ledger import NOON, MakeRecord
 from tests.ledger.store.places import PostgresPlace, crash
+from tests.waiting import until
 
 
 async def test_a_second_server_without_a_fence_is_refused(store: Store, place: PostgresPlace) -> None:
@@ -24,6 +28,18 @@ async def test_a_second_server_without_a_fence_is_refused(store: Store, place: P
     again = await place.open()
     assert again.epoch == store.epoch
     await again.close()
+
+
+async def test_a_server_waits_for_the_session_of_one_that_is_gone(place: PostgresPlace) -> None:
+    """PostgreSQL ends a session a moment after its connection is closed."""
+    with place.server.admin(place.url.rpartition("/")[2]) as gone:
+        gone.execute("SELECT pg_advisory_lock(%s, hashtext('public'))", (SHARED_KEY,))
+        opening = asyncio.create_task(place.open())
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%'"
+        await until(lambda: gone.execute(waiting).fetchone() == (1,))
+        assert not opening.done()
+    store = await opening
+    await store.close()
 
 
 async def test_a_server_without_a_fence_does_not_enter_a_cluster(open_store: Open, place: PostgresPlace) -> None:
