@@ -86,8 +86,8 @@ def test_nginx_takes_the_site_that_its_shell_makes(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     script = SERVICES["nginx"]["entrypoint"][2].replace("$$", "$").partition("&& exec nginx")[0]
     for there, here in (
+        ("/tmp/", f"{tmp_path}/"),  # first: what is put in may lie under /tmp itself
         ("/etc/pnl/", f"{CLUSTER_SITE.parent}/"),
-        ("/tmp/", f"{tmp_path}/"),
         ("/run/secrets/certificate", str(certificate)),
         ("/run/secrets/key", str(key)),
     ):
