@@ -26,7 +26,7 @@ CHUNK = 256
 
 # Accepting.
 EXCESS_TIMEOUT = 3.0
-"""For the addresses' cap on connections without a request head to be met again after a burst of connects."""
+"""For an address's caps on connections without a request head, and on sessions without a CONNECT, after a burst."""
 BACKLOG = 4096
 """Connections that the kernel holds until they are accepted."""
 ACCEPTS_PER_TURN = 64

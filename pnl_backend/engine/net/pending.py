@@ -58,6 +58,7 @@ class PendingConnections:
         """Those whose head has not arrived, and the lingering ones."""
         self._by_group: dict[str, OrderedDict[PendingConnection, None]] = {}
         self._idle: OrderedDict[PendingConnection, None] = OrderedDict()
+        self._reducing = False
 
     @property
     def config(self) -> EngineConfig:
@@ -83,7 +84,8 @@ class PendingConnections:
         self.unfinished.discard(accepted)
         self.lingering.add(accepted)
         self._wait(accepted)
-        self._excess_overdue(accepted)
+        if accepted.group in self._by_group:
+            self._reduce(self._by_group[accepted.group], self._group_cap())
 
     def _wait(self, accepted: PendingConnection) -> None:
         self._idle.pop(accepted, None)
@@ -94,9 +96,7 @@ class PendingConnections:
             same[accepted] = None
             if len(same) > self._group_cap():
                 self._excess.add(accepted)
-        cap = descriptor_share(self.config.max_unfinished, part=2)
-        while len(self._waiting) > cap:
-            self._displace(next(iter(self._waiting)))
+        self._reduce(self._waiting, descriptor_share(self.config.max_unfinished, part=2))
 
     def received(self, accepted: PendingConnection) -> None:
         """The head has arrived; it keeps its deadline until `complete`, for nobody has understood it yet."""
@@ -130,6 +130,21 @@ class PendingConnections:
     def _head_overdue(self, accepted: PendingConnection) -> None:
         self.shared.counters.head_timeouts += 1
         self.close(accepted)
+
+    def _reduce(self, connections: OrderedDict[PendingConnection, None], cap: int) -> None:
+        """Displace the oldest until the cap is met.
+
+        One that is read meanwhile may be refused and wait in its turn: that is left to the first call, else each would
+        displace the next one inside of itself.
+        """
+        if self._reducing:
+            return
+        self._reducing = True
+        try:
+            while len(connections) > cap:
+                self._displace(next(iter(connections)))
+        finally:
+            self._reducing = False
 
     def _excess_overdue(self, accepted: PendingConnection) -> None:
         """The oldest of the group makes room, if the group is still beyond its cap."""

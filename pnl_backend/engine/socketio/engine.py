@@ -1,13 +1,14 @@
 """The Engine.IO server whose sessions carry Socket.IO."""
 
 import asyncio
-from collections import Counter
+from collections import OrderedDict
 from typing import Protocol, cast
 
 from pnl_backend.engine import closes, refusals
 from pnl_backend.engine.config import EngineConfig
 from pnl_backend.engine.engineio.server import EngineServer
 from pnl_backend.engine.engineio.session import OPEN, Session
+from pnl_backend.engine.limits import EXCESS_TIMEOUT
 from pnl_backend.engine.net.process import descriptor_share
 from pnl_backend.engine.net.requests import Environ, Refusal
 from pnl_backend.engine.net.timers import Deadlines, Timers
@@ -26,18 +27,19 @@ class ClientListener(Protocol):
 
 
 class ConnectDeadlines(Deadlines[Client]):
-    """Sessions that have not sent their CONNECT, counted by groups of addresses."""
+    """Sessions that have not sent their CONNECT, by groups of addresses and by age."""
 
     __slots__ = ("_by_group", "_group")
 
     def __init__(self, timers: Timers, config: EngineConfig) -> None:
         super().__init__(timers, config.connect_timeout, self._connect_overdue)
         self._group = config.group_address
-        self._by_group: Counter[str] = Counter()
+        self._by_group: dict[str, OrderedDict[Client, float]] = {}
+        """When each was added, on the timers' clock."""
 
     def add(self, item: Client, start: float | None = None) -> None:
-        if item not in self:
-            self._by_group[self._group(item.environ.peer)] += 1
+        same = self._by_group.setdefault(self._group(item.environ.peer), OrderedDict())
+        same.setdefault(item, self._timers.now())
         super().add(item, start)
 
     def discard(self, item: Client) -> None:
@@ -49,13 +51,20 @@ class ConnectDeadlines(Deadlines[Client]):
         self._leave(item)
         item.end(closes.TRANSPORT_ERROR)
 
-    def of_group(self, peer: str) -> int:
-        """How many share the peer's group of addresses."""
-        return self._by_group[self._group(peer)]
+    def is_full(self, peer: str, cap: int) -> bool:
+        """Whether the peer's group of addresses has more than it may have, and for longer than a burst takes.
+
+        Thousands of clients behind one address that come back at once all open a session before the first of them has
+        sent its CONNECT.
+        """
+        same = self._by_group.get(self._group(peer))
+        if same is None or len(same) < cap:
+            return False
+        return self._timers.now() - next(iter(same.values())) >= EXCESS_TIMEOUT
 
     def _leave(self, item: Client) -> None:
         group = self._group(item.environ.peer)
-        self._by_group[group] -= 1
+        del self._by_group[group][item]
         if not self._by_group[group]:
             del self._by_group[group]
 
@@ -75,8 +84,7 @@ class SocketEngine(EngineServer):
     def new_session(self, environ: Environ) -> Session:
         if len(self.unconnected) >= descriptor_share(self.config.max_unauthenticated, part=4):
             raise Refusal.of(refusals.UNCONNECTED_FULL)
-        same = self.unconnected.of_group(environ.peer)
-        if same >= descriptor_share(self.config.max_unauthenticated_per_ip, part=8):
+        if self.unconnected.is_full(environ.peer, descriptor_share(self.config.max_unauthenticated_per_ip, part=8)):
             raise Refusal.of(refusals.UNCONNECTED_ADDRESS_FULL)
         return super().new_session(environ)
 

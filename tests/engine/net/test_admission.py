@@ -13,6 +13,7 @@ from pnl_backend.access.addresses import ClientAddresses
 from pnl_backend.access.cors import CorsPolicy
 from pnl_backend.engine import EngineConfig
 from pnl_backend.engine.config import own_origin_only
+from pnl_backend.engine.limits import EXCESS_TIMEOUT
 from pnl_backend.engine.net.requests import Environ, Refusal, check_origin, clean_upgrade, from_client
 from tests.engine.client import PollingClient, WebSocketClient
 from tests.engine.conftest import Running, Start
@@ -165,16 +166,32 @@ class TestCaps:
         )
         headers = {"X-Forwarded-For": "6.6.6.6"}
         clients = [await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers) for _ in range(2)]
+        await self._burst_is_over(engine)
         assert await refused(engine, headers=headers) == 429
         other = await engine.client("websocket")
         await clients[0].send("40")
         await clients[0].packet()
         clients.append(await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers))
+        await self._burst_is_over(engine)
         assert await refused(engine, headers=headers) == 429
         await clients[1].leave()
         await engine.until(lambda: engine.server.stats().clients == 3)
         clients.append(await WebSocketClient(engine.http, engine.base).open(OPEN, headers=headers))
         await other.leave()
+
+    async def test_a_burst_of_sessions_from_one_address_is_served(self, start: Start) -> None:
+        engine = await start(max_unauthenticated_per_ip=2, max_connections_per_ip=0, connect_timeout=60)
+        clients = [await engine.client("websocket") for _ in range(20)]
+        for client in clients:
+            await client.send("40")
+            assert str(await client.packet()).startswith("40{")
+
+    @staticmethod
+    async def _burst_is_over(engine: Any) -> None:
+        """Sessions that wait now have waited longer than a burst takes."""
+        timers = engine.server.eio.shared.timers
+        ends = timers.now() + EXCESS_TIMEOUT
+        await engine.until(lambda: timers.now() >= ends)
 
     async def test_per_key(self, start: Start) -> None:
         options = {"authenticate": lambda environ, auth: auth["key"]}

@@ -1,6 +1,7 @@
 """Refused requests: the answer arrives, however much the client has sent that nobody reads."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from tests.engine.conftest import Running, Start
 from tests.support.tls import server_context
@@ -106,3 +108,22 @@ async def test_they_end_with_the_listener(start: Start) -> None:
     assert not lingering(engine)
     await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
+
+
+async def test_many_of_one_address_that_are_refused_at_once_are_answered_or_closed(start: Start) -> None:
+    """To make room for one that is refused, another is read, which may be refused in turn."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="ERROR")
+    engine = await start(max_unfinished_per_ip=5, head_timeout=60)
+    sockets = [socket.create_connection(("127.0.0.1", engine.port)) for _ in range(1_500)]
+    for sock in sockets:
+        sock.sendall(UPGRADE)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(PATIENCE):
+        for sock in sockets:
+            sock.setblocking(False)
+            with contextlib.suppress(ConnectionResetError):
+                await loop.sock_recv(sock, 4096)
+            sock.close()
+    logger.remove(sink)
+    assert lines == []
