@@ -96,11 +96,12 @@ class Current:
             self._writing = asyncio.create_task(self._write(), name="cache-current")
 
     async def _write(self) -> None:
-        """Write the pending views to every tier, those that are added meanwhile included."""
+        """Write the pending views to every tier, those that are added meanwhile in the next round."""
         while self._pending:
-            while self._pending:
-                view, value = self._pending.popitem()
-                await self._cache.set(KEYS[view], value, TTL)
+            for view in list(self._pending):
+                value = self._pending.pop(view, None)
+                if value is not None:  # else it was invalidated meanwhile
+                    await self._cache.set(KEYS[view], value, TTL)
             with suppress(TimeoutError):
                 async with asyncio.timeout(WRITE_EVERY):
                     await self._closing.wait()
